@@ -1,0 +1,67 @@
+import type { UsageMetrics } from '../events/fields.js';
+
+/**
+ * One usage event as a transport sees it: declared fields only, metadata already unpacked and merged.
+ */
+export interface UsageEvent {
+  /** Unique within the process and stable across attempts. Never part of the request: the wire has no ids. */
+  readonly id: string;
+  /** The event type, for example `dag_run`. */
+  readonly type: string;
+  /** Standard metrics, the event's own fields, its metadata: in the order in which they leave. */
+  readonly metrics: Readonly<UsageMetrics>;
+  /**
+   * `/v3/{type}?{query}`, encoded on demand, to be appended to the endpoint. Ask the event and do not encode `metrics`
+   * yourself: only the event knows which numbers are durations (`7.0`) and which are counts (`7`).
+   */
+  requestTarget(): string;
+}
+
+/**
+ * What became of one `send()`. A reason is a code of `^[a-z0-9_]{1,40}$`, never a library's error text.
+ *
+ * - `sent`: the endpoint has it.
+ * - `retryable`: not delivered for certain, and worth another attempt (`connect`, `http_503`).
+ * - `rejected`: tried and over; counted as failed. Also whatever ended unknown (a timeout, a reset after writing): the wire
+ *   has no ids, and a number counted twice is worse than one lost.
+ * - `refused`: never tried; counted as dropped (`too_large`).
+ * - `deferred`: not now. The events go back to the head of the buffer and the emitter as a whole pauses for `waitMs`.
+ * - `aborted`: ended by the signal.
+ */
+export type SendOutcome =
+  | { kind: 'sent' }
+  | { kind: 'retryable'; reason: string }
+  | { kind: 'rejected'; reason: string }
+  | { kind: 'refused'; reason: string }
+  | { kind: 'deferred'; waitMs: number; reason: string }
+  | { kind: 'aborted' };
+
+/**
+ * The one extension point of delivery. Everything that delivers is a transport or a decorator of one.
+ */
+export interface Transport {
+  /** How many events one `send()` takes. @default 1 */
+  readonly maxBatchSize?: number;
+  /**
+   * Delivers the events and says what became of them, all of them together. Outcomes are data: a transport that throws or
+   * rejects is counted as `transport_error`, one that never settles loses its slot.
+   */
+  send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome>;
+  /** Frees sockets and timers. Called once, after the last `send()`. */
+  close?(): void | Promise<void>;
+  /**
+   * Internal, for decorators that wait: while true, nothing may wait for a better moment, since the process is about to
+   * leave. `retrying` then ends a backoff at once and makes no further attempt.
+   * @internal
+   */
+  [lastCall]?(active: boolean): void;
+}
+
+/** Key of the internal method by which the emitter tells decorators that the host is leaving. @internal */
+export const lastCall: unique symbol = Symbol('cosmos-telemetry.lastCall');
+
+/** What a reason code must look like, in outcomes and in reports. */
+export const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
+
+/** Reason of an attempt that never reached a server: the only one that says "the network is not there". */
+export const CONNECT_REASON = 'connect';

@@ -1,0 +1,48 @@
+import type { Clock } from './timing.js';
+
+/** What the package logs to: console, pino, winston or anything else with these two methods. */
+export interface Logger {
+  debug(message: string): void;
+  warn(message: string): void;
+}
+
+/** At most one line per code in this time: a dead network must not fill a host's disk. */
+const QUIET_MS = 60_000;
+
+/**
+ * The only way to the host's logger. A line is `[telemetry] code: text`; the text is ours, never a library's error message,
+ * since that holds the URL and its query. Silent without a logger, and a logger that throws harms nobody.
+ */
+export class Log {
+  readonly #logger: Logger | undefined;
+  readonly #clock: Clock;
+  readonly #lastAt = new Map<string, number>();
+
+  constructor(logger: Logger | undefined, clock: Clock) {
+    this.#logger = logger;
+    this.#clock = clock;
+  }
+
+  /** Something the operator may want to mend. */
+  warn(code: string, text: string): void {
+    this.#write('warn', code, text);
+  }
+
+  /** Something only a person who debugs telemetry wants to see. */
+  debug(code: string, text: string): void {
+    this.#write('debug', code, text);
+  }
+
+  #write(level: keyof Logger, code: string, text: string): void {
+    if (this.#logger === undefined) return;
+    const now = this.#clock.now();
+    const lastAt = this.#lastAt.get(code);
+    if (lastAt !== undefined && now - lastAt < QUIET_MS) return;
+    this.#lastAt.set(code, now);
+    try {
+      this.#logger[level](`[telemetry] ${code}: ${text}`);
+    } catch {
+      // The host's logger failed: there is nowhere left to say so, and the host comes first.
+    }
+  }
+}
