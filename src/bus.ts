@@ -1,0 +1,171 @@
+import { EventEmitter } from 'eventemitter3';
+import { describe } from './describe.js';
+import type { EventDefinition } from './events/definition.js';
+import { MAX_TEXT_LENGTH } from './events/fields.js';
+import type { UsageMetrics } from './events/fields.js';
+import type { EventDefinitions, EventMetrics } from './events/product-events.js';
+import type { Gate } from './gate.js';
+import type { Ledger } from './ledger.js';
+import type { Log } from './log.js';
+import { MAX_PACKED_LENGTH } from './metadata.js';
+
+/** The typed event bus between whoever observes and whoever delivers. */
+export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = []> {
+  /**
+   * Subscribes to one event type. The metrics are frozen. A subscriber that throws or rejects harms neither the publisher nor
+   * the next subscriber.
+   *
+   * @returns A function that ends the subscription.
+   * @throws TypeError for a type that is not declared or a listener that is no function.
+   */
+  on<T extends keyof EventMetrics<P, E> & string>(
+    type: T,
+    listener: (metrics: EventMetrics<P, E>[T], packedMetadata: string | undefined) => unknown,
+  ): () => void;
+  /**
+   * Publishes one event of a declared type. Never throws, never waits; the metrics are copied.
+   *
+   * @param packedMetadata DAG metadata as `compressTelemetryMetadata` packs it; unpacked when the event is sent.
+   * @returns Whether it was taken. False counts as `closed` or `invalid`, or as nothing at all when an opt-out applies.
+   */
+  publish<T extends keyof EventMetrics<P, E> & string>(type: T, metrics: EventMetrics<P, E>[T], packedMetadata?: string): boolean;
+}
+
+/** The one subscriber that takes events over: it counts them and it alone may not fail. @internal */
+export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: EventDefinition) => void;
+
+/** How a bus is made. @internal */
+export interface EventBusOptions {
+  definitions: EventDefinitions;
+  gate: Gate;
+  ledger: Ledger;
+  log: Log;
+}
+
+/**
+ * The bus itself, untyped by event: a facade over eventemitter3 whose `emit` stops at the first listener that throws, and
+ * leaves a rejected one to the process.
+ *
+ * @internal
+ */
+export class EventBus {
+  readonly #events = new EventEmitter<string>();
+  readonly #definitions: EventDefinitions;
+  readonly #gate: Gate;
+  readonly #ledger: Ledger;
+  readonly #log: Log;
+  #observers = 0;
+  #closed = false;
+
+  constructor({ definitions, gate, ledger, log }: EventBusOptions) {
+    this.#definitions = definitions;
+    this.#gate = gate;
+    this.#ledger = ledger;
+    this.#log = log;
+  }
+
+  /** Attaches the consumer to every declared type. It comes before all observers, so that they see consistent accounts. */
+  attach(consumer: EventConsumer): void {
+    for (const type of this.#definitions.keys()) this.#events.on(type, consumer);
+  }
+
+  on(type: string, listener: (metrics: never, packedMetadata: string | undefined) => unknown): () => void {
+    if (!this.#definitions.has(type)) throw new TypeError(`Expected a declared event type, got ${describe(type)}.`);
+    if (typeof listener !== 'function') throw new TypeError(`Expected \`listener\` to be a function, got ${describe(listener)}.`);
+    const observer = this.#isolated(listener as (metrics: UsageMetrics, packed: string | undefined) => unknown);
+    this.#events.on(type, observer);
+    this.#observers += 1;
+    let subscribed = true;
+    return () => {
+      if (!subscribed) return;
+      subscribed = false;
+      this.#observers -= 1;
+      this.#events.off(type, observer);
+    };
+  }
+
+  publish(type: string, metrics: object, packedMetadata?: string): boolean {
+    if (!this.#gate.isOpen()) return false;
+    const definition = this.#accepting(type);
+    if (definition === undefined) return false;
+    const snapshot = this.#copy(metrics);
+    if (snapshot === undefined) return this.#refuse('invalid');
+    this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
+    return true;
+  }
+
+  /** `publish` for a listener that has asked the gate and hands over a snapshot of its own: nothing is copied or checked. */
+  publishOwned(type: string, snapshot: UsageMetrics, packed: string | undefined): boolean {
+    const definition = this.#accepting(type);
+    if (definition === undefined) return false;
+    this.#emit(definition, snapshot, this.#readablePacked(packed));
+    return true;
+  }
+
+  /** From now on everything that is published counts as `closed`. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #accepting(type: string): EventDefinition | undefined {
+    const definition = this.#closed ? undefined : this.#definitions.get(type);
+    if (definition === undefined) this.#refuse(this.#closed ? 'closed' : 'invalid');
+    return definition;
+  }
+
+  #refuse(reason: string): false {
+    this.#ledger.refuse(reason);
+    this.#log.debug(reason, 'an event was not taken');
+    return false;
+  }
+
+  #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): void {
+    // Freezing costs ten times the rest, so it is paid only where somebody could tell the difference.
+    if (this.#observers > 0) Object.freeze(snapshot);
+    this.#events.emit(definition.type, snapshot, packed, definition);
+  }
+
+  /** A shallow copy without what could never leave but would hold memory while the event waits. */
+  #copy(metrics: object): UsageMetrics | undefined {
+    if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) return undefined;
+    let copy: UsageMetrics;
+    try {
+      copy = { ...(metrics as UsageMetrics) };
+    } catch {
+      return undefined;
+    }
+    for (const name in copy) {
+      const value: unknown = copy[name];
+      if (typeof value === 'string' ? value.length > MAX_TEXT_LENGTH : typeof value === 'object' && value !== null) {
+        delete copy[name];
+        this.#ledger.fieldsDropped += 1;
+      }
+    }
+    return copy;
+  }
+
+  #readablePacked(packed: unknown): string | undefined {
+    if (packed === undefined) return undefined;
+    if (typeof packed === 'string' && packed.length <= MAX_PACKED_LENGTH) return packed;
+    this.#ledger.metadataUnreadable += 1;
+    return undefined;
+  }
+
+  #isolated(listener: (metrics: UsageMetrics, packed: string | undefined) => unknown) {
+    const failed = () => {
+      this.#log.warn('subscriber_failed', 'a subscriber of the bus threw or rejected');
+    };
+    return (metrics: UsageMetrics, packed: string | undefined): void => {
+      try {
+        const result = listener(metrics, packed);
+        if (isThenable(result)) Promise.resolve(result).catch(failed);
+      } catch {
+        failed();
+      }
+    };
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}

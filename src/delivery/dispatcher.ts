@@ -1,0 +1,198 @@
+import type PQueue from 'p-queue';
+import type { Gate } from '../gate.js';
+import type { Ledger } from '../ledger.js';
+import type { Log } from '../log.js';
+import type { Clock, Timer } from '../timing.js';
+import type { EventBuffer, TakenEvent } from './event-buffer.js';
+import type { EventBuilder } from './event-builder.js';
+import { fly } from './flights.js';
+import type { Flight } from './flights.js';
+import type { SendOutcome, Transport } from './transport.js';
+
+/** How a dispatcher is made. */
+export interface DispatcherOptions {
+  buffer: EventBuffer;
+  builder: EventBuilder;
+  transport: Transport;
+  gate: Gate;
+  ledger: Ledger;
+  log: Log;
+  clock: Clock;
+  /** How many requests may be under way now. */
+  limit: () => number;
+  /** Called after each account, with what the transport answered. */
+  onSettled: (outcome: SendOutcome) => void;
+}
+
+/** How many batches a task of the queue sends before it makes room: enough that the task itself costs nothing. */
+const BATCHES_PER_TURN = 64;
+
+/** The bounds of a pause: no transport can make the dispatcher spin, and none can silence it for good. */
+const MIN_PAUSE_MS = 10;
+const MAX_PAUSE_MS = 3_600_000;
+
+/** Takes events out of the buffer, through a p-queue of few long tasks, and enters into the ledger what became of them. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #batchSize: number;
+  readonly #flights = new Set<Flight>();
+  #queue: PQueue | undefined;
+  #isLoading = false;
+  #isStopped = false;
+  #turns = 0;
+  #pausedUntilMs = 0;
+  #pauseTimer: Timer | undefined;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#batchSize = options.transport.maxBatchSize ?? 1;
+  }
+
+  /** How many events are under way. */
+  get inFlight(): number {
+    let events = 0;
+    for (const flight of this.#flights) events += flight.taken.length;
+    return events;
+  }
+
+  /** The number of the oldest event that waits or is under way. */
+  get oldestSeq(): number {
+    let oldest = this.#options.buffer.oldestSeq;
+    for (const { taken } of this.#flights) for (const { seq } of taken) if (seq < oldest) oldest = seq;
+    return oldest;
+  }
+
+  /** Until when nothing is started; a time that has passed where nothing is held back. */
+  get pausedUntilMs(): number {
+    return this.#pausedUntilMs;
+  }
+
+  /** Sees to it that as many tasks run as there is work for. Never throws, never waits. */
+  kick(): void {
+    const { buffer, limit } = this.#options;
+    if (this.#isStopped || buffer.length === 0 || this.#isPaused()) return;
+    if (this.#queue === undefined) {
+      void this.#load();
+      return;
+    }
+    const most = limit();
+    this.#queue.concurrency = most;
+    // A task that waits for its transport takes no second event, so each waiting batch may have a task of its own.
+    const wanted = Math.min(most, this.#flights.size + Math.ceil(buffer.length / this.#batchSize));
+    while (this.#turns < wanted) {
+      this.#turns += 1;
+      void this.#queue.add(this.#turn).catch(() => undefined);
+    }
+  }
+
+  /** Starts nothing for a while. The timer does not hold the process. */
+  pause(waitMs: number): void {
+    const { clock } = this.#options;
+    const boundedMs = Math.min(Math.max(waitMs, MIN_PAUSE_MS), MAX_PAUSE_MS);
+    const untilMs = clock.now() + boundedMs;
+    if (untilMs <= this.#pausedUntilMs) return;
+    this.#pausedUntilMs = untilMs;
+    this.#clearPauseTimer();
+    this.#pauseTimer = clock.setTimeout(() => {
+      this.#pausedUntilMs = 0;
+      this.kick();
+    }, boundedMs);
+    this.#pauseTimer.unref();
+  }
+
+  /** Ends what has been under way for longer than the cap: a transport that never settles loses its slot. */
+  abortOverdue(capMs: number): void {
+    const startedBefore = this.#options.clock.now() - capMs;
+    for (const flight of this.#flights) {
+      if (flight.startedAtMs <= startedBefore) this.#end(flight, { kind: 'rejected', reason: 'timeout' });
+    }
+  }
+
+  /** Starts nothing any more, aborts what is under way, and lets the transport go. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#clearPauseTimer();
+    for (const flight of this.#flights) this.#end(flight, { kind: 'aborted' });
+    void this.#closeTransport();
+  }
+
+  async #closeTransport(): Promise<void> {
+    try {
+      await this.#options.transport.close?.();
+    } catch {
+      this.#options.log.warn('transport_close_failed', 'the transport could not be closed');
+    }
+  }
+
+  async #load(): Promise<void> {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    try {
+      const { default: Queue } = await import('p-queue');
+      this.#queue = new Queue();
+    } catch {
+      // The events wait on, and the next kick tries again.
+      this.#options.log.warn('load_failed', 'p-queue could not be loaded');
+    } finally {
+      this.#isLoading = false;
+    }
+    if (this.#queue !== undefined) this.kick();
+  }
+
+  readonly #turn = async (): Promise<void> => {
+    const controller = new AbortController();
+    for (let batch = 0; batch < BATCHES_PER_TURN && this.#mayGoOn() && !controller.signal.aborted; batch += 1) {
+      const taken = this.#options.buffer.take(this.#batchSize);
+      if (taken.length === 0) break;
+      await this.#deliver(taken, controller);
+    }
+    this.#turns -= 1;
+    // A transport that answers at once must not keep the host's event loop to itself.
+    if (this.#options.buffer.length > 0) this.#options.clock.defer(() => this.kick());
+  };
+
+  /** Asked before each attempt: the gate reads the environment anew. */
+  #mayGoOn(): boolean {
+    return !this.#isPaused() && this.#turns <= this.#options.limit() && this.#options.gate.check() && !this.#isStopped;
+  }
+
+  async #deliver(taken: readonly TakenEvent[], controller: AbortController): Promise<void> {
+    const { builder, clock, transport } = this.#options;
+    const flight: Flight = { taken, startedAtMs: clock.now(), controller, release: () => undefined };
+    this.#flights.add(flight);
+    const events = taken.map((event) => (event.built ??= builder.build(event)));
+    this.#account(flight, await fly(flight, events, transport));
+  }
+
+  #end(flight: Flight, outcome: SendOutcome): void {
+    flight.controller.abort();
+    this.#account(flight, outcome);
+    flight.release(outcome);
+  }
+
+  /** Enters a flight into the ledger, once. */
+  #account(flight: Flight, outcome: SendOutcome): void {
+    if (!this.#flights.delete(flight)) return;
+    const { buffer, ledger, log, onSettled } = this.#options;
+    const events = flight.taken.length;
+    if (outcome.kind === 'sent') ledger.sent += events;
+    else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
+    else if (outcome.kind === 'aborted') ledger.fail('aborted', events);
+    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
+    else {
+      ledger.drop('buffer_full', buffer.putBack(flight.taken));
+      this.pause(outcome.waitMs);
+    }
+    if ('reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
+    onSettled(outcome);
+  }
+
+  #isPaused(): boolean {
+    return this.#options.clock.now() < this.#pausedUntilMs;
+  }
+
+  #clearPauseTimer(): void {
+    if (this.#pauseTimer !== undefined) this.#options.clock.clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = undefined;
+  }
+}

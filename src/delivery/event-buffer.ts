@@ -1,0 +1,135 @@
+import type { EventDefinition } from '../events/definition.js';
+import type { UsageMetrics } from '../events/fields.js';
+import type { UsageEvent } from './transport.js';
+
+/** One event that was taken out of the buffer. */
+export interface TakenEvent {
+  /** Grows by one with each event published: the order in which events start, and what a checkpoint waits for. */
+  readonly seq: number;
+  readonly definition: EventDefinition;
+  readonly metrics: UsageMetrics;
+  readonly packed: string | undefined;
+  /** Built once, at the first attempt, so that an event keeps its id when it comes back. */
+  built: UsageEvent | undefined;
+}
+
+const FIRST_SLOTS = 64;
+
+/**
+ * The bounded ring of waiting events. Three parallel arrays rather than one object an event: what waits costs no more
+ * memory than the plain metrics. Events that come back from an attempt stand before the ring, in their old order.
+ */
+export class EventBuffer {
+  readonly #capacity: number;
+  #metrics: (UsageMetrics | undefined)[] = [];
+  #definitions: (EventDefinition | undefined)[] = [];
+  #packed: (string | undefined)[] = [];
+  #slots = 0;
+  #head = 0;
+  #inRing = 0;
+  #nextSeq = 0;
+  readonly #returned: TakenEvent[] = [];
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** How many events wait. */
+  get length(): number {
+    return this.#inRing + this.#returned.length;
+  }
+
+  /** The number that the next event will get. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** The number of the oldest event that waits; `nextSeq` where none does. */
+  get oldestSeq(): number {
+    return this.#returned[0]?.seq ?? this.#nextSeq - this.#inRing;
+  }
+
+  /** Adds the newest event. @returns Whether the oldest one had to go for it. */
+  push(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): boolean {
+    const isFull = this.length >= this.#capacity;
+    if (isFull) this.#dropOldest();
+    if (this.#inRing === this.#slots) this.#grow();
+    let tail = this.#head + this.#inRing;
+    if (tail >= this.#slots) tail -= this.#slots;
+    this.#metrics[tail] = metrics;
+    this.#definitions[tail] = definition;
+    this.#packed[tail] = packed;
+    this.#inRing += 1;
+    this.#nextSeq += 1;
+    return isFull;
+  }
+
+  /** Takes out the oldest events, at most `limit`. */
+  take(limit: number): TakenEvent[] {
+    const taken = this.#returned.splice(0, limit);
+    while (taken.length < limit && this.#inRing > 0) taken.push(this.#shift());
+    return taken;
+  }
+
+  /** Brings events back to the head. @returns How many of the oldest had to go because it was full. */
+  putBack(events: readonly TakenEvent[]): number {
+    this.#returned.push(...events);
+    this.#returned.sort((left, right) => left.seq - right.seq);
+    let dropped = 0;
+    while (this.length > this.#capacity) {
+      this.#dropOldest();
+      dropped += 1;
+    }
+    return dropped;
+  }
+
+  /** Empties it. @returns How many events waited. */
+  clear(): number {
+    const waited = this.length;
+    this.#returned.length = 0;
+    this.#metrics = [];
+    this.#definitions = [];
+    this.#packed = [];
+    this.#slots = 0;
+    this.#head = 0;
+    this.#inRing = 0;
+    return waited;
+  }
+
+  #dropOldest(): void {
+    if (this.#returned.shift() === undefined) this.#shift();
+  }
+
+  #shift(): TakenEvent {
+    const head = this.#head;
+    const taken = {
+      seq: this.#nextSeq - this.#inRing,
+      definition: this.#definitions[head] as EventDefinition,
+      metrics: this.#metrics[head] as UsageMetrics,
+      packed: this.#packed[head],
+      built: undefined,
+    };
+    this.#metrics[head] = undefined;
+    this.#definitions[head] = undefined;
+    this.#packed[head] = undefined;
+    this.#head = head + 1 === this.#slots ? 0 : head + 1;
+    this.#inRing -= 1;
+    return taken;
+  }
+
+  /** Doubles the ring up to the capacity, laid out anew from its head. */
+  #grow(): void {
+    const slots = Math.min(this.#capacity, Math.max(FIRST_SLOTS, this.#slots * 2));
+    this.#metrics = this.#relaid(this.#metrics, slots);
+    this.#definitions = this.#relaid(this.#definitions, slots);
+    this.#packed = this.#relaid(this.#packed, slots);
+    this.#slots = slots;
+    this.#head = 0;
+  }
+
+  #relaid<T>(items: readonly T[], slots: number): (T | undefined)[] {
+    const laid = Array.from<T | undefined>({ length: slots });
+    for (let index = 0; index < this.#inRing; index += 1) laid[index] = items[(this.#head + index) % this.#slots];
+    return laid;
+  }
+}

@@ -1,0 +1,140 @@
+import { metadataFields } from '../events/dag-run.js';
+import type { EventDefinition, Fields } from '../events/definition.js';
+import type { Field, UsageMetrics } from '../events/fields.js';
+import type { Ledger } from '../ledger.js';
+import { decompressTelemetryMetadata } from '../metadata.js';
+import { WIRE_VERSION } from '../constants.js';
+import { pythonFloat, pythonStr } from '../wire/python-values.js';
+import { quotePlus, urlencode } from '../wire/query-string.js';
+import type { TakenEvent } from './event-buffer.js';
+import type { UsageEvent } from './transport.js';
+
+/** How many packed texts are remembered: as many DAGs as a scheduler has in its hands at a time. */
+const MAX_REMEMBERED = 64;
+
+type FieldMap = ReadonlyMap<string, Field>;
+
+/** What one packed text holds: only what may leave, and how much of it may not. Null where it cannot be read. */
+type Unpacked = { readonly metrics: UsageMetrics; readonly dropped: number } | null;
+
+/**
+ * Turns what waits into what leaves: unpacks DAG metadata, merges, keeps only declared fields of their declared kinds. Runs off
+ * the host's path.
+ */
+export class EventBuilder {
+  readonly #standard: Readonly<UsageMetrics>;
+  readonly #standardQuery: string;
+  readonly #ledger: Ledger;
+  readonly #idPrefix: string;
+  readonly #fieldMaps = new Map<EventDefinition, FieldMap>();
+  readonly #unpacked = new Map<string, Unpacked>();
+  readonly #metadataFields = fieldMap(metadataFields);
+
+  /** @param idPrefix Tells this instance's event ids from those of another one in the same process. */
+  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
+    this.#standard = standard;
+    this.#standardQuery = urlencode(standard);
+    this.#ledger = ledger;
+    this.#idPrefix = idPrefix;
+  }
+
+  /** The event as a transport sees it. */
+  build({ seq, definition, metrics, packed }: TakenEvent): UsageEvent {
+    const fields = this.#fieldsOf(definition);
+    const own: UsageMetrics = {};
+    this.#ledger.fieldsDropped += keepDeclared(fields, metrics, own);
+    if (packed !== undefined) this.#addMetadata(packed, own);
+    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, { ...this.#standard, ...own }, {
+      standardQuery: this.#standardQuery,
+      own,
+      fields,
+    });
+  }
+
+  #addMetadata(packed: string, own: UsageMetrics): void {
+    const unpacked = this.#unpack(packed);
+    if (unpacked === null) {
+      this.#ledger.metadataUnreadable += 1;
+      return;
+    }
+    this.#ledger.fieldsDropped += unpacked.dropped;
+    for (const name in unpacked.metrics) {
+      const value = unpacked.metrics[name];
+      // What the listener saw with its own eyes is not overwritten by what stood in a param.
+      if (value !== undefined && !Object.hasOwn(own, name)) own[name] = value;
+    }
+  }
+
+  #unpack(packed: string): Unpacked {
+    const known = this.#unpacked.get(packed);
+    if (known !== undefined) return known;
+    let unpacked: Unpacked = null;
+    try {
+      const metrics: UsageMetrics = {};
+      const dropped = keepDeclared(this.#metadataFields, decompressTelemetryMetadata(packed), metrics);
+      unpacked = { metrics, dropped };
+    } catch {
+      // Counted by the caller: unreadable metadata costs the metadata, never the event.
+    }
+    const oldest = this.#unpacked.size < MAX_REMEMBERED ? undefined : this.#unpacked.keys().next().value;
+    if (oldest !== undefined) this.#unpacked.delete(oldest);
+    this.#unpacked.set(packed, unpacked);
+    return unpacked;
+  }
+
+  #fieldsOf(definition: EventDefinition): FieldMap {
+    let fields = this.#fieldMaps.get(definition);
+    if (fields === undefined) this.#fieldMaps.set(definition, (fields = fieldMap(definition.fields)));
+    return fields;
+  }
+}
+
+/** What an event needs to encode itself, besides what every transport may see. */
+interface Encoding {
+  standardQuery: string;
+  own: Readonly<UsageMetrics>;
+  fields: FieldMap;
+}
+
+class BuiltEvent implements UsageEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly metrics: Readonly<UsageMetrics>;
+  readonly #encoding: Encoding;
+
+  constructor(id: string, type: string, metrics: Readonly<UsageMetrics>, encoding: Encoding) {
+    this.id = id;
+    this.type = type;
+    this.metrics = metrics;
+    this.#encoding = encoding;
+  }
+
+  requestTarget(): string {
+    const { standardQuery, own, fields } = this.#encoding;
+    let query = standardQuery;
+    for (const name in own) {
+      const value = own[name];
+      if (value === undefined) continue;
+      const isFloat = typeof value === 'number' && fields.get(name)?.kind === 'duration';
+      // Declared names need no quoting, and numbers none but the plus sign of an exponent.
+      query += `${query === '' ? '' : '&'}${name}=${quotePlus(isFloat ? pythonFloat(value) : pythonStr(value))}`;
+    }
+    return `/${WIRE_VERSION}/${this.type}?${query}`;
+  }
+}
+
+/** Copies what is declared and of its kind. @returns How many values were not. */
+function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>, to: UsageMetrics): number {
+  let dropped = 0;
+  for (const name of Object.keys(from)) {
+    const value = from[name];
+    if (value === undefined) continue;
+    if (fields.get(name)?.accepts(value)) to[name] = value as UsageMetrics[string];
+    else dropped += 1;
+  }
+  return dropped;
+}
+
+function fieldMap(fields: Fields): FieldMap {
+  return new Map(Object.entries(fields));
+}

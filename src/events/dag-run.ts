@@ -1,0 +1,133 @@
+import { boolean, count, hash, identifier, identifierSet, nullable, oneOf, optional } from './fields.js';
+import type { Field } from './fields.js';
+
+/** How a run or a task ended. Nothing else is ever reported: a skipped task sends nothing. */
+export type Status = 'success' | 'failed';
+
+/** The outcome field that runs and tasks share. */
+export const status = oneOf(['success', 'failed'], {
+  description: 'How it ended.',
+  reason: 'To see which versions and set-ups fail more often than others.',
+});
+
+/**
+ * What a finished DAG run says about itself. Field names and their order are Cosmos' own (`cosmos/listeners/`), with the
+ * product's name in the place of `cosmos`.
+ */
+export function dagRunFields<P extends string>(product: P) {
+  return {
+    dag_hash: optional(
+      hash({
+        description: 'A digest of the DAG id. Pseudonymous, not anonymous: somebody who guesses the id can compute it.',
+        reason: 'To tell one DAG that runs a thousand times from a thousand DAGs.',
+      }),
+    ),
+    status,
+    task_count: count({
+      description: 'How many tasks the DAG has.',
+      reason: 'To know the sizes of DAG that must stay fast.',
+    }),
+    [`${product}_task_count`]: count({
+      description: `How many of them are ${product} tasks.`,
+      reason: 'To see how people mix these tasks with others.',
+    }),
+    execution_modes: identifierSet({
+      description: `The execution modes of the ${product} tasks, sorted and joined by two underscores.`,
+      reason: 'To know which ways of running are in use and which can be retired.',
+    }),
+  } as DagRunFields<P>;
+}
+
+/** The fields of a `dag_run` event of product `P`. */
+export type DagRunFields<P extends string> = {
+  dag_hash: Field<string, true>;
+  status: typeof status;
+  task_count: Field<number, false>;
+  execution_modes: Field<string, false>;
+} & Record<`${P}_task_count`, Field<number, false>>;
+
+const INVOCATION_MODES = ['dbt_runner', 'subprocess'] as const;
+const TEST_BEHAVIORS = ['none', 'after_each', 'after_all', 'build'] as const;
+const SOURCE_BEHAVIORS = ['none', 'all', 'with_tests_or_freshness'] as const;
+const LOAD_MODES = ['automatic', 'custom', 'dbt_ls', 'dbt_ls_file', 'dbt_ls_cache', 'dbt_manifest'] as const;
+const PROFILE_STRATEGIES = ['yaml_file', 'mapping'] as const;
+
+/** Whether and how a profile was given, as runs and tasks both report it. */
+export const profileFields = {
+  profile_strategy: nullable(
+    oneOf(PROFILE_STRATEGIES, {
+      description: 'Whether the database profile comes from a profiles file or from a mapping of a connection.',
+      reason: 'To know which of the two ways deserves the work.',
+    }),
+  ),
+  profile_mapping_class: nullable(
+    identifier({
+      description: "The class name of the profile mapping. A class of a user's own is sent by its name, as it is.",
+      reason: 'To know which databases need a better mapping.',
+    }),
+  ),
+  database: nullable(
+    identifier({
+      description: 'The kind of database, for example `postgres`. No host, no name, no user of it.',
+      reason: 'To test against the databases that are in use.',
+    }),
+  ),
+};
+
+/**
+ * What the DAG's packed metadata may hold. Whoever may start a DAG can edit its params, so what is not declared here, or is
+ * of another type, does not leave the machine.
+ */
+export const metadataFields = {
+  used_automatic_load_mode: boolean({
+    description: 'Whether the way of loading the project was left to the product.',
+    reason: 'To know whether the automatic choice is trusted.',
+  }),
+  invocation_mode: nullable(
+    oneOf(INVOCATION_MODES, {
+      description: 'Whether dbt runs inside the process or as a program of its own while the DAG is parsed.',
+      reason: 'To know which way must be fast.',
+    }),
+  ),
+  install_deps: nullable(
+    boolean({
+      description: 'Whether dbt packages are installed before a run.',
+      reason: 'To know how often that cost is paid.',
+    }),
+  ),
+  uses_node_converter: boolean({
+    description: 'Whether nodes are rendered by functions of the user.',
+    reason: 'To know whether that extension point is in use.',
+  }),
+  test_behavior: nullable(
+    oneOf(TEST_BEHAVIORS, {
+      description: 'When the tests of a model run.',
+      reason: 'To choose a good default.',
+    }),
+  ),
+  source_behavior: nullable(
+    oneOf(SOURCE_BEHAVIORS, {
+      description: 'Which sources become tasks.',
+      reason: 'To choose a good default.',
+    }),
+  ),
+  actual_load_mode: nullable(
+    oneOf(LOAD_MODES, {
+      description: 'How the project was loaded in the end.',
+      reason: 'To know which loaders must stay fast.',
+    }),
+  ),
+  total_dbt_models: nullable(
+    count({
+      description: 'How many models the project has.',
+      reason: 'To know the sizes of project that must stay fast.',
+    }),
+  ),
+  selected_dbt_models: nullable(
+    count({
+      description: 'How many of them the DAG selects.',
+      reason: 'To see whether selection is in use.',
+    }),
+  ),
+  ...profileFields,
+};

@@ -1,0 +1,60 @@
+import { NAME_PATTERN } from '../constants.js';
+import { describe } from '../describe.js';
+import type { Field, MetricValue } from './fields.js';
+
+/** The fields of an event by name, in the order in which a reader of the privacy notice meets them. */
+export type Fields = Readonly<Record<string, Field>>;
+
+/** One event that may be sent: declared once; types, run-time checks, encoding and privacy notice follow from it. */
+export interface EventDefinition<T extends string = string, F extends Fields = Fields> {
+  readonly type: T;
+  readonly fields: F;
+  /** When the event is sent, as a sentence for people. */
+  readonly description: string;
+}
+
+type OptionalNames<F extends Fields> = {
+  [K in keyof F]: F[K] extends Field<MetricValue, infer O> ? (true extends O ? (false extends O ? never : K) : never) : never;
+}[keyof F];
+
+type ValueOf<X> = X extends Field<infer T> ? T : never;
+
+/** What a caller of `publish` hands in for an event with these fields. */
+export type MetricsOf<F extends Fields> = {
+  readonly [K in Exclude<keyof F, OptionalNames<F>>]: ValueOf<F[K]>;
+} & {
+  readonly [K in OptionalNames<F>]?: ValueOf<F[K]>;
+};
+
+/**
+ * Declares an event of a product's own, beside the built-in ones.
+ *
+ * @param type `^[a-z][a-z0-9_]{0,31}$`; it becomes part of the request's path.
+ * @param fields Named like the type; made by `count`, `oneOf`, `boolean` and the other kinds.
+ * @param description When the event is sent, for the privacy notice.
+ * @throws TypeError for a name that could change a path or a key, or a field that no kind made.
+ */
+export function defineEvent<const T extends string, const F extends Fields>(
+  type: T,
+  fields: F,
+  description = `Sent when the product publishes \`${type}\`.`,
+): EventDefinition<T, F> {
+  assertName('event type', type);
+  if (typeof fields !== 'object' || fields === null) {
+    throw new TypeError(`Expected \`fields\` of event \`${type}\` to be an object of fields, got ${describe(fields)}.`);
+  }
+  for (const [name, field] of Object.entries(fields)) {
+    assertName(`field name of event \`${type}\``, name);
+    if (typeof field?.accepts !== 'function') {
+      throw new TypeError(`Expected field \`${name}\` of event \`${type}\` to be made by count(), oneOf() or another kind.`);
+    }
+  }
+  return { type, fields, description };
+}
+
+/** @throws TypeError naming what was to be named, and the value. */
+export function assertName(what: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string' || !NAME_PATTERN.test(value)) {
+    throw new TypeError(`Expected ${what} to match ${NAME_PATTERN.source}, got ${describe(value)}.`);
+  }
+}

@@ -1,0 +1,101 @@
+import os from 'node:os';
+import { describe } from '../describe.js';
+import { quote } from '../wire/query-string.js';
+import { assertName } from './definition.js';
+import type { Fields } from './definition.js';
+import { isVersion, oneOf, optional, version } from './fields.js';
+import type { Field, UsageMetrics } from './fields.js';
+
+/** Who sends: the plug-in or tool that is observed. */
+export interface Product<P extends string = string> {
+  /** `^[a-z][a-z0-9_]{0,31}$` */
+  name: P;
+  version: string;
+}
+
+/** Where it runs: the orchestrator around it. */
+export interface Host {
+  /** `^[a-z][a-z0-9_]{0,31}$`. @default 'airflow' */
+  name?: string;
+  version?: string;
+  /** The version of the host's Python, where it has one. Without it the version of Node stands in its place. */
+  pythonVersion?: string;
+}
+
+/** What the machine says about itself. */
+export interface Machine {
+  /** As `os.type()` gives it. */
+  system: string;
+  /** As `os.machine()` gives it. */
+  machine: string;
+  nodeVersion: string;
+}
+
+const SYSTEMS = ['Linux', 'Darwin', 'Windows', 'FreeBSD', 'OpenBSD', 'NetBSD', 'SunOS', 'AIX'] as const;
+const MACHINES = [
+  'x86_64', 'AMD64', 'amd64', 'arm64', 'ARM64', 'aarch64', 'i386', 'i686', 'x86', 'armv6l', 'armv7l', 'armv8l',
+  'ppc64', 'ppc64le', 's390x', 'riscv64', 'loong64', 'loongarch64', 'mips', 'mips64',
+] as const; // prettier-ignore
+
+/** The facts that every event begins with, declared like any other. */
+export function standardFields(product: string, hostName: string): Fields {
+  return {
+    [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.'),
+    [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.'),
+    python_version: versionOf('Python', 'To test against the versions that are in use.'),
+    node_version: versionOf('Node, where there is no Python', 'To test against the versions that are in use.'),
+    platform_system: optional(
+      oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' }),
+    ),
+    platform_machine: optional(
+      oneOf(MACHINES, { description: 'The kind of processor.', reason: 'To build for the processors that are in use.' }),
+    ),
+  };
+}
+
+/**
+ * The facts that every event begins with, in the order of the wire. A version that is not known is left out.
+ *
+ * @throws TypeError for a name that could change a key, two names that would give the same key, or a version that is none.
+ */
+export function collectStandardUsageMetrics(options: { product?: Product; host?: Host; machine?: Machine } = {}): UsageMetrics {
+  const { product, host = {}, machine = thisMachine() } = options;
+  const hostName = host.name ?? 'airflow';
+  assertName('`host.name`', hostName);
+  const metrics: UsageMetrics = {};
+  const add = (name: string, option: string, value: string | undefined) => {
+    if (value === undefined) return;
+    if (!isVersion(value)) throw new TypeError(`Expected \`${option}\` to be a version, got ${describe(value)}.`);
+    const key = `${name}_version`;
+    if (key in metrics) throw new TypeError(`Expected product and host to have different names, got ${describe(name)} twice.`);
+    metrics[key] = value;
+  };
+  if (product !== undefined) {
+    assertName('`product.name`', product.name);
+    add(product.name, 'product.version', product.version);
+  }
+  add(hostName, 'host.version', host.version);
+  // Cosmos quotes this one value before the query is built, so it is quoted twice on the wire.
+  const airflowVersion = metrics['airflow_version'];
+  if (hostName === 'airflow' && typeof airflowVersion === 'string') metrics['airflow_version'] = quote(airflowVersion);
+  if (host.pythonVersion === undefined) add('node', 'node', machine.nodeVersion);
+  else add('python', 'host.pythonVersion', host.pythonVersion);
+  const system = machine.system === 'Windows_NT' ? 'Windows' : machine.system;
+  if (isOneOf(SYSTEMS, system)) metrics['platform_system'] = system;
+  // Python says AMD64 where Node, asking the same Windows, says x86_64; and ARM64 for arm64.
+  const kind = system === 'Windows' ? ({ x86_64: 'AMD64', arm64: 'ARM64' }[machine.machine] ?? machine.machine) : machine.machine;
+  if (isOneOf(MACHINES, kind)) metrics['platform_machine'] = kind;
+  return metrics;
+}
+
+function versionOf(what: string, reason: string): Field {
+  return optional(version({ description: `The version of ${what}.`, reason }));
+}
+
+function thisMachine(): Machine {
+  return { system: os.type(), machine: os.machine(), nodeVersion: process.versions.node };
+}
+
+function isOneOf(values: readonly string[], value: string): boolean {
+  return values.includes(value);
+}

@@ -1,0 +1,57 @@
+import { MAX_TEXT_LENGTH } from '../events/fields.js';
+import type { MetricValue } from '../events/fields.js';
+import type { Ledger } from '../ledger.js';
+
+/** In the place of a value that is there and cannot be used: it has been counted, and it stays out of the snapshot. */
+export const LOST: unique symbol = Symbol('lost');
+
+/**
+ * Reads a host's objects on the host's own path: no property access escapes as an exception, and only plain values of bounded
+ * length are kept. What cannot be used is counted, so that nothing disappears without a trace.
+ */
+export class HostReader {
+  readonly #ledger: Ledger;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** A property as it is; `LOST` where asking for it throws. */
+  read(source: object, key: string): unknown {
+    try {
+      return (source as Record<string, unknown>)[key];
+    } catch {
+      return this.lose();
+    }
+  }
+
+  /** A property that is an object, or nothing. */
+  object(source: object, key: string): object | undefined {
+    const value = this.read(source, key);
+    return isObject(value) ? value : undefined;
+  }
+
+  /** A property that a field could hold; undefined where there is none. */
+  plain(source: object, key: string): MetricValue | undefined | typeof LOST {
+    return this.plainValue(this.read(source, key));
+  }
+
+  /** A value that a field could hold, or `LOST`. */
+  plainValue(value: unknown): MetricValue | undefined | typeof LOST {
+    if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH ? value : this.lose();
+    if (value === null || value === undefined) return value;
+    if (typeof value === 'number' || typeof value === 'boolean') return value;
+    return value === LOST ? LOST : this.lose();
+  }
+
+  /** Counts one value that cannot be used. */
+  lose(): typeof LOST {
+    this.#ledger.fieldsDropped += 1;
+    return LOST;
+  }
+}
+
+/** Whether a value can have properties worth reading. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,134 @@
+import { describe } from '../describe.js';
+import type { Gate } from '../gate.js';
+import type { HostEmitter, HostEvents } from '../host.js';
+import type { Ledger } from '../ledger.js';
+import type { Log } from '../log.js';
+import { isObject } from './host-reader.js';
+
+/** Takes one payload of the host. `'invalid'` where it is none. */
+export type PayloadListener = (payload: unknown) => 'invalid' | undefined;
+
+/** What each of a host's events is heard by. */
+export type PayloadListeners = Readonly<Record<keyof HostEvents, PayloadListener>>;
+
+/** Other names for a host's events, where it does not use ours. */
+export type EventNames = Partial<Record<keyof HostEvents, string>>;
+
+/** How listeners meet a host. */
+export interface ListenerRegistryOptions {
+  listeners: PayloadListeners;
+  gate: Gate;
+  ledger: Ledger;
+  log: Log;
+}
+
+type HostHandler = (payload: unknown) => void;
+type Methods = readonly [add: string, remove: string];
+
+const METHODS: readonly Methods[] = [
+  ['on', 'off'],
+  ['addListener', 'removeListener'],
+  ['addEventListener', 'removeEventListener'],
+];
+
+/** The hosts that are listened to, and the way back from each. */
+export class ListenerRegistry {
+  readonly #hosts = new Map<object, () => void>();
+  readonly #options: ListenerRegistryOptions;
+
+  constructor(options: ListenerRegistryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Listens to a host. A host that is listened to already stays as it is.
+   *
+   * @returns A function that undoes it and never throws.
+   * @throws TypeError for a host without a pair of methods to listen with, or event names that are none.
+   */
+  register(host: HostEmitter, names: EventNames = {}): () => void {
+    const methods = methodsOf(host);
+    const handlers = this.#handlers(names, methods[0] === 'addEventListener');
+    if (!this.#options.gate.check()) return () => undefined;
+    const known = this.#hosts.get(host);
+    if (known !== undefined) return known;
+    const added: [string, HostHandler][] = [];
+    const undo = () => {
+      this.#hosts.delete(host);
+      for (const [name, handler] of added.splice(0)) this.#remove(host, methods[1], name, handler);
+    };
+    try {
+      for (const [name, handler] of handlers) {
+        call(host, methods[0], name, handler);
+        added.push([name, handler]);
+      }
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    this.#hosts.set(host, undo);
+    return undo;
+  }
+
+  /** Leaves all hosts. */
+  unregisterAll(): void {
+    for (const undo of this.#hosts.values()) undo();
+  }
+
+  #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
+    const { listeners } = this.#options;
+    if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
+    const unknown = Object.keys(names).find((name) => !(name in listeners));
+    if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
+    return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
+      const name = names[event] ?? event;
+      if (typeof name !== 'string' || name === '') {
+        throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
+      }
+      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
+    });
+  }
+
+  /** The gate first; and whatever goes wrong behind it stays behind it. */
+  #guarded(listener: PayloadListener): HostHandler {
+    const { gate, ledger, log } = this.#options;
+    return (payload) => {
+      if (!gate.isOpen()) return;
+      let outcome: 'invalid' | undefined = 'invalid';
+      try {
+        outcome = listener(payload);
+      } catch {
+        // A payload that cannot even be looked at, such as a revoked proxy.
+      }
+      if (outcome === undefined) return;
+      ledger.refuse(outcome);
+      log.warn('invalid', 'a host event had no usable payload');
+    };
+  }
+
+  #remove(host: object, method: string, name: string, handler: HostHandler): void {
+    try {
+      call(host, method, name, handler);
+    } catch {
+      this.#options.log.warn('unregister_failed', 'a host did not let a listener go');
+    }
+  }
+}
+
+function detailOf(listener: PayloadListener): PayloadListener {
+  return (event) => listener((event as CustomEvent<unknown>).detail);
+}
+
+function methodsOf(host: unknown): Methods {
+  const found = (isObject(host) || typeof host === 'function') && METHODS.find((pair) => pair.every((name) => hasMethod(host, name)));
+  if (!found) throw new TypeError(`Expected \`host\` to have on/off, addListener/removeListener or addEventListener, got ${describe(host)}.`);
+  return found;
+}
+
+function hasMethod(host: object, name: string): boolean {
+  return typeof (host as Record<string, unknown>)[name] === 'function';
+}
+
+function call(host: object, method: string, name: string, handler: HostHandler): void {
+  (host as Record<string, (name: string, handler: HostHandler) => void>)[method]?.(name, handler);
+}
