@@ -23,7 +23,7 @@ export interface Host {
 }
 
 /** What the machine says about itself. */
-export interface Machine {
+export interface MachineFacts {
   /** As `os.type()` gives it. */
   system: string;
   /** As `os.machine()` gives it. */
@@ -36,6 +36,12 @@ const MACHINES = [
   'x86_64', 'AMD64', 'amd64', 'arm64', 'ARM64', 'aarch64', 'i386', 'i686', 'x86', 'armv6l', 'armv7l', 'armv8l',
   'ppc64', 'ppc64le', 's390x', 'riscv64', 'loong64', 'loongarch64', 'mips', 'mips64',
 ] as const; // prettier-ignore
+
+/** Python says AMD64 where Node, asking the same Windows, says x86_64. */
+const WINDOWS_MACHINES: ReadonlyMap<string, string> = new Map([
+  ['x86_64', 'AMD64'],
+  ['arm64', 'ARM64'],
+]);
 
 /** The facts that every event begins with, declared like any other. */
 export function standardFields(product: string, hostName: string): Fields {
@@ -58,8 +64,8 @@ export function standardFields(product: string, hostName: string): Fields {
  *
  * @throws TypeError for a name that could change a key, two names that would give the same key, or a version that is none.
  */
-export function collectStandardUsageMetrics(options: { product?: Product; host?: Host; machine?: Machine } = {}): UsageMetrics {
-  const { product, host = {}, machine = thisMachine() } = options;
+export function collectStandardUsageMetrics(options: { product?: Product; host?: Host; machine?: MachineFacts } = {}): UsageMetrics {
+  const { product, host = {}, machine = machineFacts() } = options;
   const hostName = host.name ?? 'airflow';
   assertName('`host.name`', hostName);
   const metrics: UsageMetrics = {};
@@ -82,8 +88,7 @@ export function collectStandardUsageMetrics(options: { product?: Product; host?:
   else add('python', 'host.pythonVersion', host.pythonVersion);
   const system = machine.system === 'Windows_NT' ? 'Windows' : machine.system;
   if (isOneOf(SYSTEMS, system)) metrics['platform_system'] = system;
-  // Python says AMD64 where Node, asking the same Windows, says x86_64; and ARM64 for arm64.
-  const kind = system === 'Windows' ? ({ x86_64: 'AMD64', arm64: 'ARM64' }[machine.machine] ?? machine.machine) : machine.machine;
+  const kind = system === 'Windows' ? (WINDOWS_MACHINES.get(machine.machine) ?? machine.machine) : machine.machine;
   if (isOneOf(MACHINES, kind)) metrics['platform_machine'] = kind;
   return metrics;
 }
@@ -92,7 +97,8 @@ function versionOf(what: string, reason: string): Field {
   return optional(version({ description: `The version of ${what}.`, reason }));
 }
 
-function thisMachine(): Machine {
+/** The facts of the machine at hand. */
+export function machineFacts(): MachineFacts {
   return { system: os.type(), machine: os.machine(), nodeVersion: process.versions.node };
 }
 

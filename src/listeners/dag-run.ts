@@ -42,8 +42,15 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     const given = reader.read(dagRun, 'dagHash');
     if (isHash(given)) return given;
     const dagId = reader.read(dagRun, 'dagId');
-    const hash = typeof dagId === 'string' ? dagHash(dagId) : null;
-    return isHash(hash) ? hash : null;
+    if (typeof dagId !== 'string') return null;
+    try {
+      const hash = dagHash(dagId);
+      if (hash === null || isHash(hash)) return hash;
+    } catch {
+      // The product's own function failed: the run is reported without a hash.
+    }
+    reader.lose();
+    return null;
   }
 
   /** The packed string itself: it is unpacked later, off the host's path. */

@@ -35,6 +35,7 @@ const METHODS: readonly Methods[] = [
 export class ListenerRegistry {
   readonly #hosts = new Map<object, () => void>();
   readonly #options: ListenerRegistryOptions;
+  #isClosed = false;
 
   constructor(options: ListenerRegistryOptions) {
     this.#options = options;
@@ -49,7 +50,7 @@ export class ListenerRegistry {
   register(host: HostEmitter, names: EventNames = {}): () => void {
     const methods = methodsOf(host);
     const handlers = this.#handlers(names, methods[0] === 'addEventListener');
-    if (!this.#options.gate.check()) return () => undefined;
+    if (this.#isClosed || !this.#options.gate.check()) return () => undefined;
     const known = this.#hosts.get(host);
     if (known !== undefined) return known;
     const added: [string, HostHandler][] = [];
@@ -70,8 +71,9 @@ export class ListenerRegistry {
     return undo;
   }
 
-  /** Leaves all hosts. */
-  unregisterAll(): void {
+  /** Leaves all hosts and takes no new one. */
+  close(): void {
+    this.#isClosed = true;
     for (const undo of this.#hosts.values()) undo();
   }
 

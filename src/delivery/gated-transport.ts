@@ -1,0 +1,14 @@
+import type { Gate } from '../gate.js';
+import type { Transport } from './transport.js';
+
+/**
+ * Asks the gate before each attempt, retries included, so that an opt-out that appears during a backoff is seen before
+ * anything leaves.
+ */
+export function gated(inner: Transport, gate: Gate): Transport {
+  return {
+    ...(inner.maxBatchSize !== undefined && { maxBatchSize: inner.maxBatchSize }),
+    send: (events, signal) => (gate.check() ? inner.send(events, signal) : Promise.resolve({ kind: 'aborted' })),
+    close: () => inner.close?.(),
+  };
+}

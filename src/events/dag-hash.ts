@@ -1,0 +1,30 @@
+/** A longer id is no id that comes again. Airflow allows 250 characters. */
+const MAX_REMEMBERED_LENGTH = 250;
+
+/** A scheduler has some thousands of DAGs; more than this are not remembered at a time. */
+const MAX_REMEMBERED = 1000;
+
+/**
+ * md5 of a DAG id in hex, as Cosmos sends it. Pseudonymous, not anonymous: an id that can be guessed can be found. Null where
+ * the platform forbids md5, as FIPS does. node:crypto is loaded at the first question, since an opted-out host never asks.
+ */
+export function defaultDagHash(): (dagId: string) => string | null {
+  const remembered = new Map<string, string>();
+  return (dagId) => {
+    const known = remembered.get(dagId);
+    if (known !== undefined) return known;
+    try {
+      const hash = process.getBuiltinModule('node:crypto').createHash('md5').update(dagId.toWellFormed(), 'utf8').digest('hex');
+      if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+      if (dagId.length <= MAX_REMEMBERED_LENGTH) remembered.set(dagId, hash);
+      return hash;
+    } catch {
+      return null;
+    }
+  };
+}
+
+/** For products that do not have Cosmos' wire to keep. */
+export function noDagHash(): null {
+  return null;
+}

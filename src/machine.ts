@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import type { LookupFunction } from 'node:net';
+import { machineFacts } from './events/standard-metrics.js';
+import type { MachineFacts } from './events/standard-metrics.js';
+import { systemClock } from './timing.js';
+import type { Clock } from './timing.js';
+
+/** Time, chance and the machine: everything that tests own and users do not choose. */
+export interface MachineAccess {
+  clock: Clock;
+  /** From 0 up to 1. */
+  random: () => number;
+  /** Reads a whole file as UTF-8; throws as `node:fs` does. */
+  readFile: (path: string) => string;
+  /** Finds the address of a host name. @default a cancellable resolver */
+  lookup?: LookupFunction;
+  facts: () => MachineFacts;
+}
+
+/** The machine at hand. */
+export const thisMachine: MachineAccess = {
+  clock: systemClock,
+  random: Math.random,
+  readFile: (path) => readFileSync(path, 'utf8'),
+  facts: machineFacts,
+};

@@ -1,0 +1,160 @@
+import { EventBus } from './bus.js';
+import { anObject, checkOptions } from './check-options.js';
+import { DEFAULTS } from './constants.js';
+import { circuitBreaker } from './delivery/circuit-breaker.js';
+import { Emitter } from './delivery/emitter.js';
+import { EventBuilder } from './delivery/event-builder.js';
+import { fetchTransportWith } from './delivery/fetch-transport.js';
+import { gated } from './delivery/gated-transport.js';
+import { retrying } from './delivery/retrying-transport.js';
+import type { Transport } from './delivery/transport.js';
+import { defaultDagHash, noDagHash } from './events/dag-hash.js';
+import type { EventDefinition } from './events/definition.js';
+import { productEvents } from './events/product-events.js';
+import { collectStandardUsageMetrics } from './events/standard-metrics.js';
+import { Gate } from './gate.js';
+import type { HostEmitter } from './host.js';
+import { Ledger } from './ledger.js';
+import type { TelemetryStats } from './ledger.js';
+import { hostListeners } from './listeners/host-listeners.js';
+import { ListenerRegistry } from './listeners/register.js';
+import type { EventNames } from './listeners/register.js';
+import { Log } from './log.js';
+import { thisMachine } from './machine.js';
+import type { MachineAccess } from './machine.js';
+import { operatorEndpoint } from './operator-endpoint.js';
+import { checkTelemetryOptions } from './options.js';
+import type { Limits, TelemetryOptions } from './options.js';
+import { environmentOptsOut, resolveSettingsWith, shouldEmit } from './settings.js';
+import type { DrainReport, Telemetry } from './telemetry-types.js';
+import type { Clock } from './timing.js';
+import { parseEndpoint } from './wire/request-url.js';
+
+/**
+ * Usage telemetry for a product: the composition root, and the one place that picks concrete parts.
+ *
+ * @throws TypeError naming option and value, for a wrong or unknown option.
+ */
+export function createTelemetry<const P extends string, const E extends readonly EventDefinition[] = []>(
+  options: TelemetryOptions<P, E>,
+): Telemetry<P, E> {
+  return createTelemetryWith(options, thisMachine);
+}
+
+/** The same, with time, chance and the machine as parameters. @internal */
+export function createTelemetryWith<const P extends string, const E extends readonly EventDefinition[] = []>(
+  options: TelemetryOptions<P, E>,
+  machine: MachineAccess,
+): Telemetry<P, E> {
+  const limits = checkTelemetryOptions(options as object as TelemetryOptions);
+  return new TelemetryClient(options as object as TelemetryOptions, limits, machine) as object as Telemetry<P, E>;
+}
+
+/** The longest backoff of `retrying`, and the grace beyond all attempts, that a `send()` is given before it loses its slot. */
+const MAX_BACKOFF_MS = 5000;
+const SLACK_MS = 1000;
+
+class TelemetryClient implements AsyncDisposable {
+  readonly bus: Pick<EventBus, 'on' | 'publish'>;
+  readonly publish: EventBus['publish'];
+  readonly #bus: EventBus;
+  readonly #gate: Gate;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #emitter: Emitter;
+  readonly #registry: ListenerRegistry;
+  #closing: Promise<DrainReport> | undefined;
+
+  constructor(options: TelemetryOptions, limits: Limits, machine: MachineAccess) {
+    const { product, host = {}, events = [], env = process.env, consent, enabled, dagHash, drainOnExit = true } = options;
+    const { clock, random } = machine;
+    const definitions = productEvents(product.name, host.name ?? 'airflow', events);
+    const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
+    const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
+    const log = new Log(options.logger, clock);
+    const asked = { product: product.name, env, ...(consent && { consent }), ...(enabled === false && { enabled }) };
+    const settings = resolveSettingsWith(asked, { readFile: machine.readFile, log });
+    const gate = new Gate({ open: shouldEmit(settings), optedOutNow: () => environmentOptsOut(product.name, env), clock });
+    const ledger = new Ledger();
+    const bus = new EventBus({ definitions, gate, ledger, log });
+    const transport = options.transport ?? defaultTransport();
+    const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
+    const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
+    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
+    bus.attach(this.#emitter.accept);
+    const hash = dagHash ?? (product.name === 'cosmos' ? defaultDagHash() : noDagHash);
+    this.#registry = new ListenerRegistry({ listeners: hostListeners(product.name, { bus, ledger, dagHash: hash }), gate, ledger, log });
+    gate.whenShut(() => {
+      this.#registry.close();
+    });
+    this.publish = (type, metrics, packedMetadata) => bus.publish(type, metrics, packedMetadata);
+    this.bus = { on: (type, listener) => bus.on(type, listener), publish: this.publish };
+    this.#bus = bus;
+    this.#gate = gate;
+    this.#log = log;
+    this.#clock = clock;
+
+    function defaultTransport(): Transport {
+      const base = operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
+      const { connectTimeoutMs, attemptTimeoutMs, retries, concurrency, drainConcurrency } = limits;
+      const { allowedRedirectHosts, proxy } = options;
+      const fetching = fetchTransportWith(
+        {
+          endpoint: base,
+          connectTimeoutMs,
+          attemptTimeoutMs,
+          maxSockets: Math.max(concurrency, drainConcurrency),
+          env,
+          ...(allowedRedirectHosts && { allowedRedirectHosts }),
+          ...(proxy !== undefined && { proxy }),
+        },
+        { clock, log, ...(machine.lookup && { lookup: machine.lookup }) },
+      );
+      return retrying(circuitBreaker(gated(fetching, gate), { clock }), { retries, maxDelayMs: MAX_BACKOFF_MS, random, clock });
+    }
+  }
+
+  get enabled(): boolean {
+    return this.#closing === undefined && this.#gate.check();
+  }
+
+  register(host: HostEmitter, options: { events?: EventNames } = {}): () => void {
+    checkOptions('options', options, { events: anObject });
+    return this.#registry.register(host, options.events);
+  }
+
+  stats(): TelemetryStats {
+    return this.#emitter.stats();
+  }
+
+  drain(options?: { deadlineMs?: number }): Promise<DrainReport> {
+    return this.#report(options, (deadlineMs) => this.#emitter.drain(deadlineMs));
+  }
+
+  close(options?: { deadlineMs?: number }): Promise<DrainReport> {
+    this.#closing ??= this.#report(options, (deadlineMs) => {
+      this.#bus.close();
+      this.#registry.close();
+      return this.#emitter.close(deadlineMs);
+    });
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #report(options: { deadlineMs?: number } | undefined, wait: (deadlineMs: number) => Promise<boolean>): Promise<DrainReport> {
+    const startedAtMs = this.#clock.now();
+    const timedOut = await wait(this.#deadlineMs(options));
+    return { ...this.#emitter.stats(), timedOut, durationMs: this.#clock.now() - startedAtMs };
+  }
+
+  /** A promise that never rejects cannot refuse a deadline that is none: it says so, and takes the default. */
+  #deadlineMs(options: { deadlineMs?: number } | undefined): number {
+    const deadlineMs: unknown = options?.deadlineMs;
+    if (typeof deadlineMs === 'number' && deadlineMs >= 0) return deadlineMs;
+    if (deadlineMs !== undefined) this.#log.warn('deadline_invalid', 'a deadline was no number of milliseconds; the default is used');
+    return DEFAULTS.drainDeadlineMs;
+  }
+}
