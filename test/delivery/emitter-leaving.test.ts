@@ -1,0 +1,169 @@
+import test from 'ava';
+import { ScriptedTransport } from '../helpers/scripted-transport.js';
+import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
+
+const SENT = { kind: 'sent' } as const;
+
+test('drain is a checkpoint: it waits for what was accepted before it, not for what came after', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await publish(2);
+  const drained = telemetry.drain();
+  await publish(1);
+  await succeed(2);
+  const report = await drained;
+  t.like(report, { timedOut: false, published: 3, sent: 2, pending: 1 });
+  t.is(transport.open.length, 1, 'nothing is aborted');
+  t.is(clock.pendingRefTimers, 0, 'nothing holds the process any more');
+});
+
+test('drain reports at its own deadline, aborts nothing, and shares the pass with other drains', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await publish(2);
+  const short = telemetry.drain({ deadlineMs: 100 });
+  const long = telemetry.drain({ deadlineMs: 1000 });
+  t.is(clock.pendingRefTimers, 2);
+  await clock.advance(100);
+  t.like(await short, { timedOut: true, durationMs: 100, pending: 2 });
+  t.false(transport.open[0]?.signal.aborted);
+  await succeed();
+  t.like(await long, { timedOut: false, sent: 2, pending: 0 });
+});
+
+test('drain with nothing to wait for is over at once, also before anything was published', async (t) => {
+  const { telemetry, clock } = telemetryRig();
+  t.like(await telemetry.drain(), { timedOut: false, durationMs: 0, published: 0, pending: 0 });
+  t.is(clock.pendingTimers, 0);
+});
+
+test('a deadline that is none is the default, and nothing rejects', async (t) => {
+  const { publish, telemetry, clock } = telemetryRig();
+  await publish(1);
+  for (const deadlineMs of [-1, NaN, '5', null]) {
+    const drained = telemetry.drain({ deadlineMs: deadlineMs as number });
+    await clock.advance(2000);
+    t.like(await drained, { timedOut: true, durationMs: 2000 });
+  }
+});
+
+test('events that had to go count as over for a drain that waits for them', async (t) => {
+  const { publish, succeed, telemetry } = telemetryRig({ concurrency: 1, drainConcurrency: 1, maxPendingEvents: 2 });
+  await publish(3);
+  const drained = telemetry.drain();
+  await publish(2);
+  await succeed(1);
+  t.like(await drained, { timedOut: false, dropped: 2, sent: 1, pending: 2 });
+});
+
+test('close delivers, refuses what comes later, lets the transport go, and is the same promise every time', async (t) => {
+  const { publish, succeed, transport, telemetry } = telemetryRig({ concurrency: 1, drainConcurrency: 4 });
+  await publish(6);
+  const closed = telemetry.close();
+  t.is(telemetry.close({ deadlineMs: 1 }), closed);
+  t.false(telemetry.enabled);
+  t.false(telemetry.publish('tick', {}));
+  await succeed();
+  const report = await closed;
+  t.like(report, { timedOut: false, published: 7, sent: 6, dropped: 1, pending: 0, reasons: { closed: 1 } });
+  t.is(transport.closed, 1);
+  await telemetry[Symbol.asyncDispose]();
+  t.is(transport.closed, 1);
+  t.false(telemetry.publish('tick', {}));
+  t.like(telemetry.stats(), { published: 8, reasons: { closed: 2 } });
+});
+
+test('at the deadline close aborts what is under way and accounts for the rest', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 2 });
+  await publish(5);
+  const closed = telemetry.close({ deadlineMs: 300 });
+  await clock.advance(300);
+  const report = await closed;
+  t.like(report, { timedOut: true, durationMs: 300, failed: 2, dropped: 3, pending: 0, reasons: { aborted: 2, deadline: 3 } });
+  t.true(transport.open.every(({ signal }) => signal.aborted));
+  t.is(clock.pendingTimers, 0);
+  t.true(addsUp(report));
+});
+
+test('close gives up at the first connection failure: one attempt, then `deadline` for what waits', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 2, drainConcurrency: 2 });
+  await publish(5);
+  const closed = telemetry.close();
+  await clock.advance(0);
+  transport.open[0]?.answer({ kind: 'retryable', reason: 'connect' });
+  await clock.advance(0);
+  t.like(telemetry.stats(), { pending: 1, reasons: { connect: 1, deadline: 3 } }, 'what is under way may still end well');
+  transport.open[0]?.answer(SENT);
+  t.like(await closed, { timedOut: false, durationMs: 0, sent: 1, failed: 1, dropped: 3 });
+});
+
+test('other failures do not end a close', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await publish(3);
+  const closed = telemetry.close();
+  transport.open[0]?.answer({ kind: 'retryable', reason: 'http_503' });
+  await clock.advance(0);
+  await succeed();
+  t.like(await closed, { sent: 2, failed: 1, reasons: { http_503: 1 } });
+});
+
+test('a wait that outlasts the deadline ends a close at once; a shorter one is waited for', async (t) => {
+  const impatient = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await impatient.publish(2);
+  const closed = impatient.telemetry.close({ deadlineMs: 1000 });
+  impatient.transport.open[0]?.answer({ kind: 'deferred', waitMs: 1001, reason: 'circuit_open' });
+  t.like(await closed, { timedOut: false, durationMs: 0, dropped: 2, reasons: { deadline: 2 } });
+
+  const patient = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await patient.publish(2);
+  const late = patient.telemetry.close({ deadlineMs: 1000 });
+  patient.transport.open[0]?.answer({ kind: 'deferred', waitMs: 400, reason: 'http_429' });
+  await patient.clock.advance(400);
+  await patient.succeed();
+  t.like(await late, { timedOut: false, durationMs: 400, sent: 2 });
+});
+
+test('a close that begins in a pause longer than its deadline ends at once', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1 });
+  await publish(2);
+  transport.open[0]?.answer({ kind: 'deferred', waitMs: 60_000, reason: 'circuit_open' });
+  await clock.advance(0);
+  t.like(await telemetry.close(), { timedOut: false, durationMs: 0, dropped: 2, reasons: { deadline: 2 } });
+});
+
+test('an opt-out that appears drops what waits and aborts what is under way within a second', async (t) => {
+  const { publish, transport, telemetry, clock, env } = telemetryRig({ concurrency: 1 });
+  await publish(3);
+  env['DO_NOT_TRACK'] = '1';
+  await clock.advance(1000);
+  t.like(telemetry.stats(), { published: 3, sent: 0, failed: 1, dropped: 2, pending: 0, reasons: { aborted: 1, opted_out: 2 } });
+  t.true(transport.sends[0]?.signal.aborted);
+  t.is(transport.closed, 1);
+  t.is(clock.pendingTimers, 0);
+  delete env['DO_NOT_TRACK'];
+  t.false(telemetry.enabled, 'the latch stays shut');
+  t.false(telemetry.publish('tick', {}));
+  t.is(telemetry.stats().published, 3, 'and counts nothing more');
+  t.like(await telemetry.close(), { timedOut: false, pending: 0 });
+  t.is(transport.closed, 1);
+});
+
+test('an opt-out is seen before the next attempt, without waiting for any clock', async (t) => {
+  const { publish, succeed, transport, telemetry, env } = telemetryRig({ concurrency: 1 });
+  await publish(3);
+  env['ACME_TELEMETRY'] = 'off';
+  await succeed(1);
+  t.is(transport.sends.length, 1);
+  t.like(telemetry.stats(), { sent: 1, dropped: 2, reasons: { opted_out: 2 } });
+});
+
+test('a transport that cannot be closed harms nobody', async (t) => {
+  const lines: string[] = [];
+  const logger = { debug: () => undefined, warn: (line: string) => void lines.push(line) };
+  const scripted = new ScriptedTransport();
+  scripted.close = () => {
+    throw new Error('https://secret.example/?dag=x');
+  };
+  const { telemetry, clock } = telemetryRig({ scripted, logger });
+  t.like(await telemetry.close(), { pending: 0 });
+  await clock.advance(0);
+  t.deepEqual(lines, ['[telemetry] transport_close_failed: the transport could not be closed']);
+});

@@ -1,0 +1,170 @@
+import test from 'ava';
+import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
+import { ScriptedTransport } from '../helpers/scripted-transport.js';
+
+const SENT = { kind: 'sent' } as const;
+
+test('events start in publish order when one request is under way at a time', async (t) => {
+  const { publish, succeed, transport } = telemetryRig({ concurrency: 1 });
+  await publish(5);
+  t.deepEqual(transport.started('n'), [0]);
+  await succeed(3);
+  await publish(2);
+  await succeed();
+  t.deepEqual(transport.started('n'), [0, 1, 2, 3, 4, 5, 6]);
+});
+
+test('no more than `concurrency` sends are under way, and each free slot is used', async (t) => {
+  const { publish, succeed, transport, telemetry } = telemetryRig({ concurrency: 3, drainConcurrency: 3 });
+  await publish(1);
+  t.is(transport.open.length, 1);
+  await publish(9);
+  t.is(transport.open.length, 3, 'the second and third slot do not wait for the first');
+  await succeed(4);
+  t.is(transport.open.length, 3);
+  await succeed();
+  t.like(telemetry.stats(), { published: 10, sent: 10, pending: 0 });
+});
+
+test('draining widens to `drainConcurrency`, and afterwards the limit is the old one', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 2, drainConcurrency: 5 });
+  await publish(20);
+  t.is(transport.open.length, 2);
+  const drained = telemetry.drain({ deadlineMs: 500 });
+  await clock.advance(0);
+  t.is(transport.open.length, 5);
+  await clock.advance(500);
+  t.true((await drained).timedOut);
+  await succeed(4);
+  t.is(transport.open.length, 2);
+});
+
+test('a transport gets up to `maxBatchSize` events at a time', async (t) => {
+  const scripted = new ScriptedTransport({ maxBatchSize: 4 });
+  const { publish, succeed, telemetry } = telemetryRig({ scripted, concurrency: 1 });
+  await publish(9);
+  await succeed();
+  t.deepEqual(scripted.sends.map(({ events }) => events.length), [4, 4, 1]);
+  t.is(telemetry.stats().sent, 9);
+});
+
+test('deferred events return to the head, and nothing starts before the time is up', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 2 });
+  await publish(4);
+  const [first, second] = transport.open;
+  second?.answer({ kind: 'deferred', waitMs: 30_000, reason: 'http_503' });
+  await clock.advance(0);
+  first?.answer({ kind: 'deferred', waitMs: 5000, reason: 'http_503' });
+  await clock.advance(29_999);
+  t.is(transport.sends.length, 2, 'the longer wait counts for all');
+  t.like(telemetry.stats(), { published: 4, pending: 4, failed: 0 });
+  await clock.advance(1);
+  await succeed();
+  t.deepEqual(transport.started('n').slice(2), [0, 1, 2, 3]);
+});
+
+test('an event keeps its id when it comes back', async (t) => {
+  const { publish, transport, clock } = telemetryRig({ concurrency: 1 });
+  await publish(2);
+  transport.open[0]?.answer({ kind: 'deferred', waitMs: 10, reason: 'http_503' });
+  await clock.advance(10);
+  const [before, again] = transport.sends.map(({ events }) => events[0]?.id);
+  t.is(again, before);
+  transport.open[0]?.answer(SENT);
+  await clock.advance(0);
+  t.not(transport.sends[2]?.events[0]?.id, before);
+});
+
+test('the oldest make room when more wait than are kept, deferred ones first', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, maxPendingEvents: 3 });
+  await publish(4);
+  t.like(telemetry.stats(), { pending: 4, dropped: 0 }, 'what is under way takes no place');
+  transport.open[0]?.answer({ kind: 'deferred', waitMs: 100, reason: 'http_503' });
+  await clock.advance(0);
+  t.like(telemetry.stats(), { pending: 3, dropped: 1, reasons: { buffer_full: 1 } });
+  await publish(1);
+  await clock.advance(100);
+  await succeed();
+  t.deepEqual(transport.started('n'), [0, 2, 3, 4]);
+  t.true(addsUp(telemetry.stats()));
+});
+
+test('a million publishes against a transport that never answers keep what is allowed and count the rest', (t) => {
+  const { telemetry } = telemetryRig();
+  for (let event = 0; event < 1_000_000; event += 1) telemetry.publish('tick', { n: event });
+  const stats = telemetry.stats();
+  t.is(stats.pending, 10_000);
+  t.deepEqual(stats.reasons, { buffer_full: 990_000 });
+  t.true(addsUp(stats));
+});
+
+test('a send that never settles loses its slot at the cap, and a late answer changes nothing', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1, attemptTimeoutMs: 1000, retries: 0 });
+  await publish(2);
+  const [stuck] = transport.open;
+  await clock.advance(1900);
+  t.is(transport.sends.length, 1);
+  await clock.advance(1200);
+  t.true(stuck?.signal.aborted);
+  t.deepEqual(transport.started('n'), [0, 1]);
+  t.like(telemetry.stats(), { failed: 1, pending: 1, reasons: { timeout: 1 } });
+  stuck?.answer(SENT);
+  await clock.advance(0);
+  t.is(telemetry.stats().sent, 0);
+});
+
+for (const [name, act] of [
+  ['rejects', (transport: ScriptedTransport) => transport.open[0]?.fail(new Error('no'))],
+  ['answers with no outcome', (transport: ScriptedTransport) => transport.open[0]?.answer('sent' as never)],
+  ['gives a text as its reason', (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'refused', reason: 'GET /?dag=x' })],
+  ['defers for no time at all', (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'deferred', waitMs: NaN, reason: 'x' })],
+] as const) {
+  test(`a transport that ${name} is counted as transport_error`, async (t) => {
+    const { publish, transport, telemetry, clock } = telemetryRig();
+    await publish(1);
+    act(transport);
+    await clock.advance(0);
+    t.like(telemetry.stats(), { failed: 1, pending: 0, reasons: { transport_error: 1 } });
+  });
+}
+
+test('a transport that throws is counted as transport_error', async (t) => {
+  const scripted = new ScriptedTransport();
+  scripted.onSend = () => {
+    throw new Error('no');
+  };
+  const { publish, telemetry } = telemetryRig({ scripted });
+  await publish(3);
+  t.like(telemetry.stats(), { failed: 3, pending: 0, reasons: { transport_error: 3 } });
+});
+
+test('outcomes are counted as failed, dropped or aborted by their reason', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 4 });
+  await publish(4);
+  const open = [...transport.open];
+  open[0]?.answer({ kind: 'retryable', reason: 'http_503' });
+  open[1]?.answer({ kind: 'rejected', reason: 'http_404' });
+  open[2]?.answer({ kind: 'refused', reason: 'too_large' });
+  open[3]?.answer({ kind: 'aborted' });
+  await clock.advance(0);
+  t.like(telemetry.stats(), { failed: 3, dropped: 1, reasons: { http_503: 1, http_404: 1, too_large: 1, aborted: 1 } });
+});
+
+test('a transport that answers at once leaves the event loop to the host between turns', async (t) => {
+  let sends = 0;
+  const { telemetry, clock } = telemetryRig({
+    concurrency: 1,
+    transport: {
+      send: () => {
+        sends += 1;
+        return Promise.resolve(SENT);
+      },
+    },
+  });
+  for (let event = 0; event < 1000; event += 1) telemetry.publish('tick', { n: event });
+  clock.runDeferred();
+  for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+  t.is(sends, 64, 'one turn, then the event loop');
+  await clock.advance(0);
+  t.is(sends, 1000);
+});

@@ -1,0 +1,57 @@
+import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
+
+/** One `send()` that the test has not answered yet. */
+export interface OpenSend {
+  readonly events: readonly UsageEvent[];
+  readonly signal: AbortSignal;
+  answer(outcome: SendOutcome): void;
+  fail(error: unknown): void;
+}
+
+/** A transport that does nothing until the test says what becomes of each `send()`. */
+export class ScriptedTransport implements Transport {
+  readonly maxBatchSize: number;
+  /** Every `send()` in the order in which it started. */
+  readonly sends: OpenSend[] = [];
+  /** Those of them that wait for an answer. */
+  readonly open: OpenSend[] = [];
+  closed = 0;
+  /** Called at the start of each `send()`. */
+  onSend: () => void = () => undefined;
+
+  constructor({ maxBatchSize = 1 }: { maxBatchSize?: number } = {}) {
+    this.maxBatchSize = maxBatchSize;
+  }
+
+  send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
+    this.onSend();
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        this.open.splice(this.open.indexOf(send), 1);
+      };
+      const send: OpenSend = {
+        events,
+        signal,
+        answer: (outcome) => {
+          done();
+          resolve(outcome);
+        },
+        fail: (error) => {
+          done();
+          reject(error);
+        },
+      };
+      this.sends.push(send);
+      this.open.push(send);
+    });
+  }
+
+  close(): void {
+    this.closed += 1;
+  }
+
+  /** The values of one field over all sends, in the order in which they started. */
+  started(field: string): unknown[] {
+    return this.sends.flatMap(({ events }) => events.map(({ metrics }) => metrics[field]));
+  }
+}

@@ -1,0 +1,58 @@
+import 'p-queue';
+import { count, defineEvent, optional } from '../../src/index.js';
+import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
+import type { MachineAccess } from '../../src/machine.js';
+import { createTelemetryWith } from '../../src/telemetry.js';
+import { ScriptedTransport } from './scripted-transport.js';
+import { settle, VirtualClock } from './virtual-clock.js';
+
+const tick = defineEvent('tick', { n: optional(count({ description: 'Which one.', reason: 'To tell them apart in tests.' })) });
+
+/** A machine on which time moves when told to, chance is what is given, and nothing is on the disk. */
+export function virtualMachine(clock: VirtualClock, random: () => number = () => 0.5): MachineAccess {
+  return {
+    clock,
+    random,
+    readFile: (path) => {
+      throw Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' });
+    },
+    facts: () => ({ system: 'Linux', machine: 'x86_64', nodeVersion: '20.19.0' }),
+  };
+}
+
+/** A client of product `acme` with one event `tick` on a virtual machine; a scripted transport unless another is given. */
+export function telemetryRig(options: Partial<TelemetryOptions> & { scripted?: ScriptedTransport } = {}) {
+  const { scripted = new ScriptedTransport(), transport = scripted, env = {}, ...rest } = options;
+  const clock = new VirtualClock();
+  const telemetry = createTelemetryWith(
+    { product: { name: 'acme', version: '1.0.0' }, transport, env, events: [tick], drainOnExit: false, ...(rest as object) },
+    virtualMachine(clock),
+  );
+  let published = 0;
+  return {
+    telemetry,
+    transport: scripted,
+    clock,
+    env,
+    /** Publishes some ticks, numbered from 0 over the life of the rig, and lets what was deferred begin. */
+    publish: async (events: number): Promise<void> => {
+      for (let index = 0; index < events; index += 1) telemetry.publish('tick', { n: published++ });
+      await clock.advance(0);
+    },
+    /** Answers the oldest open sends with success, at most `limit`. */
+    succeed: async (limit = Infinity): Promise<void> => {
+      for (let done = 0; done < limit && scripted.open.length > 0; done += 1) {
+        scripted.open[0]?.answer({ kind: 'sent' });
+        await settle();
+        clock.runDeferred();
+        await settle();
+      }
+    },
+  };
+}
+
+/** Whether `published = sent + failed + dropped + pending`, with a reason for each loss. */
+export function addsUp({ published, sent, failed, dropped, pending, reasons }: TelemetryStats): boolean {
+  const losses = Object.values(reasons).reduce((sum, events) => sum + events, 0);
+  return published === sent + failed + dropped + pending && losses === failed + dropped && pending >= 0;
+}
