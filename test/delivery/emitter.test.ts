@@ -77,7 +77,8 @@ test('an event keeps its id when it comes back', async (t) => {
 
 test('the oldest make room when more wait than are kept, deferred ones first', async (t) => {
   const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, maxPendingEvents: 3 });
-  await publish(4);
+  await publish(1);
+  await publish(3);
   t.like(telemetry.stats(), { pending: 4, dropped: 0 }, 'what is under way takes no place');
   transport.open[0]?.answer({ kind: 'deferred', waitMs: 100, reason: 'http_503' });
   await clock.advance(0);

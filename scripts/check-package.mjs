@@ -1,0 +1,26 @@
+// Looks at the package the way its users get it: packed, installed into an empty project, imported and required.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const project = mkdtempSync(path.join(tmpdir(), 'package-'));
+const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+const run = (command, ...args) => execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+try {
+  const [{ filename, files }] = JSON.parse(
+    execFileSync(npm, ['pack', '--json', '--pack-destination', project], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  const strays = files.map(({ path: file }) => file).filter((file) => !/^(dist|src)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|PRIVACY\.md)$/.test(file));
+  if (strays.length > 0) throw new Error(`The package holds files that nobody asked for: ${strays.join(', ')}`);
+  writeFileSync(path.join(project, 'package.json'), '{ "name": "somebody", "private": true }');
+  run(npm, 'install', '--no-audit', '--no-fund', `./${filename}`);
+  const use = "if (typeof telemetry.createTelemetry !== 'function') throw new Error('no createTelemetry');";
+  writeFileSync(path.join(project, 'import.mjs'), `import * as telemetry from 'cosmos-telemetry';\n${use}\n`);
+  writeFileSync(path.join(project, 'require.cjs'), `const telemetry = require('cosmos-telemetry');\n${use}\n`);
+  for (const file of ['import.mjs', 'require.cjs']) run(process.execPath, file);
+  console.log(`${filename}: ${files.length} files; import and require work on Node ${process.versions.node}`);
+} finally {
+  rmSync(project, { recursive: true, force: true });
+}
