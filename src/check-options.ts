@@ -20,12 +20,17 @@ export function checkOptions<O extends object>(name: string, options: O, checks:
     if (check === undefined) {
       throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${key.slice(0, 64)}\` with ${describe(value)}.`);
     }
-    const [expected, accepts] = check;
-    if (value !== undefined && !accepts(value)) {
-      throw new TypeError(`Expected \`${key}\` to be ${expected}, got ${describe(value)}.`);
-    }
+    if (value !== undefined) checkValue(key, value, check);
   }
 }
+
+/** @throws TypeError naming what was to be something else, and the value. */
+export function checkValue(name: string, value: unknown, [expected, accepts]: Check): void {
+  if (!accepts(value)) throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}.`);
+}
+
+/** The longest delay that Node's timers keep, in milliseconds: a longer one fires after 1 ms. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A whole number within bounds. */
 export function integer(from: number, to: number): Check {

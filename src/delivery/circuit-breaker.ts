@@ -1,7 +1,7 @@
+import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../check-options.js';
 import { systemClock } from '../timing.js';
 import type { Clock } from '../timing.js';
 import { attempt, decorate } from './decorated-transport.js';
-import { checkKeys, checkMethods, checkNumber, MAX_TIMER_MS } from './decorator-options.js';
 import { CONNECT_REASON } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
@@ -17,8 +17,7 @@ export interface CircuitBreakerOptions {
   clock?: Clock;
 }
 
-const WHERE = 'circuitBreaker';
-const OPTION_NAMES = ['failureThreshold', 'probeAfterMs', 'maxProbeAfterMs', 'clock'];
+const PROBE_AFTER_MS = 60_000;
 
 /** Reason of the `deferred` outcomes of an open breaker. */
 const OPEN_REASON = 'circuit_open';
@@ -45,13 +44,14 @@ const PROBE_POLL_MS = 250;
  * @throws TypeError for an option that is unknown or out of its bounds.
  */
 export function circuitBreaker(inner: Transport, options: CircuitBreakerOptions = {}): Transport {
-  checkMethods(WHERE, 'the inner transport', inner, ['send']);
-  checkKeys(WHERE, options, OPTION_NAMES);
-  const { failureThreshold = 5, probeAfterMs = 60_000, maxProbeAfterMs = 3_600_000, clock = systemClock } = options;
-  checkNumber(WHERE, 'failureThreshold', failureThreshold, { min: 1, max: 1000, integer: true });
-  checkNumber(WHERE, 'probeAfterMs', probeAfterMs, { min: 1, max: MAX_TIMER_MS });
-  checkNumber(WHERE, 'maxProbeAfterMs', maxProbeAfterMs, { min: probeAfterMs, max: MAX_TIMER_MS });
-  checkMethods(WHERE, 'clock', clock, ['now']);
+  checkValue('inner', inner, withMethods('send'));
+  checkOptions<CircuitBreakerOptions>('options of circuitBreaker', options, {
+    failureThreshold: integer(1, 1000),
+    probeAfterMs: milliseconds(1, MAX_TIMER_MS),
+    maxProbeAfterMs: milliseconds(options?.probeAfterMs ?? PROBE_AFTER_MS, MAX_TIMER_MS),
+    clock: withMethods('now'),
+  });
+  const { failureThreshold = 5, probeAfterMs = PROBE_AFTER_MS, maxProbeAfterMs = 3_600_000, clock = systemClock } = options;
   const breaker = new Breaker(inner, { failureThreshold, probeAfterMs, maxProbeAfterMs, clock });
   return decorate(inner, (events, signal) => breaker.send(events, signal));
 }

@@ -1,8 +1,8 @@
+import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../check-options.js';
 import { systemClock } from '../timing.js';
 import type { Clock } from '../timing.js';
 import { DEFAULTS } from '../constants.js';
 import { attempt, decorate } from './decorated-transport.js';
-import { checkFunction, checkKeys, checkMethods, checkNumber, MAX_TIMER_MS } from './decorator-options.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** How often and how patiently `retrying` tries again. */
@@ -19,8 +19,7 @@ export interface RetryingOptions {
   clock?: Clock;
 }
 
-const WHERE = 'retrying';
-const OPTION_NAMES = ['retries', 'minDelayMs', 'maxDelayMs', 'random', 'clock'];
+const MIN_DELAY_MS = 250;
 
 /** Carries nothing: p-retry goes on only when something is thrown, and the outcome itself is kept beside it. */
 class RetryableOutcomeError extends Error {}
@@ -36,14 +35,15 @@ class RetryableOutcomeError extends Error {}
  * @throws TypeError for an option that is unknown or out of its bounds.
  */
 export function retrying(inner: Transport, options: RetryingOptions = {}): Transport {
-  checkMethods(WHERE, 'the inner transport', inner, ['send']);
-  checkKeys(WHERE, options, OPTION_NAMES);
-  const { retries = DEFAULTS.retries, minDelayMs = 250, maxDelayMs = 5000, random = Math.random, clock = systemClock } = options;
-  checkNumber(WHERE, 'retries', retries, { min: 0, max: 100, integer: true });
-  checkNumber(WHERE, 'minDelayMs', minDelayMs, { min: 0, max: MAX_TIMER_MS });
-  checkNumber(WHERE, 'maxDelayMs', maxDelayMs, { min: minDelayMs, max: MAX_TIMER_MS });
-  checkFunction(WHERE, 'random', random);
-  checkMethods(WHERE, 'clock', clock, ['setTimeout', 'clearTimeout']);
+  checkValue('inner', inner, withMethods('send'));
+  checkOptions<RetryingOptions>('options of retrying', options, {
+    retries: integer(0, 100),
+    minDelayMs: milliseconds(0, MAX_TIMER_MS),
+    maxDelayMs: milliseconds(options?.minDelayMs ?? MIN_DELAY_MS, MAX_TIMER_MS),
+    random: aFunction,
+    clock: withMethods('setTimeout', 'clearTimeout'),
+  });
+  const { retries = DEFAULTS.retries, minDelayMs = MIN_DELAY_MS, maxDelayMs = 5000, random = Math.random, clock = systemClock } = options;
   const retrier = new Retrier(inner, { retries, minDelayMs, maxDelayMs, random, clock });
   return decorate(
     inner,

@@ -5,8 +5,8 @@ import type { CircuitBreakerOptions } from '../../src/delivery/circuit-breaker.j
 import { retrying } from '../../src/delivery/retrying-transport.js';
 import { lastCall } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
-import { ScriptedTransport, seededRandom, usageEvent } from '../helpers/scripted-transport.js';
-import type { Step } from '../helpers/scripted-transport.js';
+import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
+import type { Step } from '../helpers/stepped-transport.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
@@ -23,7 +23,7 @@ test.before(async () => {
 function arrange(answer: Step, options: CircuitBreakerOptions = {}) {
   const clock = new VirtualClock();
   const network = { answer };
-  const inner = new ScriptedTransport(
+  const inner = new SteppedTransport(
     (signal) => (typeof network.answer === 'function' ? network.answer(signal) : network.answer),
     () => clock.now(),
   );
@@ -286,7 +286,7 @@ test('an inner transport that throws is a transport_error, which opens nothing',
 
 test('forwards the batch size, the last call and close', async (t) => {
   const told: boolean[] = [];
-  const inner = Object.assign(new ScriptedTransport(SENT), {
+  const inner = Object.assign(new SteppedTransport(SENT), {
     maxBatchSize: 7,
     [lastCall]: (active: boolean) => told.push(active),
   });
@@ -299,14 +299,14 @@ test('forwards the batch size, the last call and close', async (t) => {
 });
 
 for (const [options, message] of [
-  [{ failureThreshold: 0 }, 'circuitBreaker: failureThreshold must be an integer from 1 to 1000, got 0'],
-  [{ probeAfterMs: 0 }, 'circuitBreaker: probeAfterMs must be a number from 1 to 2147483647, got 0'],
-  [{ maxProbeAfterMs: 1000 }, 'circuitBreaker: maxProbeAfterMs must be a number from 60000 to 2147483647, got 1000'],
-  [{ clock: Date }, 'circuitBreaker: clock must have the methods now, got a function'],
-  [{ threshold: 5 }, "circuitBreaker: unknown option 'threshold'; known are failureThreshold, probeAfterMs, maxProbeAfterMs, clock"],
+  [{ failureThreshold: 0 }, 'Expected `failureThreshold` to be a whole number from 1 to 1000, got 0.'],
+  [{ probeAfterMs: 0 }, 'Expected `probeAfterMs` to be a number of milliseconds from 1 to 2147483647, got 0.'],
+  [{ maxProbeAfterMs: 1000 }, 'Expected `maxProbeAfterMs` to be a number of milliseconds from 60000 to 2147483647, got 1000.'],
+  [{ clock: Date }, 'Expected `clock` to be an object with `now()`, got a function.'],
+  [{ threshold: 5 }, 'Expected `options of circuitBreaker` to have known keys only, got `threshold` with 5.'],
 ] as const) {
   test(`bad options: ${message}`, (t) => {
-    t.throws(() => circuitBreaker(new ScriptedTransport(SENT), options as unknown as CircuitBreakerOptions), {
+    t.throws(() => circuitBreaker(new SteppedTransport(SENT), options as unknown as CircuitBreakerOptions), {
       instanceOf: TypeError,
       message,
     });
@@ -316,6 +316,6 @@ for (const [options, message] of [
 test('the inner transport must be one', (t) => {
   t.throws(() => circuitBreaker(undefined as unknown as Transport), {
     instanceOf: TypeError,
-    message: 'circuitBreaker: the inner transport must have the methods send, got undefined',
+    message: 'Expected `inner` to be an object with `send()`, got undefined.',
   });
 });

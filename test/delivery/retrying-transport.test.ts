@@ -283,19 +283,19 @@ test('forwards the batch size, the last call and close', async (t) => {
 });
 
 for (const [options, message] of [
-  [{ retries: -1 }, 'retrying: retries must be an integer from 0 to 100, got -1'],
-  [{ retries: 1.5 }, 'retrying: retries must be an integer from 0 to 100, got 1.5'],
-  [{ retries: '2' }, "retrying: retries must be an integer from 0 to 100, got '2'"],
-  [{ retries: 'https://user:secret@host' }, 'retrying: retries must be an integer from 0 to 100, got a string'],
-  [{ retries: Symbol('two') }, 'retrying: retries must be an integer from 0 to 100, got Symbol(two)'],
-  [{ minDelayMs: Number.NaN }, 'retrying: minDelayMs must be a number from 0 to 2147483647, got NaN'],
-  [{ maxDelayMs: 249 }, 'retrying: maxDelayMs must be a number from 250 to 2147483647, got 249'],
-  [{ maxDelayMs: 2 ** 31 }, 'retrying: maxDelayMs must be a number from 250 to 2147483647, got 2147483648'],
-  [{ random: 0.5 }, 'retrying: random must be a function, got 0.5'],
-  [{ clock: { setTimeout } }, 'retrying: clock must have the methods setTimeout, clearTimeout, got an object'],
-  [{ attempts: 3 }, "retrying: unknown option 'attempts'; known are retries, minDelayMs, maxDelayMs, random, clock"],
-  [null, 'retrying: options must be an object, got null'],
-  [() => 1, 'retrying: options must be an object, got a function'],
+  [{ retries: -1 }, 'Expected `retries` to be a whole number from 0 to 100, got -1.'],
+  [{ retries: 1.5 }, 'Expected `retries` to be a whole number from 0 to 100, got 1.5.'],
+  [{ retries: '2' }, 'Expected `retries` to be a whole number from 0 to 100, got "2".'],
+  [{ retries: 'https://user:secret@host' }, 'Expected `retries` to be a whole number from 0 to 100, got "https://***@host".'],
+  [{ retries: Symbol('two') }, 'Expected `retries` to be a whole number from 0 to 100, got a symbol.'],
+  [{ minDelayMs: Number.NaN }, 'Expected `minDelayMs` to be a number of milliseconds from 0 to 2147483647, got NaN.'],
+  [{ maxDelayMs: 249 }, 'Expected `maxDelayMs` to be a number of milliseconds from 250 to 2147483647, got 249.'],
+  [{ maxDelayMs: 2 ** 31 }, 'Expected `maxDelayMs` to be a number of milliseconds from 250 to 2147483647, got 2147483648.'],
+  [{ random: 0.5 }, 'Expected `random` to be a function, got 0.5.'],
+  [{ clock: { setTimeout } }, 'Expected `clock` to be an object with `setTimeout()` and `clearTimeout()`, got an object.'],
+  [{ attempts: 3 }, 'Expected `options of retrying` to have known keys only, got `attempts` with 3.'],
+  [null, 'Expected `options of retrying` to be an object, got null.'],
+  [() => 1, 'Expected `options of retrying` to be an object, got a function.'],
 ] as const) {
   test(`bad options: ${message}`, (t) => {
     t.throws(() => retrying({ send: async () => SENT }, options as unknown as RetryingOptions), { instanceOf: TypeError, message });
@@ -305,6 +305,6 @@ for (const [options, message] of [
 test('the inner transport must be one', (t) => {
   t.throws(() => retrying({} as unknown as Transport), {
     instanceOf: TypeError,
-    message: 'retrying: the inner transport must have the methods send, got an object',
+    message: 'Expected `inner` to be an object with `send()`, got an object.',
   });
 });
