@@ -19,7 +19,7 @@ export function switchVariable(product: string): string {
   return `${product.toUpperCase()}_TELEMETRY`;
 }
 
-/** Whether `code` is white space to Python's `str.strip()`, which differs from JavaScript's `trim()` in U+FEFF, U+0085 and U+001C to U+001F. */
+/** Whether `code` is white space to Python, which differs from JavaScript in U+FEFF, U+0085 and U+001C to U+001F. */
 export function isSpace(code: number): boolean {
   if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
   return (

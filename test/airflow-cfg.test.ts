@@ -1,7 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { readCfgOption } from '../src/airflow-cfg.js';
+import type { CfgEntry } from '../src/airflow-cfg.js';
 import { airflowValue } from '../src/opt-outs.js';
 import { readVectors } from './helpers/vectors.js';
 
@@ -12,8 +13,15 @@ interface CfgVectors {
 
 const vectors = readVectors('airflow-cfg.json') as CfgVectors;
 
+const entryOf = (text: string): CfgEntry => readCfgOption(text, 'cosmos', 'enable_telemetry');
+
+function shown(text: string): string | undefined {
+  const entry = entryOf(text);
+  return entry.kind === 'found' ? entry.shown : undefined;
+}
+
 function read(text: string): { want: string; line?: number } {
-  const entry = readCfgOption(text, 'cosmos', 'enable_telemetry');
+  const entry = entryOf(text);
   if (entry.kind === 'absent') return { want: 'default' };
   if (entry.kind === 'broken') return { want: 'error' };
   return { want: String(airflowValue(entry.value, vectors.env) ?? 'unknown'), line: entry.line };
@@ -30,14 +38,13 @@ test('the recorded texts hold enough of every answer to mean something', (t) => 
 });
 
 test('says which line is broken and why, without a word of the file', (t) => {
-  const broken = (text: string) => readCfgOption(text, 'cosmos', 'enable_telemetry');
-  t.deepEqual(broken('[cosmos]\npassword\n'), { kind: 'broken', reason: 'neither section nor option', line: 2 });
-  t.deepEqual(broken('[a]\n[b]\n[a]\n'), { kind: 'broken', reason: 'section stands twice', line: 3 });
-  t.deepEqual(broken('[a]\nx=1\nX=2\n'), { kind: 'broken', reason: 'option stands twice', line: 3 });
-  t.deepEqual(broken('\nx=1\n'), { kind: 'broken', reason: 'no section header', line: 2 });
-  t.deepEqual(broken('\ufeff[cosmos]\n'), { kind: 'broken', reason: 'byte order mark', line: 1 });
-  t.deepEqual(broken('[cosmos]\n\nenable_telemetry=5%'), { kind: 'broken', reason: 'wrong interpolation', line: 3 });
-  t.deepEqual(broken('[cosmos]\nenable_telemetry=%(secret)s'), {
+  t.deepEqual(entryOf('[cosmos]\npassword\n'), { kind: 'broken', reason: 'neither section nor option', line: 2 });
+  t.deepEqual(entryOf('[a]\n[b]\n[a]\n'), { kind: 'broken', reason: 'section stands twice', line: 3 });
+  t.deepEqual(entryOf('[a]\nx=1\nX=2\n'), { kind: 'broken', reason: 'option stands twice', line: 3 });
+  t.deepEqual(entryOf('\nx=1\n'), { kind: 'broken', reason: 'no section header', line: 2 });
+  t.deepEqual(entryOf('\ufeff[cosmos]\n'), { kind: 'broken', reason: 'byte order mark', line: 1 });
+  t.deepEqual(entryOf('[cosmos]\n\nenable_telemetry=5%'), { kind: 'broken', reason: 'wrong interpolation', line: 3 });
+  t.deepEqual(entryOf('[cosmos]\nenable_telemetry=%(secret)s'), {
     kind: 'broken',
     reason: 'interpolation of an unknown option',
     line: 2,
@@ -45,10 +52,6 @@ test('says which line is broken and why, without a word of the file', (t) => {
 });
 
 test('shows what stands in the option itself, never what other options add to it', (t) => {
-  const shown = (text: string): string | undefined => {
-    const entry = readCfgOption(text, 'cosmos', 'enable_telemetry');
-    return entry.kind === 'found' ? entry.shown : undefined;
-  };
   t.is(shown('[cosmos]\npassword = hunter2\nenable_telemetry = %(password)s\n'), '%(password)s');
   t.is(shown('[cosmos]\nenable_telemetry = maybe\n  password = hunter2\n'), 'maybe');
   t.is(shown('[cosmos]\nenable_telemetry = False # password hunter2\n'), 'False');
@@ -56,16 +59,15 @@ test('shows what stands in the option itself, never what other options add to it
 });
 
 test('an interpolation bomb ends as an error, in no time', (t) => {
-  const level = (from: number, width: number): string => `o${from} = ${`%(o${from + 1})s`.repeat(width)}\n`;
-  const wide = Array.from({ length: 9 }, (_, index) => level(index, 100)).join('');
-  const references = `[cosmos]\n${wide}o9 = true\nenable_telemetry = %(o0)s\n`;
-  t.deepEqual(readCfgOption(references, 'cosmos', 'enable_telemetry'), {
+  const wide = Array.from({ length: 9 }, (_, index) => `o${index} = ${`%(o${index + 1})s`.repeat(100)}\n`).join('');
+  const references = `[cosmos]\n${wide}o9 =\nenable_telemetry = %(o0)s\n`;
+  t.deepEqual(entryOf(references), {
     kind: 'broken',
     reason: 'too much interpolation',
     line: 12,
   });
   const long = `[cosmos]\nenable_telemetry = ${'%(x)s'.repeat(900)}\nx = ${'x'.repeat(900_000)}\n`;
-  t.deepEqual(readCfgOption(long, 'cosmos', 'enable_telemetry'), { kind: 'broken', reason: 'too much interpolation', line: 2 });
+  t.deepEqual(entryOf(long), { kind: 'broken', reason: 'too much interpolation', line: 2 });
 });
 
 test('a value of 1,000 references is still a value', (t) => {
@@ -79,7 +81,7 @@ test('no text makes it throw', (t) => {
   fc.assert(
     fc.property(text, (body) => {
       for (const whole of [body, `[cosmos]\nenable_telemetry = ${body}`]) {
-        const entry = readCfgOption(whole, 'cosmos', 'enable_telemetry');
+        const entry = entryOf(whole);
         if (entry.kind === 'found') airflowValue(entry.value, { a: '$a', true: '$false', false: '${true}' });
       }
     }),

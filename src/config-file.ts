@@ -1,0 +1,71 @@
+import { isUtf8 } from 'node:buffer';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+
+import { expandVariables, isPolluted, readVariable } from './opt-outs.js';
+
+/** A configuration file beyond this is not read: Airflow's own, with every comment, has a tenth of it. */
+const MAX_BYTES = 1 << 20;
+
+const CHUNK_BYTES = 1 << 16;
+
+/** Airflow's home where `AIRFLOW_HOME` is not set. */
+const DEFAULT_HOME = '~/airflow';
+
+/**
+ * Where a configuration file is. `unknown` is a place somebody named that cannot be worked out from the environment (`~name`,
+ * or `~` without a home): a file may stand there, and an opt-out in it. `none`: nobody named a place and there is no home.
+ */
+export type ConfigPlace = { kind: 'path' | 'unknown'; path: string } | { kind: 'none' };
+
+/** Where Airflow looks for airflow.cfg: `$AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`, else `~/airflow/airflow.cfg`. */
+export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
+  const config = named(env, 'AIRFLOW_CONFIG');
+  if (config !== undefined && config !== '') return expandPlace(config, env);
+  const home = named(env, 'AIRFLOW_HOME');
+  if (home === undefined && expandVariables(DEFAULT_HOME, env) === DEFAULT_HOME) return { kind: 'none' };
+  const folder = expandPlace(home ?? DEFAULT_HOME, env);
+  // Joined as Python joins: an empty AIRFLOW_HOME is the working directory, and `..` is left to the file system.
+  const slash = folder.path === '' || folder.path.endsWith('/') ? '' : '/';
+  return { kind: folder.kind, path: `${folder.path}${slash}airflow.cfg` };
+}
+
+/**
+ * Reads a configuration file of at most 1 MiB. It never waits for a pipe or a device, and a byte order mark stays.
+ *
+ * @throws as node:fs does; with code EFBIG when it is too large, ENOTFILE when it is no regular file, EILSEQ when not UTF-8.
+ */
+export function readConfigFile(path: string): string {
+  const descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const status = fstatSync(descriptor);
+    if (!status.isFile()) throw fileError(status.isDirectory() ? 'EISDIR' : 'ENOTFILE');
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for (;;) {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      const read = readSync(descriptor, chunk, 0, CHUNK_BYTES, null);
+      if (read === 0) break;
+      chunks.push(chunk.subarray(0, read));
+      length += read;
+      if (length > MAX_BYTES) throw fileError('EFBIG');
+    }
+    const content = Buffer.concat(chunks, length);
+    if (!isUtf8(content)) throw fileError('EILSEQ');
+    return content.toString('utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function fileError(code: string): Error {
+  return Object.assign(new Error('the configuration file cannot be used'), { code });
+}
+
+function named(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  return isPolluted(env, name) ? undefined : readVariable(env, name);
+}
+
+function expandPlace(text: string, env: NodeJS.ProcessEnv): { kind: 'path' | 'unknown'; path: string } {
+  const path = expandVariables(text, env);
+  return path === undefined || path.startsWith('~') ? { kind: 'unknown', path: text } : { kind: 'path', path };
+}

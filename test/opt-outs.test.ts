@@ -1,0 +1,134 @@
+import test from 'ava';
+import * as fc from 'fast-check';
+
+import { airflowBoolean, airflowValue, environmentOptsOut, expandVariables, strip } from '../src/opt-outs.js';
+import { resolveSettingsWith, shouldEmit } from '../src/settings.js';
+import { readVectors } from './helpers/vectors.js';
+
+const missing = {
+  readFile: (): string => {
+    throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+  },
+};
+
+const settingsOptOut = (product: string, env: NodeJS.ProcessEnv): boolean =>
+  !shouldEmit(resolveSettingsWith({ product, env }, missing));
+
+/** An environment as a hostile host may hand one in; the types say it cannot happen. */
+const odd = (env: unknown): NodeJS.ProcessEnv => env as NodeJS.ProcessEnv;
+
+const unreadable = new Proxy({}, { get: () => { throw new Error('no'); } });
+
+test('every recorded environment opts out or not, as in Cosmos', (t) => {
+  const { cases } = readVectors('settings.json') as { cases: { env: Record<string, string>; should_emit: boolean }[] };
+  for (const { env, should_emit } of cases) t.is(environmentOptsOut('cosmos', env), !should_emit, JSON.stringify(env));
+});
+
+test('the variables count for the products they are for', (t) => {
+  const table: [product: string, env: Record<string, string>, optsOut: boolean][] = [
+    ['acme', { DO_NOT_TRACK: '1' }, true],
+    ['acme', { SCARF_NO_ANALYTICS: '1' }, true],
+    ['acme', { ACME_TELEMETRY: '0' }, true],
+    ['acme', { ACME_TELEMETRY: '' }, true],
+    ['acme', { ACME_TELEMETRY: 'maybe' }, true],
+    ['acme', { ACME_TELEMETRY: ' Yes ' }, false],
+    ['acme', { acme_telemetry: '0' }, false],
+    ['acme', { COSMOS_TELEMETRY: '0' }, false],
+    ['acme', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'false' }, false],
+    ['my_tool2', { MY_TOOL2_TELEMETRY: 'off' }, true],
+    ['cosmos', { COSMOS_TELEMETRY: 'off' }, true],
+    ['cosmos', { COSMOS_TELEMETRY: 'on' }, false],
+    ['cosmos', { COSMOS_TELEMETRY: 'on', AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'false' }, true],
+    ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: '' }, true],
+    ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'yes' }, true],
+    ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'true # said so' }, false],
+    ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: '$WANTED', WANTED: 'true' }, false],
+    ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: '$WANTED', WANTED: 'false' }, true],
+    ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: '$WANTED' }, true],
+  ];
+  for (const [product, env, optsOut] of table) t.is(environmentOptsOut(product, env), optsOut, JSON.stringify(env));
+  t.true(environmentOptsOut('acme', { OTHER: 'off' }, 'OTHER'), 'a name that the caller kept');
+});
+
+test('a yes of the own switch is one of five words', (t) => {
+  for (const word of ['1', 'true', 'on', 'yes', 'enabled', 'TRUE', ' On\n']) t.false(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
+  for (const word of ['0', 't', 'y', 'enable', '2', 'none', 'null', 'undefined', ' ', 'yes please', 'true # x']) {
+    t.true(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
+  }
+});
+
+test('white space is what Python strips, not what JavaScript trims', (t) => {
+  t.is(strip('\u001c\u0085\u00a0\u3000 x y\t\u2029\u001f'), 'x y');
+  t.is(strip('\ufeffx'), '\ufeffx');
+  t.is(strip(' \t '), '');
+  t.false(environmentOptsOut('acme', { DO_NOT_TRACK: '\u001cfalse\u0085' }));
+  t.true(environmentOptsOut('acme', { DO_NOT_TRACK: '\ufefffalse' }));
+});
+
+test('Airflow knows six booleans', (t) => {
+  for (const word of ['t', 'True', '1', ' TRUE ', '1#0']) t.true(airflowBoolean(word), word);
+  for (const word of ['f', 'False', '0', 'false # true']) t.false(airflowBoolean(word), word);
+  for (const word of ['yes', 'no', 'on', '', '#', 'true false', '01', 'true;']) t.is(airflowBoolean(word), undefined, word);
+});
+
+test('variables and the home directory are expanded until nothing changes', (t) => {
+  const env = { HOME: '/home/pat/', A: '$B', B: '${C}/d', C: '~', LOOP: 'x$LOOP', BOMB: 'x'.repeat(3000), ROOT: '/' };
+  t.is(expandVariables('~/airflow', env), '/home/pat/airflow');
+  t.is(expandVariables('$A', env), '/home/pat/d');
+  t.is(expandVariables('/opt/$MISSING/${ALSO MISSING}', env), '/opt/$MISSING/${ALSO MISSING}');
+  t.is(expandVariables('~root/airflow', env), '~root/airflow');
+  t.is(expandVariables('a~', env), 'a~');
+  t.is(expandVariables('~', { HOME: '/' }), '/');
+  t.is(expandVariables('~/x', { USERPROFILE: '/users/pat' }), '/users/pat/x');
+  t.is(expandVariables('~/x', {}), '~/x');
+  t.is(expandVariables('$toString$constructor', {}), '$toString$constructor');
+  t.is(expandVariables('$LOOP', env), undefined, 'it grows without end');
+  t.is(expandVariables('$BOMB'.repeat(500), env), undefined, 'it grows beyond all measure');
+  t.is(expandVariables('x'.repeat(5000), env), undefined);
+});
+
+test('a value that cannot be expanded is no boolean', (t) => {
+  t.is(airflowValue('$LOOP', { LOOP: 'x$LOOP' }), undefined);
+  t.is(airflowValue('~', { HOME: 'true' }), true);
+});
+
+test('an environment that cannot be read opts out', (t) => {
+  const getter = Object.defineProperty({}, 'DO_NOT_TRACK', { get: () => { throw new Error('no'); } });
+  for (const env of [unreadable, getter, null, undefined, 'DO_NOT_TRACK=1', 7, { DO_NOT_TRACK: {} }, { ACME_TELEMETRY: () => '1' }]) {
+    t.true(environmentOptsOut('acme', odd(env)));
+  }
+  t.true(environmentOptsOut(7 as unknown as string, {}), 'a product that is no name');
+});
+
+test('values that are no text mean what they would mean as text', (t) => {
+  t.true(environmentOptsOut('acme', odd({ DO_NOT_TRACK: true })));
+  t.true(environmentOptsOut('acme', odd({ DO_NOT_TRACK: 1 })));
+  t.false(environmentOptsOut('acme', odd({ DO_NOT_TRACK: false })));
+  t.false(environmentOptsOut('acme', odd({ DO_NOT_TRACK: undefined, SCARF_NO_ANALYTICS: null })));
+});
+
+test('an inherited opt-out is seen, in a child environment as behind a proxy', (t) => {
+  const parent = { DO_NOT_TRACK: '1' };
+  const behind = new Proxy({}, { get: (_target, name) => (name === 'DO_NOT_TRACK' ? '1' : undefined) });
+  for (const env of [Object.create(parent) as NodeJS.ProcessEnv, odd(behind)]) {
+    t.true(environmentOptsOut('acme', env));
+    t.true(settingsOptOut('acme', env));
+  }
+});
+
+test('the gate and the settings agree on every environment', (t) => {
+  const values = ['', '0', '1', ' ', 'true', 'True ', 'false', 'f', 't', 'none', 'on', 'off', 'enabled', 'yes', '$A', '${DO_NOT_TRACK}', '~', '#', '1#', '\u001c', '\ufeff0'];
+  const names = ['DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'COSMOS_TELEMETRY', 'AIRFLOW__COSMOS__ENABLE_TELEMETRY', 'A', 'HOME'];
+  for (const product of ['acme', 'cosmos']) {
+    for (const name of names) {
+      for (const value of values) t.is(environmentOptsOut(product, { [name]: value }), settingsOptOut(product, { [name]: value }), `${product} ${name}=${value}`);
+    }
+  }
+  const value = fc.oneof(fc.constantFrom(...values), fc.string({ maxLength: 12 }));
+  fc.assert(
+    fc.property(fc.constantFrom('acme', 'cosmos'), fc.dictionary(fc.constantFrom(...names), value), (product, env) => {
+      t.is(environmentOptsOut(product, env), settingsOptOut(product, env));
+    }),
+    { numRuns: 2000 },
+  );
+});
