@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { machineFacts } from './events/standard-metrics.js';
 import type { MachineFacts } from './events/standard-metrics.js';
+import { readConfigFile } from './settings/config-file.js';
 import { systemClock } from './timing.js';
 import type { Clock } from './timing.js';
 
@@ -10,7 +10,7 @@ export interface MachineAccess {
   clock: Clock;
   /** From 0 up to 1. */
   random: () => number;
-  /** Reads a whole file as UTF-8; throws as `node:fs` does. */
+  /** Reads a whole configuration file as UTF-8; throws as `node:fs` does. */
   readFile: (path: string) => string;
   /** Finds the address of a host name. @default a cancellable resolver */
   lookup?: LookupFunction;
@@ -21,6 +21,6 @@ export interface MachineAccess {
 export const thisMachine: MachineAccess = {
   clock: systemClock,
   random: Math.random,
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: readConfigFile,
   facts: machineFacts,
 };

@@ -1,10 +1,11 @@
-import { readConfigFile } from './config-file.js';
+import { readConfigFile } from './settings/config-file.js';
 import { NAME_PATTERN } from './constants.js';
-import { COSMOS, isPolluted } from './opt-outs.js';
-import { SOURCES, saysYes } from './setting-sources.js';
-import type { Question, Rule, SettingsMachine } from './setting-sources.js';
+import { describe } from './describe.js';
+import { COSMOS, isPolluted, readVariable } from './settings/opt-outs.js';
+import { SOURCES, saysYes } from './settings/sources.js';
+import type { Question, Rule, SettingsMachine } from './settings/sources.js';
 
-export type { Rule, SettingsMachine } from './setting-sources.js';
+export type { Rule, SettingsMachine } from './settings/sources.js';
 
 /** The answer to "may anything be sent?", and why. Deeply frozen. */
 export interface Settings {
@@ -86,25 +87,30 @@ export function explainSettings(settings: Settings): { enabled: boolean; rules: 
   return { enabled: shouldEmit(settings), rules: deciding === undefined ? rest : [deciding, ...rest] };
 }
 
+/**
+ * For `consent: 'opt-in'`: whether the yes that these settings rest on stood in the environment and no longer does. A yes that
+ * changed into something else is an opt-out already.
+ *
+ * @internal
+ */
+export function consentWithdrawn(settings: Settings, env: NodeJS.ProcessEnv): boolean {
+  const yes = settings.rules.filter(saysYes);
+  return yes.length > 0 && yes.every(({ name, source }) => source.kind === 'env' && readVariable(env, name) === undefined);
+}
+
 function toQuestion(options: SettingsOptions): Question {
   for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) throw new TypeError(`unknown option ${show(name)}`);
+    if (!OPTION_NAMES.has(name)) throw new TypeError(`Expected \`options\` to have known keys only, got \`${name.slice(0, 64)}\`.`);
   }
   // A polluted Object.prototype could put another product or an empty environment in the place of the real one.
   const given = <K extends keyof SettingsOptions>(name: K): SettingsOptions[K] => (isPolluted(options, name) ? undefined : options[name]);
   const product: unknown = given('product') ?? COSMOS;
   if (typeof product !== 'string' || !NAME_PATTERN.test(product)) {
-    throw new TypeError(`product must match ${NAME_PATTERN.source}, not ${show(product)}`);
+    throw new TypeError(`Expected \`product\` to match ${NAME_PATTERN.source}, got ${describe(product)}.`);
   }
   const consent: unknown = given('consent') ?? 'opt-out';
-  if (consent !== 'opt-out' && consent !== 'opt-in') throw new TypeError(`consent must be 'opt-out' or 'opt-in', not ${show(consent)}`);
+  if (consent !== 'opt-out' && consent !== 'opt-in') throw new TypeError(`Expected \`consent\` to be "opt-out" or "opt-in", got ${describe(consent)}.`);
   const enabled: unknown = given('enabled');
-  if (enabled !== undefined && enabled !== false) throw new TypeError(`enabled can only be false, not ${show(enabled)}`);
+  if (enabled !== undefined && enabled !== false) throw new TypeError(`Expected \`enabled\` to be false or left out, got ${describe(enabled)}.`);
   return { product, env: given('env') ?? process.env, consent, enabled: enabled !== false };
-}
-
-/** A wrong value as a message may show it: short, and never a URL, which may hold credentials. */
-function show(value: unknown): string {
-  if (typeof value === 'string') return value.includes('://') ? 'a URL' : JSON.stringify(value.slice(0, 40));
-  return value === null || typeof value === 'number' || typeof value === 'boolean' ? String(value) : `a value of type ${typeof value}`;
 }

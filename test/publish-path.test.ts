@@ -46,7 +46,7 @@ test.serial('nothing is unpacked before the queue takes the event', async (t) =>
   zlib.inflateSync = ((...args: Parameters<typeof real>) => {
     unpacked += 1;
     return real(...args);
-  }) as typeof real;
+  });
   t.teardown(() => {
     zlib.inflateSync = real;
   });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 
-import { explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../src/settings.js';
+import { consentWithdrawn, explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../src/settings.js';
 import type { Rule, Settings, SettingsOptions } from '../src/settings.js';
 import { readVectors } from './helpers/vectors.js';
 
@@ -182,16 +182,16 @@ test('a wrong option is a TypeError that names it and its value', (t) => {
     const error = t.throws(() => resolveSettingsWith(options as SettingsOptions, missing), { instanceOf: TypeError });
     t.regex(error.message, message);
   };
-  for (const product of ['', 'Acme', '9lives', 'a-b', 'a b', 'acme\n', 'ä', 'x'.repeat(33)]) wrong({ product }, /^product must match .*, not "/);
-  wrong({ product: 'Acme' }, /"Acme"$/);
-  wrong({ product: 7 }, /product .* not 7$/);
-  wrong({ product: { toString: () => 'acme' } }, /product .* not a value of type object$/);
-  wrong({ product: 'https://user:secret@host/' }, /not a URL$/);
-  wrong({ consent: 'optin' }, /^consent .* not "optin"$/);
-  wrong({ consent: true }, /^consent .* not true$/);
-  wrong({ enabled: true }, /^enabled .* not true$/);
-  wrong({ enabled: 0 }, /^enabled .* not 0$/);
-  wrong({ products: 'acme' }, /^unknown option "products"$/);
+  for (const product of ['', 'Acme', '9lives', 'a-b', 'a b', 'acme\n', 'ä', 'x'.repeat(33)]) wrong({ product }, /^Expected `product` to match .*, got "/);
+  wrong({ product: 'Acme' }, /"Acme"\.$/);
+  wrong({ product: 7 }, /`product` .* got 7\.$/);
+  wrong({ product: { toString: () => 'acme' } }, /`product` .* got an object\.$/);
+  wrong({ product: 'https://user:secret@host/' }, /got "https:\/\/\*\*\*@host\/"\.$/);
+  wrong({ consent: 'optin' }, /`consent` .* got "optin"\.$/);
+  wrong({ consent: true }, /`consent` .* got true\.$/);
+  wrong({ enabled: true }, /`enabled` .* got true\.$/);
+  wrong({ enabled: 0 }, /`enabled` .* got 0\.$/);
+  wrong({ products: 'acme' }, /known keys only, got `products`\.$/);
   t.notThrows(() => resolveSettingsWith({ product: 'a'.repeat(32), env: {}, consent: undefined, enabled: undefined }, missing));
 });
 
@@ -271,4 +271,20 @@ test('any environment and any file: no throw, and nothing unknown is a yes', (t)
     }),
     { numRuns: 2000 },
   );
+});
+
+test('a yes that stood in the environment can be withdrawn; one in a file, or none that was needed, cannot', (t) => {
+  const env: NodeJS.ProcessEnv = { ACME_TELEMETRY: 'yes' };
+  const settings = resolveSettingsWith({ product: 'acme', env, consent: 'opt-in' }, missing);
+  t.true(shouldEmit(settings));
+  t.false(consentWithdrawn(settings, env));
+  delete env['ACME_TELEMETRY'];
+  t.true(consentWithdrawn(settings, env));
+
+  const file = { readFile: () => '[cosmos]\nenable_telemetry = true\n' };
+  const cosmos: NodeJS.ProcessEnv = { HOME: '/home/somebody', COSMOS_TELEMETRY: '1' };
+  const both = resolveSettingsWith({ env: cosmos, consent: 'opt-in' }, file);
+  t.true(shouldEmit(both));
+  delete cosmos['COSMOS_TELEMETRY'];
+  t.false(consentWithdrawn(both, cosmos));
 });

@@ -1,6 +1,6 @@
 import { readCfgOption } from './airflow-cfg.js';
 import { airflowCfgPlace } from './config-file.js';
-import type { Log } from './log.js';
+import type { Log } from '../log.js';
 import {
   AIRFLOW_VARIABLE,
   COSMOS,

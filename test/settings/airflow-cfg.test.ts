@@ -1,10 +1,10 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 
-import { readCfgOption } from '../src/airflow-cfg.js';
-import type { CfgEntry } from '../src/airflow-cfg.js';
-import { airflowValue } from '../src/opt-outs.js';
-import { readVectors } from './helpers/vectors.js';
+import { readCfgOption } from '../../src/settings/airflow-cfg.js';
+import type { CfgEntry } from '../../src/settings/airflow-cfg.js';
+import { airflowValue } from '../../src/settings/opt-outs.js';
+import { readVectors } from '../helpers/vectors.js';
 
 interface CfgVectors {
   env: Record<string, string>;

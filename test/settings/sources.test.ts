@@ -1,9 +1,9 @@
 import test from 'ava';
 
-import { Log } from '../src/log.js';
-import { resolveSettings, resolveSettingsWith, shouldEmit } from '../src/settings.js';
-import type { SettingsOptions } from '../src/settings.js';
-import { systemClock } from '../src/timing.js';
+import { Log } from '../../src/log.js';
+import { resolveSettings, resolveSettingsWith, shouldEmit } from '../../src/settings.js';
+import type { SettingsOptions } from '../../src/settings.js';
+import { systemClock } from '../../src/timing.js';
 
 interface Answer {
   emits: boolean;

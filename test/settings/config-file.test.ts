@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import test from 'ava';
 
-import { airflowCfgPlace, readConfigFile } from '../src/config-file.js';
+import { airflowCfgPlace, readConfigFile } from '../../src/settings/config-file.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'config-file-'));
 test.after.always(() => {
