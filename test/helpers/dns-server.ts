@@ -1,0 +1,73 @@
+import { createSocket } from 'node:dgram';
+import { isIP } from 'node:net';
+import type { ExecutionContext } from 'ava';
+
+/** What a name server says of a name: addresses (none: the name has no such record), nothing at all, or that it does not exist. */
+export type DnsAnswer = readonly string[] | 'silent' | 'unknown';
+
+/** A name server on loopback that is scripted per question. */
+export interface DnsServer {
+  /** For `Resolver.setServers`. */
+  readonly address: string;
+  /** The questions so far, as `A example.org`. */
+  readonly questions: string[];
+}
+
+const TYPES: Readonly<Record<number, 'A' | 'AAAA'>> = { 1: 'A', 28: 'AAAA' };
+
+function groups(part: string): number[] {
+  return part.split(':').filter((group) => group !== '').map((group) => Number.parseInt(group, 16));
+}
+
+function addressBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  const [head = '', tail = ''] = address.split('::');
+  const first = groups(head);
+  const last = groups(tail);
+  const all = [...first, ...Array.from<number>({ length: 8 - first.length - last.length }).fill(0), ...last];
+  return Buffer.from(all.flatMap((group) => [Math.floor(group / 256), group % 256]));
+}
+
+function readQuestion(query: Buffer): { name: string; type: number; end: number } {
+  const labels: string[] = [];
+  let at = 12;
+  for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
+    labels.push(query.toString('latin1', at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+  return { name: labels.join('.'), type: query.readUInt16BE(at + 1), end: at + 5 };
+}
+
+function reply(query: Buffer, end: number, type: number, answer: readonly string[] | 'unknown'): Buffer {
+  const addresses = answer === 'unknown' ? [] : answer;
+  const header = Buffer.from(query.subarray(0, 12));
+  header.writeUInt16BE(answer === 'unknown' ? 0x81_83 : 0x81_80, 2);
+  header.writeUInt16BE(addresses.length, 6);
+  header.writeUInt16BE(0, 10);
+  const records = addresses.map((address) => {
+    const data = addressBytes(address);
+    return Buffer.concat([Buffer.from([0xc0, 0x0c, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length]), data]);
+  });
+  return Buffer.concat([header, query.subarray(12, end), ...records]);
+}
+
+/** Starts a name server that ends with the test. */
+export async function startDnsServer(t: ExecutionContext, answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer): Promise<DnsServer> {
+  const socket = createSocket('udp4');
+  const questions: string[] = [];
+  socket.on('message', (query, peer) => {
+    const { name, type, end } = readQuestion(query);
+    const kind = TYPES[type];
+    if (kind === undefined) return;
+    questions.push(`${kind} ${name}`);
+    const given = answer(kind, name);
+    if (given !== 'silent') socket.send(reply(query, end, type, given), peer.port, peer.address);
+  });
+  await new Promise<void>((resolve) => {
+    socket.bind(0, '127.0.0.1', resolve);
+  });
+  t.teardown(() => new Promise<void>((resolve) => {
+    socket.close(resolve);
+  }));
+  return { address: `127.0.0.1:${socket.address().port}`, questions };
+}
