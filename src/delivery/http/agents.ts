@@ -1,0 +1,100 @@
+import { Agent as HttpAgent } from 'node:http';
+import type { ClientRequest } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { isIP } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Connections } from './connections.js';
+import { bareHost } from './loopback.js';
+import type { Proxy } from './proxy.js';
+
+/** Idle connections are closed before a usual server does so after 5 s: a request that crosses such a close is lost. */
+export const IDLE_MS = 4000;
+
+/** What the agents of one transport share. */
+export interface AgentSettings {
+  readonly connections: Connections;
+  readonly maxSockets: number;
+  /** Told of each request as it is made: node-fetch keeps its request to itself, and it is the one thing that can be ended. */
+  readonly onRequest: (request: ClientRequest) => void;
+}
+
+/** The step of an agent in which it takes a request: untyped, yet what every agent library builds on. */
+interface TakesRequests {
+  addRequest(request: ClientRequest, options: object): void;
+}
+
+/** Node's own `addRequest`, for agents that do something before it. */
+export function addRequest(agent: HttpAgent, request: ClientRequest, options: object): void {
+  (HttpAgent.prototype as unknown as TakesRequests).addRequest.call(agent, request, options);
+}
+
+/** Destroys all connections of an agent. Requests that queue for one are let go of first, or each would open another. */
+export function closeAgent(agent: HttpAgent): void {
+  const queues = agent.requests as Record<string, unknown>;
+  for (const name of Object.keys(queues)) delete queues[name];
+  agent.destroy();
+}
+
+/** Turns a request into one to an HTTP proxy (RFC 9112, 3.2.2) and gives the options that lead there. */
+function viaProxy(request: ClientRequest, options: object, proxy: Proxy): object {
+  request.path = `http://${String(request.getHeader('host'))}${request.path}`;
+  if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
+  const host = bareHost(proxy.url.hostname);
+  const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
+  return { ...options, host, port, servername: isIP(host) === 0 ? host : '' };
+}
+
+/** Keep-alive connections over TCP: to http endpoints, or to an http proxy that fetches from them. */
+export class PlainAgent extends HttpAgent {
+  readonly #settings: AgentSettings;
+  readonly #proxy: Proxy | undefined;
+
+  constructor(settings: AgentSettings, proxy?: Proxy) {
+    super({ keepAlive: true, maxSockets: settings.maxSockets, timeout: IDLE_MS });
+    this.#settings = settings;
+    this.#proxy = proxy;
+  }
+
+  addRequest(request: ClientRequest, options: object): void {
+    this.#settings.onRequest(request);
+    addRequest(this, request, this.#proxy === undefined ? options : viaProxy(request, options, this.#proxy));
+  }
+
+  override createConnection(options: object): Duplex {
+    return this.#settings.connections.connect((more) => super.createConnection({ ...options, ...more }) as Socket, 'connect');
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    super.reuseSocket(socket, request);
+    (socket as Socket).unref();
+  }
+}
+
+/** Keep-alive connections over TLS: to https endpoints, or to an https proxy that fetches from http ones. */
+export class SecureAgent extends HttpsAgent {
+  readonly #settings: AgentSettings;
+  readonly #proxy: Proxy | undefined;
+
+  constructor(settings: AgentSettings, proxy?: Proxy) {
+    super({ keepAlive: true, maxSockets: settings.maxSockets, timeout: IDLE_MS });
+    this.#settings = settings;
+    this.#proxy = proxy;
+    // What a proxy fetches for us is http, even if the way to the proxy is not.
+    if (proxy !== undefined) Object.assign(this, { protocol: 'http:', defaultPort: 80 });
+  }
+
+  addRequest(request: ClientRequest, options: object): void {
+    this.#settings.onRequest(request);
+    addRequest(this, request, this.#proxy === undefined ? options : viaProxy(request, options, this.#proxy));
+  }
+
+  override createConnection(options: object): Duplex {
+    return this.#settings.connections.connect((more) => super.createConnection({ ...options, ...more }) as Socket, 'secureConnect');
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    super.reuseSocket(socket, request);
+    (socket as Socket).unref();
+  }
+}

@@ -1,0 +1,119 @@
+import type { Clock, Timer } from '../../timing.js';
+import { CONNECT_REASON } from '../transport.js';
+import type { SendOutcome } from '../transport.js';
+import type { Exchange, HttpClient } from './http-client.js';
+import { isRedirect, MAX_REDIRECTS, nextHop } from './redirects.js';
+import { discardBody } from './response-body.js';
+import { statusOutcome } from './status-outcome.js';
+import type { AnswerHeaders } from './status-outcome.js';
+
+export const ABORTED: SendOutcome = { kind: 'aborted' };
+const CONNECT: SendOutcome = { kind: 'retryable', reason: CONNECT_REASON };
+const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
+const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
+const PROXY_INVALID: SendOutcome = { kind: 'rejected', reason: 'proxy_invalid' };
+const REDIRECT_REFUSED: SendOutcome = { kind: 'rejected', reason: 'redirect_refused' };
+
+/** What the attempts of one transport share. */
+export interface AttemptSettings {
+  readonly attemptTimeoutMs: number;
+  readonly clock: Clock;
+  readonly endpointOrigin: string;
+  readonly allowedRedirectHosts: ReadonlySet<string>;
+  /** The client, loaded at the first call. */
+  readonly client: () => HttpClient | Promise<HttpClient>;
+}
+
+/**
+ * One attempt to deliver one event, from the look-up to the end of the answer's body, inside one limit of time. What has been
+ * learnt by its end decides the outcome: an answer, once there, stands whatever its body does; without one, all depends on
+ * whether the request may have been written.
+ */
+export class Attempt {
+  readonly #settings: AttemptSettings;
+  readonly #end: (outcome: SendOutcome) => void;
+  #timer: Timer | undefined;
+  #client: HttpClient | undefined;
+  #exchange: Exchange | undefined;
+  #answer: SendOutcome | undefined;
+  #over = false;
+
+  /**
+   * @param settings what all attempts share
+   * @param end called once with the outcome
+   */
+  constructor(settings: AttemptSettings, end: (outcome: SendOutcome) => void) {
+    this.#settings = settings;
+    this.#end = end;
+  }
+
+  /** Begins; `end` may be called before this returns. */
+  start(url: string): void {
+    const { attemptTimeoutMs, clock } = this.#settings;
+    // A host that kept the event loop busy may find the answer there right after the timer: the network comes first.
+    this.#timer = clock.setTimeout(() => clock.defer(() => this.#timeUp()), attemptTimeoutMs);
+    this.#timer.unref();
+    void this.#run(url);
+  }
+
+  /** Ends the attempt at once, for the caller's reasons. */
+  abort(): void {
+    this.#settle(this.#answer ?? ABORTED);
+  }
+
+  async #run(start: string): Promise<void> {
+    try {
+      const loaded = this.#settings.client();
+      const client = loaded instanceof Promise ? await loaded : loaded;
+      this.#client = client;
+      let url = start;
+      let route = client.home;
+      for (let hops = 0; !this.#over; hops += 1) {
+        if (route === undefined) return this.#settle(PROXY_INVALID);
+        this.#exchange = client.begin(route, url);
+        const { status, headers, body } = await this.#exchange.response;
+        const next = isRedirect(status) ? this.#next(headers, url, hops) : undefined;
+        if (next === undefined) this.#answer = this.#judge(status, headers, route.forwarded);
+        if (await discardBody(body)) this.#exchange = undefined;
+        if (next === undefined) return this.#settle(this.#answer ?? NETWORK);
+        this.#drop();
+        route = await client.route(next);
+        url = next.href;
+      }
+    } catch {
+      const unwritten = this.#exchange !== undefined && this.#client?.mayBeWritten(this.#exchange) === false;
+      this.#settle(this.#answer ?? (unwritten ? CONNECT : NETWORK));
+    }
+  }
+
+  #next(headers: AnswerHeaders, url: string, hops: number): URL | undefined {
+    if (hops >= MAX_REDIRECTS) return undefined;
+    return nextHop(headers.get('location'), url, this.#settings.endpointOrigin, this.#settings.allowedRedirectHosts);
+  }
+
+  #judge(status: number, headers: AnswerHeaders, forwarded: boolean): SendOutcome {
+    if (isRedirect(status)) return REDIRECT_REFUSED;
+    // Only a proxy says so, and it has passed nothing on.
+    if (status === 407 && forwarded) return CONNECT;
+    return statusOutcome(status, headers, this.#settings.clock);
+  }
+
+  #timeUp(): void {
+    const written = this.#exchange !== undefined && this.#client?.mayBeWritten(this.#exchange) === true;
+    this.#settle(this.#answer ?? (written ? TIMEOUT : CONNECT));
+  }
+
+  #settle(outcome: SendOutcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#timer !== undefined) this.#settings.clock.clearTimeout(this.#timer);
+    this.#drop();
+    this.#end(outcome);
+  }
+
+  /** Destroys what is unfinished. A finished exchange has been let go of, and its connection waits for the next one. */
+  #drop(): void {
+    this.#exchange?.request?.destroy();
+    this.#exchange = undefined;
+  }
+}

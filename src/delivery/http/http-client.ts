@@ -1,0 +1,135 @@
+import type { Agent, ClientRequest } from 'node:http';
+import fetch from 'node-fetch';
+import type { RequestInit, Response } from 'node-fetch';
+import type { Log } from '../../log.js';
+import type { Clock } from '../../timing.js';
+import { closeAgent, PlainAgent, SecureAgent } from './agents.js';
+import type { AgentSettings } from './agents.js';
+import { Connections } from './connections.js';
+import { hostsFilePath, readHosts } from './hosts-file.js';
+import { NameLookup } from './name-lookup.js';
+import type { Lookup } from './name-lookup.js';
+import { chooseWay } from './proxy.js';
+import type { Proxy } from './proxy.js';
+import { untraced } from './untraced.js';
+
+/** What a client is made from. */
+export interface HttpClientSettings {
+  readonly endpoint: string;
+  readonly connectTimeoutMs: number;
+  readonly maxSockets: number;
+  readonly proxy: string | false | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Replaces the look-up of names. */
+  readonly lookup?: Lookup | undefined;
+}
+
+/** How requests of one scheme get to their hosts. */
+export interface Route {
+  readonly init: RequestInit;
+  /** Whether a proxy reads these requests, so that some answers are the proxy's own. */
+  readonly forwarded: boolean;
+}
+
+/** A request under way. */
+export interface Exchange {
+  readonly response: Promise<Response>;
+  /** The request itself; undefined where something in the host makes requests in its own time. */
+  readonly request: ClientRequest | undefined;
+}
+
+/** What leaves beside the event, and node-fetch's own `accept`: nothing that tells one sender from another. */
+const HEADERS = { 'user-agent': 'cosmos-telemetry' };
+
+/**
+ * HTTP as a transport needs it: node-fetch over agents of its own, which look names up, bound connects, choose proxies and
+ * hold no process. Importing this file loads all that HTTP takes, so it is imported at the first send.
+ */
+export class HttpClient {
+  readonly #settings: HttpClientSettings;
+  readonly #names: NameLookup;
+  readonly #connections: Connections;
+  readonly #agentSettings: AgentSettings;
+  readonly #agents: Agent[] = [];
+  readonly #routes = new Map<string, Promise<Route>>();
+  #latest: ClientRequest | undefined;
+  #home: Route | undefined;
+  #warned = false;
+
+  private constructor(settings: HttpClientSettings) {
+    const { clock, connectTimeoutMs, env, maxSockets } = settings;
+    this.#settings = settings;
+    const hostsFile = hostsFilePath(process.platform, env);
+    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, readHosts: () => readHosts(hostsFile) });
+    this.#connections = new Connections({ connectTimeoutMs, clock, lookup: settings.lookup ?? this.#names.lookup });
+    const onRequest = (request: ClientRequest): void => {
+      this.#latest = request;
+    };
+    this.#agentSettings = { connections: this.#connections, maxSockets, onRequest };
+  }
+
+  /** A client that knows the way to its endpoint. */
+  static async open(settings: HttpClientSettings): Promise<HttpClient> {
+    const client = new HttpClient(settings);
+    client.#home = await client.route(new URL(settings.endpoint));
+    return client;
+  }
+
+  /** The route to the endpoint; undefined where the proxy setting is invalid. */
+  get home(): Route | undefined {
+    return this.#home;
+  }
+
+  /** The route to any URL; undefined where the proxy setting is invalid, which is logged once. */
+  async route(url: URL): Promise<Route | undefined> {
+    const way = chooseWay(url, this.#settings.proxy, this.#settings.env);
+    if (way.kind === 'invalid') {
+      if (!this.#warned) this.#settings.log.warn('proxy_invalid', `${way.source} names no http or https proxy; nothing is sent`);
+      this.#warned = true;
+      return undefined;
+    }
+    const proxy = way.kind === 'proxied' ? way.proxy : undefined;
+    const key = `${url.protocol} ${proxy?.url.href ?? ''}`;
+    const route = this.#routes.get(key) ?? this.#makeRoute(url.protocol === 'https:', proxy);
+    this.#routes.set(key, route);
+    return route;
+  }
+
+  /** Starts a request. Never throws; `response` rejects where there is none. */
+  begin(route: Route, url: string): Exchange {
+    this.#latest = undefined;
+    const response = untraced(() => fetch(url, route.init));
+    // node-fetch makes its request before it returns, so the latest one is this one.
+    const request = this.#latest;
+    this.#latest = undefined;
+    return { response, request };
+  }
+
+  /** Whether anything of a request may have reached anybody: not while its connection never was open. */
+  mayBeWritten(exchange: Exchange): boolean {
+    const { request } = exchange;
+    if (request === undefined) return true;
+    return request.socket !== null && this.#connections.wasOpen(request.socket);
+  }
+
+  /** Destroys every connection, open or not yet, and ends look-ups. */
+  close(): void {
+    for (const agent of this.#agents) closeAgent(agent);
+    this.#names.close();
+  }
+
+  async #makeRoute(secure: boolean, proxy: Proxy | undefined): Promise<Route> {
+    const agent = await this.#makeAgent(secure, proxy);
+    this.#agents.push(agent);
+    return { init: { agent, headers: HEADERS, redirect: 'manual', compress: false }, forwarded: proxy !== undefined && !secure };
+  }
+
+  async #makeAgent(secure: boolean, proxy: Proxy | undefined): Promise<Agent> {
+    if (proxy === undefined) return secure ? new SecureAgent(this.#agentSettings) : new PlainAgent(this.#agentSettings);
+    if (!secure) return new (proxy.url.protocol === 'https:' ? SecureAgent : PlainAgent)(this.#agentSettings, proxy);
+    const { TunnelAgent } = await import('./tunnel-agent.js');
+    return new TunnelAgent(this.#agentSettings, proxy);
+  }
+}
