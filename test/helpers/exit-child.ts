@@ -1,0 +1,51 @@
+// A host in a process of its own: publishes some events, ends in the way it is told, and says at exit how long that took.
+// Arguments: a JSON object of ChildSettings.
+import { writeSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
+import { createTelemetry } from '../../src/index.js';
+import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
+
+/** What the child is to do. */
+export interface ChildSettings {
+  events: number;
+  end: 'return' | 'close' | 'drain';
+  deadlineMs?: number;
+  options: Partial<TelemetryOptions>;
+  /** Milliseconds that the host lives on after publishing. */
+  liveOnMs?: number;
+}
+
+/** What the child says about itself when it exits. */
+export interface ChildReport {
+  /** From the last thing the script did to the exit. */
+  afterEndMs: number;
+  stats: TelemetryStats;
+  /** Listeners of the process for what a library must not touch, before and after. */
+  listeners: [before: number[], after: number[]];
+  beforeExitListeners: { whileWaiting: number; atExit: number };
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException', 'unhandledRejection', 'exit'] as const;
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as ChildSettings;
+const count = () => SIGNALS.map((name) => process.listenerCount(name));
+const before = count();
+const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, ...(settings.options as { endpoint: string }) });
+for (let event = 0; event < settings.events; event += 1) {
+  telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+}
+const whileWaiting = process.listenerCount('beforeExit');
+const after = count();
+if (settings.liveOnMs !== undefined) await new Promise((resolve) => setTimeout(resolve, settings.liveOnMs));
+if (settings.end !== 'return') await telemetry[settings.end]({ ...(settings.deadlineMs !== undefined && { deadlineMs: settings.deadlineMs }) });
+const endedAt = performance.now();
+
+process.on('exit', () => {
+  const report: ChildReport = {
+    afterEndMs: performance.now() - endedAt,
+    stats: telemetry.stats(),
+    listeners: [before, after],
+    beforeExitListeners: { whileWaiting, atExit: process.listenerCount('beforeExit') },
+  };
+  if (isMainThread) writeSync(1, JSON.stringify(report));
+});

@@ -1,0 +1,29 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** How a child process ended. */
+export interface ChildEnd {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a compiled helper of this folder in a process of its own, where an unhandled rejection is the end. */
+export function runChild(helper: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildEnd> {
+  const file = fileURLToPath(new URL(`./${helper}.js`, import.meta.url));
+  const child = spawn(process.execPath, ['--unhandled-rejections=strict', file, ...args], {
+    env: { PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 30_000,
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
