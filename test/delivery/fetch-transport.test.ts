@@ -1,29 +1,12 @@
 import { getEventListeners } from 'node:events';
 import type { RequestListener } from 'node:http';
 import test from 'ava';
-import type { ExecutionContext } from 'ava';
-import { fetchTransport, fetchTransportWith } from '../../src/delivery/fetch-transport.js';
-import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/fetch-transport.js';
-import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
+import { fetchTransport } from '../../src/delivery/fetch-transport.js';
+import type { SendOutcome } from '../../src/delivery/transport.js';
 import { systemClock } from '../../src/timing.js';
-import { freePort, startHttp, startTcp, until, usageEvent } from '../helpers/loopback.js';
-
-/** A transport to a port of loopback that ends with the test. Its limits are those of a machine under load. */
-function transportTo(t: ExecutionContext, port: number, options: Partial<FetchTransportOptions> = {}, parts: FetchTransportParts = {}): Transport {
-  const endpoint = `http://127.0.0.1:${port}/base`;
-  const transport = fetchTransportWith({ endpoint, connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, env: {}, ...options }, parts);
-  // Nothing of a transport holds a process: the test does while it waits.
-  const held = setInterval(() => {}, 60_000);
-  t.teardown(() => {
-    clearInterval(held);
-    return transport.close?.();
-  });
-  return transport;
-}
-
-async function send(transport: Transport, target?: string, signal = new AbortController().signal): Promise<SendOutcome> {
-  return transport.send([usageEvent(target)], signal);
-}
+import { freePort, startHttp, startTcp, until } from '../helpers/loopback.js';
+import { send, transportTo } from '../helpers/sending.js';
+import { usageEvent } from '../helpers/usage-event.js';
 
 const ok: RequestListener = (_request, response) => {
   response.end('ok');
@@ -104,7 +87,7 @@ test('a server that never answers is a timeout, not to be repeated', async (t) =
   t.deepEqual(await send(transportTo(t, server.port, { attemptTimeoutMs: 120 })), TIMEOUT);
   t.true(performance.now() - started >= 119);
   t.true(performance.now() - started < 5000);
-  t.is(server.targets.length, 1);
+  await until(() => server.targets.length === 1);
   await until(() => server.connections[0]?.destroyed === true);
 });
 

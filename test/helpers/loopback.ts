@@ -5,7 +5,6 @@ import { createServer as createSecureServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import type { UsageEvent } from '../../src/delivery/transport.js';
 
 /** A server on a free port of loopback that ends with the test. */
 export interface LoopbackServer {
@@ -26,12 +25,8 @@ export function tlsPath(name: string): URL {
   return new URL(`../../../test/vectors/tls/${name}`, import.meta.url);
 }
 
-/** An event as the emitter hands it to a transport. */
-export function usageEvent(target = '/v3/dag_run?status=success'): UsageEvent {
-  return { id: '1', type: 'dag_run', metrics: { status: 'success' }, requestTarget: () => target };
-}
-
-async function listen(t: ExecutionContext, server: Server): Promise<{ port: number; connections: Socket[] }> {
+/** Has a server listen on a free port of loopback until the test ends. */
+export async function listen(t: ExecutionContext, server: Server): Promise<{ port: number; connections: Socket[] }> {
   const connections: Socket[] = [];
   server.on('connection', (socket: Socket) => {
     // A client that resets its connection is part of what is tested.

@@ -1,7 +1,8 @@
-import type { Clock, Timer } from '../../timing.js';
+import type { Clock } from '../../timing.js';
 import { CONNECT_REASON } from '../transport.js';
 import type { SendOutcome } from '../transport.js';
 import type { Exchange, HttpClient } from './http-client.js';
+import { startLimit } from './limit.js';
 import { isRedirect, MAX_REDIRECTS, nextHop } from './redirects.js';
 import { discardBody } from './response-body.js';
 import { statusOutcome } from './status-outcome.js';
@@ -32,7 +33,7 @@ export interface AttemptSettings {
 export class Attempt {
   readonly #settings: AttemptSettings;
   readonly #end: (outcome: SendOutcome) => void;
-  #timer: Timer | undefined;
+  #stopLimit: (() => void) | undefined;
   #client: HttpClient | undefined;
   #exchange: Exchange | undefined;
   #answer: SendOutcome | undefined;
@@ -50,9 +51,7 @@ export class Attempt {
   /** Begins; `end` may be called before this returns. */
   start(url: string): void {
     const { attemptTimeoutMs, clock } = this.#settings;
-    // A host that kept the event loop busy may find the answer there right after the timer: the network comes first.
-    this.#timer = clock.setTimeout(() => clock.defer(() => this.#timeUp()), attemptTimeoutMs);
-    this.#timer.unref();
+    this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeUp());
     void this.#run(url);
   }
 
@@ -106,7 +105,7 @@ export class Attempt {
   #settle(outcome: SendOutcome): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#timer !== undefined) this.#settings.clock.clearTimeout(this.#timer);
+    this.#stopLimit?.();
     this.#drop();
     this.#end(outcome);
   }

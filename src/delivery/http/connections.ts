@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../timing.js';
+import { startLimit } from './limit.js';
 import type { Lookup } from './name-lookup.js';
 
 /** Node's own pause before it tries an address of the other family, where the time allows it. */
@@ -55,14 +56,7 @@ export class Connections {
   watch(cut: () => void): ConnectWatch {
     const { clock, connectTimeoutMs, lookup } = this.#settings;
     let release: (() => void) | undefined;
-    let over = false;
-    // A host that kept the event loop busy may find a connection open right after its timer: the network comes first.
-    const timer = clock.setTimeout(() => {
-      clock.defer(() => {
-        if (!over) cut();
-      });
-    }, connectTimeoutMs);
-    timer.unref();
+    const stop = startLimit(clock, connectTimeoutMs, cut);
     return {
       options: {
         lookup: (...args) => {
@@ -72,8 +66,7 @@ export class Connections {
         autoSelectFamilyAttemptTimeout: Math.max(10, Math.min(OTHER_FAMILY_MS, Math.floor(connectTimeoutMs / 2))),
       },
       done: () => {
-        over = true;
-        clock.clearTimeout(timer);
+        stop();
         release?.();
       },
     };

@@ -1,0 +1,20 @@
+import type { Clock } from '../../timing.js';
+
+/**
+ * Starts a limit of time that holds no process. A host that kept the event loop busy may find what was waited for right after
+ * the limit, so the loop gets to look at the network once more before time is up. (An unref'd `setImmediate` would not do:
+ * where nothing else happens, the loop sleeps before it.)
+ *
+ * @param clock whose time counts
+ * @param limitMs the limit in milliseconds
+ * @param timeUp called when it is reached
+ * @returns ends the limit; again is harmless
+ */
+export function startLimit(clock: Clock, limitMs: number, timeUp: () => void): () => void {
+  let timer = clock.setTimeout(() => {
+    timer = clock.setTimeout(timeUp, 0);
+    timer.unref();
+  }, limitMs);
+  timer.unref();
+  return () => clock.clearTimeout(timer);
+}

@@ -1,0 +1,152 @@
+import test from 'ava';
+import type { SendOutcome } from '../../src/delivery/transport.js';
+import { startHttpProxy } from '../helpers/http-proxy.js';
+import { freePort, startHttp, startTcp, tlsPath, until } from '../helpers/loopback.js';
+import { runSender } from '../helpers/run-sender.js';
+import { send, transportTo } from '../helpers/sending.js';
+
+const SENT: SendOutcome = { kind: 'sent' };
+const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
+const TRUST = { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname };
+
+test('an http endpoint is asked for through an http proxy, over one connection', async (t) => {
+  const hosts: (string | undefined)[] = [];
+  const server = await startHttp(t, (request, response) => {
+    hosts.push(request.headers.host, request.headers['proxy-authorization']);
+    response.end();
+  });
+  const proxy = await startHttpProxy(t, { targetPort: server.port });
+  const transport = transportTo(t, 0, { endpoint: 'http://collector.test:8080/base', env: { HTTP_PROXY: `http://me:s%40cret@127.0.0.1:${proxy.port}` } });
+  t.deepEqual(await send(transport, '/v3/x?a=%2B'), SENT);
+  t.deepEqual(await send(transport, '/v3/x?b=1'), SENT);
+  t.deepEqual(server.targets, ['/base/v3/x?a=%2B', '/base/v3/x?b=1']);
+  t.deepEqual(hosts, ['collector.test:8080', undefined, 'collector.test:8080', undefined]);
+  t.deepEqual(proxy.asked, ['GET http://collector.test:8080/base/v3/x?a=%2B', 'GET http://collector.test:8080/base/v3/x?b=1']);
+  t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0', 'Basic bWU6c0BjcmV0']);
+  t.is(proxy.connections.length, 1);
+});
+
+test('an https endpoint is reached through a tunnel, over one connection', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const proxy = await startHttpProxy(t, { targetPort: server.port });
+  const proxyUrl = `http://me:s%40cret@127.0.0.1:${proxy.port}`;
+  const env = { ...TRUST, HTTPS_PROXY: proxyUrl, DEBUG: '*' };
+  const end = await runSender(t, { options: { endpoint: 'https://collector.test/base' }, wait: true, sends: 3 }, env);
+  t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
+  t.deepEqual(proxy.asked, ['CONNECT collector.test:443']);
+  t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0']);
+  t.is(server.connections.length, 1);
+  // Even where the host asks every library to talk.
+  t.regex(end.stderr, /https-proxy-agent/);
+  t.notRegex(end.stderr, /s%40cret|s@cret|bWU6c0BjcmV0|dag_run\?/);
+  t.is(end.code, 0);
+  t.true(end.lingeredMs < 1500);
+});
+
+test('a proxy is spoken to over TLS where its URL says so, for http and https endpoints', async (t) => {
+  const plain = await startHttp(t, (_request, response) => response.end());
+  const secure = await startHttp(t, (_request, response) => response.end(), true);
+  const toPlain = await startHttpProxy(t, { targetPort: plain.port, secure: true });
+  const toSecure = await startHttpProxy(t, { targetPort: secure.port, secure: true });
+  const first = await runSender(t, { options: { endpoint: 'http://collector.test' }, wait: true, sends: 2 }, { ...TRUST, http_proxy: `https://proxy.test:${toPlain.port}` });
+  const second = await runSender(t, { options: { endpoint: 'https://collector.test' }, wait: true, sends: 2 }, { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` });
+  t.deepEqual(first.outcomes, [SENT, SENT]);
+  t.deepEqual(second.outcomes, [SENT, SENT]);
+  t.deepEqual(toPlain.asked, ['GET http://collector.test/v3/dag_run?status=success', 'GET http://collector.test/v3/dag_run?status=success']);
+  t.deepEqual(toSecure.asked, ['CONNECT collector.test:443']);
+  t.is(toPlain.connections.length, 1);
+});
+
+test('through a tunnel, too, a certificate must be for the endpoint, be it a name or an address', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const proxy = await startHttpProxy(t, { targetPort: server.port });
+  const env = { ...TRUST, HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` };
+  const outcome = async (host: string): Promise<SendOutcome | undefined> =>
+    (await runSender(t, { options: { endpoint: `https://${host}` }, wait: true }, env)).outcomes[0];
+  t.deepEqual(await outcome('192.0.2.10'), SENT);
+  t.deepEqual(await outcome('192.0.2.11'), CONNECT);
+  t.deepEqual(await outcome('other.test'), CONNECT);
+  t.is(server.targets.length, 1);
+});
+
+for (const refusal of [302, 403, 407, 502]) {
+  test(`a tunnel refused with ${refusal} is a connection that failed, with nothing sent`, async (t) => {
+    const proxy = await startHttpProxy(t, { refusal });
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}` });
+    t.deepEqual(await send(transport), CONNECT);
+    t.deepEqual(await send(transport), CONNECT);
+    t.deepEqual(proxy.asked, ['CONNECT collector.test:443', 'CONNECT collector.test:443']);
+  });
+}
+
+test('an http proxy that wants credentials has passed nothing on; its other answers count as the endpoint\'s', async (t) => {
+  const strict = await startHttpProxy(t, { refusal: 407 });
+  const busy = await startHttpProxy(t, { refusal: 503 });
+  const endpoint = 'http://collector.test';
+  t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${strict.port}` })), CONNECT);
+  t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${busy.port}` })), { kind: 'retryable', reason: 'http_503' });
+});
+
+for (const scheme of ['http', 'https']) {
+  test(`a dead proxy is a failed connection for ${scheme}`, async (t) => {
+    const transport = transportTo(t, 0, { endpoint: `${scheme}://collector.test`, proxy: `http://127.0.0.1:${await freePort()}` });
+    t.deepEqual(await send(transport), CONNECT);
+  });
+}
+
+test('a tunnel obeys the connect timeout, whether proxy or endpoint is silent', async (t) => {
+  const silent = await startTcp(t, () => {});
+  const mute = await startHttpProxy(t, { targetPort: silent.port });
+  const started = performance.now();
+  for (const { port } of [silent, mute]) {
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', connectTimeoutMs: 100, proxy: `http://127.0.0.1:${port}` });
+    t.deepEqual(await send(transport), CONNECT);
+  }
+  t.true(performance.now() - started < 8000);
+  t.is(mute.asked.length, 1);
+});
+
+for (const [name, answer] of [['that is not HTTP', 'SSH-2.0-x\r\n\r\n'], ['without an end', 'HTTP/1.1 200 OK\r\n'], ['cut short', '']] as const) {
+  test(`an answer of the proxy ${name} is a failed connection`, async (t) => {
+    const proxy = await startTcp(t, (socket) => {
+      socket.once('data', () => socket.end(answer));
+    });
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', connectTimeoutMs: 2000, proxy: `http://127.0.0.1:${proxy.port}` });
+    t.deepEqual(await send(transport), CONNECT);
+  });
+}
+
+test('close cuts a tunnel that is being made', async (t) => {
+  const silent = await startTcp(t, (socket) => socket.resume());
+  const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${silent.port}` });
+  const sending = send(transport);
+  await until(() => silent.connections.length === 1);
+  void transport.close?.();
+  t.deepEqual(await sending, { kind: 'aborted' });
+  await until(() => silent.connections[0]?.destroyed === true);
+});
+
+for (const [name, options] of [
+  ['by the option', { proxy: 'socks5://me:s3cret@proxy.test:1080' }],
+  ['by the environment', { env: { https_proxy: 'socks5://me:s3cret@proxy.test:1080' } }],
+] as const) {
+  test(`a proxy that cannot be used, given ${name}, warns once and fails every send`, async (t) => {
+    const lines: string[] = [];
+    const logger = { debug: (line: string) => lines.push(line), warn: (line: string) => lines.push(line) };
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', logger, ...options });
+    for (let index = 0; index < 3; index += 1) t.deepEqual(await send(transport), { kind: 'rejected', reason: 'proxy_invalid' });
+    const source = name === 'by the option' ? 'proxy' : 'https_proxy';
+    t.deepEqual(lines, [`[telemetry] proxy_invalid: ${source} names no http or https proxy; nothing is sent`]);
+  });
+}
+
+test('loopback is reached straight, though every variable names a dead proxy', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end());
+  const dead = `http://127.0.0.1:${await freePort()}`;
+  const env = { HTTP_PROXY: dead, HTTPS_PROXY: dead, ALL_PROXY: dead, http_proxy: dead, https_proxy: dead };
+  for (const host of ['127.0.0.1', 'localhost', 'api.localhost']) {
+    t.deepEqual(await send(transportTo(t, 0, { endpoint: `http://${host}:${server.port}`, env })), SENT);
+  }
+  const end = await runSender(t, { options: { endpoint: `http://localhost:${server.port}` }, wait: true, names: 'own' }, env);
+  t.deepEqual(end.outcomes, [SENT]);
+});

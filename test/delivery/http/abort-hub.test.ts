@@ -1,0 +1,68 @@
+import { getEventListeners } from 'node:events';
+import test from 'ava';
+import { AbortHub } from '../../../src/delivery/http/abort-hub.js';
+
+function recorder(): { abort(): void; aborts: number } {
+  return {
+    aborts: 0,
+    abort() {
+      this.aborts += 1;
+    },
+  };
+}
+
+test('a signal ends all that joined by it, and nothing else', (t) => {
+  const hub = new AbortHub();
+  const [first, second] = [new AbortController(), new AbortController()];
+  const things = [recorder(), recorder(), recorder()] as const;
+  hub.join(first.signal, things[0]);
+  hub.join(first.signal, things[1]);
+  hub.join(second.signal, things[2]);
+  first.abort();
+  t.deepEqual(things.map(({ aborts }) => aborts), [1, 1, 0]);
+});
+
+test('there is one listener a signal, until the last has left', (t) => {
+  const hub = new AbortHub();
+  const { signal } = new AbortController();
+  const [one, other] = [recorder(), recorder()];
+  hub.join(signal, one);
+  hub.join(signal, other);
+  t.is(getEventListeners(signal, 'abort').length, 1);
+  hub.leave(signal, one);
+  t.is(getEventListeners(signal, 'abort').length, 1);
+  hub.leave(signal, other);
+  hub.leave(signal, other);
+  t.is(getEventListeners(signal, 'abort').length, 0);
+});
+
+test('who has left is not ended', (t) => {
+  const hub = new AbortHub();
+  const controller = new AbortController();
+  const [one, other] = [recorder(), recorder()];
+  hub.join(controller.signal, one);
+  hub.join(controller.signal, other);
+  hub.leave(controller.signal, one);
+  controller.abort();
+  t.deepEqual([one.aborts, other.aborts], [0, 1]);
+});
+
+test('things may leave while they are ended', (t) => {
+  const hub = new AbortHub();
+  const signals = [new AbortController().signal, new AbortController().signal];
+  let ended = 0;
+  for (const signal of signals) {
+    for (let index = 0; index < 3; index += 1) {
+      const thing = {
+        abort: () => {
+          ended += 1;
+          hub.leave(signal, thing);
+        },
+      };
+      hub.join(signal, thing);
+    }
+  }
+  hub.abortAll();
+  t.is(ended, 6);
+  for (const signal of signals) t.is(getEventListeners(signal, 'abort').length, 0);
+});

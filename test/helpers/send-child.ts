@@ -1,0 +1,44 @@
+// A host of its own: sends events as it is told in its one argument, and tells the outcomes as JSON. Run by `runSender`.
+import type { LookupAddress } from 'node:dns';
+import { fetchTransportWith } from '../../src/delivery/fetch-transport.js';
+import type { FetchTransportOptions } from '../../src/delivery/fetch-transport.js';
+import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import type { Lookup } from '../../src/delivery/http/name-lookup.js';
+import { systemClock } from '../../src/timing.js';
+import type { SenderJob } from './run-sender.js';
+import { usageEvent } from './usage-event.js';
+
+const job = JSON.parse(process.argv[2] ?? '{}') as SenderJob;
+
+/** Answers at once for every name, so that names can stand in for other hosts. */
+function answering(...addresses: readonly LookupAddress[]): Lookup {
+  return (_name, options, callback) => {
+    const [first] = addresses;
+    process.nextTick(() => (options.all === true ? callback(null, [...addresses]) : callback(null, first?.address ?? '', first?.family)));
+  };
+}
+
+function chooseLookup(names: SenderJob['names'] = 'loopback'): Lookup | undefined {
+  const v4 = { address: '127.0.0.1', family: 4 };
+  if (names === 'own') return undefined;
+  if (names === 'silent') return () => {};
+  if (names === 'loopback') return answering(v4);
+  if (names === 'both-families') return answering({ address: '::1', family: 6 }, v4);
+  return new NameLookup({ timeoutMs: job.options.connectTimeoutMs ?? 10_000, clock: systemClock, readHosts: async () => '', servers: [names.server] }).lookup;
+}
+
+const options: FetchTransportOptions = { connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, ...job.options };
+const lookup = chooseLookup(job.names);
+const transport = fetchTransportWith(options, lookup === undefined ? {} : { lookup });
+const { signal } = new AbortController();
+
+/** As long as this is there the process is held, as a host with work of its own would be. */
+const held = job.wait ? setInterval(() => {}, 60_000) : undefined;
+const outcomes: unknown[] = [];
+for (let index = 0; index < (job.sends ?? 1); index += 1) {
+  const sending = transport.send([usageEvent()], signal);
+  if (job.wait) outcomes.push(await sending);
+}
+clearInterval(held);
+if (job.aliveMs !== undefined) setTimeout(() => {}, job.aliveMs);
+process.stdout.write(`${JSON.stringify(outcomes)}\n`);
