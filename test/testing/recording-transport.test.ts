@@ -1,0 +1,116 @@
+import { getEventListeners } from 'node:events';
+
+import test from 'ava';
+
+import { recordingTransport } from '../../src/testing/index.js';
+import type { SendOutcome, UsageEvent } from '../../src/delivery/transport.js';
+import { usageEvent } from '../helpers/scripted-transport.js';
+
+const { signal } = new AbortController();
+
+test('records what it is handed and says sent', async (t) => {
+  const transport = recordingTransport();
+  const metrics = { status: 'success', task_count: 2, nothing: null };
+  const event: UsageEvent = { id: '7', type: 'dag_run', metrics, requestTarget: () => '/v3/dag_run?status=success' };
+  t.deepEqual(await transport.send([event], signal), { kind: 'sent' });
+  metrics.status = 'changed afterwards';
+  t.deepEqual(transport.events, [
+    {
+      id: '7',
+      type: 'dag_run',
+      metrics: { status: 'success', task_count: 2, nothing: null },
+      requestTarget: '/v3/dag_run?status=success',
+    },
+  ]);
+  t.false('maxBatchSize' in transport);
+});
+
+test('answers one outcome a send, the last one again and again, and records every attempt', async (t) => {
+  const retryable: SendOutcome = { kind: 'retryable', reason: 'http_503' };
+  const rejected: SendOutcome = { kind: 'rejected', reason: 'timeout' };
+  const transport = recordingTransport({ outcomes: [retryable, { kind: 'sent' }, rejected], maxBatchSize: 2 });
+  t.is(transport.maxBatchSize, 2);
+  const batch = [usageEvent('a'), usageEvent('b')];
+  t.deepEqual(await transport.send(batch, signal), retryable);
+  t.deepEqual(await transport.send(batch, signal), { kind: 'sent' });
+  t.deepEqual(await transport.send([usageEvent('c')], signal), rejected);
+  t.deepEqual(await transport.send([usageEvent('d')], signal), rejected);
+  t.deepEqual(transport.events.map(({ id }) => id), ['a', 'b', 'a', 'b', 'c', 'd']);
+});
+
+test('one outcome is for all sends', async (t) => {
+  const transport = recordingTransport({ outcomes: { kind: 'refused', reason: 'too_large' } });
+  for (let index = 0; index < 3; index += 1) {
+    t.deepEqual(await transport.send([usageEvent()], signal), { kind: 'refused', reason: 'too_large' });
+  }
+});
+
+test('a function decides by event and number, in its own time', async (t) => {
+  const transport = recordingTransport({
+    outcomes: async ({ id }, index) => ({ kind: 'rejected', reason: `${id}_${index}` }),
+  });
+  t.deepEqual(await transport.send([usageEvent('a'), usageEvent('b')], signal), { kind: 'rejected', reason: 'a_0' });
+  t.deepEqual(await transport.send([usageEvent('c')], signal), { kind: 'rejected', reason: 'c_1' });
+  t.deepEqual(await transport.send([], signal), { kind: 'sent' });
+
+  const immediate = recordingTransport({ outcomes: ({ type }) => ({ kind: 'refused', reason: type }) });
+  t.deepEqual(await immediate.send([usageEvent('a', 'dag_run')], signal), { kind: 'refused', reason: 'dag_run' });
+});
+
+test('a pending outcome gives way to the signal', async (t) => {
+  const controller = new AbortController();
+  const transport = recordingTransport({ outcomes: () => new Promise(() => {}) });
+  const outcome = transport.send([usageEvent()], controller.signal);
+  controller.abort();
+  t.deepEqual(await outcome, { kind: 'aborted' });
+  t.is(transport.events.length, 1);
+  t.deepEqual(await transport.send([usageEvent()], controller.signal), { kind: 'aborted' });
+  t.is(transport.events.length, 1, 'what is aborted before it begins was never handed over');
+});
+
+test('a promised outcome leaves no listener behind, and one that rejects is passed on', async (t) => {
+  const controller = new AbortController();
+  let turn = 0;
+  const transport = recordingTransport({
+    outcomes: async () => {
+      turn += 1;
+      if (turn === 2) throw new Error('a slip in the test');
+      return { kind: 'sent' };
+    },
+  });
+  t.deepEqual(await transport.send([usageEvent()], controller.signal), { kind: 'sent' });
+  await t.throwsAsync(transport.send([usageEvent()], controller.signal), { message: 'a slip in the test' });
+  await Promise.resolve();
+  t.is(getEventListeners(controller.signal, 'abort').length, 0);
+});
+
+test('waitFor counts events, from clear() on, and rejects when closed', async (t) => {
+  const transport = recordingTransport();
+  const three = transport.waitFor(3);
+  let resolved = false;
+  const marked = (async () => {
+    await three;
+    resolved = true;
+  })();
+  await transport.send([usageEvent('a'), usageEvent('b')], signal);
+  t.false(resolved);
+  await transport.send([usageEvent('c')], signal);
+  await marked;
+  await transport.waitFor(3);
+
+  const kept = transport.events;
+  transport.clear();
+  t.deepEqual(kept, []);
+  const again = t.throwsAsync(transport.waitFor(1), { message: 'Closed after 0 of the 1 events waited for.' });
+  t.false(transport.closed);
+  await transport.close?.();
+  t.true(transport.closed);
+  await again;
+});
+
+test('an empty list of outcomes is a mistake', (t) => {
+  t.throws(() => recordingTransport({ outcomes: [] }), {
+    instanceOf: TypeError,
+    message: 'recordingTransport: outcomes must not be an empty list',
+  });
+});
