@@ -1,0 +1,53 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+
+/** A TCP client that speaks HTTP by hand, to see what a server really does to a connection. */
+export class RawClient {
+  readonly socket: Socket;
+  received = '';
+  /** Resolves with the error's code, or `ended` where the other side closed in peace. */
+  readonly closed: Promise<string>;
+  #changed = (): void => {};
+
+  constructor(port: number) {
+    this.socket = connect(port, '127.0.0.1');
+    this.socket.setEncoding('latin1');
+    this.socket.on('data', (text: string) => {
+      this.received += text;
+      this.#changed();
+    });
+    this.closed = new Promise((resolve) => {
+      let ending = 'ended';
+      this.socket.on('error', (error: NodeJS.ErrnoException) => {
+        ending = error.code ?? error.message;
+      });
+      this.socket.on('close', () => {
+        resolve(ending);
+        this.#changed();
+      });
+    });
+  }
+
+  get(path = '/v3/dag_run'): this {
+    this.socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+    return this;
+  }
+
+  /** Waits until what was received matches, or the connection is closed. */
+  async until(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.received) && !this.socket.closed) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+}
+
+/** Waits, turn by turn of the event loop, until the condition holds; the test's own time limit ends it. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}

@@ -1,0 +1,231 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, get as httpGet, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { get as httpsGet } from 'node:https';
+import type { ExecutionContext } from 'ava';
+
+import test from 'ava';
+
+import { startCollector } from '../../src/testing/index.js';
+import type { Collector, CollectorOptions, Fault } from '../../src/testing/index.js';
+import { selfSignedCertificate } from '../helpers/certificate.js';
+import { RawClient, until } from '../helpers/raw-client.js';
+
+async function start(t: ExecutionContext, options?: CollectorOptions): Promise<Collector> {
+  const collector = await startCollector(options);
+  t.teardown(() => collector.close());
+  return collector;
+}
+
+/** Status, or the code of the error. */
+async function ask(get: typeof httpGet, url: string, options: { ca?: string; agent?: Agent } = {}): Promise<number | string> {
+  return new Promise((resolve) => {
+    get(url, { agent: false, ...options }, (response: IncomingMessage) => {
+      response.resume().on('end', () => {
+        resolve(response.statusCode ?? 0);
+      });
+      response.on('error', (error: NodeJS.ErrnoException) => {
+        resolve(error.code ?? error.message);
+      });
+    }).on('error', (error: NodeJS.ErrnoException) => {
+      resolve(error.code ?? error.message);
+    });
+  });
+}
+
+test('keeps what it is asked for, decoded as Python would', async (t) => {
+  const collector = await start(t);
+  const url = '/base/v3/dag_run?status=a+b%2B&name=%C3%A9&v=2.10.1%252Bastro.1&empty=&bare&&broken=%zz%FF&=x';
+  const client = new RawClient(collector.port);
+  client.socket.write(`GET ${url} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: raw\r\nX-Two: a\r\nX-Two: b\r\n\r\n`);
+  await client.until(/\r\n\r\n/);
+
+  t.regex(client.received, /^HTTP\/1\.1 200 OK\r\n/);
+  t.regex(client.received, /\r\ncontent-length: 0\r\n/i);
+  const [kept] = collector.requests;
+  t.is(collector.requests.length, 1);
+  t.is(kept?.method, 'GET');
+  t.is(kept?.url, url);
+  t.is(kept?.path, '/base/v3/dag_run');
+  t.is(kept?.eventType, 'dag_run');
+  t.deepEqual(kept?.query, [
+    ['status', 'a b+'],
+    ['name', 'é'],
+    ['v', '2.10.1%2Bastro.1'],
+    ['empty', ''],
+    ['bare', ''],
+    ['broken', '%zz\uFFFD'],
+    ['', 'x'],
+  ]);
+  t.is(kept?.headers['user-agent'], 'raw');
+  t.is(kept?.headers['x-two'], 'a, b');
+  t.is(kept?.status, 200);
+  t.is(kept?.remotePort, client.socket.localPort);
+  t.is(collector.answered2xx, 1);
+});
+
+test('a path of another form has no event type, and a body is read over', async (t) => {
+  const collector = await start(t);
+  const asked = request(`${collector.url}/v1/1.8/dag_run`, { method: 'POST', agent: false });
+  asked.end('x'.repeat(1_000_000));
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.resume();
+  const [kept] = collector.requests;
+  t.is(kept?.method, 'POST');
+  t.is(kept?.eventType, null);
+  t.deepEqual(kept?.query, []);
+});
+
+test('listens on the loopback interface and names its address', async (t) => {
+  const collector = await start(t);
+  t.is(collector.url, `http://127.0.0.1:${collector.port}`);
+  const named = await start(t, { host: 'localhost' });
+  t.is(named.url, `http://localhost:${named.port}`);
+  t.is(await ask(httpGet, named.url), 200);
+});
+
+test('an IPv6 address stands in brackets', async (t) => {
+  const collector = await startCollector({ host: '::1' }).catch((error: NodeJS.ErrnoException) => error.code ?? 'unknown');
+  if (typeof collector === 'string') {
+    t.true(['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(collector), 'a machine without IPv6');
+  } else {
+    t.is(collector.url, `http://[::1]:${collector.port}`);
+    await collector.close();
+  }
+});
+
+test('an address that is not this machine rejects', async (t) => {
+  await t.throwsAsync(startCollector({ host: '203.0.113.1' }), { code: 'EADDRNOTAVAIL' });
+});
+
+test('a kept-alive connection is one connection', async (t) => {
+  const collector = await start(t);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => {
+    agent.destroy();
+  });
+  for (let index = 0; index < 3; index += 1) t.is(await ask(httpGet, collector.url, { agent }), 200);
+  t.is(collector.connections, 1);
+  t.is(collector.openConnections, 1);
+  t.is(new Set(collector.requests.map(({ remotePort }) => remotePort)).size, 1);
+  agent.destroy();
+  await until(() => collector.openConnections === 0);
+  t.is(collector.connections, 1);
+});
+
+test('a list of faults strikes in order, the last one repeats, and others may be set while it runs', async (t) => {
+  const collector = await start(t, { faults: [{ kind: 'status', status: 503 }, { kind: 'ok' }, { kind: 'status', status: 404 }] });
+  const seen: (number | string)[] = [];
+  for (let index = 0; index < 4; index += 1) seen.push(await ask(httpGet, collector.url));
+  t.deepEqual(seen, [503, 200, 404, 404]);
+  collector.setFaults([{ kind: 'ok', status: 204 }, { kind: 'status', status: 500 }]);
+  t.is(await ask(httpGet, collector.url), 204);
+  t.is(await ask(httpGet, collector.url), 500);
+  t.deepEqual(collector.requests.map(({ status }) => status), [503, 200, 404, 404, 204, 500]);
+  t.is(collector.answered2xx, 2);
+});
+
+test('a function decides by the request and its number', async (t) => {
+  const collector = await start(t, {
+    faults: ({ eventType }, index): Fault => (eventType === 'dag_run' ? { kind: 'status', status: 500 + index } : { kind: 'ok' }),
+  });
+  t.is(await ask(httpGet, `${collector.url}/v3/task_instance`), 200);
+  t.is(await ask(httpGet, `${collector.url}/v3/dag_run`), 501);
+});
+
+test('waitFor resolves on arrival, at once when they are there, and rejects when the collector closes', async (t) => {
+  const collector = await startCollector({ faults: { kind: 'hang' } });
+  const two = collector.waitFor(2);
+  const client = new RawClient(collector.port).get();
+  await collector.waitFor(1);
+  t.is(collector.requests.length, 1);
+  new RawClient(collector.port).get();
+  await two;
+  await collector.waitFor(0);
+  const three = t.throwsAsync(collector.waitFor(3), { message: 'Closed after 2 of the 3 requests waited for.' });
+  await collector.close();
+  await three;
+  await t.throwsAsync(collector.waitFor(3), { message: /^Closed after 2/ });
+  await t.notThrowsAsync(collector.waitFor(2));
+  await client.closed;
+});
+
+test('close ends what is under way and may be called again', async (t) => {
+  const collector = await startCollector({ faults: [{ kind: 'hang' }, { kind: 'drip', intervalMs: 1 }, { kind: 'ok', delayMs: 60_000 }] });
+  const clients = [new RawClient(collector.port).get(), new RawClient(collector.port).get(), new RawClient(collector.port).get()];
+  await collector.waitFor(3);
+  const first = collector.close();
+  t.is(collector.close(), first);
+  await first;
+  await Promise.all(clients.map((client) => client.closed));
+  t.is(collector.openConnections, 0);
+  t.is(await new RawClient(collector.port).closed, 'ECONNREFUSED');
+});
+
+test('it is disposed of like anything else', async (t) => {
+  const port = await (async () => {
+    await using collector = await startCollector();
+    return collector.port;
+  })();
+  t.is(await new RawClient(port).closed, 'ECONNREFUSED');
+});
+
+test('with tls it speaks https, to those who know its certificate', async (t) => {
+  const tls = selfSignedCertificate();
+  const collector = await start(t, { tls, faults: [{ kind: 'ok' }, { kind: 'reset' }, { kind: 'truncated' }, { kind: 'not_http' }] });
+  t.is(collector.url, `https://127.0.0.1:${collector.port}`);
+  t.is(await ask(httpsGet, `${collector.url}/v3/dag_run`, { ca: tls.cert }), 200);
+  t.is(await ask(httpsGet, collector.url, { ca: tls.cert }), 'ECONNRESET');
+  t.is(await ask(httpsGet, collector.url, { ca: tls.cert }), 'ECONNRESET');
+  t.regex(String(await ask(httpsGet, collector.url, { ca: tls.cert })), /^HPE_/);
+  t.is(collector.requests[0]?.eventType, 'dag_run');
+
+  t.is(await ask(httpsGet, collector.url), 'DEPTH_ZERO_SELF_SIGNED_CERT');
+  t.is(await ask(httpGet, collector.url.replace('https:', 'http:')), 'ECONNRESET');
+  t.is(collector.requests.length, 4);
+});
+
+test('https to a collector without tls is a mismatch', async (t) => {
+  const collector = await start(t);
+  t.regex(String(await ask(httpsGet, collector.url.replace('http:', 'https:'))), /SSL|EPROTO/);
+  t.is(collector.requests.length, 0);
+  t.is(await ask(httpGet, collector.url), 200, 'and it lives on');
+});
+
+/** Runs a module in a child; the code it ends with, null when it had to be killed, and what it complained of. */
+async function run(code: string): Promise<{ exitCode: number | null; stderr: string }> {
+  const kit = new URL('../../src/testing/index.js', import.meta.url).href;
+  const script = `import { startCollector } from ${JSON.stringify(kit)};\nimport { connect } from 'node:net';\nimport { once } from 'node:events';\n${code}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 20_000 });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  return { exitCode, stderr };
+}
+
+test('an unref\'d collector lets the process end, whatever it is doing', async (t) => {
+  const { exitCode } = await run(`
+    const collector = await startCollector({ faults: [{ kind: 'drip', intervalMs: 5 }, { kind: 'ok', delayMs: 60000 }, { kind: 'hang' }] });
+    for (let index = 0; index < 3; index += 1) {
+      if (index === 1) collector.unref();
+      const client = connect(collector.port, '127.0.0.1').unref();
+      client.write('GET / HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n');
+      const hold = setTimeout(() => {}, 60000);
+      await collector.waitFor(index + 1);
+      clearTimeout(hold);
+    }
+  `);
+  t.is(exitCode, 0);
+});
+
+test('a slip in a fault function is not hidden', async (t) => {
+  const { exitCode, stderr } = await run(`
+    const collector = await startCollector({ faults: () => ({ kind: 'explode' }) });
+    connect(collector.port, '127.0.0.1').on('error', () => {}).write('GET / HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n');
+  `);
+  t.is(exitCode, 1);
+  t.regex(stderr, /TypeError: startCollector: unknown fault explode; known are ok, status,/);
+});
