@@ -1,0 +1,85 @@
+import { pack } from './hostile-metadata.js';
+
+/** The events that a host emits. */
+export type HostEventName = 'dag_run.success' | 'dag_run.failed' | 'task_instance.success' | 'task_instance.failed';
+
+/** The events of the two families. */
+export const DAG_RUN_EVENTS = ['dag_run.success', 'dag_run.failed'] as const satisfies readonly HostEventName[];
+export const TASK_INSTANCE_EVENTS = ['task_instance.success', 'task_instance.failed'] as const satisfies readonly HostEventName[];
+
+let packedMetadata: string | undefined;
+
+/** Metadata as a proper host packs it. */
+export function validPackedMetadata(): string {
+  packedMetadata ??= pack({
+    used_automatic_load_mode: true,
+    invocation_mode: 'subprocess',
+    install_deps: true,
+    total_dbt_models: 7,
+    selected_dbt_models: 5,
+    database: 'postgres',
+  });
+  return packedMetadata;
+}
+
+/** The DAG param that holds a product's packed metadata. */
+export function metadataParam(product: string): string {
+  return `__${product}_telemetry_metadata__`;
+}
+
+/** A task that belongs to the product. */
+export function validTask(product: string): Record<string, unknown> {
+  return {
+    taskId: 'stg_customers_run',
+    module: `${product}.operators.local`,
+    operatorName: 'DbtRunLocalOperator',
+    isDbtOperator: true,
+    invocationMode: 'subprocess',
+    baseCmd: ['run'],
+    installDeps: true,
+    callback: null,
+    profileConfig: {
+      profilesYmlFilepath: null,
+      profileMappingClass: 'PostgresUserPasswordProfileMapping',
+      getProfileType: () => 'postgres',
+      profileType: 'postgres',
+    },
+  };
+}
+
+/** What a proper host hands to the listeners of an event, made anew. */
+export function validPayload(event: HostEventName, product: string): Record<string, unknown> {
+  if (event === 'dag_run.success' || event === 'dag_run.failed') {
+    const dag = { params: { [metadataParam(product)]: validPackedMetadata() }, tasks: [validTask(product), validTask(product)] };
+    return { dagRun: { dagId: 'jaffle_shop', dagHash: null, dag }, msg: 'the run has ended' };
+  }
+  const taskInstance = { dagId: 'jaffle_shop', taskId: 'stg_customers_run', mapIndex: -1, duration: 1.25, task: validTask(product) };
+  return { previousState: 'running', taskInstance, error: event === 'task_instance.failed' ? new Error('dbt failed') : undefined };
+}
+
+/** Every field of a payload that a listener may look at, as a path. */
+export function fieldPaths(event: HostEventName, product: string): readonly (readonly string[])[] {
+  const task = [
+    [],
+    ['taskId'],
+    ['module'],
+    ['operatorName'],
+    ['isDbtOperator'],
+    ['invocationMode'],
+    ['baseCmd'],
+    ['installDeps'],
+    ['callback'],
+    ['profileConfig'],
+    ['profileConfig', 'profilesYmlFilepath'],
+    ['profileConfig', 'profileMappingClass'],
+    ['profileConfig', 'getProfileType'],
+    ['profileConfig', 'profileType'],
+  ];
+  if (event === 'dag_run.success' || event === 'dag_run.failed') {
+    const dag = [[], ['params'], ['params', metadataParam(product)], ['tasks'], ['tasks', '0'], ['tasks', '0', 'module']];
+    const run = [[], ['dagId'], ['dagHash'], ...dag.map((path) => ['dag', ...path])];
+    return [['msg'], ...run.map((path) => ['dagRun', ...path])];
+  }
+  const instance = [[], ['dagId'], ['taskId'], ['mapIndex'], ['duration'], ...task.map((path) => ['task', ...path])];
+  return [['previousState'], ['error'], ...instance.map((path) => ['taskInstance', ...path])];
+}
