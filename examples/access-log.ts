@@ -1,0 +1,17 @@
+// Any web server's access log is backend enough: nginx answers 204 (access-log.nginx.conf) and this counts what it wrote down.
+// Usage: node build/examples/access-log.js [FILE]; without a file, the sample beside this one.
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const sample = fileURLToPath(new URL('../../examples/access-log.sample.log', import.meta.url));
+const counts = new Map<string, number>();
+for await (const line of createInterface({ input: createReadStream(process.argv[2] ?? sample) })) {
+  const [, type, query] = / \/v3\/([a-z][a-z0-9_]*)\?(\S*)$/.exec(line) ?? [];
+  if (type === undefined) continue;
+  // URLSearchParams reads what Python's urlencode writes; only writing differs.
+  const fields = new URLSearchParams(query);
+  const key = [type, fields.get('acme_version') ?? '-', fields.get('status') ?? '-'].join('\t');
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+for (const [key, events] of [...counts].toSorted()) console.log(`${key}\t${events}`);

@@ -1,0 +1,55 @@
+// A product of its own: Acme, a job runner that has nothing to do with Cosmos. Its name stands in every field, its events go to
+// its own endpoint, its people have a switch of their own (ACME_TELEMETRY), and its host names its events as it likes.
+import { EventEmitter } from 'node:events';
+import { count, createTelemetry, defineEvent, duration, oneOf } from 'cosmos-telemetry';
+import { startCollector } from 'cosmos-telemetry/testing';
+
+const backfill = defineEvent(
+  'backfill',
+  {
+    outcome: oneOf(['completed', 'cancelled'], {
+      description: 'How the backfill ended.',
+      reason: 'To know whether people give up waiting.',
+    }),
+    days: count({ description: 'How many days it covered.', reason: 'To know the sizes that must stay fast.' }),
+    elapsed: duration({ description: 'How long it took, in seconds.', reason: 'To find versions that became slower.' }),
+  },
+  'Sent when a backfill ends.',
+);
+
+// In production this is your own server: examples/access-log.ts shows how little of one it takes.
+const collector = await startCollector();
+
+function acmeTelemetry(env: NodeJS.ProcessEnv) {
+  return createTelemetry({ product: { name: 'acme', version: '3.1.0' }, endpoint: collector.url, events: [backfill], env });
+}
+
+const telemetry = acmeTelemetry(process.env);
+
+const acme = new EventEmitter();
+telemetry.register(acme, {
+  events: {
+    'dag_run.success': 'flow:done',
+    'dag_run.failed': 'flow:broken',
+    'task_instance.success': 'job:done',
+    'task_instance.failed': 'job:broken',
+  },
+});
+
+// What Acme does all day. The names of flows and jobs stay on the machine.
+const extract = { module: 'acme.operators.spark', operatorName: 'SparkJob' };
+const notify = { module: 'chat.operators.post', operatorName: 'PostMessage' };
+acme.emit('job:done', { taskInstance: { dagId: 'nightly', taskId: 'extract', mapIndex: -1, duration: 7, task: extract } });
+acme.emit('job:broken', { taskInstance: { dagId: 'nightly', taskId: 'notify', mapIndex: -1, duration: 1, task: notify } });
+acme.emit('flow:broken', { dagRun: { dagId: 'nightly', dag: { tasks: [extract, notify] } } });
+
+// Typed: a field that is missing, misspelt or of another type does not compile.
+telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });
+
+const { published, sent } = await telemetry.close();
+for (const { url } of collector.requests) console.log(url);
+console.log(`published ${published}, sent ${sent}`);
+
+// The switch of Acme's people. DO_NOT_TRACK and SCARF_NO_ANALYTICS count for every product.
+for (const value of ['off', 'on']) console.log(`ACME_TELEMETRY=${value}: ${acmeTelemetry({ ACME_TELEMETRY: value }).enabled}`);
+await collector.close();

@@ -1,0 +1,41 @@
+// An HTTP server that ends well: on SIGTERM it stops listening, then gives telemetry what is left of its grace period. The
+// handler is the host's. This package sets none, since a library cannot know what else must happen before a process ends.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { boolean, createTelemetry, defineEvent } from 'cosmos-telemetry';
+import { startCollector } from 'cosmos-telemetry/testing';
+
+const visit = defineEvent('visit', { cached: boolean({ description: 'Whether a cache had it.', reason: 'To size the cache.' }) });
+const collector = await startCollector();
+const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, endpoint: collector.url, events: [visit] });
+
+const server = createServer((_request, response) => {
+  telemetry.publish('visit', { cached: false });
+  response.end('hello\n');
+});
+await new Promise<void>((resolve) => {
+  server.listen(0, '127.0.0.1', resolve);
+});
+
+let impatience: NodeJS.Timeout | undefined;
+process.once('SIGTERM', () => {
+  void shutDown();
+});
+
+async function shutDown(): Promise<void> {
+  clearTimeout(impatience);
+  server.close();
+  // Kubernetes waits 30 s before it kills, systemd 90 s: two of them are plenty, and close() never takes longer than it is given.
+  const { published, sent, timedOut } = await telemetry.close({ deadlineMs: 2000 });
+  console.log(`closed: published ${published}, sent ${sent}, timed out: ${timedOut}`);
+  await collector.close();
+}
+
+for (let visitor = 0; visitor < 3; visitor += 1) {
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  await response.text();
+}
+console.log(`served 3 visitors, waiting for SIGTERM: kill ${process.pid}`);
+
+// So that the example ends by itself when nobody sends the signal.
+impatience = setTimeout(() => process.emit('SIGTERM', 'SIGTERM'), 1000);

@@ -1,0 +1,44 @@
+// Every way to say no, and how to ask which one decided. Any no wins over any yes, and what cannot be understood is a no.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createTelemetry, explainSettings, resolveSettings } from 'cosmos-telemetry';
+import { recordingTransport } from 'cosmos-telemetry/testing';
+
+// Airflow's configuration counts for the product cosmos. It is opened only when nothing before it has decided.
+const folder = mkdtempSync(path.join(tmpdir(), 'opt-out-'));
+writeFileSync(path.join(folder, 'airflow.cfg'), '[core]\nload_examples = False\n\n[cosmos]\nenable_telemetry = False\n');
+
+const ways: [way: string, question: Parameters<typeof resolveSettings>[0]][] = [
+  ['nothing is set', { product: 'acme', env: {} }],
+  ['DO_NOT_TRACK=1', { product: 'acme', env: { DO_NOT_TRACK: '1' } }],
+  ['DO_NOT_TRACK=0', { product: 'acme', env: { DO_NOT_TRACK: '0' } }],
+  ['SCARF_NO_ANALYTICS=true', { product: 'acme', env: { SCARF_NO_ANALYTICS: 'true' } }],
+  ['ACME_TELEMETRY=off', { product: 'acme', env: { ACME_TELEMETRY: 'off' } }],
+  ['ACME_TELEMETRY=maybe', { product: 'acme', env: { ACME_TELEMETRY: 'maybe' } }],
+  ['ACME_TELEMETRY=on, DO_NOT_TRACK=1', { product: 'acme', env: { ACME_TELEMETRY: 'on', DO_NOT_TRACK: '1' } }],
+  ['enabled: false', { product: 'acme', env: { ACME_TELEMETRY: 'on' }, enabled: false }],
+  ["consent: 'opt-in'", { product: 'acme', env: {}, consent: 'opt-in' }],
+  ["consent: 'opt-in', ACME_TELEMETRY=on", { product: 'acme', env: { ACME_TELEMETRY: 'on' }, consent: 'opt-in' }],
+  ['AIRFLOW__COSMOS__ENABLE_TELEMETRY=False', { product: 'cosmos', env: { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'False' } }],
+  ['[cosmos] enable_telemetry in airflow.cfg', { product: 'cosmos', env: { AIRFLOW_HOME: folder } }],
+];
+
+for (const [way, question] of ways) {
+  const { enabled, rules } = explainSettings(resolveSettings(question));
+  const [deciding] = rules;
+  const { kind, path: file, line } = deciding?.source ?? {};
+  const place = file === undefined ? kind : `${path.basename(file)}, line ${line}`;
+  console.log(`${way.padEnd(42)}${enabled ? 'on ' : 'off'}  ${deciding?.name} = ${deciding?.value} (${place})`);
+}
+rmSync(folder, { recursive: true });
+
+// It also works while the program runs: what waits is dropped, and nothing brings it back.
+const env: NodeJS.ProcessEnv = {};
+const transport = recordingTransport();
+const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, transport, env });
+telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+env['DO_NOT_TRACK'] = '1';
+console.log(`enabled: ${telemetry.enabled}`);
+const { reasons } = await telemetry.close();
+console.log(`dropped: ${JSON.stringify(reasons)}, handed to the transport: ${transport.events.length}`);
