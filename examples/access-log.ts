@@ -14,4 +14,4 @@ for await (const line of createInterface({ input: createReadStream(process.argv[
   const key = [type, fields.get('acme_version') ?? '-', fields.get('status') ?? '-'].join('\t');
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
-for (const [key, events] of [...counts].toSorted()) console.log(`${key}\t${events}`);
+for (const key of [...counts.keys()].sort()) console.log(`${key}\t${counts.get(key)}`);

@@ -37,5 +37,5 @@ for (let visitor = 0; visitor < 3; visitor += 1) {
 }
 console.log(`served 3 visitors, waiting for SIGTERM: kill ${process.pid}`);
 
-// So that the example ends by itself when nobody sends the signal.
-impatience = setTimeout(() => process.emit('SIGTERM', 'SIGTERM'), 1000);
+// So that the example ends by itself when nobody sends the signal; the first argument says how long it waits.
+impatience = setTimeout(() => process.emit('SIGTERM', 'SIGTERM'), Number(process.argv[2] ?? 500));

@@ -80,8 +80,8 @@ async function silence(): Promise<void> {
   const naive = await againstSilence('naive-composition');
   const { report } = ours;
 
-  print(`The collector answers ${number(ANSWERS)} requests; from then on it takes them and says nothing. The orchestrator`);
-  print(`runs jaffle_shop ${number(RUNS)} times against that, once with each of two clients, in processes of their own.`);
+  print(`The collector answers ${number(ANSWERS)} requests; then it takes them and says nothing. The orchestrator`);
+  print(`runs jaffle_shop ${number(RUNS)} times against that with each of two clients, in processes of their own.`);
   print();
   table([
     ['', 'cosmos-telemetry', 'the same four packages, composed by hand'],

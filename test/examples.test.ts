@@ -1,0 +1,194 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { createTelemetry, count, defineEvent, duration, oneOf } from '../src/index.js';
+import { recordingTransport } from '../src/testing/index.js';
+import { runChild } from './helpers/run-child.js';
+
+const SOURCES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const tested = new Set<string>();
+
+/** A test of one example, as `npm run build && npm run compile` leaves it: it imports the built package by its name. */
+function example(name: string, outcome: string, run: (t: ExecutionContext, output: string[]) => void, env: NodeJS.ProcessEnv = {}): void {
+  tested.add(name);
+  test(`${name}: ${outcome}`, async (t) => {
+    const { code, stdout, stderr } = await runChild(`../../examples/${name}`, [], env);
+    t.is(stderr, '');
+    t.is(code, 0);
+    run(t, stdout.split('\n').slice(0, -1));
+  });
+}
+
+const MACHINE = String.raw`platform_system=\w+&platform_machine=\w+`;
+const NODE = String.raw`node_version=[\d.]+&${MACHINE}`;
+
+function matches(t: ExecutionContext, lines: readonly string[], expected: readonly (string | RegExp)[]): void {
+  t.is(lines.length, expected.length, lines.join('\n'));
+  for (const [index, line] of lines.entries()) {
+    const pattern = expected[index] ?? '';
+    if (typeof pattern === 'string') t.is(line, pattern);
+    else t.regex(line, pattern);
+  }
+}
+
+const DEAD = 'http://127.0.0.1:9';
+const HOSTILE = { DO_NOT_TRACK: '1', HTTP_PROXY: DEAD, http_proxy: DEAD, HTTPS_PROXY: DEAD, https_proxy: DEAD, ALL_PROXY: DEAD };
+
+example(
+  'quick-start',
+  'convinces behind a dead proxy, and whoever opted out too',
+  (t, output) => {
+    const text = output.join('\n');
+    t.is(output.filter((line) => /^ {3}task_instance {2}success {2}\w+ /.test(line)).length, 9);
+    t.regex(text, /^ {3}task_instance {2}success {2}RunOrdersWithAlert +None +run +True +\d+\.\d+$/m);
+    t.regex(text, /task_count=10 {2}cosmos_task_count=8\n/);
+    t.regex(text, /total_dbt_models=5 /);
+    t.regex(text, /\n {3}GET \/v3\/task_instance\?cosmos_version=1\.12\.0&airflow_version=2\.10\.1&/);
+    t.regex(text, /close\(\) after \d+ ms: published 10 = sent 10 \+ failed 0 \+ dropped 0 \+ pending 0\n/);
+    t.regex(text, /\n {3}process +ended after \d+ ms +killed after [\d,]+ ms\n/);
+    t.regex(text, /\n {3}events accounted for +4,000 of 4,000 +[\d,]+ of 4,000\n/);
+    t.regex(text, /\n {3}published 4,000 = sent [\d,]+ \+ failed \d+ \+ dropped [\d,]+ \+ pending 0\n/);
+    t.regex(text, /\n {3}connections 0, requests 0, listeners on the host 0, metadata stored: false\n/);
+    t.regex(text, /\n {3}published 0 = sent 0 \+ failed 0 \+ dropped 0 \+ pending 0$/);
+    t.deepEqual(output.filter((line) => line.length > 100), [], 'it fits a terminal');
+    t.notRegex(text, /\u001B/, 'no colours where nobody looks');
+  },
+  HOSTILE,
+);
+
+example('acme', "its name in the fields, its own event, its people's switch", (t, output) => {
+  matches(t, output, [
+    new RegExp(String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&is_acme_operator_subclass=False&.*&execution_mode=spark&.*&duration=7\.0$`),
+    new RegExp(String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${NODE}&status=failed&task_count=2&acme_task_count=1&execution_modes=spark$`),
+    new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=31&elapsed=84\.2$`),
+    'published 3, sent 3',
+    'ACME_TELEMETRY=off: false',
+    'ACME_TELEMETRY=on: true',
+  ]);
+  t.notRegex(output.join('\n'), /nightly|extract|notify/, 'the names of flows and jobs stay on the machine');
+});
+
+example('acme', 'sends nothing for a person who said no', (t, output) => {
+  matches(t, output, ['published 0, sent 0', 'ACME_TELEMETRY=off: false', 'ACME_TELEMETRY=on: true']);
+}, { DO_NOT_TRACK: '1' });
+
+example('custom-event', 'what is not declared does not leave, and is counted', (t, output) => {
+  const start = String.raw`^/v3/render\?acme_version=3\.1\.0&${NODE}&`;
+  matches(t, output, [
+    'rendered 13 models in 7 s',
+    'rendered 13 models in 7 s',
+    'rendered 13 models in 9.5 s',
+    new RegExp(`${start}loader=manifest&models=13&elapsed=7\\.0&cached=True&selector=None&flags=--full-refresh$`),
+    new RegExp(`${start}models=13&elapsed=7\\.0&cached=False&selector=TagSelector$`),
+    new RegExp(`${start}loader=dbt_ls&models=13&elapsed=9\\.5&cached=False&selector=None$`),
+    'sent 3, fields dropped 2',
+  ]);
+});
+
+example('custom-transport', 'every event arrives once, in batches, though the first request fails', (t, output) => {
+  matches(t, output, ['4 requests, batches of 100, 100, 50', 'sent 250 of 250, 250 different ids']);
+});
+
+example('cosmos-documentation', 'the three functions and the client make the same requests as Cosmos', (t, output) => {
+  const standard = String.raw`\?cosmos_version=1\.12\.0&airflow_version=2\.10\.1%252Bastro\.1&python_version=3\.11\.7&${MACHINE}&`;
+  const docs = '&docs_dir_configured=True&uses_custom_conn=False&has_custom_name=False$';
+  matches(t, output, [
+    'should emit: true',
+    'dbt_docs_access sent: true',
+    'dag_run sent: true',
+    new RegExp(`^/v3/dbt_docs_access${standard}storage_type=s3${docs}`),
+    new RegExp(`^/v3/dag_run${standard}status=success&task_count=13$`),
+    new RegExp(`^/v3/dbt_docs_access${standard}storage_type=gcs${docs}`),
+  ]);
+});
+
+example('cosmos-documentation', 'nothing leaves under an opt-out', (t, output) => {
+  matches(t, output, ['should emit: false', 'dbt_docs_access sent: false', 'dag_run sent: false']);
+}, { SCARF_NO_ANALYTICS: 'True' });
+
+example('opt-out', 'each switch, and the rule that decided', (t, output) => {
+  matches(t, output, [
+    /^nothing is set +on {3}default = enabled \(default\)$/,
+    /^DO_NOT_TRACK=1 +off {2}DO_NOT_TRACK = 1 \(env\)$/,
+    /^DO_NOT_TRACK=0 +on {3}default = enabled \(default\)$/,
+    /^SCARF_NO_ANALYTICS=true +off {2}SCARF_NO_ANALYTICS = true \(env\)$/,
+    /^ACME_TELEMETRY=off +off {2}ACME_TELEMETRY = off \(env\)$/,
+    /^ACME_TELEMETRY=maybe +off {2}ACME_TELEMETRY = maybe \(env\)$/,
+    /^ACME_TELEMETRY=on, DO_NOT_TRACK=1 +off {2}DO_NOT_TRACK = 1 \(env\)$/,
+    /^enabled: false +off {2}enabled = false \(option\)$/,
+    /^consent: 'opt-in' +off {2}consent = opt-in \(option\)$/,
+    /^consent: 'opt-in', ACME_TELEMETRY=on +on {3}ACME_TELEMETRY = on \(env\)$/,
+    /^AIRFLOW__COSMOS__ENABLE_TELEMETRY=False +off {2}AIRFLOW__COSMOS__ENABLE_TELEMETRY = False \(env\)$/,
+    /^\[cosmos\] enable_telemetry in airflow\.cfg +off {2}\[cosmos\] enable_telemetry = False \(airflow\.cfg, line 5\)$/,
+    'enabled: false',
+    'dropped: {"opted_out":1}, handed to the transport: 0',
+  ]);
+});
+
+example('access-log', 'counts the sample by event, version and status', (t, output) => {
+  t.deepEqual(output, [
+    'backfill\t3.1.0\t-\t1',
+    'dag_run\t3.0.2\tsuccess\t1',
+    'dag_run\t3.1.0\tfailed\t1',
+    'task_instance\t3.1.0\tfailed\t1',
+    'task_instance\t3.1.0\tsuccess\t1',
+  ]);
+});
+
+tested.add('graceful-shutdown');
+test('graceful-shutdown: on SIGTERM it delivers, reports and ends with 0', async (t) => {
+  const file = fileURLToPath(new URL('../examples/graceful-shutdown.js', import.meta.url));
+  // Windows has no signals to send: there the example's own impatience takes their place.
+  const patienceMs = process.platform === 'win32' ? '500' : '50000';
+  const child = spawn(process.execPath, [file, patienceMs], { env: {}, stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    // Once: a second signal finds no handler, and ends the process at once.
+    const isWaiting = !output.includes('waiting') && chunk.includes('waiting');
+    output += chunk.toString();
+    if (isWaiting && process.platform !== 'win32') child.kill('SIGTERM');
+  });
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  t.is(signal, null, 'the handler was there');
+  t.is(code, 0);
+  t.regex(output, /^served 3 visitors, waiting for SIGTERM: kill \d+\nclosed: published 3, sent 3, timed out: false\n$/);
+});
+
+test('the sample of the access log is what this package sends, in the format of the nginx configuration', async (t) => {
+  const note = { description: 'For this test.', reason: 'For this test.' };
+  const backfill = defineEvent('backfill', { outcome: oneOf(['completed'], note), days: count(note), elapsed: duration(note) });
+  const transport = recordingTransport();
+  const host = { version: '2.10.1', pythonVersion: '3.11.7' };
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, host, events: [backfill], transport, env: {} });
+  const task = { module: 'acme.operators.spark', operatorName: 'SparkJob' };
+  const emitter = { on: (name: string, handler: (payload: unknown) => void) => handlers.set(name, handler), off: () => undefined };
+  const handlers = new Map<string, (payload: unknown) => void>();
+  telemetry.register(emitter);
+  handlers.get('task_instance.success')?.({ taskInstance: { mapIndex: -1, duration: 7, task } });
+  handlers.get('dag_run.success')?.({ dagRun: { dagId: 'd', dag: { tasks: [task] } } });
+  telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });
+  await telemetry.close();
+  const names = (target: string) => [...new URLSearchParams(target.split('?')[1]).keys()];
+  const sent = new Map(transport.events.map(({ type, requestTarget }) => [type, names(requestTarget)]));
+
+  const configuration = readFileSync(path.join(SOURCES, 'access-log.nginx.conf'), 'utf8');
+  t.regex(configuration, /log_format telemetry '\$time_iso8601 \$status \$request_uri';/);
+  const lines = readFileSync(path.join(SOURCES, 'access-log.sample.log'), 'utf8').trim().split('\n');
+  const samples = lines.map((line) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 \d{3} (\/\S+)$/.exec(line)?.[1] ?? '');
+  t.false(samples.includes(''), 'every line is in the format');
+  const events = samples.filter((sample) => sample.startsWith('/v3/'));
+  t.is(events.length, 5);
+  for (const sample of events) {
+    const type = /^\/v3\/(\w+)\?/.exec(sample)?.[1] ?? '';
+    t.deepEqual(names(sample), sent.get(type), sample);
+  }
+});
+
+test('every example has a test', (t) => {
+  const examples = readdirSync(SOURCES).filter((name) => name.endsWith('.ts')).map((name) => path.basename(name, '.ts'));
+  t.deepEqual([...tested].toSorted(), examples.toSorted());
+});

@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import test from 'ava';
+import { DEFAULTS } from '../src/constants.js';
+import type { TelemetryOptions } from '../src/index.js';
+import { startCollector } from '../src/testing/index.js';
+import { runChild } from './helpers/run-child.js';
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+
+const blocks = [...README.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({ language, text }));
+
+function blocksOf(language: string): string[] {
+  return blocks.filter((block) => block.language === language).map(({ text }) => text);
+}
+
+/** The rows of the first table under a heading, as cells without their backquotes. */
+function tableUnder(heading: string): string[][] {
+  const section = README.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('| '));
+  return rows.slice(2).map((row) => row.split(' | ').map((cell) => cell.replaceAll(/^\| |`| \|$/g, '').trim()));
+}
+
+/** Compiles the README's TypeScript as a user's: against the built package, found by its name. */
+async function compileBlocks(): Promise<string> {
+  const folder = path.join(ROOT, 'build', 'readme');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const [index, text] of blocksOf('ts').entries()) writeFileSync(path.join(folder, `block-${index}.ts`), text);
+  const compilerOptions = { rootDir: '.', outDir: 'out', paths: {}, noUnusedLocals: false, declaration: false, declarationMap: false };
+  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] }));
+  const compiler = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  await run(process.execPath, [compiler, '-p', folder]);
+  return path.join(folder, 'out');
+}
+
+test('every TypeScript block compiles, and the ten lines of a host deliver', async (t) => {
+  const texts = blocksOf('ts');
+  const tenLines = texts.findIndex((text) => text.includes('telemetry.register(host)'));
+  t.true(texts.length >= 3 && tenLines >= 0);
+  const lines = (texts[tenLines] ?? '').split('\n').filter((line) => line.trim() !== '');
+  t.true(lines.length <= 10, `${lines.length} lines`);
+  let folder = '';
+  try {
+    folder = await compileBlocks();
+  } catch (error) {
+    t.fail((error as { stdout: string }).stdout);
+  }
+
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  // The operator's variable stands before the endpoint in the text, so nothing leaves the machine.
+  const env = { PATH: process.env['PATH'], ACME_TELEMETRY_ENDPOINT: collector.url };
+  const { stdout, stderr } = await run(process.execPath, [path.join(folder, `block-${tenLines}.js`)], { env });
+  t.is(stderr, '');
+  t.regex(stdout, /published: 1,\s+sent: 1,\s+failed: 0,\s+dropped: 0,\s+pending: 0/);
+  t.deepEqual(collector.requests.map(({ eventType }) => eventType), ['dag_run']);
+  t.deepEqual(collector.requests[0]?.query.slice(-4), [
+    ['status', 'success'],
+    ['task_count', '1'],
+    ['acme_task_count', '1'],
+    ['execution_modes', 'local'],
+  ]);
+});
+
+test('the command for a person on a machine names the rule that decides', async (t) => {
+  const [command = ''] = blocksOf('sh').filter((text) => text.includes('explainSettings'));
+  const [, script = ''] = /-e "(.*)"/.exec(command) ?? [];
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, env: { ACME_TELEMETRY: 'off' } });
+  t.regex(stdout, /enabled: false,\s+rules: \[\s+\{\s+name: 'ACME_TELEMETRY',\s+value: 'off',\s+optsOut: true/);
+});
+
+test('the two commands stand there as they are run', (t) => {
+  t.true(blocksOf('sh').includes('npm ci && npm start\n'));
+  t.true(blocksOf('sh').includes('npm ci && npm test\n'));
+});
+
+/** Every option: the compiler refuses this list when one is missing or gone. */
+const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
+  product: true,
+  endpoint: true,
+  host: true,
+  events: true,
+  enabled: true,
+  consent: true,
+  env: true,
+  dagHash: true,
+  transport: true,
+  maxPendingEvents: true,
+  concurrency: true,
+  drainConcurrency: true,
+  connectTimeoutMs: true,
+  attemptTimeoutMs: true,
+  retries: true,
+  allowedRedirectHosts: true,
+  proxy: true,
+  drainOnExit: true,
+  exitDeadlineMs: true,
+  logger: true,
+};
+
+test('the table of options has each of them, with the default that holds', (t) => {
+  const rows = tableUnder('Options');
+  t.deepEqual(rows.map(([name = '']) => name), Object.keys(OPTIONS));
+  const { drainDeadlineMs, ...defaults } = DEFAULTS;
+  const numbers = rows.filter(([, value = '']) => /^\d+$/.test(value)).map(([name, value]) => [name, Number(value)]);
+  t.deepEqual(Object.fromEntries(numbers), defaults);
+  t.true(README.includes(`(${drainDeadlineMs.toLocaleString('en-US')} by default)`));
+});
+
+const isHeading = (line: string) => /^\d {2}\S/.test(line);
+
+/** One line of the demonstration with every figure made alike; undefined for what depends on the machine or the moment. */
+function shape(line: string): string | undefined {
+  if (/&|HTTP\/1\.1|with a reason/.test(line) || line.trim() === '') return undefined;
+  return line.replaceAll(/\d[\d,.]*/g, '#').replaceAll(/(?<=\S) +/g, ' ');
+}
+
+test('what the README quotes of `npm start` is what it prints', async (t) => {
+  const [quoted = ''] = blocksOf('text').filter((text) => text.includes('DO_NOT_TRACK=1'));
+  const { code, stdout, stderr } = await runChild('../../examples/quick-start', []);
+  t.is(stderr, '');
+  t.is(code, 0);
+  t.deepEqual(quoted.split('\n').filter(isHeading), stdout.split('\n').filter(isHeading));
+  const printed = stdout.split('\n').map(shape);
+  let from = 0;
+  for (const line of quoted.split('\n')) {
+    const wanted = shape(line);
+    if (wanted === undefined || line.trim() === '…') continue;
+    const at = printed.indexOf(wanted, from);
+    t.true(at >= 0, `not printed, or not there: ${line}`);
+    from = at + 1;
+  }
+});
+
+test('the map in CONTRIBUTING.md has every file of the source', (t) => {
+  const map = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8').split('\n## Layers')[0] ?? '';
+  const listed = new Set([...map.matchAll(/`([\w-]+(?:\/[\w-]+)*\.ts)`/g)].map(([, name = '']) => path.basename(name)));
+  const files = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  t.deepEqual([...listed].toSorted(), [...new Set(files.map((name) => path.basename(name)))].toSorted());
+});
+
+test('links to files lead somewhere', (t) => {
+  for (const name of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
+    const text = readFileSync(path.join(ROOT, name), 'utf8');
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      t.true(existsSync(path.join(ROOT, target)), `${name}: ${target}`);
+    }
+  }
+});
