@@ -4,7 +4,7 @@ import test from 'ava';
 
 import { recordingTransport } from '../../src/testing/index.js';
 import type { SendOutcome, UsageEvent } from '../../src/delivery/transport.js';
-import { usageEvent } from '../helpers/scripted-transport.js';
+import { usageEvent } from '../helpers/stepped-transport.js';
 
 const { signal } = new AbortController();
 
