@@ -46,6 +46,7 @@ acme.emit('flow:broken', { dagRun: { dagId: 'nightly', dag: { tasks: [extract, n
 // Typed: a field that is missing, misspelt or of another type does not compile.
 telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });
 
+await telemetry.drain({ deadlineMs: 5000 });
 const { published, sent } = await telemetry.close();
 for (const { url } of collector.requests) console.log(url);
 console.log(`published ${published}, sent ${sent}`);

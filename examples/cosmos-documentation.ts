@@ -6,7 +6,7 @@ import { startCollector } from 'cosmos-telemetry/testing';
 // Without an endpoint these functions send to COSMOS_ENDPOINT, as Cosmos does.
 const collector = await startCollector();
 const cosmos = { product: { name: 'cosmos', version: '1.12.0' }, host: { version: '2.10.1+astro.1', pythonVersion: '3.11.7' } };
-const options = { ...cosmos, endpoint: collector.url };
+const options = { ...cosmos, endpoint: collector.url, attemptTimeoutMs: 5000 };
 
 // from cosmos import telemetry
 // if telemetry.should_emit(): ...
@@ -26,7 +26,7 @@ console.log(`dag_run sent: ${await telemetry.emitUsageMetrics(metrics, options)}
 // The same product in a host that runs on: ask before gathering, publish without waiting.
 await using client = telemetry.createTelemetry(options);
 if (client.enabled) client.publish('dbt_docs_access', expensiveToFindOut());
-await client.drain();
+await client.drain({ deadlineMs: 5000 });
 
 for (const { url } of collector.requests) console.log(url);
 await collector.close();

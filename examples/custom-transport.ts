@@ -13,7 +13,7 @@ function jsonLinesTransport(url: string): Transport {
     async send(events, signal) {
       try {
         const body = events.map(({ id, type, metrics }) => `${JSON.stringify({ id, type, ...metrics })}\n`).join('');
-        const response = await fetch(url, { method: 'POST', body, redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(1000)]) });
+        const response = await fetch(url, { method: 'POST', body, redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(5000)]) });
         await response.body?.cancel();
         return outcomeOf(response.status);
       } catch {
@@ -56,7 +56,7 @@ const telemetry = createTelemetry({
 });
 
 for (let n = 0; n < 250; n += 1) telemetry.publish('tick', { n });
-const drained = await telemetry.drain();
+const drained = await telemetry.drain({ deadlineMs: 10_000 });
 await telemetry.close();
 server.close();
 

@@ -27,7 +27,9 @@ function expect(holds: boolean, what: string): void {
 
 function observe(endpoint: string, env: NodeJS.ProcessEnv) {
   const host = { name: 'airflow', version: '2.10.1', pythonVersion: '3.11.7' };
-  return createTelemetry({ product: { name: 'cosmos', version: '1.12.0' }, host, endpoint, env });
+  // Longer than the defaults, since a busy machine shall not spoil a first impression.
+  const patience = { connectTimeoutMs: 5000, attemptTimeoutMs: 5000 };
+  return createTelemetry({ product: { name: 'cosmos', version: '1.12.0' }, host, endpoint, env, ...patience });
 }
 
 function sum(stats: TelemetryStats): string {
@@ -48,7 +50,7 @@ async function whatLeaves(): Promise<void> {
   storeTelemetryMetadata(dag, PROJECT_METADATA, { env });
 
   await host.run('jaffle_shop', dag, 1);
-  const report = await telemetry.close();
+  const report = await telemetry.close({ deadlineMs: 5000 });
   await collector.close();
 
   const requests = collector.requests.map(({ url, eventType, query }) => ({ url, eventType, fields: new Map(query) }));

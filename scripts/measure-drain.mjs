@@ -10,7 +10,11 @@ const ROUND_TRIPS_MS = [5, 20, 50, 100];
 const CONCURRENCIES = [6, 24];
 
 if (isMainThread) await measureAll();
-else parentPort.postMessage((await startCollector({ faults: { kind: 'ok', delayMs: workerData } })).url);
+else {
+  const { url } = await startCollector({ faults: { kind: 'ok', delayMs: workerData } });
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- to a thread, not to a window
+  parentPort.postMessage(url);
+}
 
 async function measureAll() {
   console.log(`${os.availableParallelism()} cores, Node ${process.versions.node}; events delivered by one drain() of ${DEADLINE_MS} ms`);

@@ -14,6 +14,9 @@ const bus = new EventEmitter<{ usage: [type: string, metrics: Metrics] }>();
 const queue = new PQueue({ concurrency: 6 });
 let events = 0;
 let settled = 0;
+const settle = () => {
+  settled += 1;
+};
 
 bus.on('usage', (type, metrics) => {
   events += 1;
@@ -21,9 +24,6 @@ bus.on('usage', (type, metrics) => {
   const send = async () => {
     const response = await fetch(url, { signal: AbortSignal.timeout(1000) });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  };
-  const settle = () => {
-    settled += 1;
   };
   queue.add(() => pRetry(send, { retries: 3 })).then(settle, settle);
 });
