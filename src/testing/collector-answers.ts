@@ -33,7 +33,7 @@ export function answer(fault: Fault, exchange: Exchange): void {
         begin(exchange, fault.status ?? 200, fault.headers).end(fault.body ?? '');
       };
       if (fault.delayMs === undefined) reply();
-      else endWith(connection, setTimeout(reply, fault.delayMs));
+      else replyAfter(fault.delayMs, reply, connection);
       break;
     }
     case 'reset':
@@ -93,6 +93,19 @@ function drip(fault: Extract<Fault, { kind: 'drip' }>, exchange: Exchange): void
     response.flushHeaders();
     endWith(connection, setInterval(() => response.write(drops), fault.intervalMs));
   }
+}
+
+/** The connection goes on after the reply, so what watches it must not stay: a thousand replies would be a thousand listeners. */
+function replyAfter(delayMs: number, reply: () => void, connection: Socket): void {
+  const leave = (): void => {
+    clearTimeout(timer);
+  };
+  const timer = setTimeout(() => {
+    connection.off('close', leave);
+    reply();
+  }, delayMs);
+  timer.unref();
+  connection.once('close', leave);
 }
 
 function endWith(connection: Socket, timer: NodeJS.Timeout): void {

@@ -50,6 +50,26 @@ test('ok: late', async (t) => {
   client.socket.destroy();
 });
 
+test.serial('ok: late answers leave nothing on the connection that carries them', async (t) => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): void => {
+    warnings.push(name);
+  };
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  const collector = await start(t, { kind: 'ok', delayMs: 0 });
+  const client = new RawClient(collector.port);
+  for (let request = 0; request < 20; request += 1) {
+    client.received = '';
+    await client.get().until(/\r\n\r\n/);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(collector.answered2xx, 20);
+  t.is(collector.connections, 1);
+  t.deepEqual(warnings, []);
+  client.socket.destroy();
+});
+
 test('ok: a client that leaves before the answer was not answered', async (t) => {
   const delayMs = 300;
   const collector = await start(t, { kind: 'ok', delayMs });
