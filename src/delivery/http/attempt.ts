@@ -50,8 +50,6 @@ export class Attempt {
 
   /** Begins; `end` may be called before this returns. */
   start(url: string): void {
-    const { attemptTimeoutMs, clock } = this.#settings;
-    this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeUp());
     void this.#run(url);
   }
 
@@ -64,7 +62,11 @@ export class Attempt {
     try {
       const loaded = this.#settings.client();
       const client = loaded instanceof Promise ? await loaded : loaded;
+      if (this.#over) return;
       this.#client = client;
+      // From here on: loading HTTP, once a process, is our own time and says nothing about the network.
+      const { attemptTimeoutMs, clock } = this.#settings;
+      this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeUp());
       let url = start;
       let route = client.home;
       for (let hops = 0; !this.#over; hops += 1) {
