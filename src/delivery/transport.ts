@@ -51,7 +51,7 @@ export interface Transport {
   close?(): void | Promise<void>;
   /**
    * Internal, for decorators that wait: while true, nothing may wait for a better moment, since the process is about to
-   * leave. `retrying` then ends a backoff at once and makes no further attempt.
+   * leave. `retrying` then ends a backoff at once with one final attempt, and begins no other.
    * @internal
    */
   [lastCall]?(active: boolean): void;
