@@ -11,8 +11,9 @@ const missing = {
   },
 };
 
+/** What the settings make of the environment alone: a home that leads nowhere is the file's opt-out, not a variable's. */
 const settingsOptOut = (product: string, env: NodeJS.ProcessEnv): boolean =>
-  !shouldEmit(resolveSettingsWith({ product, env }, missing));
+  resolveSettingsWith({ product, env }, missing).rules.some(({ optsOut, source }) => optsOut && source.kind === 'env');
 
 /** An environment as a hostile host may hand one in; the types say it cannot happen. */
 const odd = (env: unknown): NodeJS.ProcessEnv => env as NodeJS.ProcessEnv;
