@@ -2,7 +2,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 
 import { airflowBoolean, airflowValue, environmentOptsOut, expandVariables, strip } from '../../src/settings/opt-outs.js';
-import { resolveSettingsWith, shouldEmit } from '../../src/settings.js';
+import { resolveSettingsWith } from '../../src/settings.js';
 import { readVectors } from '../helpers/vectors.js';
 
 const missing = {
