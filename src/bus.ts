@@ -8,6 +8,16 @@ import type { Gate } from './gate.js';
 import type { Ledger } from './ledger.js';
 import type { Log } from './log.js';
 import { MAX_PACKED_LENGTH } from './metadata.js';
+import { onRejection } from './rejections.js';
+
+/** No event declares as many fields; one with more names is rid of the undeclared ones before it waits. */
+const MAX_NAMES = 64;
+
+/**
+ * How deep subscribers may publish from within each other. One that answers each event with another would otherwise go on until
+ * the stack is full, and a stack that ends anywhere ends in the middle of an account, too.
+ */
+const MAX_DEPTH = 8;
 
 /** The typed event bus between whoever observes and whoever delivers. */
 export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = []> {
@@ -55,6 +65,7 @@ export class EventBus {
   readonly #ledger: Ledger;
   readonly #log: Log;
   #observers = 0;
+  #depth = 0;
   #closed = false;
 
   constructor({ definitions, gate, ledger, log }: EventBusOptions) {
@@ -88,18 +99,16 @@ export class EventBus {
     if (!this.#gate.isOpen()) return false;
     const definition = this.#accepting(type);
     if (definition === undefined) return false;
-    const snapshot = this.#copy(metrics);
+    const snapshot = this.#copy(metrics, definition);
     if (snapshot === undefined) return this.#refuse('invalid');
-    this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
-    return true;
+    return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
   }
 
   /** `publish` for a listener that has asked the gate and hands over a snapshot of its own: nothing is copied or checked. */
   publishOwned(type: string, snapshot: UsageMetrics, packed: string | undefined): boolean {
     const definition = this.#accepting(type);
     if (definition === undefined) return false;
-    this.#emit(definition, snapshot, this.#readablePacked(packed));
-    return true;
+    return this.#emit(definition, snapshot, this.#readablePacked(packed));
   }
 
   /** From now on everything that is published counts as `closed`. */
@@ -119,29 +128,44 @@ export class EventBus {
     return false;
   }
 
-  #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): void {
+  #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): boolean {
+    if (this.#depth === MAX_DEPTH) return this.#refuse('invalid');
     // Freezing costs ten times the rest, so it is paid only where somebody could tell the difference.
     if (this.#observers > 0) Object.freeze(snapshot);
-    this.#events.emit(definition.type, snapshot, packed, definition);
+    this.#depth += 1;
+    try {
+      this.#events.emit(definition.type, snapshot, packed, definition);
+    } finally {
+      this.#depth -= 1;
+    }
+    return true;
   }
 
   /** A shallow copy without what could never leave but would hold memory while the event waits. */
-  #copy(metrics: object): UsageMetrics | undefined {
-    if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) return undefined;
+  #copy(metrics: object, { fields }: EventDefinition): UsageMetrics | undefined {
     let copy: UsageMetrics;
     try {
+      if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics) || ArrayBuffer.isView(metrics)) return undefined;
       copy = { ...(metrics as UsageMetrics) };
     } catch {
+      // A getter that throws, or a revoked proxy, of which not even `isArray` can be asked.
       return undefined;
     }
+    let names = 0;
     for (const name in copy) {
-      const value: unknown = copy[name];
-      if (typeof value === 'string' ? value.length > MAX_TEXT_LENGTH : typeof value === 'object' && value !== null) {
-        delete copy[name];
-        this.#ledger.fieldsDropped += 1;
-      }
+      names += 1;
+      if (!isPlain(copy[name])) this.#remove(copy, name);
     }
+    // Few undeclared names cost less to keep until the event is built than to look for in each event.
+    if (names > MAX_NAMES) for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) this.#remove(copy, name);
     return copy;
+  }
+
+  #remove(copy: UsageMetrics, name: string): void {
+    // A name that is not the copy's own stands in a prototype that somebody in the host has extended.
+    if (!Object.hasOwn(copy, name)) return;
+    if (copy[name] !== undefined) this.#ledger.fieldsDropped += 1;
+    delete copy[name];
   }
 
   #readablePacked(packed: unknown): string | undefined {
@@ -157,8 +181,7 @@ export class EventBus {
     };
     return (metrics: UsageMetrics, packed: string | undefined): void => {
       try {
-        const result = listener(metrics, packed);
-        if (isThenable(result)) Promise.resolve(result).catch(failed);
+        onRejection(listener(metrics, packed), failed);
       } catch {
         failed();
       }
@@ -166,6 +189,7 @@ export class EventBus {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
+  return typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined;
 }

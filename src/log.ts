@@ -1,3 +1,4 @@
+import { onRejection } from './rejections.js';
 import type { Clock } from './timing.js';
 
 /** What the package logs to: console, pino, winston or anything else with these two methods. */
@@ -11,7 +12,7 @@ const QUIET_MS = 60_000;
 
 /**
  * The only way to the host's logger. A line is `[telemetry] code: text`; the text is ours, never a library's error message,
- * since that holds the URL and its query. Silent without a logger, and a logger that throws harms nobody.
+ * since that holds the URL and its query. Silent without a logger, and a logger that throws or rejects harms nobody.
  */
 export class Log {
   readonly #logger: Logger | undefined;
@@ -40,7 +41,8 @@ export class Log {
     if (lastAt !== undefined && now - lastAt < QUIET_MS) return;
     this.#lastAt.set(code, now);
     try {
-      this.#logger[level](`[telemetry] ${code}: ${text}`);
+      const written: unknown = this.#logger[level](`[telemetry] ${code}: ${text}`);
+      onRejection(written, () => undefined);
     } catch {
       // The host's logger failed: there is nowhere left to say so, and the host comes first.
     }

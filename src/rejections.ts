@@ -1,0 +1,15 @@
+/**
+ * Sees to a promise that foreign code gave where none was asked for, or that nobody awaits: left alone, its rejection would end
+ * the process. Does nothing for any other value. Never throws.
+ */
+export function onRejection(value: unknown, rejected: () => void): void {
+  try {
+    if (isThenable(value)) new Promise((resolve) => resolve(value)).catch(rejected);
+  } catch {
+    rejected();
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
