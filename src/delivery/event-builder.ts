@@ -43,7 +43,7 @@ export class EventBuilder {
     const fields = this.#fieldsOf(definition);
     const own: UsageMetrics = {};
     this.#ledger.fieldsDropped += keepDeclared(fields, metrics, own);
-    if (packed !== undefined) this.#addMetadata(packed, own);
+    if (packed !== undefined) this.#addMetadata(packed, fields, own);
     return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, { ...this.#standard, ...own }, {
       standardQuery: this.#standardQuery,
       own,
@@ -51,17 +51,17 @@ export class EventBuilder {
     });
   }
 
-  #addMetadata(packed: string, own: UsageMetrics): void {
+  #addMetadata(packed: string, fields: FieldMap, own: UsageMetrics): void {
     const unpacked = this.#unpack(packed);
     if (unpacked === null) {
       this.#ledger.metadataUnreadable += 1;
       return;
     }
     this.#ledger.fieldsDropped += unpacked.dropped;
-    for (const name in unpacked.metrics) {
-      const value = unpacked.metrics[name];
-      // What the listener saw with its own eyes is not overwritten by what stood in a param.
-      if (value !== undefined && !Object.hasOwn(own, name)) own[name] = value;
+    for (const [name, value] of Object.entries(unpacked.metrics)) {
+      // What an event declares itself is for its publisher to say, and never for what stood in a param.
+      if (fields.has(name)) this.#ledger.fieldsDropped += 1;
+      else own[name] = value;
     }
   }
 
@@ -112,9 +112,8 @@ class BuiltEvent implements UsageEvent {
   requestTarget(): string {
     const { standardQuery, own, fields } = this.#encoding;
     let query = standardQuery;
-    for (const name in own) {
-      const value = own[name];
-      if (value === undefined) continue;
+    // Not `for in`: a host that extends Object.prototype would see its extension leave the machine.
+    for (const [name, value] of Object.entries(own)) {
       const isFloat = typeof value === 'number' && fields.get(name)?.kind === 'duration';
       // Declared names need no quoting, and numbers none but the plus sign of an exponent.
       query += `${query === '' ? '' : '&'}${name}=${quotePlus(isFloat ? pythonFloat(value) : pythonStr(value))}`;
