@@ -73,7 +73,8 @@ export class EventBuffer {
 
   /** Brings events back to the head. @returns How many of the oldest had to go because it was full. */
   putBack(events: readonly TakenEvent[]): number {
-    this.#returned.push(...events);
+    // One by one: as arguments of one call a large batch would overflow the stack.
+    for (const event of events) this.#returned.push(event);
     this.#returned.sort((left, right) => left.seq - right.seq);
     let dropped = 0;
     while (this.length > this.#capacity) {
