@@ -42,13 +42,14 @@ export function metadataParam(product: string): string {
  * @throws TelemetryMetadataError if it is no object, no JSON, or larger than {@link decompressTelemetryMetadata} reads.
  */
 export function compressTelemetryMetadata(metadata: Record<string, unknown>): string {
-  if (!isRecord(metadata)) throw new TelemetryMetadataError('not_object');
-  let json: string;
+  let json: string | undefined;
   try {
-    json = JSON.stringify(metadata);
+    json = JSON.stringify(metadata) as string | undefined;
   } catch (cause) {
     throw new TelemetryMetadataError('not_json', { cause });
   }
+  // Asked of the text and not of the value, of which a `toJSON` may have made anything or nothing.
+  if (json === undefined || !json.startsWith('{')) throw new TelemetryMetadataError('not_object');
   if (Buffer.byteLength(json) > MAX_UNPACKED_BYTES) throw new TelemetryMetadataError('too_large');
   const packed = deflateSync(json, { level: 9 }).toString('base64');
   if (packed.length > MAX_PACKED_LENGTH) throw new TelemetryMetadataError('too_large');
