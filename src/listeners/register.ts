@@ -55,19 +55,24 @@ export class ListenerRegistry {
     if (known !== undefined) return known;
     const added: [string, HostHandler][] = [];
     const undo = () => {
-      this.#hosts.delete(host);
+      // An old way back that is taken again leaves a newer registration alone.
+      if (this.#hosts.get(host) === undo) this.#hosts.delete(host);
       for (const [name, handler] of added.splice(0)) this.#remove(host, methods[1], name, handler);
     };
+    // Known before the host is asked: whatever its methods call back must find it registered.
+    this.#hosts.set(host, undo);
     try {
       for (const [name, handler] of handlers) {
-        call(host, methods[0], name, handler);
+        // Noted first: a host that throws may have added the handler all the same.
         added.push([name, handler]);
+        call(host, methods[0], name, handler);
       }
     } catch (error) {
       undo();
       throw error;
     }
-    this.#hosts.set(host, undo);
+    // Undone from within, while the host was still adding: what it added afterwards goes too.
+    if (this.#hosts.get(host) !== undo) for (const [name, handler] of handlers) this.#remove(host, methods[1], name, handler);
     return undo;
   }
 
@@ -80,13 +85,17 @@ export class ListenerRegistry {
   #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
     const { listeners } = this.#options;
     if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
-    const unknown = Object.keys(names).find((name) => !(name in listeners));
+    const unknown = Object.keys(names).find((name) => !Object.hasOwn(listeners, name));
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
+    const taken = new Set<string>();
     return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
       const name = names[event] ?? event;
       if (typeof name !== 'string' || name === '') {
         throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
       }
+      // A run that is both a success and a failure would be counted twice.
+      if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
+      taken.add(name);
       return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
     });
   }
