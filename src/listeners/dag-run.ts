@@ -2,6 +2,7 @@ import type { EventBus } from '../bus.js';
 import type { Status } from '../events/dag-run.js';
 import { isHash } from '../events/fields.js';
 import type { UsageMetrics } from '../events/fields.js';
+import { onRejection } from '../rejections.js';
 import type { DagFactsCache } from './dag-facts.js';
 import { isObject, LOST } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
@@ -33,7 +34,8 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     metrics['status'] = status;
     metrics['task_count'] = dagFacts.taskCount;
     metrics[ownTaskCount] = dagFacts.ownTaskCount;
-    metrics['execution_modes'] = dagFacts.executionModes;
+    if (dagFacts.executionModes === undefined) reader.lose();
+    else metrics['execution_modes'] = dagFacts.executionModes;
     bus.publishOwned('dag_run', metrics, packedMetadataOf(dag));
     return undefined;
   };
@@ -44,8 +46,9 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     const dagId = reader.read(dagRun, 'dagId');
     if (typeof dagId !== 'string') return null;
     try {
-      const hash = dagHash(dagId);
+      const hash: unknown = dagHash(dagId);
       if (hash === null || isHash(hash)) return hash;
+      onRejection(hash, () => undefined);
     } catch {
       // The product's own function failed: the run is reported without a hash.
     }

@@ -44,6 +44,15 @@ export class HostReader {
     return value === LOST ? LOST : this.lose();
   }
 
+  /** A value as a list; undefined where it is none, also where it is a revoked proxy, of which not even `isArray` can be asked. */
+  list(value: unknown): readonly unknown[] | undefined {
+    try {
+      return Array.isArray(value) ? value : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Counts one value that cannot be used. */
   lose(): typeof LOST {
     this.#ledger.fieldsDropped += 1;

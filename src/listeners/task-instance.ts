@@ -2,6 +2,7 @@ import type { EventBus } from '../bus.js';
 import type { Status } from '../events/dag-run.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../events/fields.js';
+import { onRejection } from '../rejections.js';
 import { isObject, LOST } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './register.js';
@@ -60,8 +61,11 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     const given = isObject(profile) ? profile : undefined;
     const filepath = given && reader.read(given, 'profilesYmlFilepath');
     const isMapping = given !== undefined && (filepath === undefined || filepath === null);
-    metrics['profile_strategy'] = given === undefined ? null : isMapping ? 'mapping' : 'yaml_file';
-    keep(metrics, 'profile_mapping_class', isMapping ? (reader.plain(given, 'profileMappingClass') ?? null) : null);
+    // Where the host could not say whether there is a file, neither is claimed.
+    if (filepath !== LOST) {
+      metrics['profile_strategy'] = given === undefined ? null : isMapping ? 'mapping' : 'yaml_file';
+      keep(metrics, 'profile_mapping_class', isMapping ? (reader.plain(given, 'profileMappingClass') ?? null) : null);
+    }
     keep(metrics, 'database', given === undefined ? null : profileType(given));
   }
 
@@ -69,19 +73,24 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     const ask = reader.read(profile, 'getProfileType');
     if (typeof ask !== 'function') return reader.plain(profile, 'profileType') ?? null;
     try {
-      return reader.plainValue(Reflect.apply(ask, profile, []) as unknown) ?? null;
+      const type: unknown = Reflect.apply(ask, profile, []);
+      onRejection(type, () => undefined);
+      return reader.plainValue(type) ?? null;
     } catch {
       // As in Cosmos: a profile that cannot say its type has none, which is no fault of the event.
       return null;
     }
   }
 
-  function command(parts: unknown): Plain {
-    if (parts === undefined || parts === null || parts === '' || parts === LOST) return undefined;
-    if (!Array.isArray(parts)) return reader.plainValue(parts);
-    if (parts.length > MAX_COMMAND_PARTS) return reader.lose();
+  function command(value: unknown): Plain {
+    if (value === undefined || value === null || value === '' || value === LOST) return undefined;
+    const parts = reader.list(value);
+    if (parts === undefined) return reader.plainValue(value);
+    // Asked once: a proxy may give another length the next time.
+    const length = Math.min(parts.length, MAX_COMMAND_PARTS + 1);
+    if (length > MAX_COMMAND_PARTS) return reader.lose();
     let joined = '';
-    for (let index = 0; index < parts.length; index += 1) {
+    for (let index = 0; index < length; index += 1) {
       const part = reader.read(parts, String(index));
       if (part === null || part === undefined) continue;
       if (typeof part !== 'string' || part.length > MAX_TEXT_LENGTH) return reader.lose();
@@ -91,9 +100,10 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
   }
 
   function hasCallback(callback: unknown): boolean {
-    if (!Array.isArray(callback)) return callback !== LOST && Boolean(callback);
-    for (let index = 0; index < Math.min(callback.length, MAX_COMMAND_PARTS); index += 1) {
-      const one = reader.read(callback, String(index));
+    const list = reader.list(callback);
+    if (list === undefined) return callback !== LOST && Boolean(callback);
+    for (let index = 0; index < Math.min(list.length, MAX_COMMAND_PARTS); index += 1) {
+      const one = reader.read(list, String(index));
       if (one !== LOST && Boolean(one)) return true;
     }
     return false;
