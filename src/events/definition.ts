@@ -1,5 +1,6 @@
 import { NAME_PATTERN } from '../constants.js';
 import { describe } from '../describe.js';
+import { isField, saysSomething } from './fields.js';
 import type { Field, MetricValue } from './fields.js';
 
 /** The fields of an event by name, in the order in which a reader of the privacy notice meets them. */
@@ -32,7 +33,7 @@ export type MetricsOf<F extends Fields> = {
  * @param type `^[a-z][a-z0-9_]{0,31}$`; it becomes part of the request's path.
  * @param fields Named like the type; made by `count`, `oneOf`, `boolean` and the other kinds.
  * @param description When the event is sent, for the privacy notice.
- * @throws TypeError for a name that could change a path or a key, or a field that no kind made.
+ * @throws TypeError for a name that could change a path or a key, a field that no kind made, or a description that says nothing.
  */
 export function defineEvent<const T extends string, const F extends Fields>(
   type: T,
@@ -45,9 +46,12 @@ export function defineEvent<const T extends string, const F extends Fields>(
   }
   for (const [name, field] of Object.entries(fields)) {
     assertName(`field name of event \`${type}\``, name);
-    if (typeof field?.accepts !== 'function') {
+    if (!isField(field)) {
       throw new TypeError(`Expected field \`${name}\` of event \`${type}\` to be made by count(), oneOf() or another kind.`);
     }
+  }
+  if (!saysSomething(description)) {
+    throw new TypeError(`Expected \`description\` of event \`${type}\` to say something, got ${describe(description)}.`);
   }
   return { type, fields, description };
 }

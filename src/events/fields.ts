@@ -55,6 +55,7 @@ const COMMAND = /^[A-Za-z0-9_-]+(?: [A-Za-z0-9_-]+)*$/;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+!_-]{0,63}$/;
 const HASH = /^[A-Za-z0-9_-]{8,128}$/;
 const MAX_COMMAND_LENGTH = 128;
+const MAX_COUNT = 2 ** 53;
 
 function field<T extends MetricValue>(
   kind: FieldKind,
@@ -63,7 +64,7 @@ function field<T extends MetricValue>(
   values?: readonly string[],
 ): Field<T, false> {
   for (const part of ['description', 'reason'] as const) {
-    if (typeof note?.[part] !== 'string' || note[part].trim() === '') {
+    if (!saysSomething(note?.[part])) {
       throw new TypeError(`Expected \`${part}\` of a ${kind} field to say something, got ${describe(note?.[part])}.`);
     }
   }
@@ -73,8 +74,10 @@ function field<T extends MetricValue>(
 
 /** One of a closed list of words. */
 export function oneOf<const V extends string>(values: readonly V[], note: FieldNote): Field<V, false> {
-  if (!Array.isArray(values) || values.length === 0 || values.some((value) => typeof value !== 'string')) {
-    throw new TypeError(`Expected \`values\` of a oneOf field to be a list of words, got ${describe(values)}.`);
+  if (!Array.isArray(values) || values.length === 0 || !values.every(isText)) {
+    throw new TypeError(
+      `Expected \`values\` of a oneOf field to be a list of words of at most ${MAX_TEXT_LENGTH} characters, got ${describe(values)}.`,
+    );
   }
   const allowed: ReadonlySet<unknown> = new Set(values);
   return field<V>('oneOf', note, (value) => allowed.has(value), [...values]);
@@ -85,9 +88,9 @@ export function boolean(note: FieldNote): Field<boolean, false> {
   return field('boolean', note, (value) => typeof value === 'boolean');
 }
 
-/** A whole number from 0 to 2^53 - 1. */
+/** A whole number from 0 to 2^53. */
 export function count(note: FieldNote): Field<number, false> {
-  return field('count', note, (value) => Number.isSafeInteger(value) && (value as number) >= 0);
+  return field('count', note, (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_COUNT);
 }
 
 /** A time in seconds, finite and not negative; always a float on the wire, so that 7 leaves as `7.0`. */
@@ -129,6 +132,18 @@ export function nullable<T extends MetricValue, O extends boolean>(inner: Field<
 /** The same field, which may also be left out. */
 export function optional<T extends MetricValue>(inner: Field<T>): Field<T, true> {
   return { ...inner, optional: true };
+}
+
+/** Whether a value is a field that says what it is and why it is collected. */
+export function isField(value: unknown): value is Field {
+  if (typeof value !== 'object' || value === null) return false;
+  const { accepts, kind, description, reason } = value as Partial<Record<keyof Field, unknown>>;
+  return typeof accepts === 'function' && typeof kind === 'string' && saysSomething(description) && saysSomething(reason);
+}
+
+/** Whether a value is a text for people. */
+export function saysSomething(value: unknown): value is string {
+  return typeof value === 'string' && value.trim() !== '';
 }
 
 /** Whether a value can be a `version`. */

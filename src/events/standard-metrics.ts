@@ -84,8 +84,9 @@ export function collectStandardUsageMetrics(options: { product?: Product; host?:
   // Cosmos quotes this one value before the query is built, so it is quoted twice on the wire.
   const airflowVersion = metrics['airflow_version'];
   if (hostName === 'airflow' && typeof airflowVersion === 'string') metrics['airflow_version'] = quote(airflowVersion);
-  if (host.pythonVersion === undefined) add('node', 'node', machine.nodeVersion);
-  else add('python', 'host.pythonVersion', host.pythonVersion);
+  // The machine's own facts are no option of anybody: what is no version is left out.
+  if (host.pythonVersion !== undefined) add('python', 'host.pythonVersion', host.pythonVersion);
+  else if (isVersion(machine.nodeVersion)) add('node', 'node', machine.nodeVersion);
   const system = machine.system === 'Windows_NT' ? 'Windows' : machine.system;
   if (isOneOf(SYSTEMS, system)) metrics['platform_system'] = system;
   const kind = system === 'Windows' ? (WINDOWS_MACHINES.get(machine.machine) ?? machine.machine) : machine.machine;
