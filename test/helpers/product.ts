@@ -1,0 +1,87 @@
+import { EventBus } from '../../src/bus.js';
+import { EventBuilder } from '../../src/delivery/event-builder.js';
+import type { UsageEvent } from '../../src/delivery/transport.js';
+import type { EventDefinition } from '../../src/events/definition.js';
+import type { UsageMetrics } from '../../src/events/fields.js';
+import { productEvents } from '../../src/events/product-events.js';
+import { Gate } from '../../src/gate.js';
+import { Ledger } from '../../src/ledger.js';
+import type { TelemetryStats } from '../../src/ledger.js';
+import { hostListeners } from '../../src/listeners/host-listeners.js';
+import { ListenerRegistry } from '../../src/listeners/register.js';
+import { Log } from '../../src/log.js';
+import { ManualClock } from './manual-clock.js';
+
+/** One event as the consumer of the bus got it. */
+export interface TakenFromBus {
+  definition: EventDefinition;
+  metrics: UsageMetrics;
+  packed: string | undefined;
+}
+
+/** What a test may choose about a product. */
+export interface FakeProductOptions {
+  product?: string;
+  events?: readonly EventDefinition[];
+  /** `false`: opted out from the start. */
+  open?: boolean;
+  dagHash?: (dagId: string) => string | null;
+}
+
+/** Everything on the host's side of delivery, put together as the composition root does it, with time in the test's hands. */
+export class FakeProduct {
+  readonly clock = new ManualClock();
+  readonly ledger = new Ledger();
+  /** What was logged, `warn` and `debug` alike. */
+  readonly lines: string[] = [];
+  /** What reached the consumer and now counts as pending. */
+  readonly taken: TakenFromBus[] = [];
+  readonly log: Log;
+  readonly gate: Gate;
+  readonly bus: EventBus;
+  readonly listeners: ReturnType<typeof hostListeners>;
+  readonly registry: ListenerRegistry;
+  isOptedOut = false;
+
+  constructor({ product = 'cosmos', events = [], open = true, dagHash = () => null }: FakeProductOptions = {}) {
+    const { clock, ledger, lines } = this;
+    const write = (message: string) => {
+      lines.push(message);
+    };
+    this.log = new Log({ debug: write, warn: write }, clock);
+    this.gate = new Gate({ open, optedOutNow: () => this.isOptedOut, clock });
+    const { log, gate } = this;
+    this.bus = new EventBus({ definitions: productEvents(product, 'airflow', events), gate, ledger, log });
+    this.bus.attach((metrics, packed, definition) => {
+      ledger.published += 1;
+      this.taken.push({ definition, metrics, packed });
+    });
+    this.listeners = hostListeners(product, { bus: this.bus, ledger, dagHash });
+    this.registry = new ListenerRegistry({ listeners: this.listeners, gate, ledger, log });
+  }
+
+  stats(): TelemetryStats {
+    return this.ledger.snapshot(this.taken.length);
+  }
+
+  /** The newest event as its transport would see it. */
+  built(standard: UsageMetrics = {}): UsageEvent | undefined {
+    const last = this.taken.at(-1);
+    if (last === undefined) return undefined;
+    return new EventBuilder(standard, this.ledger, 'test-').build({ seq: this.taken.length, built: undefined, ...last });
+  }
+
+  /** The metrics of the newest event as they were snapshot. */
+  lastMetrics(): UsageMetrics | undefined {
+    return this.taken.at(-1)?.metrics;
+  }
+}
+
+/** Lets promise chains and their rejections run on. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
