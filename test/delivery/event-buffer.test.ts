@@ -1,0 +1,212 @@
+import test from 'ava';
+import * as fc from 'fast-check';
+import { EventBuffer } from '../../src/delivery/event-buffer.js';
+import type { TakenEvent } from '../../src/delivery/event-buffer.js';
+import { defineEvent } from '../../src/events/definition.js';
+import { collectGarbage } from '../helpers/collect-garbage.js';
+
+const A = defineEvent('a', {});
+const B = defineEvent('b', {});
+
+function fill(buffer: EventBuffer, events: number): void {
+  for (let number = 0; number < events; number += 1) buffer.push(A, { number }, undefined);
+}
+
+function numbers(events: readonly TakenEvent[]): unknown[] {
+  return events.map(({ metrics }) => metrics['number']);
+}
+
+test('gives back what it was given, in order, numbered from 0', (t) => {
+  const buffer = new EventBuffer(10);
+  const metrics = { number: 1 };
+  t.false(buffer.push(A, metrics, 'packed'));
+  t.false(buffer.push(B, { number: 2 }, undefined));
+  t.is(buffer.length, 2);
+  const [first, second] = buffer.take(5);
+  t.deepEqual(first, { seq: 0, definition: A, metrics, packed: 'packed', built: undefined });
+  t.is(first?.metrics, metrics);
+  t.deepEqual(second, { seq: 1, definition: B, metrics: { number: 2 }, packed: undefined, built: undefined });
+  t.is(buffer.length, 0);
+  t.deepEqual(buffer.take(5), []);
+});
+
+test('takes no more than it is asked for', (t) => {
+  const buffer = new EventBuffer(10);
+  fill(buffer, 5);
+  t.deepEqual(numbers(buffer.take(2)), [0, 1]);
+  t.deepEqual(numbers(buffer.take(0)), []);
+  t.deepEqual(numbers(buffer.take(2)), [2, 3]);
+  t.deepEqual(numbers(buffer.take(2)), [4]);
+});
+
+test('full, the oldest goes, and the loss is told', (t) => {
+  const buffer = new EventBuffer(3);
+  fill(buffer, 3);
+  t.is(buffer.oldestSeq, 0);
+  t.true(buffer.push(A, { number: 3 }, undefined));
+  t.true(buffer.push(A, { number: 4 }, undefined));
+  t.is(buffer.length, 3);
+  t.is(buffer.oldestSeq, 2);
+  t.deepEqual(numbers(buffer.take(9)), [2, 3, 4]);
+});
+
+test('a capacity of one keeps the newest', (t) => {
+  const buffer = new EventBuffer(1);
+  fill(buffer, 5);
+  const [only, ...none] = buffer.take(9);
+  t.deepEqual([only?.seq, none], [4, []]);
+});
+
+test('what comes back stands before what waits, in its old order, as the same object', (t) => {
+  const buffer = new EventBuffer(10);
+  fill(buffer, 6);
+  const [first, second, third] = buffer.take(3) as [TakenEvent, TakenEvent, TakenEvent];
+  t.is(buffer.putBack([third]), 0);
+  t.is(buffer.putBack([first, second]), 0);
+  t.is(buffer.oldestSeq, 0);
+  t.is(buffer.length, 6);
+  const again = buffer.take(4);
+  t.deepEqual(numbers(again), [0, 1, 2, 3]);
+  t.is(again[0], first);
+});
+
+test('what comes back to a full buffer makes the oldest go', (t) => {
+  const buffer = new EventBuffer(4);
+  fill(buffer, 4);
+  const taken = buffer.take(3);
+  fill(buffer, 2);
+  t.is(buffer.length, 3);
+  t.is(buffer.putBack(taken), 2);
+  t.is(buffer.length, 4);
+  t.is(buffer.oldestSeq, 2);
+  t.is(buffer.putBack([]), 0);
+  // One that came back is older than all others, so it goes first.
+  t.true(buffer.push(A, { number: 99 }, undefined));
+  t.deepEqual(numbers(buffer.take(9)), [3, 0, 1, 99]);
+});
+
+test('a batch of any size comes back', (t) => {
+  const buffer = new EventBuffer(300_000);
+  fill(buffer, 300_000);
+  const all = buffer.take(300_000);
+  t.is(all.length, 300_000);
+  t.is(buffer.putBack(all), 0);
+  t.is(buffer.length, 300_000);
+  t.is(buffer.take(1)[0]?.seq, 0);
+});
+
+test('cleared, it is empty, tells how many waited, and goes on counting', (t) => {
+  const buffer = new EventBuffer(10);
+  fill(buffer, 7);
+  const taken = buffer.take(2);
+  buffer.putBack(taken.slice(1));
+  t.is(buffer.clear(), 6);
+  t.is(buffer.length, 0);
+  t.is(buffer.oldestSeq, 7);
+  t.is(buffer.clear(), 0);
+  buffer.push(A, { number: 70 }, undefined);
+  t.is(buffer.take(9)[0]?.seq, 7);
+});
+
+test('grows as it needs to and keeps all events in order, wherever its head stands', (t) => {
+  const buffer = new EventBuffer(100_000);
+  for (let round = 0; round < 10; round += 1) {
+    fill(buffer, 50);
+    buffer.take(25);
+  }
+  fill(buffer, 1000);
+  const seqs = buffer.take(9999).map(({ seq }) => seq);
+  t.is(seqs.length, 1250);
+  t.deepEqual(seqs, Array.from({ length: 1250 }, (_, index) => 250 + index));
+});
+
+test('lets go of what was taken, dropped or cleared', async (t) => {
+  const freed: string[] = [];
+  const registry = new FinalizationRegistry<string>((name) => freed.push(name));
+  const buffer = new EventBuffer(3);
+  const push = (name: string) => {
+    const metrics = { name };
+    registry.register(metrics, name);
+    buffer.push(A, metrics, undefined);
+  };
+  const isFreed = async (name: string) => {
+    for (let round = 0; round < 20 && !freed.includes(name); round += 1) await collectGarbage();
+    return freed.includes(name);
+  };
+  for (const name of ['dropped', 'taken', 'put back', 'cleared']) push(name);
+  buffer.take(1);
+  t.true(await isFreed('dropped'));
+  t.true(await isFreed('taken'));
+  buffer.putBack(buffer.take(1));
+  t.deepEqual(freed.toSorted(), ['dropped', 'taken']);
+  buffer.clear();
+  t.true(await isFreed('put back'));
+  t.true(await isFreed('cleared'));
+  t.is(buffer.length, 0);
+});
+
+/** The same buffer as a plain array of numbers: what waits, oldest first. */
+interface Model {
+  waiting: number[];
+  next: number;
+  /** Taken and not yet put back. */
+  out: TakenEvent[];
+}
+
+type Step = { kind: 'push'; times: number } | { kind: 'take'; limit: number } | { kind: 'putBack'; pick: number } | { kind: 'clear' };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('push' as const), times: fc.integer({ min: 1, max: 90 }) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('take' as const), limit: fc.integer({ min: 0, max: 60 }) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('putBack' as const), pick: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear' as const) }) },
+);
+
+function run(buffer: EventBuffer, model: Model, capacity: number, { ...now }: Step): void {
+  if (now.kind === 'push') {
+    for (let time = 0; time < now.times; time += 1) {
+      const isFull = buffer.push(model.next % 2 === 0 ? A : B, { number: model.next }, `p${model.next}`);
+      if (isFull !== model.waiting.length >= capacity) throw new Error('push told the wrong thing');
+      if (isFull) model.waiting.shift();
+      model.waiting.push(model.next);
+      model.next += 1;
+    }
+  } else if (now.kind === 'take') {
+    const taken = buffer.take(now.limit);
+    const expected = model.waiting.splice(0, now.limit);
+    if (String(taken.map(({ seq }) => seq)) !== String(expected)) throw new Error('take gave others, or another order');
+    for (const { seq, metrics, packed, definition } of taken) {
+      if (metrics['number'] !== seq || packed !== `p${seq}` || definition !== (seq % 2 === 0 ? A : B)) throw new Error('parts were mixed up');
+    }
+    model.out.push(...taken);
+  } else if (now.kind === 'putBack') {
+    // Any part of what is out comes back, in any order: flights end as they like.
+    const back = model.out.splice(model.out.length === 0 ? 0 : now.pick % model.out.length, 1 + (now.pick % 7));
+    const dropped = buffer.putBack(back.toReversed());
+    model.waiting = [...back.map(({ seq }) => seq), ...model.waiting].toSorted((left, right) => left - right);
+    const expected = Math.max(0, model.waiting.length - capacity);
+    model.waiting.splice(0, expected);
+    if (dropped !== expected) throw new Error('putBack told the wrong thing');
+  } else {
+    if (buffer.clear() !== model.waiting.length) throw new Error('clear told the wrong thing');
+    model.waiting = [];
+  }
+}
+
+test('behaves like a plain array, whatever is done to it', (t) => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 300 }), fc.array(step, { maxLength: 60 }), (capacity, steps) => {
+      const buffer = new EventBuffer(capacity);
+      const model: Model = { waiting: [], next: 0, out: [] };
+      for (const now of steps) {
+        run(buffer, model, capacity, now);
+        const { length, nextSeq, oldestSeq } = buffer;
+        if (length !== model.waiting.length || nextSeq !== model.next) return false;
+        if (oldestSeq !== (model.waiting[0] ?? model.next)) return false;
+      }
+      return String(buffer.take(1e6).map(({ seq }) => seq)) === String(model.waiting);
+    }),
+    { numRuns: 1000 },
+  );
+  t.pass();
+});

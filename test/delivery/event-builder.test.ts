@@ -1,0 +1,213 @@
+import { deflateSync } from 'node:zlib';
+import test from 'ava';
+import { EventBuilder } from '../../src/delivery/event-builder.js';
+import { dagRunFields } from '../../src/events/dag-run.js';
+import { defineEvent } from '../../src/events/definition.js';
+import type { Fields } from '../../src/events/definition.js';
+import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
+import type { UsageMetrics } from '../../src/events/fields.js';
+import { Ledger } from '../../src/ledger.js';
+import { compressTelemetryMetadata } from '../../src/metadata.js';
+import { collectGarbage } from '../helpers/collect-garbage.js';
+
+const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
+
+const OWN = defineEvent('own', {
+  models: count(NOTE),
+  layer: optional(oneOf(['staging', 'marts'], NOTE)),
+  took: optional(nullable(duration(NOTE))),
+  name: optional(identifier(NOTE)),
+  cached: optional(boolean(NOTE)),
+});
+
+const DAG_RUN = { type: 'dag_run', fields: dagRunFields('cosmos') as object as Fields, description: 'Sent when a run ends.' };
+
+function setUp(standard: UsageMetrics = {}) {
+  const ledger = new Ledger();
+  const builder = new EventBuilder(standard, ledger, 'p-');
+  const build = (metrics: object, { packed, definition = OWN, seq = 0 }: { packed?: string; definition?: typeof DAG_RUN; seq?: number } = {}) =>
+    builder.build({ seq, definition, metrics: metrics as UsageMetrics, packed, built: undefined });
+  return { ledger, builder, build };
+}
+
+const pack = compressTelemetryMetadata;
+
+test('standard metrics first, then the fields of the event, then its metadata, each in its own order', (t) => {
+  const { build } = setUp({ cosmos_version: '1.12.0', airflow_version: '2.10.1%2Bastro.1' });
+  const packed = pack({ database: 'postgres', used_automatic_load_mode: true, total_dbt_models: 13 });
+  const event = build({ status: 'success', task_count: 2 }, { packed, definition: DAG_RUN });
+  t.is(event.type, 'dag_run');
+  t.deepEqual(Object.entries(event.metrics), [
+    ['cosmos_version', '1.12.0'],
+    ['airflow_version', '2.10.1%2Bastro.1'],
+    ['status', 'success'],
+    ['task_count', 2],
+    ['database', 'postgres'],
+    ['used_automatic_load_mode', true],
+    ['total_dbt_models', 13],
+  ]);
+  t.is(
+    event.requestTarget(),
+    '/v3/dag_run?cosmos_version=1.12.0&airflow_version=2.10.1%252Bastro.1&status=success&task_count=2&database=postgres&used_automatic_load_mode=True&total_dbt_models=13',
+  );
+});
+
+test('an event of nothing has an empty query', (t) => {
+  t.is(setUp().build({}).requestTarget(), '/v3/own?');
+  t.is(setUp({ a: 1 }).build({}).requestTarget(), '/v3/own?a=1');
+  t.is(setUp().build({ models: 1 }).requestTarget(), '/v3/own?models=1');
+});
+
+test('a duration leaves as a float, every other whole number as an int', (t) => {
+  const { build } = setUp();
+  const target = (metrics: object) => build(metrics).requestTarget();
+  t.is(target({ models: 7, took: 7 }), '/v3/own?models=7&took=7.0');
+  t.is(target({ took: 0.000_012 }), '/v3/own?took=1.2e-05');
+  t.is(target({ took: 1e16 }), '/v3/own?took=1e%2B16');
+  t.is(target({ took: 0 }), '/v3/own?took=0.0');
+  t.is(target({ took: null }), '/v3/own?took=None');
+  t.is(target({ models: 2 ** 53 }), '/v3/own?models=9007199254740992');
+  t.is(target({ models: -0 }), '/v3/own?models=0');
+  t.is(target({ name: 'größe', cached: false }), '/v3/own?name=gr%C3%B6%C3%9Fe&cached=False');
+});
+
+test('what is undeclared or of another type does not leave and is counted', (t) => {
+  const { ledger, build } = setUp();
+  const bad = { models: '7', layer: 'raw', took: NaN, name: 'a b', cached: 1, secret: 'hunter2', models_: 1, __proto__x: 1, toString: 'x' };
+  t.deepEqual(build(bad).metrics, {});
+  t.is(ledger.fieldsDropped, 9);
+  t.deepEqual(build({ ...bad, models: 7 }).metrics, { models: 7 });
+  t.is(ledger.fieldsDropped, 17);
+  t.deepEqual(build(JSON.parse('{"__proto__":{"models":1},"constructor":1}') as object).metrics, {});
+  t.is(ledger.fieldsDropped, 19);
+});
+
+test('what is undefined was left out, and is no loss', (t) => {
+  const { ledger, build } = setUp();
+  t.is(build({ models: undefined, name: undefined, secret: undefined, cached: true }).requestTarget(), '/v3/own?cached=True');
+  t.is(ledger.fieldsDropped, 0);
+});
+
+test('undeclared and ill-typed metadata does not leave, and is counted with each event', (t) => {
+  const { ledger, build } = setUp();
+  const packed = pack({ database: 5432, owner: 'alice', total_dbt_models: 13, nested: { a: 1 }, install_deps: 'yes' });
+  for (const events of [1, 2, 3]) {
+    t.deepEqual(build({ status: 'failed' }, { packed, definition: DAG_RUN }).metrics, { status: 'failed', total_dbt_models: 13 });
+    t.is(ledger.fieldsDropped, 4 * events);
+  }
+  t.is(ledger.metadataUnreadable, 0);
+});
+
+test('metadata cannot say what the event or the standard metrics say', (t) => {
+  const { ledger, build } = setUp({ cosmos_version: '1.12.0', platform_system: 'Linux' });
+  const forged = { status: 'failed', task_count: 99, cosmos_task_count: 99, dag_hash: 'forged_hash', cosmos_version: '9.9.9', platform_system: 'Windows' };
+  const event = build({ status: 'success', task_count: 1 }, { packed: pack(forged), definition: DAG_RUN });
+  t.deepEqual(event.metrics, { cosmos_version: '1.12.0', platform_system: 'Linux', status: 'success', task_count: 1 });
+  t.is(ledger.fieldsDropped, 6);
+});
+
+test('metadata cannot fill in what an event declares itself and was left without', (t) => {
+  const { ledger, build } = setUp();
+  const definition = defineEvent('own', { database: optional(count(NOTE)), total_dbt_models: optional(duration(NOTE)) });
+  const packed = pack({ database: 'postgres', total_dbt_models: 7, install_deps: true });
+  t.is(build({ database: 'ill-typed' }, { packed, definition }).requestTarget(), '/v3/own?install_deps=True');
+  t.is(ledger.fieldsDropped, 3);
+});
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  'no base64': 'invalid_base64_data!',
+  'no zlib': 'aGVsbG8gd29ybGQsIG5vdCB6bGli',
+  nothing: '',
+  'a list': deflateSync('[1]').toString('base64'),
+  'a bomb': deflateSync(new Uint8Array(10 * 2 ** 20)).toString('base64'),
+  'a text that is too long': 'A'.repeat(20_000),
+};
+
+for (const [name, packed] of Object.entries(UNREADABLE)) {
+  test(`metadata that is ${name} costs the metadata, never the event, and is counted each time`, (t) => {
+    const { ledger, build } = setUp();
+    for (const events of [1, 2, 3]) {
+      t.deepEqual(build({ status: 'success' }, { packed, definition: DAG_RUN }).metrics, { status: 'success' });
+      t.is(ledger.metadataUnreadable, events);
+    }
+    t.is(ledger.fieldsDropped, 0);
+  });
+}
+
+test('a name from a prototype is no metadata', (t) => {
+  const { ledger, build } = setUp();
+  const packed = deflateSync('{"__proto__":{"database":"x"},"toString":"x","database":"postgres"}').toString('base64');
+  t.deepEqual(build({}, { packed, definition: DAG_RUN }).metrics, { database: 'postgres' });
+  t.is(ledger.fieldsDropped, 2);
+});
+
+test.serial('a host that extends Object.prototype sends nothing of it', (t) => {
+  const { ledger, build } = setUp({ cosmos_version: '1.12.0' });
+  const shared = Object.getPrototypeOf({}) as object;
+  for (const name of ['extended', 'database', 'cached']) {
+    Object.defineProperty(shared, name, { configurable: true, enumerable: true, writable: true, value: 'hunter2' });
+  }
+  try {
+    const event = build({ models: 1 }, { packed: pack({ total_dbt_models: 1 }) });
+    t.is(event.requestTarget(), '/v3/own?cosmos_version=1.12.0&models=1&total_dbt_models=1');
+    t.deepEqual(Object.keys(event.metrics), ['cosmos_version', 'models', 'total_dbt_models']);
+    t.is(ledger.fieldsDropped, 0);
+  } finally {
+    for (const name of ['extended', 'database', 'cached']) Reflect.deleteProperty(shared, name);
+  }
+});
+
+test('one packed text is right for many events, and many packed texts for one builder', (t) => {
+  const { ledger, build } = setUp();
+  for (let round = 0; round < 3; round += 1) {
+    for (let models = 0; models < 500; models += 1) {
+      const event = build({}, { packed: pack({ total_dbt_models: models }), definition: DAG_RUN });
+      t.deepEqual(event.metrics, { total_dbt_models: models });
+    }
+  }
+  t.is(ledger.metadataUnreadable, 0);
+});
+
+test('what is remembered of one event is not changed by what becomes of another', (t) => {
+  const { build } = setUp();
+  const packed = pack({ total_dbt_models: 1 });
+  const first = build({ status: 'success' }, { packed, definition: DAG_RUN });
+  (first.metrics as UsageMetrics)['total_dbt_models'] = 99;
+  const second = build({ status: 'failed' }, { packed, definition: DAG_RUN });
+  t.deepEqual(second.metrics, { status: 'failed', total_dbt_models: 1 });
+  t.is(first.requestTarget(), '/v3/dag_run?status=success&total_dbt_models=1');
+});
+
+test('the memory of packed texts is bounded', async (t) => {
+  const { ledger, build } = setUp();
+  await collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  for (let index = 0; index < 3000; index += 1) build({}, { packed: String(index).padEnd(16_000, 'A'), definition: DAG_RUN });
+  await collectGarbage();
+  const grownMb = (process.memoryUsage().heapUsed - before) / 2 ** 20;
+  t.true(grownMb < 10, `48 MB of texts left ${grownMb} MB behind`);
+  t.is(ledger.metadataUnreadable, 3000);
+});
+
+test('an id is unique, says nothing, and is no part of the request', (t) => {
+  const { build } = setUp();
+  const ids = new Set<string>();
+  for (let seq = 0; seq < 1000; seq += 1) {
+    const event = build({ models: 1 }, { seq });
+    ids.add(event.id);
+    t.true(event.id.startsWith('p-'));
+    t.is(event.requestTarget(), '/v3/own?models=1');
+  }
+  t.is(ids.size, 1000);
+  t.is(build({ models: 1 }, { seq: 7 }).id, build({ models: 2 }, { seq: 7 }).id);
+});
+
+test('an event encodes itself the same way each time, whatever a transport does to its metrics', (t) => {
+  const { build } = setUp({ cosmos_version: '1.12.0' });
+  const event = build({ models: 7, took: 7 });
+  const target = event.requestTarget();
+  (event.metrics as UsageMetrics)['secret'] = 'hunter2';
+  (event.metrics as UsageMetrics)['models'] = 8;
+  t.is(event.requestTarget(), target);
+  t.is(target, '/v3/own?cosmos_version=1.12.0&models=7&took=7.0');
+});

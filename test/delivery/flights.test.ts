@@ -1,0 +1,102 @@
+import test from 'ava';
+import { fly } from '../../src/delivery/flights.js';
+import type { Flight } from '../../src/delivery/flights.js';
+import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
+import { unhandledRejections } from '../helpers/unhandled-rejections.js';
+
+const EVENTS: readonly UsageEvent[] = [{ id: 'a', type: 'own', metrics: {}, requestTarget: () => '/v3/own?' }];
+const TRANSPORT_ERROR = { kind: 'rejected', reason: 'transport_error' };
+
+function take(): Flight {
+  return { taken: [], startedAtMs: 0, controller: new AbortController(), release: () => undefined };
+}
+
+function outcomeOf(send: unknown): Promise<SendOutcome> {
+  return fly(take(), EVENTS, { send } as Transport);
+}
+
+function throws(): never {
+  throw new Error('hunter2');
+}
+
+test('hands events and signal to the transport, as methods of it', async (t) => {
+  const flight = take();
+  const transport: Transport & { seen: unknown[] } = {
+    seen: [],
+    send(events, signal) {
+      this.seen.push(events, signal);
+      return Promise.resolve({ kind: 'sent' });
+    },
+  };
+  t.deepEqual(await fly(flight, EVENTS, transport), { kind: 'sent' });
+  t.is(transport.seen[0], EVENTS);
+  t.is(transport.seen[1], flight.controller.signal);
+});
+
+const OUTCOMES: readonly SendOutcome[] = [
+  { kind: 'sent' },
+  { kind: 'aborted' },
+  { kind: 'retryable', reason: 'connect' },
+  { kind: 'rejected', reason: 'http_404' },
+  { kind: 'refused', reason: 'too_large' },
+  { kind: 'deferred', waitMs: 0, reason: 'circuit_open' },
+  { kind: 'deferred', waitMs: 1.5, reason: 'a'.repeat(40) },
+];
+
+for (const outcome of OUTCOMES) {
+  test(`passes on ${JSON.stringify(outcome)}`, async (t) => {
+    t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), outcome);
+  });
+}
+
+const revoked = Proxy.revocable({}, {});
+revoked.revoke();
+
+const NO_OUTCOMES: readonly [name: string, outcome: unknown][] = [
+  ['nothing', undefined],
+  ['null', null],
+  ['a text', 'sent'],
+  ['an empty object', {}],
+  ['an unknown kind', { kind: 'delivered' }],
+  ['no reason', { kind: 'rejected' }],
+  ['an empty reason', { kind: 'rejected', reason: '' }],
+  ['an error text for a reason', { kind: 'rejected', reason: 'connect ECONNREFUSED 10.0.0.1:443' }],
+  ['a reason that is too long', { kind: 'refused', reason: 'a'.repeat(41) }],
+  ['a reason with a line break', { kind: 'refused', reason: 'a\n' }],
+  ['a reason that is no text', { kind: 'retryable', reason: ['connect'] }],
+  ['no time to wait', { kind: 'deferred', reason: 'circuit_open' }],
+  ['no number of milliseconds', { kind: 'deferred', reason: 'circuit_open', waitMs: NaN }],
+  ['a text for a time', { kind: 'deferred', reason: 'circuit_open', waitMs: '10' }],
+  ['a deferral without a reason', { kind: 'deferred', waitMs: 10 }],
+];
+
+for (const [name, outcome] of NO_OUTCOMES) {
+  test(`an answer that is ${name} is a fault of the transport`, async (t) => {
+    t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), TRANSPORT_ERROR);
+  });
+}
+
+const FAULTS: readonly [name: string, send: unknown][] = [
+  ['throws', throws],
+  ['rejects', () => Promise.reject(new Error('hunter2'))],
+  ['gives no promise', () => ({ kind: 'sent' })],
+  ['gives nothing', () => undefined],
+  ['is no function', 'send'],
+  ['fulfils with a revoked proxy', () => new Promise((resolve) => resolve(revoked.proxy))],
+];
+
+for (const [name, send] of FAULTS) {
+  test.serial(`a transport that ${name} is at fault, and leaves no rejection to the process`, async (t) => {
+    const unhandled = await unhandledRejections(async () => t.deepEqual(await outcomeOf(send), TRANSPORT_ERROR));
+    t.deepEqual(unhandled, []);
+  });
+}
+
+test('a flight that is released is over, whatever its transport says afterwards', async (t) => {
+  const flight = take();
+  const answers: ((outcome: SendOutcome) => void)[] = [];
+  const landed = fly(flight, EVENTS, { send: () => new Promise((resolve) => answers.push(resolve)) });
+  flight.release({ kind: 'rejected', reason: 'timeout' });
+  answers[0]?.({ kind: 'sent' });
+  t.deepEqual(await landed, { kind: 'rejected', reason: 'timeout' });
+});
