@@ -18,6 +18,9 @@ export interface TelemetryStats {
   metadataUnreadable: number;
 }
 
+/** A transport that invents a reason for each event must not grow the accounts for ever: the rest counts as `other`. */
+const MAX_REASONS = 100;
+
 /**
  * The accounts. `pending` is not kept here: whoever holds the events counts them, so that the sum is a check and not a
  * definition.
@@ -65,6 +68,8 @@ export class Ledger {
   }
 
   #count(reason: string, events: number): void {
-    if (events > 0) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + events);
+    if (events === 0) return;
+    const known = this.#reasons.has(reason) || this.#reasons.size < MAX_REASONS ? reason : 'other';
+    this.#reasons.set(known, (this.#reasons.get(known) ?? 0) + events);
   }
 }

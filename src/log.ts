@@ -10,6 +10,8 @@ export interface Logger {
 /** At most one line per code in this time: a dead network must not fill a host's disk. */
 const QUIET_MS = 60_000;
 
+const MAX_CODES = 200;
+
 /**
  * The only way to the host's logger. A line is `[telemetry] code: text`; the text is ours, never a library's error message,
  * since that holds the URL and its query. Silent without a logger, and a logger that throws or rejects harms nobody.
@@ -39,6 +41,8 @@ export class Log {
     const now = this.#clock.now();
     const lastAt = this.#lastAt.get(code);
     if (lastAt !== undefined && now - lastAt < QUIET_MS) return;
+    // As many codes as that come from a transport that invents them: forgetting what was said costs a line too many at worst.
+    if (this.#lastAt.size >= MAX_CODES) this.#lastAt.clear();
     this.#lastAt.set(code, now);
     try {
       const written: unknown = this.#logger[level](`[telemetry] ${code}: ${text}`);

@@ -1,6 +1,7 @@
 import { aFunction, anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from './check-options.js';
 import type { Check, Checks } from './check-options.js';
 import { DEFAULTS } from './constants.js';
+import { A_LIST_OF_HOSTS, A_PROXY } from './delivery/http/transport-options.js';
 import type { Transport } from './delivery/transport.js';
 import { assertName } from './events/definition.js';
 import type { EventDefinition } from './events/definition.js';
@@ -57,7 +58,6 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
 
 const HOUR_MS = 3_600_000;
 const BOOLEAN = anyOf(true, false);
-const A_LIST_OF_HOSTS: Check = ['a list of host names', (value) => Array.isArray(value) && value.every((host) => typeof host === 'string')];
 
 const CHECKS: Checks<TelemetryOptions> = {
   product: anObject,
@@ -76,7 +76,7 @@ const CHECKS: Checks<TelemetryOptions> = {
   attemptTimeoutMs: milliseconds(1, HOUR_MS),
   retries: integer(0, 100),
   allowedRedirectHosts: A_LIST_OF_HOSTS,
-  proxy: ['a URL or false', (value) => typeof value === 'string' || value === false],
+  proxy: A_PROXY,
   drainOnExit: BOOLEAN,
   exitDeadlineMs: milliseconds(0, HOUR_MS),
   logger: withMethods('debug', 'warn'),

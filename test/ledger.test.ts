@@ -72,3 +72,12 @@ test('a reason with the name of a property of all objects is a reason like any o
   const { reasons } = ledger.snapshot(0);
   t.deepEqual(Object.entries(reasons), [['__proto__', 1], ['constructor', 2]]);
 });
+
+test('reasons that a transport invents without end are kept up to a hundred; the rest counts as other', (t) => {
+  const ledger = new Ledger();
+  for (let event = 0; event < 1000; event += 1) ledger.fail(`code_${event}`, 1);
+  ledger.fail('code_7', 1);
+  const { reasons, failed } = ledger.snapshot(0);
+  t.is(Object.keys(reasons).length, 101);
+  t.deepEqual([reasons['code_7'], reasons['other'], failed], [2, 900, 1001]);
+});

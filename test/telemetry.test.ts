@@ -36,7 +36,7 @@ for (const [options, message] of [
   [{ attemptTimeoutMs: -1 }, 'Expected `attemptTimeoutMs` to be a number of milliseconds from 1 to 3600000, got -1.'],
   [{ exitDeadlineMs: Infinity }, 'Expected `exitDeadlineMs` to be a number of milliseconds from 0 to 3600000, got Infinity.'],
   [{ retries: null }, 'Expected `retries` to be a whole number from 0 to 100, got null.'],
-  [{ allowedRedirectHosts: 'a.test' }, 'Expected `allowedRedirectHosts` to be a list of host names, got "a.test".'],
+  [{ allowedRedirectHosts: 'a.test' }, 'Expected `allowedRedirectHosts` to be a list of host names without scheme, port or wildcard, got "a.test".'],
   [{ proxy: true }, 'Expected `proxy` to be a URL or false, got true.'],
   [{ drainOnExit: 'no' }, 'Expected `drainOnExit` to be one of true, false, got "no".'],
   [{ logger: {} }, 'Expected `logger` to be an object with `debug()` and `warn()`, got an object.'],

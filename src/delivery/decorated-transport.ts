@@ -11,8 +11,7 @@ export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transpo
 export async function attempt(inner: Transport, events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
   if (signal.aborted) return { kind: 'aborted' };
   try {
-    const outcome: unknown = await inner.send(events, signal);
-    return isOutcome(outcome) ? outcome : TRANSPORT_ERROR;
+    return outcomeOf(await inner.send(events, signal));
   } catch {
     return signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR;
   }
@@ -41,13 +40,26 @@ export function decorate(
 }
 
 /**
- * Whether it is an outcome of `send()`. A transport may be plain JavaScript, where nothing keeps it from answering with nothing,
- * or from giving an error's text, with a URL in it, for a reason.
+ * An outcome of `send()`, copied, or the transport's fault. A transport may be plain JavaScript, where nothing keeps it from
+ * answering with nothing, with an error's text (and a URL in it) for a reason, or with something that changes its mind later.
  */
-export function isOutcome(value: unknown): value is SendOutcome {
-  if (typeof value !== 'object' || value === null) return false;
-  const { kind, reason, waitMs } = value as { kind?: unknown; reason?: unknown; waitMs?: unknown };
-  if (kind === 'sent' || kind === 'aborted') return true;
-  if (typeof reason !== 'string' || !REASON_PATTERN.test(reason)) return false;
-  return kind === 'retryable' || kind === 'rejected' || kind === 'refused' || (kind === 'deferred' && Number.isFinite(waitMs));
+export function outcomeOf(value: unknown): SendOutcome {
+  const { kind, reason, waitMs } = Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown };
+  switch (kind) {
+    case 'sent':
+    case 'aborted':
+      return { kind };
+    case 'retryable':
+    case 'rejected':
+    case 'refused':
+      return isReason(reason) ? { kind, reason } : TRANSPORT_ERROR;
+    case 'deferred':
+      return isReason(reason) && typeof waitMs === 'number' && Number.isFinite(waitMs) ? { kind, waitMs, reason } : TRANSPORT_ERROR;
+    default:
+      return TRANSPORT_ERROR;
+  }
+}
+
+function isReason(reason: unknown): reason is string {
+  return typeof reason === 'string' && REASON_PATTERN.test(reason);
 }

@@ -37,7 +37,8 @@ export class Emitter {
   readonly #options: EmitterOptions;
   readonly #buffer: EventBuffer;
   readonly #dispatcher: Dispatcher;
-  readonly #checkpoints: Checkpoints;
+  readonly #drainWaits: Checkpoints;
+  readonly #leaveWaits: Checkpoints;
   #isKicked = false;
   #isHooked = false;
   #isStopped = false;
@@ -48,7 +49,8 @@ export class Emitter {
   constructor(options: EmitterOptions) {
     this.#options = options;
     this.#buffer = new EventBuffer(options.maxPendingEvents);
-    this.#checkpoints = new Checkpoints(options.clock);
+    this.#drainWaits = new Checkpoints(options.clock);
+    this.#leaveWaits = new Checkpoints(options.clock);
     this.#dispatcher = new Dispatcher({
       ...options,
       buffer: this.#buffer,
@@ -91,7 +93,7 @@ export class Emitter {
     this.#drains += 1;
     this.#kick();
     try {
-      return await this.#wait(deadlineMs);
+      return await this.#wait(this.#drainWaits, deadlineMs);
     } finally {
       this.#drains -= 1;
     }
@@ -134,7 +136,7 @@ export class Emitter {
   }
 
   #settled(): void {
-    if (!this.#checkpoints.isEmpty) this.#checkpoints.reached(this.#dispatcher.oldestSeq);
+    for (const waits of [this.#drainWaits, this.#leaveWaits]) if (!waits.isEmpty) waits.reached(this.#dispatcher.oldestSeq);
     if (this.#isHooked && this.#pending() === 0) {
       this.#isHooked = false;
       notBeforeExit(this.#onBeforeExit);
@@ -158,7 +160,7 @@ export class Emitter {
     const rest = () => {
       if (this.#isStopped || this.#pending() === 0) return;
       this.#dispatcher.pause(HEARTBEAT_MS);
-      this.#checkpoints.reached(Infinity);
+      this.#leaveWaits.reached(Infinity);
     };
     void this.#leave(this.#options.exitDeadlineMs, rest).then(rest);
   };
@@ -170,7 +172,7 @@ export class Emitter {
     transport[lastCall]?.(true);
     if (this.#dispatcher.pausedUntilMs > leaving.untilMs) giveUp();
     this.#kick();
-    const timedOut = await this.#wait(deadlineMs);
+    const timedOut = await this.#wait(this.#leaveWaits, deadlineMs);
     if (this.#leaving === leaving) {
       this.#leaving = undefined;
       transport[lastCall]?.(false);
@@ -178,8 +180,8 @@ export class Emitter {
     return timedOut;
   }
 
-  #wait(deadlineMs: number): Promise<boolean> {
-    return this.#checkpoints.wait(this.#buffer.nextSeq, this.#dispatcher.oldestSeq, deadlineMs);
+  #wait(waits: Checkpoints, deadlineMs: number): Promise<boolean> {
+    return waits.wait(this.#buffer.nextSeq, this.#dispatcher.oldestSeq, deadlineMs);
   }
 
   #limit(): number {

@@ -298,6 +298,6 @@ test('close before or during the load opens nothing', async (t) => {
 test('a mistake in the options throws at construction, names the option and hides credentials', (t) => {
   t.throws(() => fetchTransport({ endpoint: 'https://me:secret@example.org' }), {
     instanceOf: TypeError,
-    message: 'endpoint must be an http or https URL without credentials, query or fragment, not "https://***@example.org"',
+    message: 'Expected `endpoint` to be an http or https URL without credentials, query or fragment, got "https://***@example.org".',
   });
 });

@@ -79,7 +79,6 @@ for (const [name, outcome] of NO_OUTCOMES) {
 const FAULTS: readonly [name: string, send: unknown][] = [
   ['throws', throws],
   ['rejects', () => Promise.reject(new Error('hunter2'))],
-  ['gives no promise', () => ({ kind: 'sent' })],
   ['gives nothing', () => undefined],
   ['is no function', 'send'],
   ['fulfils with a revoked proxy', () => new Promise((resolve) => resolve(revoked.proxy))],
@@ -91,6 +90,23 @@ for (const [name, send] of FAULTS) {
     t.deepEqual(unhandled, []);
   });
 }
+
+test('an answer without a promise around it is an answer', async (t) => {
+  t.deepEqual(await outcomeOf(() => ({ kind: 'sent' })), { kind: 'sent' });
+});
+
+test('an outcome that changes its mind is what it was when it was given', async (t) => {
+  let asked = 0;
+  const outcome = {
+    kind: 'rejected',
+    get reason(): string {
+      asked += 1;
+      if (asked > 1) throw new Error('hunter2');
+      return 'http_500';
+    },
+  };
+  t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), { kind: 'rejected', reason: 'http_500' });
+});
 
 test('a flight that is released is over, whatever its transport says afterwards', async (t) => {
   const flight = take();

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { isTooLong, MAX_URL_BYTES, parseEndpoint, redactUrl, requestUrl, showValue } from '../../src/wire/request-url.js';
+import { isTooLong, MAX_URL_BYTES, parseEndpoint, requestUrl } from '../../src/wire/request-url.js';
 import { readVectors } from '../helpers/vectors.js';
 
 const accepted: readonly (readonly [string | URL, string])[] = [
@@ -21,9 +21,9 @@ for (const [given, base] of accepted) {
 const refused: readonly (readonly [unknown, string])[] = [
   ['https://me:secret@example.org/base', '"https://***@example.org/base"'],
   ['https://secret@example.org', '"https://***@example.org"'],
-  ['https://example.org/?token=secret', '"https://example.org/?***"'],
-  ['https://example.org/?', '"https://example.org/?***"'],
-  ['https://example.org/#secret', '"https://example.org/#***"'],
+  ['https://example.org/?token=secret', '"https://example.org/?..."'],
+  ['https://example.org/?', '"https://example.org/?..."'],
+  ['https://example.org/#secret', '"https://example.org/#..."'],
   [new URL('https://me:secret@example.org/'), '"https://***@example.org/"'],
   ['ftp://example.org', '"ftp://example.org"'],
   ['example.org/base', '"example.org/base"'],
@@ -31,7 +31,7 @@ const refused: readonly (readonly [unknown, string])[] = [
   [undefined, 'undefined'],
   [null, 'null'],
   [7, '7'],
-  [{ href: 'https://example.org' }, 'a value of type object'],
+  [{ href: 'https://example.org' }, 'an object'],
   [['https://example.org'], 'an array'],
 ];
 
@@ -39,43 +39,13 @@ for (const [index, [given, shown]] of refused.entries()) {
   test(`an endpoint is refused, and shown as ${shown} (${index})`, (t) => {
     t.throws(() => parseEndpoint(given, 'endpoint'), {
       instanceOf: TypeError,
-      message: `endpoint must be an http or https URL without credentials, query or fragment, not ${shown}`,
+      message: `Expected endpoint to be an http or https URL without credentials, query or fragment, got ${shown}.`,
     });
   });
 }
 
 test('the message names the option it was given', (t) => {
-  t.throws(() => parseEndpoint('', 'ACME_TELEMETRY_ENDPOINT'), { message: /^ACME_TELEMETRY_ENDPOINT must be / });
-});
-
-const redactions: readonly (readonly [string, string])[] = [
-  ['http://proxy:3128', 'http://proxy:3128'],
-  ['http://me:secret@proxy:3128', 'http://***@proxy:3128'],
-  ['me:secret@proxy:3128', '***@proxy:3128'],
-  ['http://me:se/cr?et#@proxy:3128/path', 'http://***@proxy:3128/path'],
-  ['http://me:se@cret@proxy', 'http://***@proxy'],
-  ['socks5://me:secret@proxy?x=1', 'socks5://***@proxy?***'],
-  ['http://me:secret@not a host', 'http://***@not a host'],
-  ['  https://me:secret@proxy', 'https://***@proxy'],
-  ['https://host/v3/dag_run?dag_hash=1#x', 'https://host/v3/dag_run?***'],
-];
-
-for (const [text, shown] of redactions) {
-  test(`credentials, query and fragment are not shown: ${shown}`, (t) => {
-    t.is(redactUrl(text), shown);
-  });
-}
-
-test('a long value is cut', (t) => {
-  t.is(redactUrl(`http://${'a'.repeat(500)}`), `http://${'a'.repeat(193)}...`);
-});
-
-test('a value that is no text is shown by its kind only', (t) => {
-  t.is(showValue(true), 'true');
-  t.is(showValue(1.5), '1.5');
-  t.is(showValue({ password: 'secret' }), 'a value of type object');
-  t.is(showValue(Symbol('secret')), 'a value of type symbol');
-  t.is(showValue(() => 'secret'), 'a value of type function');
+  t.throws(() => parseEndpoint('', 'ACME_TELEMETRY_ENDPOINT'), { message: /^Expected ACME_TELEMETRY_ENDPOINT to be / });
 });
 
 test('a base and a target make the recorded URLs', (t) => {

@@ -1,6 +1,8 @@
+import { anObject, checkOptions, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../../check-options.js';
+import type { Check } from '../../check-options.js';
 import { DEFAULTS } from '../../constants.js';
 import type { Logger } from '../../log.js';
-import { parseEndpoint, showValue } from '../../wire/request-url.js';
+import { parseEndpoint } from '../../wire/request-url.js';
 import { parseRedirectHost } from './redirects.js';
 
 /** Options of `fetchTransport`. */
@@ -35,40 +37,16 @@ export interface FetchTransportSettings {
   readonly logger: Logger | undefined;
 }
 
-/** The longest timer Node has; a longer one would fire at once. */
-const MAX_TIMER_MS = 2_147_483_647;
+/** What the transport and the composition root take for hosts that redirects may lead to. */
+export const A_LIST_OF_HOSTS: Check = [
+  'a list of host names without scheme, port or wildcard',
+  (value) => Array.isArray(value) && value.every((host) => typeof host === 'string' && parseRedirectHost(host) !== undefined),
+];
 
-const KEYS: ReadonlySet<string> = new Set<keyof FetchTransportOptions>([
-  'endpoint', 'connectTimeoutMs', 'attemptTimeoutMs', 'allowedRedirectHosts', 'proxy', 'maxSockets', 'env', 'logger',
-]);
+/** What the transport and the composition root take for a proxy. A URL that is none is the environment's kind of mistake: it warns. */
+export const A_PROXY: Check = ['a URL or false', (value) => typeof value === 'string' || value === false];
 
-function wrong(name: string, expected: string, value: unknown): TypeError {
-  return new TypeError(`${name} must be ${expected}, not ${showValue(value)}`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-function whole(name: string, value: unknown, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_TIMER_MS) return value;
-  throw wrong(name, `a whole number from 1 to ${MAX_TIMER_MS}`, value);
-}
-
-function redirectHosts(value: unknown): ReadonlySet<string> {
-  if (value === undefined) return new Set();
-  if (!Array.isArray(value)) throw wrong('allowedRedirectHosts', 'an array of host names', value);
-  return new Set(value.map((host: unknown) => {
-    const parsed = typeof host === 'string' ? parseRedirectHost(host) : undefined;
-    if (parsed === undefined) throw wrong('allowedRedirectHosts', 'an array of host names without scheme, port or wildcard', host);
-    return parsed;
-  }));
-}
-
-function isLogger(value: Record<string, unknown>): boolean {
-  return typeof value['debug'] === 'function' && typeof value['warn'] === 'function';
-}
+const LIMIT = milliseconds(1, MAX_TIMER_MS);
 
 /**
  * Checks the options of `fetchTransport`.
@@ -76,23 +54,26 @@ function isLogger(value: Record<string, unknown>): boolean {
  * @throws TypeError naming the option and its value, credentials redacted
  */
 export function checkTransportOptions(options: FetchTransportOptions): FetchTransportSettings {
-  const given: unknown = options;
-  if (!isObject(given)) throw wrong('options', 'an object', given);
-  for (const key of Object.keys(given)) {
-    if (!KEYS.has(key)) throw new TypeError(`unknown option ${JSON.stringify(key)}: ${showValue(given[key])}`);
-  }
-  const { proxy, env = process.env, logger } = given;
-  if (proxy !== undefined && proxy !== false && typeof proxy !== 'string') throw wrong('proxy', 'a URL or false', proxy);
-  if (!isObject(env)) throw wrong('env', 'an object of strings', env);
-  if (logger !== undefined && !(isObject(logger) && isLogger(logger))) throw wrong('logger', 'an object with debug and warn', logger);
+  checkOptions<FetchTransportOptions>('options of fetchTransport', options, {
+    endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+    connectTimeoutMs: LIMIT,
+    attemptTimeoutMs: LIMIT,
+    allowedRedirectHosts: A_LIST_OF_HOSTS,
+    proxy: A_PROXY,
+    maxSockets: integer(1, 1_000_000),
+    env: anObject,
+    logger: withMethods('debug', 'warn'),
+  });
+  const { connectTimeoutMs = DEFAULTS.connectTimeoutMs, attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = options;
+  const { allowedRedirectHosts = [], maxSockets = DEFAULTS.drainConcurrency, env = process.env, proxy, logger } = options;
   return {
-    endpoint: parseEndpoint(given['endpoint'], 'endpoint'),
-    connectTimeoutMs: whole('connectTimeoutMs', given['connectTimeoutMs'], DEFAULTS.connectTimeoutMs),
-    attemptTimeoutMs: whole('attemptTimeoutMs', given['attemptTimeoutMs'], DEFAULTS.attemptTimeoutMs),
-    allowedRedirectHosts: redirectHosts(given['allowedRedirectHosts']),
+    endpoint: parseEndpoint(options.endpoint, '`endpoint`'),
+    connectTimeoutMs,
+    attemptTimeoutMs,
+    allowedRedirectHosts: new Set(allowedRedirectHosts.map((host) => parseRedirectHost(host) ?? host)),
     proxy,
-    maxSockets: whole('maxSockets', given['maxSockets'], DEFAULTS.drainConcurrency),
-    env: env as NodeJS.ProcessEnv,
-    logger: logger as Logger | undefined,
+    maxSockets,
+    env,
+    logger,
   };
 }
