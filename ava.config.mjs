@@ -1,5 +1,6 @@
 // The tests run as compiled JavaScript: what is tested is what is published, and the tests are type-checked on the way.
 export default {
-  files: ['build/test/**/*.test.js'],
+  // What takes minutes has scripts of its own: see ava.full.config.mjs.
+  files: ['build/test/**/*.test.js', '!build/test/full/**'],
   timeout: '60s',
 };

@@ -1,0 +1,47 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import type { ExecutionContext } from 'ava';
+
+/** As many connections as nobody takes: the kernel of a listener with a backlog of one keeps a few of them. */
+const ENOUGH = 8;
+
+/** So long a connect on loopback may take that will come about at all. */
+const MADE_MS = 500;
+
+/**
+ * A port whose SYNs go unanswered, as behind a firewall that drops packets: its listener's thread is asleep and its backlog is full.
+ * (Windows refuses in place of staying silent.) Ends with the test.
+ */
+export async function blockedPort(t: ExecutionContext): Promise<number> {
+  const worker = new Worker(
+    `const { createServer } = require('node:net');
+     const { parentPort } = require('node:worker_threads');
+     const server = createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+       parentPort.postMessage(server.address().port);
+       setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 0);
+     });`,
+    { eval: true },
+  );
+  const fillers: Socket[] = [];
+  t.teardown(async () => {
+    for (const filler of fillers) filler.destroy();
+    await worker.terminate();
+  });
+  const port = await new Promise<number>((resolve) => {
+    worker.once('message', resolve);
+  });
+  for (let made = true; made && fillers.length < ENOUGH; ) {
+    const filler = connect(port, '127.0.0.1');
+    filler.on('error', () => {});
+    fillers.push(filler);
+    made = await new Promise<boolean>((resolve) => {
+      const timer = setTimeout(resolve, MADE_MS, false);
+      filler.once('connect', () => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+  return port;
+}

@@ -1,0 +1,35 @@
+import { metadataFields } from '../../src/events/dag-run.js';
+import type { Fields } from '../../src/events/definition.js';
+import { productEvents } from '../../src/events/product-events.js';
+import { standardFields } from '../../src/events/standard-metrics.js';
+import type { RecordedEvent } from '../../src/testing/index.js';
+
+/** What the wire consists of: no character of a value can end it, name another field or change the path. */
+const TARGET = /^\/v3\/[a-z][a-z0-9_]{0,31}\?(?:[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_.~+%-]*(?:&|$))*$/;
+
+/** No event of ours is longer, whatever was handed in. */
+const MAX_TARGET_LENGTH = 4096;
+
+/** Finds whatever leaves and is not declared, or not as it is declared. */
+export class DeclaredFields {
+  readonly #byType: ReadonlyMap<string, Fields>;
+
+  constructor(product: string) {
+    const standard: Fields = standardFields(product, 'airflow');
+    this.#byType = new Map(
+      [...productEvents(product, 'airflow', [])].map(([type, { fields }]) => [type, { ...(type === 'dag_run' ? metadataFields : {}), ...standard, ...fields }]),
+    );
+  }
+
+  /** What is wrong with an event, one line each; none where nothing is. */
+  faults({ type, metrics, requestTarget }: RecordedEvent): string[] {
+    const fields = this.#byType.get(type);
+    if (fields === undefined) return [`undeclared event ${type}`];
+    const faults = Object.entries(metrics)
+      .filter(([name, value]) => !(Object.hasOwn(fields, name) && fields[name]?.accepts(value) === true))
+      .map(([name, value]) => `${type}.${name} left as ${typeof value}`);
+    if (!TARGET.test(requestTarget)) faults.push(`${type} asks for ${requestTarget.slice(0, 200)}`);
+    if (requestTarget.length > MAX_TARGET_LENGTH) faults.push(`${type} is ${requestTarget.length} characters long`);
+    return faults;
+  }
+}

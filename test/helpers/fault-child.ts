@@ -1,0 +1,129 @@
+// A host in a process of its own, with a telemetry endpoint that misbehaves: calls its hooks for a while, closes, ends, and says
+// at exit what that cost. Arguments: a JSON object of FaultChildSettings.
+import { EventEmitter } from 'node:events';
+import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import { thisMachine } from '../../src/machine.js';
+import type { MachineAccess } from '../../src/machine.js';
+import { createTelemetryWith } from '../../src/telemetry.js';
+import { validPackedMetadata, validPayload } from '../../src/testing/valid-payloads.js';
+import { systemClock } from '../../src/timing.js';
+import type { DrainReport } from '../../src/telemetry-types.js';
+import type { Hook } from './faults.js';
+import { starvedMs } from './starved.js';
+
+/** What the child is to do. */
+export interface FaultChildSettings {
+  endpoint: string;
+  proxy?: string;
+  /** A name server to ask in place of the system's. */
+  nameServer?: string;
+  hooks: readonly Hook[];
+}
+
+/** What the child says about itself when it exits. */
+export interface FaultChildReport {
+  slowestHook: { name: string; cpuMs: number };
+  closeMs: number;
+  /** How much of that the machine gave to others. */
+  starvedInCloseMs: number;
+  report: DrainReport;
+  /** Codes of the log lines, at debug and above: each outcome of the transport but success is among them. */
+  codes: string[];
+  /** From there to the exit, less what the machine gave to others. */
+  afterCloseMs: number;
+  /** The highest resident size seen, less that before anything was made. */
+  grownMb: number;
+}
+
+/** How often each hook is called, with a pause between two rounds in which the network gets its say. */
+const ROUNDS = 30;
+const PAUSE_MS = 5;
+
+const MIB = 1024 * 1024;
+
+const startBytes = process.memoryUsage.rss();
+let highestBytes = startBytes;
+const look = (): void => {
+  highestBytes = Math.max(highestBytes, process.memoryUsage.rss());
+};
+setInterval(look, 10).unref();
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as FaultChildSettings;
+const codes = new Set<string>();
+const note = (line: unknown): void => {
+  codes.add(/^\[telemetry\] (\w+):/.exec(String(line))?.[1] ?? String(line));
+};
+const telemetry = createTelemetryWith(
+  {
+    product: { name: 'cosmos', version: '1.0.0' },
+    endpoint: settings.endpoint,
+    env: { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'true' },
+    logger: { debug: note, warn: note },
+    ...(settings.proxy !== undefined && { proxy: settings.proxy }),
+  },
+  { ...thisMachine, ...namesOf(settings.nameServer) },
+);
+
+function namesOf(server: string | undefined): Partial<MachineAccess> {
+  if (server === undefined) return {};
+  const names = new NameLookup({ timeoutMs: 400, clock: systemClock, readHosts: async () => '', servers: [server] });
+  return { lookup: names.lookup };
+}
+
+const host = new EventEmitter();
+telemetry.register(host);
+const docsAccess = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false } as const;
+const dagRun = { status: 'success', task_count: 2, cosmos_task_count: 2, execution_modes: 'local' } as const;
+const call: Record<Hook, () => unknown> = {
+  publish: () => telemetry.publish('dbt_docs_access', docsAccess),
+  'bus.publish': () => telemetry.bus.publish('dag_run', dagRun, validPackedMetadata()),
+  'dag_run.success': emit('dag_run.success'),
+  'dag_run.failed': emit('dag_run.failed'),
+  'task_instance.success': emit('task_instance.success'),
+  'task_instance.failed': emit('task_instance.failed'),
+};
+
+function emit(event: Exclude<Hook, 'publish' | 'bus.publish'>): () => void {
+  const payload = validPayload(event, 'cosmos');
+  return () => {
+    host.emit(event, payload);
+  };
+}
+
+let slowestHook = { name: '', cpuMs: 0 };
+for (let round = 0; round < ROUNDS; round += 1) {
+  for (const name of settings.hooks) {
+    const before = process.cpuUsage();
+    const startedAtMs = performance.now();
+    call[name]();
+    const wallMs = performance.now() - startedAtMs;
+    const { user, system } = process.cpuUsage(before);
+    // What this thread used is no more than either: other threads work meanwhile, and other processes get their turn. The first
+    // call counts like any other.
+    const cpuMs = Math.min(wallMs, (user + system) / 1000);
+    if (cpuMs > slowestHook.cpuMs) slowestHook = { name, cpuMs };
+  }
+  await sleep(PAUSE_MS);
+}
+
+const starvedBeforeMs = starvedMs();
+const closeAtMs = performance.now();
+const report = await telemetry.close({ deadlineMs: 1500 });
+const closedAtMs = performance.now();
+const starvedInCloseMs = starvedMs() - starvedBeforeMs;
+
+process.on('exit', () => {
+  look();
+  const said: FaultChildReport = {
+    slowestHook,
+    closeMs: closedAtMs - closeAtMs,
+    starvedInCloseMs,
+    report,
+    codes: [...codes],
+    afterCloseMs: performance.now() - closedAtMs - (starvedMs() - starvedBeforeMs - starvedInCloseMs),
+    grownMb: (highestBytes - startBytes) / MIB,
+  };
+  writeSync(1, JSON.stringify(said));
+});

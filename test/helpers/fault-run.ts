@@ -1,0 +1,57 @@
+import type { ExecutionContext } from 'ava';
+import type { FaultChildReport } from './fault-child.js';
+import type { Hook, NetworkFault } from './faults.js';
+import { runChild } from './run-child.js';
+import { addsUp } from './telemetry-rig.js';
+
+/** So many children run at a time: they wait more than they work, but each measures its own time. */
+const AT_A_TIME = 3;
+
+const queue: (() => void)[] = [];
+let running = 0;
+
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  if (running >= AT_A_TIME) {
+    await new Promise<void>((resolve) => {
+      queue.push(resolve);
+    });
+  } else running += 1;
+  try {
+    return await work();
+  } finally {
+    const next = queue.shift();
+    if (next === undefined) running -= 1;
+    else next();
+  }
+}
+
+/** Runs a host in a process of its own against one fault, and holds the first promise against what it says. */
+export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, hooks: readonly Hook[]): Promise<void> {
+  await inTurn(async () => {
+    const { where, answered2xx, strayConnections } = await fault.begin(t);
+    // No coverage from here: writing it down takes time after the end, which is what is measured.
+    const child = await runChild('fault-child', [JSON.stringify({ ...where, hooks })], { NODE_V8_COVERAGE: undefined });
+    t.is(child.stderr, '', 'nothing is thrown, rejected or printed');
+    t.is(child.code, 0, 'the process ends by itself');
+    const { slowestHook, closeMs, starvedInCloseMs, report, codes, afterCloseMs, grownMb } = JSON.parse(child.stdout) as FaultChildReport;
+    t.log(
+      `slowest hook ${slowestHook.name} ${slowestHook.cpuMs.toFixed(2)} ms, close ${Math.round(closeMs)} ms (${Math.round(starvedInCloseMs)} ms starved), end ${afterCloseMs.toFixed(1)} ms after, ` +
+        `${grownMb.toFixed(0)} MB more, ${report.published} published, ${report.sent} sent, ${JSON.stringify(report.reasons)}`,
+    );
+    t.true(slowestHook.cpuMs < 25, `a hook took ${slowestHook.cpuMs} ms`);
+    t.true(closeMs - starvedInCloseMs < 1700, `close() took ${closeMs} ms`);
+    t.true(addsUp(report), JSON.stringify(report));
+    t.is(report.published, 30 * hooks.length);
+    t.is(report.pending, 0);
+    t.true(report.sent <= answered2xx(), `${report.sent} sent, ${answered2xx()} answered with 2xx`);
+    t.true(afterCloseMs < 300, `the process ended ${afterCloseMs} ms after close()`);
+    t.true(grownMb < 200, `${grownMb} MB more than at the start`);
+    const told = [...Object.keys(report.reasons), ...codes];
+    if (fault.told.length === 0) t.true(report.sent > 0, 'an answer of 2xx counts, whatever its body does');
+    else {
+      t.is(report.sent, 0);
+      t.true(fault.told.some((reason) => told.includes(reason)), `told of ${told.join(', ')}`);
+    }
+    t.is(strayConnections?.() ?? 0, 0, 'nobody else was contacted');
+  });
+}

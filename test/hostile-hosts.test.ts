@@ -1,0 +1,117 @@
+import { EventEmitter } from 'node:events';
+import test from 'ava';
+import { createTelemetry } from '../src/index.js';
+import type { Telemetry } from '../src/index.js';
+import { productEvents } from '../src/events/product-events.js';
+import { hostileGetters, hostileValues } from '../src/testing/hostile-values.js';
+import { hostilePayloads, recordingTransport } from '../src/testing/index.js';
+import type { HostEventName, RecordingTransport } from '../src/testing/index.js';
+import { validPackedMetadata, validPayload } from '../src/testing/valid-payloads.js';
+import { DeclaredFields } from './helpers/declared.js';
+import { addsUp } from './helpers/telemetry-rig.js';
+
+const EVENTS: readonly HostEventName[] = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
+
+/** So many payloads between two looks at what has left. */
+const AT_A_TIME = 250;
+
+function client(): { telemetry: Telemetry; transport: RecordingTransport } {
+  const transport = recordingTransport();
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport, drainOnExit: false });
+  return { telemetry: telemetry as object as Telemetry, transport };
+}
+
+/** A proper payload that can be told from all others by one field. */
+function marked(event: HostEventName, mark: string): Record<string, unknown> {
+  const payload = validPayload(event, 'acme');
+  if (event.startsWith('dag_run')) (payload['dagRun'] as Record<string, unknown>)['dagHash'] = mark;
+  else ((payload['taskInstance'] as Record<string, unknown>)['task'] as Record<string, unknown>)['operatorName'] = mark;
+  return payload;
+}
+
+for (const event of EVENTS) {
+  test(`whatever a host hands to ${event}, nothing is thrown, the next good event arrives, and nothing ill-typed leaves`, async (t) => {
+    const { telemetry, transport } = client();
+    const host = new EventEmitter();
+    telemetry.register(host);
+    const declared = new DeclaredFields('acme');
+    const payloads = hostilePayloads({ product: 'acme' });
+    const faults: string[] = [];
+    for (let from = 0; from < payloads.length; from += AT_A_TIME) {
+      const some = payloads.slice(from, from + AT_A_TIME);
+      for (const [index, { name, make }] of some.entries()) {
+        const payload = make(event);
+        try {
+          host.emit(event, payload);
+        } catch {
+          faults.push(`${name}: threw`);
+        }
+        host.emit(event, marked(event, `GoodEvent${from + index}`));
+      }
+      const report = await telemetry.drain();
+      if (!addsUp(report) || report.pending !== 0) faults.push(JSON.stringify(report));
+      const arrived = new Set(transport.events.flatMap(({ metrics }) => [metrics['dag_hash'], metrics['operator_name']]));
+      for (const [index, { name }] of some.entries()) {
+        if (!arrived.has(`GoodEvent${from + index}`)) faults.push(`${name}: the next good event is missing`);
+      }
+      faults.push(...transport.events.flatMap((each) => declared.faults(each)));
+      transport.clear();
+    }
+    const { published, sent, dropped, reasons, fieldsDropped } = telemetry.stats();
+    t.deepEqual(faults, []);
+    t.is(published, sent + dropped);
+    t.deepEqual(reasons, { invalid: dropped });
+    t.true(sent > payloads.length && dropped > 50 && fieldsDropped > 100, JSON.stringify({ sent, dropped, fieldsDropped }));
+    await telemetry.close();
+  });
+}
+
+test('the valid payloads among the hostile ones arrive, each at its own hook', async (t) => {
+  const { telemetry, transport } = client();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  const valid = hostilePayloads({ product: 'acme' }).filter(({ name }) => name.startsWith('valid'));
+  for (const { make } of valid) for (const event of EVENTS) host.emit(event, make(event));
+  const report = await telemetry.close();
+  t.is(valid.length, 5);
+  t.like(report, { published: 20, sent: 20, fieldsDropped: 0, metadataUnreadable: 0 });
+  t.is(transport.events.filter(({ metrics }) => metrics['database'] === 'postgres').length, 20);
+});
+
+test('whatever is published directly, nothing is thrown and nothing ill-typed leaves', async (t) => {
+  const { telemetry, transport } = client();
+  const publish = telemetry.publish.bind(telemetry) as (...args: unknown[]) => boolean;
+  const declared = new DeclaredFields('acme');
+  const docs = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false };
+  const faults: string[] = [];
+  let calls = 0;
+  const attempt = async (what: string, ...args: unknown[]): Promise<void> => {
+    calls += 1;
+    try {
+      if (typeof publish(...args) !== 'boolean') faults.push(`${what}: no boolean`);
+    } catch {
+      faults.push(`${what}: threw`);
+    }
+    if (calls % 1000 === 0) await telemetry.drain();
+  };
+  for (const { name, make } of hostileValues()) {
+    await attempt(`metrics: ${name}`, 'dag_run', make());
+    await attempt(`type: ${name}`, make(), docs);
+    await attempt(`packed metadata: ${name}`, 'dag_run', { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: '' }, make());
+    await attempt(`undeclared field: ${name}`, 'dbt_docs_access', { ...docs, anything: make(), ['__proto__']: make() });
+    for (const [type, { fields }] of productEvents('acme', 'airflow', [])) {
+      for (const field of Object.keys(fields)) await attempt(`${type}.${field}: ${name}`, type, { [field]: make() }, validPackedMetadata());
+    }
+  }
+  for (const { name, makeGetter } of hostileGetters()) {
+    await attempt(`storage_type: ${name}`, 'dbt_docs_access', Object.defineProperty({ ...docs }, 'storage_type', { get: makeGetter('s3'), enumerable: true }));
+  }
+  t.true(publish('dbt_docs_access', docs));
+  const report = await telemetry.close();
+  faults.push(...transport.events.flatMap((each) => declared.faults(each)));
+  t.deepEqual(faults, []);
+  t.true(addsUp(report));
+  t.deepEqual(Object.keys(report.reasons), ['invalid']);
+  t.is(transport.events.at(-1)?.metrics['storage_type'], 's3');
+  t.is(Object.hasOwn(Object.prototype, 'polluted'), false);
+});
