@@ -8,7 +8,7 @@ import type { Gate } from './gate.js';
 import type { Ledger } from './ledger.js';
 import type { Log } from './log.js';
 import { MAX_PACKED_LENGTH } from './metadata.js';
-import { onRejection } from './rejections.js';
+import { disarm, onRejection } from './rejections.js';
 
 /** No event declares as many fields; one with more names is rid of the undeclared ones before it waits. */
 const MAX_NAMES = 64;
@@ -154,7 +154,9 @@ export class EventBus {
     let names = 0;
     for (const name in copy) {
       names += 1;
-      if (!isPlain(copy[name])) this.#remove(copy, name);
+      if (isPlain(copy[name])) continue;
+      disarm(copy[name]);
+      this.#remove(copy, name);
     }
     // Few undeclared names cost less to keep until the event is built than to look for in each event.
     if (names > MAX_NAMES) for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) this.#remove(copy, name);

@@ -61,7 +61,7 @@ for (const event of EVENTS) {
     t.deepEqual(faults, []);
     t.is(published, sent + dropped);
     t.deepEqual(reasons, { invalid: dropped });
-    t.true(sent > payloads.length && dropped > 50 && fieldsDropped > 100, JSON.stringify({ sent, dropped, fieldsDropped }));
+    t.true(sent > payloads.length && dropped > 50 && fieldsDropped > 50, JSON.stringify({ sent, dropped, fieldsDropped }));
     await telemetry.close();
   });
 }
@@ -76,6 +76,28 @@ test('the valid payloads among the hostile ones arrive, each at its own hook', a
   t.is(valid.length, 5);
   t.like(report, { published: 20, sent: 20, fieldsDropped: 0, metadataUnreadable: 0 });
   t.is(transport.events.filter(({ metrics }) => metrics['database'] === 'postgres').length, 20);
+});
+
+const rejects = (): Promise<never> => Promise.reject(new Error('nobody waits for this'));
+
+test('a promise in the place of a plain value is not awaited, and its rejection ends no process', async (t) => {
+  const { telemetry } = client();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  const run = validPayload('dag_run.success', 'acme');
+  host.emit('dag_run.success', { dagRun: Object.defineProperty({ ...(run['dagRun'] as object) }, 'dagId', { get: rejects }) });
+  const instance = validPayload('task_instance.failed', 'acme')['taskInstance'] as Record<string, unknown>;
+  const task = { ...(instance['task'] as object), profileConfig: { getProfileType: rejects }, baseCmd: rejects };
+  host.emit('task_instance.failed', { taskInstance: { ...instance, task } });
+  telemetry.publish('dbt_docs_access', Object.defineProperty({}, 'storage_type', { get: rejects, enumerable: true }) as never);
+  const hashing = recordingTransport();
+  const hashed = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport: hashing, dagHash: rejects as never });
+  hashed.register(host);
+  host.emit('dag_run.failed', { dagRun: { ...(run['dagRun'] as object), dagHash: undefined } });
+  // AVA, like Node, fails on a rejection that nobody handles by the next turn of the event loop.
+  t.like(await telemetry.close(), { published: 4, sent: 4 });
+  t.like(await hashed.close(), { published: 1, sent: 1 });
+  t.false('dag_hash' in (hashing.events[0]?.metrics ?? {}));
 });
 
 test('whatever is published directly, nothing is thrown and nothing ill-typed leaves', async (t) => {

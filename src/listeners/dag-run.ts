@@ -2,7 +2,7 @@ import type { EventBus } from '../bus.js';
 import type { Status } from '../events/dag-run.js';
 import { isHash } from '../events/fields.js';
 import type { UsageMetrics } from '../events/fields.js';
-import { onRejection } from '../rejections.js';
+import { disarm } from '../rejections.js';
 import type { DagFactsCache } from './dag-facts.js';
 import { isObject, LOST } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
@@ -48,7 +48,7 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     try {
       const hash: unknown = dagHash(dagId);
       if (hash === null || isHash(hash)) return hash;
-      onRejection(hash, () => undefined);
+      disarm(hash);
     } catch {
       // The product's own function failed: the run is reported without a hash.
     }

@@ -1,6 +1,7 @@
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue } from '../events/fields.js';
 import type { Ledger } from '../ledger.js';
+import { disarm } from '../rejections.js';
 
 /** In the place of a value that is there and cannot be used: it has been counted, and it stays out of the snapshot. */
 export const LOST: unique symbol = Symbol('lost');
@@ -19,7 +20,9 @@ export class HostReader {
   /** A property as it is; `LOST` where asking for it throws. */
   read(source: object, key: string): unknown {
     try {
-      return (source as Record<string, unknown>)[key];
+      const value = (source as Record<string, unknown>)[key];
+      if (typeof value === 'object') disarm(value);
+      return value;
     } catch {
       return this.lose();
     }

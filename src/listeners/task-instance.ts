@@ -2,7 +2,7 @@ import type { EventBus } from '../bus.js';
 import type { Status } from '../events/dag-run.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../events/fields.js';
-import { onRejection } from '../rejections.js';
+import { disarm } from '../rejections.js';
 import { isObject, LOST } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './register.js';
@@ -74,7 +74,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     if (typeof ask !== 'function') return reader.plain(profile, 'profileType') ?? null;
     try {
       const type: unknown = Reflect.apply(ask, profile, []);
-      onRejection(type, () => undefined);
+      disarm(type);
       return reader.plainValue(type) ?? null;
     } catch {
       // As in Cosmos: a profile that cannot say its type has none, which is no fault of the event.

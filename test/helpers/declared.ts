@@ -17,7 +17,7 @@ export class DeclaredFields {
   constructor(product: string) {
     const standard: Fields = standardFields(product, 'airflow');
     this.#byType = new Map(
-      [...productEvents(product, 'airflow', [])].map(([type, { fields }]) => [type, { ...(type === 'dag_run' ? metadataFields : {}), ...standard, ...fields }]),
+      [...productEvents(product, 'airflow', [])].map(([type, { fields }]) => [type, { ...metadataFields, ...standard, ...fields }]),
     );
   }
 
