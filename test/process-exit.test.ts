@@ -69,6 +69,13 @@ test.serial('a script that ends while connections are refused is not held up', a
   t.true(report.afterEndMs < 150 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
+test.serial('a script that ends while the circuit is open is not held up either', async (t) => {
+  const report = await run(t, { events: 20, end: 'return', liveOnMs: 1500, options: { endpoint: await refusing(), exitDeadlineMs: 5000 } });
+  t.is(report.stats.sent, 0);
+  t.true(report.stats.pending > 0, JSON.stringify(report.stats));
+  t.true(report.afterEndMs < 150 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
+});
+
 test.serial('a script that ends while nobody answers is held for the exit deadline at most', async (t) => {
   const endpoint = await listen(t, net.createServer(() => undefined));
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, exitDeadlineMs: 300, attemptTimeoutMs: 10_000 } });

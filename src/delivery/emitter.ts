@@ -170,9 +170,14 @@ export class Emitter {
     const leaving: Leaving = { untilMs: clock.now() + deadlineMs, giveUp };
     this.#leaving = leaving;
     transport[lastCall]?.(true);
-    if (this.#dispatcher.pausedUntilMs > leaving.untilMs) giveUp();
+    // Waited for before anything is given up: whoever gives up ends the waiting, and cannot end what has not begun.
+    const waiting = this.#wait(this.#leaveWaits, deadlineMs);
+    if (this.#dispatcher.pausedUntilMs > leaving.untilMs) {
+      giveUp();
+      this.#settled();
+    }
     this.#kick();
-    const timedOut = await this.#wait(this.#leaveWaits, deadlineMs);
+    const timedOut = await waiting;
     if (this.#leaving === leaving) {
       this.#leaving = undefined;
       transport[lastCall]?.(false);
