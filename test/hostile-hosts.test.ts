@@ -29,6 +29,10 @@ function marked(event: HostEventName, mark: string): Record<string, unknown> {
   return payload;
 }
 
+async function rejects(): Promise<never> {
+  throw new Error('nobody waits for this');
+}
+
 for (const event of EVENTS) {
   test(`whatever a host hands to ${event}, nothing is thrown, the next good event arrives, and nothing ill-typed leaves`, async (t) => {
     const { telemetry, transport } = client();
