@@ -2,5 +2,7 @@
 export default {
   // What takes minutes has scripts of its own: see ava.full.config.mjs.
   files: ['build/test/**/*.test.js', '!build/test/full/**'],
+  // Nobody but this machine is contacted.
+  require: ['./build/test/helpers/loopback-only.js'],
   timeout: '60s',
 };

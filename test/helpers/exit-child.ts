@@ -4,6 +4,7 @@ import { writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { createTelemetry } from '../../src/index.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
+import { starvedMs } from './starved.js';
 
 /** What the child is to do. */
 export interface ChildSettings {
@@ -17,8 +18,9 @@ export interface ChildSettings {
 
 /** What the child says about itself when it exits. */
 export interface ChildReport {
-  /** From the last thing the script did to the exit. */
+  /** From the last thing the script did to the exit, less what the machine gave to other processes. */
   afterEndMs: number;
+  starvedMs: number;
   stats: TelemetryStats;
   /** Listeners of the process for what a library must not touch, before and after. */
   listeners: [before: number[], after: number[]];
@@ -38,11 +40,14 @@ const whileWaiting = process.listenerCount('beforeExit');
 const after = count();
 if (settings.liveOnMs !== undefined) await new Promise((resolve) => setTimeout(resolve, settings.liveOnMs));
 if (settings.end !== 'return') await telemetry[settings.end]({ ...(settings.deadlineMs !== undefined && { deadlineMs: settings.deadlineMs }) });
+const starvedBeforeMs = starvedMs();
 const endedAt = performance.now();
 
 process.on('exit', () => {
+  const starved = starvedMs() - starvedBeforeMs;
   const report: ChildReport = {
-    afterEndMs: performance.now() - endedAt,
+    afterEndMs: performance.now() - endedAt - starved,
+    starvedMs: starved,
     stats: telemetry.stats(),
     listeners: [before, after],
     beforeExitListeners: { whileWaiting, atExit: process.listenerCount('beforeExit') },

@@ -33,19 +33,15 @@ const isFirst = events === undefined;
 const untouched = (): number => UNTOUCHED.reduce((sum, name) => sum + process.listenerCount(name), 0);
 const hooks = (): number => process.listenerCount('beforeExit');
 
-function startOthers(): void {
-  for (const own of [FIRST_EVENTS + 1, FIRST_EVENTS + 2]) {
-    const argv = [endpoint, kind, String(own)];
-    if (kind === 'thread') new Worker(file, { argv });
-    else if (kind === 'fork') fork(file, argv);
-    else {
-      cluster.setupPrimary({ exec: file, args: argv });
-      cluster.fork();
-    }
-  }
+function startPart(own: number): unknown {
+  const argv = [endpoint, kind, String(own)];
+  if (kind === 'thread') return new Worker(file, { argv });
+  if (kind === 'fork') return fork(file, argv);
+  cluster.setupPrimary({ exec: file, args: argv });
+  return cluster.fork();
 }
 
-if (isFirst) startOthers();
+if (isFirst) for (const more of [1, 2]) startPart(FIRST_EVENTS + more);
 const before = [untouched(), hooks()] as const;
 // Its own exit hook is what lets each part deliver; the time is that of a machine under load.
 const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, env: {}, exitDeadlineMs: 10_000 });

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { guardedEnv } from './guarded-env.js';
 
 /** How a child process ended. */
 export interface ChildEnd {
@@ -12,7 +13,7 @@ export interface ChildEnd {
 export function runChild(helper: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildEnd> {
   const file = fileURLToPath(new URL(`./${helper}.js`, import.meta.url));
   const child = spawn(process.execPath, ['--unhandled-rejections=strict', file, ...args], {
-    env: { PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'], ...env },
+    env: guardedEnv({ PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'], ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 30_000,
   });
