@@ -82,8 +82,6 @@ test('the valid payloads among the hostile ones arrive, each at its own hook', a
   t.is(transport.events.filter(({ metrics }) => metrics['database'] === 'postgres').length, 20);
 });
 
-const rejects = (): Promise<never> => Promise.reject(new Error('nobody waits for this'));
-
 test('a promise in the place of a plain value is not awaited, and its rejection ends no process', async (t) => {
   const { telemetry } = client();
   const host = new EventEmitter();
