@@ -3,6 +3,9 @@ import type { Clock } from './timing.js';
 /** The environment is read again at most once in this time on the publish path. */
 const STALE_MS = 1000;
 
+/** Files are read again at most once in this time, and only when something is about to be sent. */
+const FILES_STALE_MS = 60_000;
+
 /** The clock is read once in this many questions: a clock read costs more than all the rest of a publish. */
 const ASKS_PER_CLOCK_READ = 32;
 
@@ -12,6 +15,8 @@ export interface GateOptions {
   open: boolean;
   /** Whether an opt-out stands in the environment now. */
   optedOutNow: () => boolean;
+  /** Whether an opt-out stands in a file now; a rejection counts as one. @default files are not looked at again */
+  optedOutOnDisk?: (() => Promise<boolean>) | undefined;
   clock: Clock;
 }
 
@@ -22,15 +27,20 @@ export class Gate {
   #open: boolean;
   #asks = 0;
   #readAtMs: number;
+  #filesReadAtMs: number;
+  #isReadingFiles = false;
   readonly #optedOutNow: () => boolean;
+  readonly #optedOutOnDisk: (() => Promise<boolean>) | undefined;
   readonly #clock: Clock;
   readonly #whenShut: (() => void)[] = [];
 
-  constructor({ open, optedOutNow, clock }: GateOptions) {
+  constructor({ open, optedOutNow, optedOutOnDisk, clock }: GateOptions) {
     this.#open = open;
     this.#optedOutNow = optedOutNow;
+    this.#optedOutOnDisk = optedOutOnDisk;
     this.#clock = clock;
     this.#readAtMs = open ? clock.now() : 0;
+    this.#filesReadAtMs = this.#readAtMs;
   }
 
   /**
@@ -45,7 +55,17 @@ export class Gate {
     return this.#clock.now() - this.#readAtMs < STALE_MS || this.check();
   }
 
-  /** The question before each attempt: reads the environment now. */
+  /**
+   * The question before each attempt: `check()`, and once a minute it has the files read again. It does not wait for them: what
+   * has begun meanwhile is aborted when they turn out to opt out, since a disk that hangs must not hold up anybody.
+   */
+  checkAttempt(): boolean {
+    if (!this.check()) return false;
+    if (!this.#isReadingFiles && this.#readAtMs - this.#filesReadAtMs >= FILES_STALE_MS) void this.#readFiles();
+    return this.#open;
+  }
+
+  /** Reads the environment now. */
   check(): boolean {
     if (!this.#open) return false;
     this.#readAtMs = this.#clock.now();
@@ -64,7 +84,22 @@ export class Gate {
     this.#whenShut.push(callback);
   }
 
+  async #readFiles(): Promise<void> {
+    if (this.#optedOutOnDisk === undefined) return;
+    this.#isReadingFiles = true;
+    this.#filesReadAtMs = this.#readAtMs;
+    let optedOut = true;
+    try {
+      optedOut = await this.#optedOutOnDisk();
+    } catch {
+      // As with the environment: what cannot be read may hold an opt-out.
+    }
+    this.#isReadingFiles = false;
+    if (optedOut) this.#shut();
+  }
+
   #shut(): void {
+    if (!this.#open) return;
     this.#open = false;
     for (const callback of this.#whenShut.splice(0)) callback();
   }

@@ -3,9 +3,10 @@ import { NAME_PATTERN } from './constants.js';
 import { describe } from './describe.js';
 import { COSMOS, isPolluted, readVariable } from './settings/opt-outs.js';
 import { SOURCES, saysYes } from './settings/sources.js';
-import type { Question, Rule, SettingsMachine } from './settings/sources.js';
+import type { Question, Rule, SettingsMachine } from './settings/rules.js';
+import { CONFIG_FILE } from './settings/telemetry-files.js';
 
-export type { Rule, SettingsMachine } from './settings/sources.js';
+export type { Rule, SettingsMachine } from './settings/rules.js';
 
 /** The answer to "may anything be sent?", and why. Deeply frozen. */
 export interface Settings {
@@ -37,9 +38,9 @@ const OPTION_NAMES = new Set(['product', 'env', 'consent', 'enabled']);
  * Finds out whether telemetry is on, and the rule behind it. Any opt-out wins over any yes, and what cannot be read or
  * understood counts as an opt-out.
  *
- * Every product: `DO_NOT_TRACK`, `SCARF_NO_ANALYTICS`, its own switch (`ACME_TELEMETRY`). Product `cosmos`, as in Cosmos:
- * `AIRFLOW__COSMOS__ENABLE_TELEMETRY`, else `[cosmos] enable_telemetry` of airflow.cfg, which is read only when nothing else
- * has decided.
+ * Every product: `DO_NOT_TRACK`, `SCARF_NO_ANALYTICS`, its own switch (`ACME_TELEMETRY`); then, where these have not opted out, the
+ * machine's policy file and the person's config file. Product `cosmos`, as in Cosmos: `AIRFLOW__COSMOS__ENABLE_TELEMETRY`, else
+ * `[cosmos] enable_telemetry` of airflow.cfg, which is read only when nothing else has decided.
  *
  * @throws TypeError for an unknown or wrong option. Never because of the environment or the file.
  */
@@ -88,14 +89,19 @@ export function explainSettings(settings: Settings): { enabled: boolean; rules: 
 }
 
 /**
- * For `consent: 'opt-in'`: whether the yes that these settings rest on stood in the environment and no longer does. A yes that
- * changed into something else is an opt-out already.
+ * For `consent: 'opt-in'`: whether every yes that these settings rest on is gone from where it stood. A yes that changed into
+ * something else is an opt-out already; the one in airflow.cfg, which is read once, stays.
  *
+ * @param files What the config files say now; left out where they have not been read again.
  * @internal
  */
-export function consentWithdrawn(settings: Settings, env: NodeJS.ProcessEnv): boolean {
+export function consentWithdrawn(settings: Settings, env: NodeJS.ProcessEnv, files?: readonly Rule[]): boolean {
+  const isGone = ({ name, source }: Rule): boolean => {
+    if (source.kind === 'env') return readVariable(env, name) === undefined;
+    return name === CONFIG_FILE && files !== undefined && !files.some(saysYes);
+  };
   const yes = settings.rules.filter(saysYes);
-  return yes.length > 0 && yes.every(({ name, source }) => source.kind === 'env' && readVariable(env, name) === undefined);
+  return yes.length > 0 && yes.every(isGone);
 }
 
 function toQuestion(options: SettingsOptions): Question {

@@ -151,9 +151,9 @@ export class Dispatcher {
     if (this.#options.buffer.length > 0) this.#options.clock.defer(() => this.kick());
   };
 
-  /** Asked before each attempt: the gate reads the environment anew. */
+  /** Asked before each attempt: the gate reads the environment anew, and now and then the files. */
   #mayGoOn(): boolean {
-    return !this.#isPaused() && this.#turns <= this.#options.limit() && this.#options.gate.check() && !this.#isStopped;
+    return !this.#isPaused() && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
   }
 
   async #deliver(taken: readonly TakenEvent[], controller: AbortController): Promise<void> {

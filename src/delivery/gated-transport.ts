@@ -8,7 +8,7 @@ import type { Transport } from './transport.js';
 export function gated(inner: Transport, gate: Gate): Transport {
   return {
     ...(inner.maxBatchSize !== undefined && { maxBatchSize: inner.maxBatchSize }),
-    send: (events, signal) => (gate.check() ? inner.send(events, signal) : Promise.resolve({ kind: 'aborted' })),
+    send: (events, signal) => (gate.checkAttempt() ? inner.send(events, signal) : Promise.resolve({ kind: 'aborted' })),
     close: () => inner.close?.(),
   };
 }

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { open } from 'node:fs/promises';
 
 import { expandVariables, isPolluted, readVariable } from './opt-outs.js';
 
@@ -7,6 +9,9 @@ import { expandVariables, isPolluted, readVariable } from './opt-outs.js';
 const MAX_BYTES = 1 << 20;
 
 const CHUNK_BYTES = 1 << 16;
+
+/** Opening never waits for somebody at the other end of a pipe. */
+const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** Airflow's home where `AIRFLOW_HOME` is not set. */
 const DEFAULT_HOME = '~/airflow';
@@ -35,26 +40,55 @@ export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
  * @throws as node:fs does; with code EFBIG when it is too large, ENOTFILE when it is no regular file, EILSEQ when not UTF-8.
  */
 export function readConfigFile(path: string): string {
-  const descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const descriptor = openSync(path, FLAGS);
   try {
-    const status = fstatSync(descriptor);
-    if (!status.isFile()) throw fileError(status.isDirectory() ? 'EISDIR' : 'ENOTFILE');
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for (;;) {
-      const chunk = Buffer.alloc(CHUNK_BYTES);
-      const read = readSync(descriptor, chunk, 0, CHUNK_BYTES, null);
-      if (read === 0) break;
-      chunks.push(chunk.subarray(0, read));
-      length += read;
-      if (length > MAX_BYTES) throw fileError('EFBIG');
-    }
-    const content = Buffer.concat(chunks, length);
-    if (!isUtf8(content)) throw fileError('EILSEQ');
-    return content.toString('utf8');
+    assertFile(fstatSync(descriptor));
+    const content = new Content();
+    while (content.add(readSync(descriptor, content.chunk, 0, CHUNK_BYTES, null)));
+    return content.text();
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** The same without blocking: nothing of the host waits for the disk. */
+export async function readConfigFileLater(path: string): Promise<string> {
+  const file = await open(path, FLAGS);
+  try {
+    assertFile(await file.stat());
+    const content = new Content();
+    while (content.add((await file.read(content.chunk, 0, CHUNK_BYTES, null)).bytesRead));
+    return content.text();
+  } finally {
+    await file.close();
+  }
+}
+
+/** What has been read so far, within bounds. */
+class Content {
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+  /** Where the next bytes go. */
+  chunk = Buffer.alloc(CHUNK_BYTES);
+
+  /** Keeps the bytes that were read into `chunk`. @returns Whether there may be more. */
+  add(bytes: number): boolean {
+    this.#chunks.push(this.chunk.subarray(0, bytes));
+    this.#length += bytes;
+    if (this.#length > MAX_BYTES) throw fileError('EFBIG');
+    if (bytes > 0) this.chunk = Buffer.alloc(CHUNK_BYTES);
+    return bytes > 0;
+  }
+
+  text(): string {
+    const content = Buffer.concat(this.#chunks, this.#length);
+    if (!isUtf8(content)) throw fileError('EILSEQ');
+    return content.toString('utf8');
+  }
+}
+
+function assertFile(status: Stats): void {
+  if (!status.isFile()) throw fileError(status.isDirectory() ? 'EISDIR' : 'ENOTFILE');
 }
 
 function fileError(code: string): Error {

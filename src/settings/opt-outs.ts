@@ -149,7 +149,7 @@ function expandHome(text: string, env: NodeJS.ProcessEnv): string {
 }
 
 /** A variable to build on: a text, and not from a polluted `Object.prototype`, which could lead away from a file that opts out. */
-function honestVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
+export function honestVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const value: unknown = env[name];
   return typeof value === 'string' && !isPolluted(env, name) ? value : undefined;
 }

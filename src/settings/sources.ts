@@ -12,44 +12,15 @@ import {
   switchVariable,
   trackingOptsOut,
 } from './opt-outs.js';
-
-/** One thing that had a say in whether telemetry is on. */
-export interface Rule {
-  /** The variable, the file's option, the option of the call, or `default`. */
-  name: string;
-  /** What was found, at most 64 characters, control characters replaced; for what cannot be read or parsed, why. */
-  value: string;
-  /** Whether it opts out. One that does wins over all that do not. */
-  optsOut: boolean;
-  /** Where it stands; `path` and `line` (from 1) for a file. */
-  source: { kind: 'env' | 'file' | 'option' | 'default'; path?: string; line?: number };
-}
-
-/** What the sources are asked: checked options with their defaults. */
-export interface Question {
-  readonly product: string;
-  readonly env: NodeJS.ProcessEnv;
-  readonly consent: 'opt-out' | 'opt-in';
-  readonly enabled: boolean;
-}
-
-/** What the sources need of the machine. */
-export interface SettingsMachine {
-  /** Reads a configuration file; throws as node:fs does. */
-  readFile(path: string): string;
-  log?: Log | undefined;
-}
-
-/** Somewhere an opt-out or a yes may stand. `found` holds the rules of the sources before it. Never throws. */
-export type Source = (question: Question, found: readonly Rule[], machine: SettingsMachine) => Rule[];
+import { fileRule, placeName, readProblem, shorten, unusable } from './rules.js';
+import type { Question, Rule, SettingsMachine, Source } from './rules.js';
+import { configFile, policyFiles } from './telemetry-files.js';
 
 /** Name of the rule of airflow.cfg. */
 const CFG_RULE = '[cosmos] enable_telemetry';
 
-const MAX_VALUE_LENGTH = 64;
-
 /** All sources in order of precedence: a new one is one more line here. */
-export const SOURCES: readonly Source[] = [enabledOption, environment, airflowCfg, consentOption, byDefault];
+export const SOURCES: readonly Source[] = [enabledOption, environment, policyFiles, configFile, airflowCfg, consentOption, byDefault];
 
 /** Whether a rule is the person's own yes. Variables that exist to opt out cannot say it, nor can the host's code. */
 export function saysYes({ name, optsOut, source }: Rule): boolean {
@@ -93,10 +64,7 @@ function airflowCfg({ product, env }: Question, found: readonly Rule[], machine:
   if (product !== COSMOS || found.some((rule) => rule.optsOut || rule.name === AIRFLOW_VARIABLE)) return [];
   const { log } = machine;
   let path = 'airflow.cfg';
-  const refuse = (why: string, line?: number): Rule[] => {
-    log?.warn('config_unreadable', `${placeName(path, line)} cannot be used (${why}), which counts as an opt-out`);
-    return [cfgRule(why, true, path, line)];
-  };
+  const refuse = (why: string, line?: number): Rule[] => [unusable(CFG_RULE, why, path, line, log)];
   try {
     const place = airflowCfgPlace(env);
     if (place.kind === 'none') return [];
@@ -109,10 +77,10 @@ function airflowCfg({ product, env }: Question, found: readonly Rule[], machine:
     const shown = shorten(entry.shown);
     if (enabled === undefined) warnUnknown(log, placeName(path, entry.line), shown);
     const value = shown === '' && enabled !== undefined ? String(enabled) : shown;
-    return [cfgRule(value, enabled !== true, path, entry.line)];
+    return [fileRule(CFG_RULE, value, enabled !== true, path, entry.line)];
   } catch (error) {
-    const code = codeOf(error);
-    return code === 'ENOENT' || code === 'ENOTDIR' ? [] : refuse(code ?? 'cannot be read');
+    const { isMissing, why } = readProblem(error);
+    return isMissing ? [] : refuse(why);
   }
 }
 
@@ -126,28 +94,6 @@ function byDefault({ consent }: Question, found: readonly Rule[]): Rule[] {
   return [{ name: 'default', value: 'enabled', optsOut: false, source: { kind: 'default' } }];
 }
 
-function cfgRule(value: string, optsOut: boolean, path: string, line: number | undefined): Rule {
-  return { name: CFG_RULE, value, optsOut, source: line === undefined ? { kind: 'file', path } : { kind: 'file', path, line } };
-}
-
 function warnUnknown(log: Log | undefined, where: string, value: string): void {
   log?.warn('setting_unknown', `${where} says ${JSON.stringify(value)}, neither true nor false, which counts as an opt-out`);
-}
-
-function placeName(path: string, line: number | undefined): string {
-  return line === undefined ? printable(path) : `${printable(path)}:${line}`;
-}
-
-/** At most 64 characters on one line: a value is shown to people and must not speak to their terminal. */
-function shorten(value: string): string {
-  return printable(value.length > MAX_VALUE_LENGTH ? `${value.slice(0, MAX_VALUE_LENGTH - 1)}…` : value);
-}
-
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
-}
-
-function codeOf(error: unknown): string | undefined {
-  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,39}$/.test(code) ? code : undefined;
 }
