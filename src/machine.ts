@@ -1,4 +1,5 @@
 import type { LookupFunction } from 'node:net';
+import type { DescriptorAccess } from './delivery/line-writer.js';
 import { machineFacts } from './events/standard-metrics.js';
 import type { MachineFacts } from './events/standard-metrics.js';
 import { readConfigFile, readConfigFileLater } from './settings/config-file.js';
@@ -19,6 +20,8 @@ export interface MachineAccess {
   /** Finds the address of a host name. @default a cancellable resolver */
   lookup?: LookupFunction;
   facts: () => MachineFacts;
+  /** Where debug mode writes. @default standard error and the disk */
+  descriptors?: DescriptorAccess;
 }
 
 /** The machine at hand. */

@@ -2,6 +2,7 @@ import { EventBus } from './bus.js';
 import { anObject, checkOptions } from './check-options.js';
 import { DEFAULTS } from './constants.js';
 import { circuitBreaker } from './delivery/circuit-breaker.js';
+import { debugTransport } from './delivery/debug-transport.js';
 import { Emitter } from './delivery/emitter.js';
 import { EventBuilder } from './delivery/event-builder.js';
 import { fetchTransportWith } from './delivery/fetch-transport.js';
@@ -26,6 +27,7 @@ import { operatorEndpoint } from './operator-endpoint.js';
 import { checkTelemetryOptions } from './options.js';
 import type { Limits, TelemetryOptions } from './options.js';
 import { resolveSettingsWith, shouldEmit } from './settings.js';
+import { debugMode } from './settings/debug-mode.js';
 import { OptOutWatch } from './settings/opt-out-watch.js';
 import type { DrainReport, Telemetry } from './telemetry-types.js';
 import type { Clock } from './timing.js';
@@ -80,7 +82,7 @@ class TelemetryClient implements AsyncDisposable {
     const gate = new Gate({ open: shouldEmit(settings), optedOutNow, optedOutOnDisk, clock });
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
-    const transport = options.transport ?? defaultTransport();
+    const transport = debugging() ?? options.transport ?? defaultTransport();
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
@@ -97,13 +99,24 @@ class TelemetryClient implements AsyncDisposable {
     this.#log = log;
     this.#clock = clock;
 
+    /** What a person asked to see goes before any transport, the program's own included. */
+    function debugging(): Transport | undefined {
+      const mode = debugMode(product.name, env);
+      const { transport: instead } = options;
+      if (mode === undefined) return undefined;
+      return debugTransport({ mode, endpoint: instead === undefined ? base() : endpoint, instead, log, clock, access: machine.descriptors });
+    }
+
+    function base(): string {
+      return operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
+    }
+
     function defaultTransport(): Transport {
-      const base = operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
       const { connectTimeoutMs, attemptTimeoutMs, retries, concurrency, drainConcurrency } = limits;
       const { allowedRedirectHosts, proxy } = options;
       const fetching = fetchTransportWith(
         {
-          endpoint: base,
+          endpoint: base(),
           connectTimeoutMs,
           attemptTimeoutMs,
           maxSockets: Math.max(concurrency, drainConcurrency),

@@ -1,6 +1,7 @@
 import { COSMOS_ENDPOINT, DEFAULTS, NAME_PATTERN, WIRE_VERSION } from './constants.js';
+import { debugTransport } from './delivery/debug-transport.js';
 import { fetchTransportWith } from './delivery/fetch-transport.js';
-import type { UsageEvent } from './delivery/transport.js';
+import type { Transport, UsageEvent } from './delivery/transport.js';
 import type { UsageMetrics } from './events/fields.js';
 import { collectStandardUsageMetrics } from './events/standard-metrics.js';
 import type { Host, Product } from './events/standard-metrics.js';
@@ -8,8 +9,10 @@ import { Log } from './log.js';
 import type { Logger } from './log.js';
 import { operatorEndpoint } from './operator-endpoint.js';
 import { resolveSettings, shouldEmit } from './settings.js';
+import { debugMode } from './settings/debug-mode.js';
 import { systemClock } from './timing.js';
 import { urlencode } from './wire/query-string.js';
+import { parseEndpoint } from './wire/request-url.js';
 
 /** How one request of {@link emitUsageMetrics} is made. */
 export interface EmitOptions {
@@ -32,8 +35,9 @@ export interface EmitOptions {
 /**
  * Sends one event at once, as Cosmos' own function of this name does: an escape hatch beside the bus. No declaration applies, so
  * the caller answers for what leaves. One attempt, no queue, no retry; the opt-outs are asked first.
+ * With `<NAME>_TELEMETRY_DEBUG` it prints the request and sends nothing.
  *
- * @returns Whether the endpoint confirmed it (2xx). False when opted out and for whatever goes wrong; never rejects.
+ * @returns Whether the endpoint confirmed it (2xx). False when opted out or printed, and for whatever goes wrong; never rejects.
  */
 export async function emitUsageMetrics(
   metrics: UsageMetrics & { event_type: string },
@@ -69,19 +73,8 @@ export async function emitUsageMetricsIfEnabled(
 
 async function send({ event_type: type, ...metrics }: UsageMetrics & { event_type: string }, options: EmitOptions): Promise<boolean> {
   if (typeof type !== 'string' || !NAME_PATTERN.test(type) || !Object.values(metrics).every(isMetricValue)) return false;
-  const { endpoint = COSMOS_ENDPOINT, product, env = process.env, proxy, logger } = options;
-  const { attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = options;
-  const log = new Log(logger, systemClock);
-  const transport = fetchTransportWith(
-    {
-      endpoint: operatorEndpoint(product?.name ?? 'cosmos', env, log) ?? endpoint,
-      attemptTimeoutMs,
-      maxSockets: 1,
-      env,
-      ...(proxy !== undefined && { proxy }),
-    },
-    { log },
-  );
+  const log = new Log(options.logger, systemClock);
+  const transport = transportOf(options, log);
   const event: UsageEvent = { id: type, type, metrics, requestTarget: () => `/${WIRE_VERSION}/${type}?${urlencode(metrics)}` };
   // Sockets do not hold the process, so what the caller awaits needs something that does.
   const hold = setTimeout(() => undefined, 2 ** 31 - 1);
@@ -93,6 +86,16 @@ async function send({ event_type: type, ...metrics }: UsageMetrics & { event_typ
     clearTimeout(hold);
     await transport.close?.();
   }
+}
+
+/** One attempt over HTTP; in debug mode a line instead of it. */
+function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process.env, proxy, ...rest }: EmitOptions, log: Log): Transport {
+  const { attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = rest;
+  const name = product?.name ?? 'cosmos';
+  const endpoint = operatorEndpoint(name, env, log) ?? given;
+  const mode = debugMode(name, env);
+  if (mode !== undefined) return debugTransport({ mode, endpoint: parseEndpoint(endpoint, '`endpoint`'), log, clock: systemClock });
+  return fetchTransportWith({ endpoint, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) }, { log });
 }
 
 function isEnabled({ product, env }: EmitOptions): boolean {
