@@ -11,19 +11,20 @@ const missing = {
   },
 };
 
-const cfg = (text: string) => ({ readFile: (): string => text });
+/** A machine with this airflow.cfg and no other file. */
+const cfg = (text: string) => ({ readFile: (path: string): string => (path.endsWith('telemetry.json') ? missing.readFile() : text) });
 const on = '[cosmos]\nenable_telemetry = true\n';
 const off = '[cosmos]\nenable_telemetry = false\n';
 const flags = ({ enableTelemetry, doNotTrack, noAnalytics }: Settings): string => [enableTelemetry, doNotTrack, noAnalytics].join(' ');
 
 const shownValue = (text: string): string | undefined => resolveSettingsWith({ env: { DO_NOT_TRACK: text } }, missing).rules[0]?.value;
 
-const explained = (options: SettingsOptions, machine: { readFile: () => string } = missing): string => {
+const explained = (options: SettingsOptions, machine: { readFile: (path: string) => string } = missing): string => {
   const { enabled, rules } = explainSettings(resolveSettingsWith(options, machine));
   return `${enabled} ${rules.map((rule) => rule.name).join(' ')}`;
 };
 
-const emits = (options: SettingsOptions, machine: { readFile: () => string } = missing) => (): boolean =>
+const emits = (options: SettingsOptions, machine: { readFile: (path: string) => string } = missing) => (): boolean =>
   shouldEmit(resolveSettingsWith(options, machine));
 
 /** Runs something while `Object.prototype` carries a value, as after a prototype pollution elsewhere in the host. */
@@ -230,10 +231,10 @@ test('a polluted Object.prototype never turns telemetry on', (t) => {
     ['enableTelemetry', true, () => shouldEmit({ doNotTrack: false, noAnalytics: false } as Settings)],
     ['DO_NOT_TRACK', '0', emits({ env: Object.create({ DO_NOT_TRACK: '1' }) as NodeJS.ProcessEnv })],
     ['AIRFLOW_HOME', '/nowhere', () => shouldEmit(resolveSettingsWith({ env: { HOME: '/h' } }, {
-      readFile: (path) => (path === '/h/airflow/airflow.cfg' ? off : ''),
+      readFile: (path) => (path === '/h/airflow/airflow.cfg' ? off : cfg('').readFile(path)),
     }))],
     ['HOME', '/nowhere', () => shouldEmit(resolveSettingsWith({ env: { AIRFLOW_HOME: '$HOME' } }, {
-      readFile: (path) => (path === '$HOME/airflow.cfg' ? off : ''),
+      readFile: (path) => (path === '$HOME/airflow.cfg' ? off : cfg('').readFile(path)),
     }))],
     ['enable_telemetry', 'true', emits({ env: { HOME: '/h' } }, cfg(off))],
   ];
@@ -281,7 +282,7 @@ test('a yes that stood in the environment can be withdrawn; one in a file, or no
   delete env['ACME_TELEMETRY'];
   t.true(consentWithdrawn(settings, env));
 
-  const file = { readFile: () => '[cosmos]\nenable_telemetry = true\n' };
+  const file = cfg(on);
   const cosmos: NodeJS.ProcessEnv = { HOME: '/home/somebody', COSMOS_TELEMETRY: '1' };
   const both = resolveSettingsWith({ env: cosmos, consent: 'opt-in' }, file);
   t.true(shouldEmit(both));
