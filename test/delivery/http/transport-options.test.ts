@@ -50,8 +50,8 @@ const mistakes: readonly (readonly [unknown, string])[] = [
   [{ endpoint, logger: { warn: () => {} } }, 'Expected `logger` to be an object with `debug()` and `warn()`, got an object.'],
 ];
 
-for (const [given, message] of mistakes) {
-  test(message, (t) => {
+for (const [index, [given, message]] of mistakes.entries()) {
+  test(`${message} (${index})`, (t) => {
     t.throws(() => checkTransportOptions(given as FetchTransportOptions), { instanceOf: TypeError, message });
   });
 }
