@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import type { SendOutcome } from '../../src/delivery/transport.js';
-import { startHttp, startTcp, until } from '../helpers/loopback.js';
+import { startHttp, startTcp, until, writeForever } from '../helpers/loopback.js';
 import { send, transportTo } from '../helpers/sending.js';
 
 const SENT: SendOutcome = { kind: 'sent' };
@@ -23,14 +23,7 @@ test('a longer body is cut, and its connection destroyed', async (t) => {
 });
 
 test('an endless body is cut long before the limit of time', async (t) => {
-  const server = await startHttp(t, (_request, response) => {
-    const chunk = Buffer.alloc(16_384);
-    const write = (): void => {
-      while (!response.destroyed && response.write(chunk));
-    };
-    response.on('drain', write);
-    write();
-  });
+  const server = await startHttp(t, (_request, response) => writeForever(response));
   const started = performance.now();
   t.deepEqual(await send(transportTo(t, server.port)), SENT);
   t.true(performance.now() - started < 10_000);

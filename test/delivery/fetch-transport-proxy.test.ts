@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { SendOutcome } from '../../src/delivery/transport.js';
+import { systemClock } from '../../src/timing.js';
 import { startHttpProxy } from '../helpers/http-proxy.js';
 import { freePort, startHttp, startTcp, tlsPath, until } from '../helpers/loopback.js';
 import { runSender } from '../helpers/run-sender.js';
@@ -31,7 +32,7 @@ test('an https endpoint is reached through a tunnel, over one connection', async
   const proxy = await startHttpProxy(t, { targetPort: server.port });
   const proxyUrl = `http://me:s%40cret@127.0.0.1:${proxy.port}`;
   const env = { ...TRUST, HTTPS_PROXY: proxyUrl, DEBUG: '*' };
-  const end = await runSender(t, { options: { endpoint: 'https://collector.test/base' }, wait: true, sends: 3 }, env);
+  const end = await runSender(t, { options: { endpoint: 'https://collector.test/base' }, sends: 3 }, env);
   t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
   t.deepEqual(proxy.asked, ['CONNECT collector.test:443']);
   t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0']);
@@ -48,8 +49,8 @@ test('a proxy is spoken to over TLS where its URL says so, for http and https en
   const secure = await startHttp(t, (_request, response) => response.end(), true);
   const toPlain = await startHttpProxy(t, { targetPort: plain.port, secure: true });
   const toSecure = await startHttpProxy(t, { targetPort: secure.port, secure: true });
-  const first = await runSender(t, { options: { endpoint: 'http://collector.test' }, wait: true, sends: 2 }, { ...TRUST, http_proxy: `https://proxy.test:${toPlain.port}` });
-  const second = await runSender(t, { options: { endpoint: 'https://collector.test' }, wait: true, sends: 2 }, { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` });
+  const first = await runSender(t, { options: { endpoint: 'http://collector.test' }, sends: 2 }, { ...TRUST, http_proxy: `https://proxy.test:${toPlain.port}` });
+  const second = await runSender(t, { options: { endpoint: 'https://collector.test' }, sends: 2 }, { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` });
   t.deepEqual(first.outcomes, [SENT, SENT]);
   t.deepEqual(second.outcomes, [SENT, SENT]);
   t.deepEqual(toPlain.asked, ['GET http://collector.test/v3/dag_run?status=success', 'GET http://collector.test/v3/dag_run?status=success']);
@@ -62,7 +63,7 @@ test('through a tunnel, too, a certificate must be for the endpoint, be it a nam
   const proxy = await startHttpProxy(t, { targetPort: server.port });
   const env = { ...TRUST, HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` };
   const outcome = async (host: string): Promise<SendOutcome | undefined> =>
-    (await runSender(t, { options: { endpoint: `https://${host}` }, wait: true }, env)).outcomes[0];
+    (await runSender(t, { options: { endpoint: `https://${host}` } }, env)).outcomes[0];
   t.deepEqual(await outcome('192.0.2.10'), SENT);
   t.deepEqual(await outcome('192.0.2.11'), CONNECT);
   t.deepEqual(await outcome('other.test'), CONNECT);
@@ -95,7 +96,7 @@ for (const scheme of ['http', 'https']) {
 }
 
 test('a tunnel obeys the connect timeout, whether proxy or endpoint is silent', async (t) => {
-  const silent = await startTcp(t, () => {});
+  const silent = await startTcp(t, (socket) => socket.resume());
   const mute = await startHttpProxy(t, { targetPort: silent.port });
   const started = performance.now();
   for (const { port } of [silent, mute]) {
@@ -104,6 +105,7 @@ test('a tunnel obeys the connect timeout, whether proxy or endpoint is silent', 
   }
   t.true(performance.now() - started < 8000);
   t.is(mute.asked.length, 1);
+  await until(() => [...silent.connections, ...mute.connections].every((socket) => socket.destroyed));
 });
 
 for (const [name, answer] of [['that is not HTTP', 'SSH-2.0-x\r\n\r\n'], ['without an end', 'HTTP/1.1 200 OK\r\n'], ['cut short', '']] as const) {
@@ -121,9 +123,23 @@ test('close cuts a tunnel that is being made', async (t) => {
   const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${silent.port}` });
   const sending = send(transport);
   await until(() => silent.connections.length === 1);
+  const started = performance.now();
   void transport.close?.();
   t.deepEqual(await sending, { kind: 'aborted' });
   await until(() => silent.connections[0]?.destroyed === true);
+  t.true(performance.now() - started < 5000);
+});
+
+test('close keeps a tunnel from being begun', async (t) => {
+  const proxy = await startHttpProxy(t, { refusal: 403 });
+  const options = { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}` };
+  const transport = transportTo(t, 0, options);
+  t.deepEqual(await send(transport), CONNECT);
+  const sending = send(transport);
+  void transport.close?.();
+  t.deepEqual(await sending, { kind: 'aborted' });
+  t.deepEqual(await send(transportTo(t, 0, options)), CONNECT);
+  t.is(proxy.connections.length, 2);
 });
 
 for (const [name, options] of [
@@ -140,6 +156,20 @@ for (const [name, options] of [
   });
 }
 
+test('a redirect to where only an unusable proxy leads is not followed, and warned of once', async (t) => {
+  const lines: string[] = [];
+  const logger = { debug: () => {}, warn: (line: string) => lines.push(line) };
+  // More than the minute in which a log says nothing twice passes between the sends.
+  let now = 0;
+  const clock = { ...systemClock, now: () => (now += 100_000) };
+  const server = await startHttp(t, (_request, response) => response.writeHead(302, { location: 'http://other.test/x' }).end());
+  const options = { allowedRedirectHosts: ['other.test'], env: { all_proxy: 'socks5://proxy.test' }, logger };
+  const transport = transportTo(t, server.port, options, { clock });
+  for (let index = 0; index < 3; index += 1) t.deepEqual(await send(transport), { kind: 'rejected', reason: 'proxy_invalid' });
+  t.is(server.targets.length, 3);
+  t.is(lines.length, 1);
+});
+
 test('loopback is reached straight, though every variable names a dead proxy', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end());
   const dead = `http://127.0.0.1:${await freePort()}`;
@@ -147,6 +177,6 @@ test('loopback is reached straight, though every variable names a dead proxy', a
   for (const host of ['127.0.0.1', 'localhost', 'api.localhost']) {
     t.deepEqual(await send(transportTo(t, 0, { endpoint: `http://${host}:${server.port}`, env })), SENT);
   }
-  const end = await runSender(t, { options: { endpoint: `http://localhost:${server.port}` }, wait: true, names: 'own' }, env);
+  const end = await runSender(t, { options: { endpoint: `http://localhost:${server.port}` }, names: 'own' }, env);
   t.deepEqual(end.outcomes, [SENT]);
 });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { FetchTransportParts } from '../../src/delivery/fetch-transport.js';
 import type { SendOutcome } from '../../src/delivery/transport.js';
-import { startHttp } from '../helpers/loopback.js';
+import { startHttp, until, writeForever } from '../helpers/loopback.js';
 import { send, transportTo } from '../helpers/sending.js';
 
 const SENT: SendOutcome = { kind: 'sent' };
@@ -98,6 +98,16 @@ for (const location of ['http://me:secret@127.0.0.1:PORT/x', 'http://127.0.0.1:1
     t.is(server.targets.length, 1);
   });
 }
+
+test('a redirect with an endless body is followed by a new connection, and the old one destroyed', async (t) => {
+  const server = await startHttp(t, (request, response) => {
+    if (request.url === '/end') response.end();
+    else writeForever(response.writeHead(302, { location: '/end' }));
+  });
+  t.deepEqual(await send(transportTo(t, server.port)), SENT);
+  t.is(server.connections.length, 2);
+  await until(() => server.connections[0]?.destroyed === true);
+});
 
 test('all hops share the one limit of time', async (t) => {
   const server = await startHttp(t, (request, response) => {

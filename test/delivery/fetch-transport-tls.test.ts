@@ -9,7 +9,7 @@ const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
 
 test('a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection serves many sends', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(), true);
-  const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, wait: true, sends: 3 };
+  const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, sends: 3 };
   const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
   t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
   t.is(server.connections.length, 1);
@@ -19,7 +19,7 @@ test('a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection 
 
 test('a certificate for another name was not written to', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(), true);
-  const job = { options: { endpoint: `https://other.test:${server.port}` }, wait: true };
+  const job = { options: { endpoint: `https://other.test:${server.port}` } };
   const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
   t.deepEqual(end.outcomes, [CONNECT]);
   t.is(server.targets.length, 0);

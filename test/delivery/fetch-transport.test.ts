@@ -64,6 +64,15 @@ test('a name without an address was not written to', async (t) => {
   t.deepEqual(await send(transport), CONNECT);
 });
 
+test('a look-up may answer before it returns', async (t) => {
+  const server = await startHttp(t, ok);
+  const endpoint = `http://collector.test:${server.port}`;
+  const failing = transportTo(t, 0, { endpoint }, { lookup: (_name, _options, callback) => callback(new Error('unknown'), '') });
+  t.deepEqual(await send(failing), CONNECT);
+  const answering = transportTo(t, 0, { endpoint }, { lookup: (_name, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]) });
+  t.deepEqual(await send(answering), SENT);
+});
+
 test('a look-up that never ends is cut by the connect timeout, and told that nobody waits', async (t) => {
   let released = 0;
   const lookup = () => () => {

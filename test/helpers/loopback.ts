@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -63,6 +63,16 @@ export async function startHttp(t: ExecutionContext, answer: RequestListener, se
     : createServer(listener);
   server.on('tlsClientError', () => {});
   return { ...(await listen(t, server)), targets };
+}
+
+/** Writes a body that never ends, as fast as it is read. */
+export function writeForever(response: ServerResponse): void {
+  const chunk = Buffer.alloc(16_384);
+  const write = (): void => {
+    while (!response.destroyed && response.write(chunk));
+  };
+  response.on('drain', write);
+  write();
 }
 
 /** A port of loopback on which nobody listens. */

@@ -10,8 +10,8 @@ export interface SenderJob {
   options: Omit<FetchTransportOptions, 'logger' | 'env'>;
   /** How many events are sent. @default 1 */
   sends?: number;
-  /** Whether each send is waited for, in a process that is held meanwhile. */
-  wait: boolean;
+  /** How many of the sends are waited for, in turn, in a process that is held meanwhile. @default all */
+  waitFor?: number;
   /** How long the process has something else to do after its sends, in milliseconds. */
   aliveMs?: number;
   /**

@@ -32,12 +32,14 @@ const lookup = chooseLookup(job.names);
 const transport = fetchTransportWith(options, lookup === undefined ? {} : { lookup });
 const { signal } = new AbortController();
 
+const sends = job.sends ?? 1;
+const waitFor = job.waitFor ?? sends;
 /** As long as this is there the process is held, as a host with work of its own would be. */
-const held = job.wait ? setInterval(() => {}, 60_000) : undefined;
+const held = setInterval(() => {}, 60_000);
 const outcomes: unknown[] = [];
-for (let index = 0; index < (job.sends ?? 1); index += 1) {
+for (let index = 0; index < sends; index += 1) {
   const sending = transport.send([usageEvent()], signal);
-  if (job.wait) outcomes.push(await sending);
+  if (index < waitFor) outcomes.push(await sending);
 }
 clearInterval(held);
 if (job.aliveMs !== undefined) setTimeout(() => {}, job.aliveMs);

@@ -15,7 +15,7 @@ export const IDLE_MS = 4000;
 export interface AgentSettings {
   readonly connections: Connections;
   readonly maxSockets: number;
-  /** Told of each request as it is made: node-fetch keeps its request to itself, and it is the one thing that can be ended. */
+  /** Told of each request as it is made: node-fetch keeps it to itself, and only its connection tells whether it was written. */
   readonly onRequest: (request: ClientRequest) => void;
 }
 

@@ -114,7 +114,7 @@ export class Attempt {
 
   /** Destroys what is unfinished. A finished exchange has been let go of, and its connection waits for the next one. */
   #drop(): void {
-    this.#exchange?.request?.destroy();
+    if (this.#exchange !== undefined) this.#client?.abandon(this.#exchange);
     this.#exchange = undefined;
   }
 }

@@ -15,7 +15,10 @@ export interface FetchTransportOptions {
   attemptTimeoutMs?: number;
   /** Host names that redirects may lead to beside the endpoint's own origin, on the default port. @default none */
   allowedRedirectHosts?: readonly string[];
-  /** URL of an http or https proxy, or `false` for none. Loopback is never proxied. @default what the environment says */
+  /**
+   * URL of an http or https proxy (no SOCKS, PAC or NTLM), or `false` for none. Loopback is never proxied.
+   * @default what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say, in lower case first
+   */
   proxy?: string | false;
   /** The most connections to one host at a time. @default 24, what a drain uses */
   maxSockets?: number;

@@ -1,5 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { addRequest, IDLE_MS } from './agents.js';
@@ -54,32 +55,27 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     if (this.#destroyed) throw new Error('destroyed');
     const { connections } = this.#settings;
     const abort = new AbortController();
-    let socket: Socket | undefined;
-    let over = false;
     const cut = (): void => abort.abort();
     const watch = connections.watch(cut);
     this.#underWay.add(cut);
-    const take = (made: Socket): void => {
-      socket = made;
-      if (over) made.destroy();
-    };
     try {
-      const tunnel = this.#tunnel(request, options, { ...watch.options, signal: abort.signal });
-      tunnel.then(take, () => {});
-      // The library does not notice each end of a connection to the proxy: it is not waited for alone.
+      // The library does not notice each end of a connection to the proxy: it is not waited for alone. Once aborted, the
+      // connection to the proxy is destroyed, and TLS over it ends with it.
       const givenUp = aborted(abort.signal);
-      const made = await Promise.race([tunnel, givenUp]);
-      await Promise.race([secured(made), givenUp]);
-      connections.opened(made);
-      return made;
-    } catch (error) {
-      over = true;
-      socket?.destroy();
-      throw error;
+      const socket = await Promise.race([this.#tunnel(request, options, { ...watch.options, signal: abort.signal }), givenUp]);
+      socket.unref();
+      await Promise.race([secured(socket), givenUp]);
+      connections.opened(socket);
+      return socket;
     } finally {
       watch.done();
       this.#underWay.delete(cut);
     }
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    super.reuseSocket(socket, request);
+    (socket as Socket).unref();
   }
 
   override destroy(): void {
@@ -92,10 +88,6 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     let status = 0;
     request.once('proxyConnect', (answer: { statusCode: number }) => {
       status = answer.statusCode;
-    });
-    request.once('proxy', (way: { socket: Socket }) => {
-      // TLS takes this connection over without listening to its errors: the first would be uncaught.
-      way.socket.on('error', () => {}).unref();
     });
     // Read before the library's first await, so no other connect can come between.
     this.connectOpts = { ...this.connectOpts, ...more };
