@@ -1,7 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { ExecutionContext } from 'ava';
 import * as fc from 'fast-check';
+import { collectGarbage } from './collect-garbage.js';
 
 /** How many runs each property gets: 2,000 in `npm test`, 100,000 in `npm run fuzz`. */
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 2000);
@@ -12,12 +11,8 @@ const MOST_MS = 500;
 /** What a property may leave in memory, whatever the number of its runs. */
 const MOST_GROWTH_MB = 30;
 
-let collectGarbage: (() => void) | undefined;
-
-function heapMb(): number {
-  setFlagsFromString('--expose-gc');
-  collectGarbage ??= runInNewContext('gc') as () => void;
-  collectGarbage();
+async function heapMb(): Promise<number> {
+  await collectGarbage();
   return process.memoryUsage().heapUsed / 2 ** 20;
 }
 
@@ -38,7 +33,7 @@ export async function fuzz<T>(t: ExecutionContext, input: fc.Arbitrary<T>, check
   const numRuns = Math.ceil(RUNS / (options.every ?? 1));
   t.log(`seed ${seed}, ${numRuns} runs`);
   t.timeout(60_000 + numRuns * MOST_MS);
-  const beforeMb = heapMb();
+  const beforeMb = await heapMb();
   let runs = 0;
   const property = fc.asyncProperty(input, async (value) => {
     const cpu = process.cpuUsage();
@@ -54,7 +49,7 @@ export async function fuzz<T>(t: ExecutionContext, input: fc.Arbitrary<T>, check
   });
   await fc.assert(property, { seed, numRuns });
   await options.settle?.();
-  const grownMb = heapMb() - beforeMb;
+  const grownMb = (await heapMb()) - beforeMb;
   t.true(grownMb < MOST_GROWTH_MB, `${grownMb} MB stayed in memory`);
 }
 
