@@ -39,6 +39,7 @@ export type { Host, Product } from './events/standard-metrics.js';
 
 export { explainSettings, resolveSettings, shouldEmit } from './settings.js';
 export type { Rule, Settings } from './settings.js';
+export { configFilePath, policyFilePaths } from './settings/telemetry-places.js';
 export { emitUsageMetrics, emitUsageMetricsIfEnabled } from './usage-metrics.js';
 export type { EmitOptions } from './usage-metrics.js';
 export {

@@ -1,9 +1,23 @@
 import { onRejection } from './rejections.js';
 import type { Clock } from './timing.js';
 
-/** What the package logs to: console, pino, winston or anything else with these two methods. */
+/**
+ * What the package logs to: console, pino, winston or anything else with these two methods. Each line is `[telemetry] code: text`,
+ * at most one a minute for each code, and holds no URL's query, no credential, no library's error text and nothing of an event.
+ * A logger that throws harms nobody.
+ */
 export interface Logger {
+  /**
+   * What only a person who debugs telemetry wants to see: the reason of an event that was not taken (`closed`, `invalid`) and of a
+   * batch that was not delivered (`connect`, `timeout`, `http_503`, `debug`...), as in `TelemetryStats.reasons`.
+   */
   debug(message: string): void;
+  /**
+   * What the operator may want to mend. A setting that is not understood and so opts out: `config_unreadable`, `setting_unknown`,
+   * `environment_unreadable`. One that is ignored: `endpoint_invalid`, `proxy_invalid`, `deadline_invalid`. Events lost in the host: `buffer_full`,
+   * `invalid` (a payload). Code around us that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`, `load_failed`. Debug
+   * mode that cannot write: `debug_unwritable`.
+   */
   warn(message: string): void;
 }
 

@@ -26,7 +26,7 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
   enabled?: false;
   /** `'opt-in'`: nothing happens until the person's own configuration says yes. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in';
-  /** Where opt-outs and proxies are looked up; paths such as `~` come from it too. @default process.env */
+  /** Where opt-outs, debug mode and proxies are looked up; paths such as `~` and of config files come from it too. @default process.env */
   env?: NodeJS.ProcessEnv;
   /** Digest of a DAG id, or null for none. @default md5 in hex for `cosmos`, which is its wire; none for others */
   dagHash?: (dagId: string) => string | null;
@@ -52,7 +52,7 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
   drainOnExit?: boolean;
   /** How long that last chance may hold the process. @default 250 */
   exitDeadlineMs?: number;
-  /** Console, pino, winston or anything with `debug` and `warn`. @default silent */
+  /** Console, pino, winston or anything with `debug` and `warn`: {@link Logger} says what goes where. @default silent */
   logger?: Logger;
 }
 

@@ -53,7 +53,9 @@ example(
     t.regex(text, /\n {3}process +ended after [\d,]+ ms +killed after [\d,]+ ms\n/);
     t.regex(text, /\n {3}events accounted for +4,000 of 4,000 +[\d,]+ of 4,000\n/);
     t.regex(text, /\n {3}published 4,000 = sent [\d,]+ \+ failed \d+ \+ dropped [\d,]+ \+ pending 0\n/);
-    t.regex(text, /\n {3}connections 0, requests 0, listeners on the host 0, metadata stored: false\n/);
+    t.regex(text, /\n {3}telemetry is off, decided by DO_NOT_TRACK=1\. What 4,400 host events left:\n/);
+    t.regex(text, /\n {3}sockets 0, look-ups 0, files 0, timers 0, connections 0, requests 0\n/);
+    t.regex(text, /\n {3}listeners on the host 0, metadata stored: false\n/);
     t.regex(text, /\n {3}published 0 = sent 0 \+ failed 0 \+ dropped 0 \+ pending 0$/);
     t.deepEqual(output.filter((line) => line.length > 100), [], 'it fits a terminal');
     t.false(text.includes('\u001B'), 'no colours where nobody looks');

@@ -48,8 +48,11 @@ export function debugTransport({ mode, endpoint = '', instead, log, clock, acces
       return DEBUG;
     },
     async close() {
-      await writer.close();
-      await instead?.close?.();
+      try {
+        await instead?.close?.();
+      } finally {
+        await writer.close();
+      }
     },
   };
 }

@@ -16,6 +16,7 @@ export function virtualMachine(clock: VirtualClock, random: () => number = () =>
     readFile: (path) => {
       throw Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' });
     },
+    platform: 'linux',
     facts: () => ({ system: 'Linux', machine: 'x86_64', nodeVersion: '20.19.0' }),
   };
 }

@@ -1,0 +1,49 @@
+// A host in a process of its own: constructs a client, announces 10,000 events, ends, and writes down what that left behind.
+// Arguments: the endpoint, a JSON object of options beside it, and a file for the report; standard output may be a socket.
+import { EventEmitter } from 'node:events';
+import { openSync, writeFileSync } from 'node:fs';
+import { createTelemetry } from '../../src/index.js';
+import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
+import { watchTraces } from './traces.js';
+import type { Traces } from './traces.js';
+
+/** What the child found. */
+export interface TracesReport extends Traces {
+  /** Names on which the host was listened to, at any time. */
+  hostListeners: string[];
+  enabled: boolean;
+  stats: TelemetryStats;
+}
+
+const [endpoint = '', given = '{}', file = ''] = process.argv.slice(2);
+const options = JSON.parse(given) as Partial<TelemetryOptions>;
+const hostListeners: string[] = [];
+const host = new EventEmitter();
+const task = { module: 'acme.operators.local', operatorName: 'SqlTask' };
+
+/** A name that a trace of system calls finds again: nothing is there. */
+function mark(name: string): void {
+  try {
+    openSync(`/nonexistent/${name}`, 'r');
+  } catch {
+    // As intended.
+  }
+}
+
+mark('window-begins');
+const watch = watchTraces();
+host.on('newListener', (name) => hostListeners.push(String(name)));
+const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, ...(options as object) });
+telemetry.register(host);
+for (let run = 0; run < 5000; run += 1) {
+  host.emit('task_instance.success', { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task } });
+  host.emit('dag_run.failed', { dagRun: { dagId: 'd', dag: { tasks: [task] } } });
+}
+const { enabled } = telemetry;
+await telemetry.drain({ deadlineMs: 5000 });
+const stats = await telemetry.close({ deadlineMs: 5000 });
+const traces = watch.stop();
+mark('window-ends');
+
+const report: TracesReport = { ...traces, hostListeners, enabled, stats };
+writeFileSync(file, JSON.stringify(report));

@@ -1,0 +1,58 @@
+import { createHook } from 'node:async_hooks';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+
+/** What code left behind in a process, or did there, between `watch()` and `stop()`. */
+export interface Traces {
+  /** Sockets, connections, name look-ups, timers, immediates, requests to the file system: every asynchronous resource but promises. */
+  resources: string[];
+  /** Calls of node:fs, each as `openSync /path`, synchronous ones included. */
+  files: string[];
+  /** Listeners added to the process, by event. */
+  listeners: string[];
+}
+
+/** Promises and the queue of nextTick cost nobody anything and end by themselves. */
+const HARMLESS = new Set(['PROMISE', 'TickObject', 'Microtask']);
+
+type Callable = (...args: unknown[]) => unknown;
+type Holder = Record<string, unknown>;
+
+function wrap(holder: Holder, name: string, onCall: (args: unknown[]) => void): () => void {
+  const original = holder[name] as Callable;
+  holder[name] = function (this: unknown, ...args: unknown[]): unknown {
+    onCall(args);
+    return original.apply(this, args);
+  };
+  Object.assign(holder[name] as object, original);
+  return () => {
+    holder[name] = original;
+  };
+}
+
+/** Begins to watch this process; everything in it, so nothing else may happen meanwhile. */
+export function watchTraces(): { stop(): Traces } {
+  const traces: Traces = { resources: [], files: [], listeners: [] };
+  const undo: (() => void)[] = [];
+  for (const holder of [fs, fs.promises] as unknown as Holder[]) {
+    const names = Object.keys(holder).filter((name) => typeof holder[name] === 'function' && /^[a-z]/.test(name));
+    for (const name of names) undo.push(wrap(holder, name, ([first]) => traces.files.push(`${name} ${String(first)}`)));
+  }
+  for (const name of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener']) {
+    undo.push(wrap(process as unknown as Holder, name, ([event]) => traces.listeners.push(String(event))));
+  }
+  syncBuiltinESMExports();
+  const hook = createHook({
+    init: (_id, type) => {
+      if (!HARMLESS.has(type)) traces.resources.push(type);
+    },
+  }).enable();
+  return {
+    stop: () => {
+      hook.disable();
+      for (const restore of undo) restore();
+      syncBuiltinESMExports();
+      return traces;
+    },
+  };
+}
