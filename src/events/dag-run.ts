@@ -15,10 +15,14 @@ export const status = oneOf(['success', 'failed'], {
  * product's name in the place of `cosmos`.
  */
 export function dagRunFields<P extends string>(product: P) {
+  const digest =
+    product === 'cosmos'
+      ? 'The digest that the host gives for the DAG, else the md5 of its id; the example is that of `jaffle_shop`.'
+      : 'A digest of the DAG, where the host or the program gives one; none is made otherwise.';
   return {
     dag_hash: optional(
       hash({
-        description: 'A digest of the DAG id. Pseudonymous, not anonymous: somebody who guesses the id can compute it.',
+        description: `${digest} Pseudonymous, not anonymous: somebody who guesses the id can compute it.`,
         reason: 'To tell one DAG that runs a thousand times from a thousand DAGs.',
       }),
     ),
@@ -26,14 +30,17 @@ export function dagRunFields<P extends string>(product: P) {
     task_count: count({
       description: 'How many tasks the DAG has.',
       reason: 'To know the sizes of DAG that must stay fast.',
+      example: 10,
     }),
     [`${product}_task_count`]: count({
       description: `How many of them are ${product} tasks.`,
       reason: 'To see how people mix these tasks with others.',
+      example: 8,
     }),
     execution_modes: identifierSet({
       description: `The execution modes of the ${product} tasks, sorted and joined by two underscores.`,
       reason: 'To know which ways of running are in use and which can be retired.',
+      example: 'kubernetes__local',
     }),
   } as DagRunFields<P>;
 }
@@ -58,18 +65,21 @@ export const profileFields = {
     oneOf(PROFILE_STRATEGIES, {
       description: 'Whether the database profile comes from a profiles file or from a mapping of a connection.',
       reason: 'To know which of the two ways deserves the work.',
+      example: 'mapping',
     }),
   ),
   profile_mapping_class: nullable(
     identifier({
       description: "The class name of the profile mapping. A class of a user's own is sent by its name, as it is.",
       reason: 'To know which databases need a better mapping.',
+      example: 'PostgresUserPasswordProfileMapping',
     }),
   ),
   database: nullable(
     identifier({
-      description: 'The kind of database, for example `postgres`. No host, no name, no user of it.',
+      description: 'The kind of database. No host, no name, no user of it.',
       reason: 'To test against the databases that are in use.',
+      example: 'postgres',
     }),
   ),
 };
@@ -98,35 +108,41 @@ export const metadataFields = {
   uses_node_converter: boolean({
     description: 'Whether nodes are rendered by functions of the user.',
     reason: 'To know whether that extension point is in use.',
+    example: false,
   }),
   test_behavior: nullable(
     oneOf(TEST_BEHAVIORS, {
       description: 'When the tests of a model run.',
       reason: 'To choose a good default.',
+      example: 'after_each',
     }),
   ),
   source_behavior: nullable(
     oneOf(SOURCE_BEHAVIORS, {
       description: 'Which sources become tasks.',
       reason: 'To choose a good default.',
+      example: 'all',
     }),
   ),
   actual_load_mode: nullable(
     oneOf(LOAD_MODES, {
       description: 'How the project was loaded in the end.',
       reason: 'To know which loaders must stay fast.',
+      example: 'dbt_ls',
     }),
   ),
   total_dbt_models: nullable(
     count({
       description: 'How many models the project has.',
       reason: 'To know the sizes of project that must stay fast.',
+      example: 13,
     }),
   ),
   selected_dbt_models: nullable(
     count({
       description: 'How many of them the DAG selects.',
       reason: 'To see whether selection is in use.',
+      example: 5,
     }),
   ),
   ...profileFields,

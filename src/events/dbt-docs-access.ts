@@ -13,9 +13,11 @@ export const dbtDocsAccessFields = {
   uses_custom_conn: boolean({
     description: 'Whether a connection other than the default is used to read it.',
     reason: 'To know whether that setting is in use.',
+    example: false,
   }),
   has_custom_name: boolean({
     description: 'Whether the index page has a name other than the default. Not which one.',
     reason: 'To know whether that setting is in use.',
+    example: false,
   }),
 };

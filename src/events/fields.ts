@@ -18,12 +18,14 @@ export type FieldKind =
   | 'version'
   | 'hash';
 
-/** Why a field exists, for the person observed. Both texts go into the privacy notice. */
-export interface FieldNote {
+/** Why a field exists, for the person observed. All of it goes into the privacy notice. */
+export interface FieldNote<T extends MetricValue = never> {
   /** What the field says, as a sentence for people. */
   description: string;
   /** Why it is collected: the decision that it serves. */
   reason: string;
+  /** A value as people meet it. @default one of the kind's own, which says little for an identifier */
+  example?: T;
 }
 
 declare const valueType: unique symbol;
@@ -32,7 +34,7 @@ declare const valueType: unique symbol;
  * One declared field: its type at compile time (`T`), its check at run time, its encoding (by `kind`), its place in the
  * privacy notice. Made by the functions of this file only.
  */
-export interface Field<T extends MetricValue = MetricValue, Optional extends boolean = boolean> extends Readonly<FieldNote> {
+export interface Field<T extends MetricValue = MetricValue, Optional extends boolean = boolean> extends Readonly<FieldNote<T>> {
   readonly kind: FieldKind;
   readonly nullable: boolean;
   readonly optional: Optional;
@@ -59,7 +61,7 @@ const MAX_COUNT = 2 ** 53;
 
 function field<T extends MetricValue>(
   kind: FieldKind,
-  note: FieldNote,
+  note: FieldNote<T>,
   accepts: (value: unknown) => boolean,
   values?: readonly string[],
 ): Field<T, false> {
@@ -68,12 +70,16 @@ function field<T extends MetricValue>(
       throw new TypeError(`Expected \`${part}\` of a ${kind} field to say something, got ${describe(note?.[part])}.`);
     }
   }
-  const { description, reason } = note;
-  return { kind, description, reason, nullable: false, optional: false, accepts, ...(values && { values }) };
+  const { description, reason, example } = note;
+  if (example !== undefined && !accepts(example)) {
+    throw new TypeError(`Expected \`example\` of a ${kind} field to be a value that it accepts, got ${describe(example)}.`);
+  }
+  const shown = example !== undefined && { example };
+  return { kind, description, reason, nullable: false, optional: false, accepts, ...shown, ...(values && { values }) };
 }
 
 /** One of a closed list of words. */
-export function oneOf<const V extends string>(values: readonly V[], note: FieldNote): Field<V, false> {
+export function oneOf<const V extends string>(values: readonly V[], note: FieldNote<NoInfer<V>>): Field<V, false> {
   if (!Array.isArray(values) || values.length === 0 || !values.every(isText)) {
     throw new TypeError(
       `Expected \`values\` of a oneOf field to be a list of words of at most ${MAX_TEXT_LENGTH} characters, got ${describe(values)}.`,
@@ -84,42 +90,42 @@ export function oneOf<const V extends string>(values: readonly V[], note: FieldN
 }
 
 /** `true` or `false`; `True` and `False` on the wire. */
-export function boolean(note: FieldNote): Field<boolean, false> {
+export function boolean(note: FieldNote<boolean>): Field<boolean, false> {
   return field('boolean', note, (value) => typeof value === 'boolean');
 }
 
 /** A whole number from 0 to 2^53. */
-export function count(note: FieldNote): Field<number, false> {
+export function count(note: FieldNote<number>): Field<number, false> {
   return field('count', note, (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_COUNT);
 }
 
 /** A time in seconds, finite and not negative; always a float on the wire, so that 7 leaves as `7.0`. */
-export function duration(note: FieldNote): Field<number, false> {
+export function duration(note: FieldNote<number>): Field<number, false> {
   return field('duration', note, (value) => Number.isFinite(value) && (value as number) >= 0);
 }
 
 /** A name in code (a class, a module part), 1 to 128 characters: letters, digits and `_ . : -`. */
-export function identifier(note: FieldNote): Field<string, false> {
+export function identifier(note: FieldNote<string>): Field<string, false> {
   return field('identifier', note, (value) => isText(value) && IDENTIFIER.test(value));
 }
 
 /** Several identifiers joined by `__`, at most 256 characters; empty where there are none. */
-export function identifierSet(note: FieldNote): Field<string, false> {
+export function identifierSet(note: FieldNote<string>): Field<string, false> {
   return field('identifierSet', note, (value) => isText(value) && IDENTIFIER_SET.test(value));
 }
 
 /** Words of a command line, at most 128 characters: letters, digits, `_`, `-`, single spaces. No values, no paths. */
-export function command(note: FieldNote): Field<string, false> {
+export function command(note: FieldNote<string>): Field<string, false> {
   return field('command', note, (value) => isText(value) && value.length <= MAX_COMMAND_LENGTH && COMMAND.test(value));
 }
 
 /** A version number, at most 64 characters. */
-export function version(note: FieldNote): Field<string, false> {
+export function version(note: FieldNote<string>): Field<string, false> {
   return field('version', note, isVersion);
 }
 
 /** A digest or another opaque id, 8 to 128 characters. Pseudonymous where its source can be guessed. */
-export function hash(note: FieldNote): Field<string, false> {
+export function hash(note: FieldNote<string>): Field<string, false> {
   return field('hash', note, isHash);
 }
 

@@ -46,10 +46,10 @@ const WINDOWS_MACHINES: ReadonlyMap<string, string> = new Map([
 /** The facts that every event begins with, declared like any other. */
 export function standardFields(product: string, hostName: string): Fields {
   return {
-    [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.'),
-    [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.'),
-    python_version: versionOf('Python', 'To test against the versions that are in use.'),
-    node_version: versionOf('Node, where there is no Python', 'To test against the versions that are in use.'),
+    [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', '1.12.0'),
+    [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', '2.10.1'),
+    python_version: versionOf('Python', 'To test against the versions that are in use.', '3.11.7'),
+    node_version: versionOf('Node, where there is no Python', 'To test against the versions that are in use.', '20.19.0'),
     platform_system: optional(
       oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' }),
     ),
@@ -94,8 +94,8 @@ export function collectStandardUsageMetrics(options: { product?: Product; host?:
   return metrics;
 }
 
-function versionOf(what: string, reason: string): Field {
-  return optional(version({ description: `The version of ${what}.`, reason }));
+function versionOf(what: string, reason: string, example: string): Field {
+  return optional(version({ description: `The version of ${what}.`, reason, example }));
 }
 
 /** The facts of the machine at hand. */

@@ -13,33 +13,41 @@ export function taskInstanceFields<P extends string>(product: P) {
       identifier({
         description: "The class name of the operator. A class of a user's own is sent by its name, as it is.",
         reason: 'To know which operators are in use.',
+        example: product === 'cosmos' ? 'DbtRunLocalOperator' : 'RunOperator',
       }),
     ),
     [`is_${product}_operator_subclass`]: boolean({
       description: `Whether the operator is a user's own class that extends one of ${product}.`,
       reason: 'To know whether changing a base class breaks people.',
+      example: false,
     }),
     invocation_mode: nullable(
       identifier({
         description: 'Whether dbt runs inside the worker or as a program of its own.',
         reason: 'To know which way must be fast.',
+        example: 'dbt_runner',
       }),
     ),
     execution_mode: nullable(
       identifier({
         description: 'Where the task runs: local, in a container, in a cluster.',
         reason: 'To know which ways of running are in use.',
+        example: 'local',
       }),
     ),
     ...profileFields,
     is_mapped_task: boolean({
       description: 'Whether the task is one of a mapped series.',
       reason: 'To know whether mapping is in use.',
+      example: false,
     }),
     dbt_command: optional(
       command({
-        description: 'The dbt command and its bare flags, for example `run`. Never a value, a selector or a path.',
+        description:
+          "The dbt command of the operator's class. What users configure (selectors, variables, paths) is no part of it; words " +
+          "that a class of a user's own puts into its command are sent as they are.",
         reason: 'To know which commands are in use.',
+        example: 'run',
       }),
     ),
     install_deps: optional(
@@ -51,11 +59,13 @@ export function taskInstanceFields<P extends string>(product: P) {
     has_callback: boolean({
       description: 'Whether a callback of the user is attached. Not which one.',
       reason: 'To know whether that extension point is in use.',
+      example: false,
     }),
     duration: optional(
       duration({
         description: 'How long the task ran, in seconds.',
         reason: 'To find versions that became slower.',
+        example: 7.25,
       }),
     ),
   } as TaskInstanceFields<P>;
