@@ -36,6 +36,8 @@ export type { Field, FieldKind, FieldNote, MetricValue, UsageMetrics } from './e
 export type { EventMetrics } from './events/product-events.js';
 export { collectStandardUsageMetrics } from './events/standard-metrics.js';
 export type { Host, Product } from './events/standard-metrics.js';
+export { renderPrivacyNotice } from './privacy-notice.js';
+export type { PrivacyNoticeOptions } from './privacy-notice.js';
 
 export { explainSettings, resolveSettings, shouldEmit } from './settings.js';
 export type { Rule, Settings } from './settings.js';
