@@ -1,27 +1,15 @@
 // A product of its own: Acme, a job runner that has nothing to do with Cosmos. Its name stands in every field, its events go to
 // its own endpoint, its people have a switch of their own (ACME_TELEMETRY), and its host names its events as it likes.
 import { EventEmitter } from 'node:events';
-import { count, createTelemetry, defineEvent, duration, oneOf } from 'cosmos-telemetry';
+import { createTelemetry } from 'cosmos-telemetry';
 import { startCollector } from 'cosmos-telemetry/testing';
-
-const backfill = defineEvent(
-  'backfill',
-  {
-    outcome: oneOf(['completed', 'cancelled'], {
-      description: 'How the backfill ended.',
-      reason: 'To know whether people give up waiting.',
-    }),
-    days: count({ description: 'How many days it covered.', reason: 'To know the sizes that must stay fast.' }),
-    elapsed: duration({ description: 'How long it took, in seconds.', reason: 'To find versions that became slower.' }),
-  },
-  'Sent when a backfill ends.',
-);
+import { acmeEvents } from './acme/events.js';
 
 // In production this is your own server: examples/access-log.ts shows how little of one it takes.
 const collector = await startCollector();
 
 function acmeTelemetry(env: NodeJS.ProcessEnv) {
-  return createTelemetry({ product: { name: 'acme', version: '3.1.0' }, endpoint: collector.url, events: [backfill], env });
+  return createTelemetry({ product: { name: 'acme', version: '3.1.0' }, endpoint: collector.url, events: acmeEvents, env });
 }
 
 const telemetry = acmeTelemetry(process.env);

@@ -1,0 +1,24 @@
+// What Acme declares beside the built-in events. The program, its privacy notice (PRIVACY.md beside this file) and the test that
+// keeps the notice true all read it here.
+import { count, defineEvent, duration, oneOf, renderPrivacyNotice } from 'cosmos-telemetry';
+
+const backfill = defineEvent(
+  'backfill',
+  {
+    outcome: oneOf(['completed', 'cancelled'], {
+      description: 'How the backfill ended.',
+      reason: 'To know whether people give up waiting.',
+    }),
+    days: count({ description: 'How many days it covered.', reason: 'To know the sizes that must stay fast.', example: 31 }),
+    elapsed: duration({ description: 'How long it took, in seconds.', reason: 'To find versions that became slower.', example: 84.2 }),
+  },
+  'Sent when a backfill ends.',
+);
+
+/** Acme's own events. */
+export const acmeEvents = [backfill] as const;
+
+/** Acme's privacy notice, as its PRIVACY.md must be. */
+export function acmePrivacyNotice(): string {
+  return renderPrivacyNotice({ product: 'acme', events: acmeEvents, endpoint: 'https://telemetry.acme.example' });
+}

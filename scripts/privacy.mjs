@@ -1,0 +1,13 @@
+// Writes the privacy notices of this repository anew: that of `cosmos`, and that of the example product. Run as `npm run privacy`.
+import { writeFileSync } from 'node:fs';
+import { acmePrivacyNotice } from '../build/examples/acme/events.js';
+import { COSMOS_ENDPOINT, renderPrivacyNotice } from '../dist/index.js';
+
+const notices = {
+  'PRIVACY.md': renderPrivacyNotice({ product: 'cosmos', endpoint: COSMOS_ENDPOINT }),
+  'examples/acme/PRIVACY.md': acmePrivacyNotice(),
+};
+for (const [file, notice] of Object.entries(notices)) {
+  writeFileSync(new URL(`../${file}`, import.meta.url), notice);
+  console.log(file);
+}
