@@ -1,13 +1,19 @@
 // Every way to say no, and how to ask which one decided. Any no wins over any yes, and what cannot be understood is a no.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createTelemetry, explainSettings, resolveSettings } from 'cosmos-telemetry';
+import { configFilePath, createTelemetry, explainSettings, resolveSettings } from 'cosmos-telemetry';
 import { recordingTransport } from 'cosmos-telemetry/testing';
 
 // Airflow's configuration counts for the product cosmos. It is opened only when nothing before it has decided.
 const folder = mkdtempSync(path.join(tmpdir(), 'opt-out-'));
 writeFileSync(path.join(folder, 'airflow.cfg'), '[core]\nload_examples = False\n\n[cosmos]\nenable_telemetry = False\n');
+
+// A person's own decision, kept where the platform keeps such files. A policy file for a whole machine looks the same.
+const person = { HOME: folder, APPDATA: folder };
+const file = configFilePath('acme', person) ?? '';
+mkdirSync(path.dirname(file), { recursive: true });
+writeFileSync(file, '{"enabled": false}\n');
 
 const ways: [way: string, question: Parameters<typeof resolveSettings>[0]][] = [
   ['nothing is set', { product: 'acme', env: {} }],
@@ -18,6 +24,7 @@ const ways: [way: string, question: Parameters<typeof resolveSettings>[0]][] = [
   ['ACME_TELEMETRY=maybe', { product: 'acme', env: { ACME_TELEMETRY: 'maybe' } }],
   ['ACME_TELEMETRY=on, DO_NOT_TRACK=1', { product: 'acme', env: { ACME_TELEMETRY: 'on', DO_NOT_TRACK: '1' } }],
   ['enabled: false', { product: 'acme', env: { ACME_TELEMETRY: 'on' }, enabled: false }],
+  ["the person's own telemetry.json", { product: 'acme', env: { ...person, ACME_TELEMETRY: 'on' } }],
   ["consent: 'opt-in'", { product: 'acme', env: {}, consent: 'opt-in' }],
   ["consent: 'opt-in', ACME_TELEMETRY=on", { product: 'acme', env: { ACME_TELEMETRY: 'on' }, consent: 'opt-in' }],
   ['AIRFLOW__COSMOS__ENABLE_TELEMETRY=False', { product: 'cosmos', env: { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'False' } }],
@@ -27,8 +34,8 @@ const ways: [way: string, question: Parameters<typeof resolveSettings>[0]][] = [
 for (const [way, question] of ways) {
   const { enabled, rules } = explainSettings(resolveSettings(question));
   const [deciding] = rules;
-  const { kind, path: file, line } = deciding?.source ?? {};
-  const place = file === undefined ? kind : `${path.basename(file)}, line ${line}`;
+  const { kind, path: where, line } = deciding?.source ?? {};
+  const place = where === undefined ? kind : `${path.basename(where)}, line ${line}`;
   console.log(`${way.padEnd(42)}${enabled ? 'on ' : 'off'}  ${deciding?.name} = ${deciding?.value} (${place})`);
 }
 rmSync(folder, { recursive: true });

@@ -123,6 +123,7 @@ example('opt-out', 'each switch, and the rule that decided', (t, output) => {
     /^ACME_TELEMETRY=maybe +off {2}ACME_TELEMETRY = maybe \(env\)$/,
     /^ACME_TELEMETRY=on, DO_NOT_TRACK=1 +off {2}DO_NOT_TRACK = 1 \(env\)$/,
     /^enabled: false +off {2}enabled = false \(option\)$/,
+    /^the person's own telemetry\.json +off {2}config file = false \(telemetry\.json, line 1\)$/,
     /^consent: 'opt-in' +off {2}consent = opt-in \(option\)$/,
     /^consent: 'opt-in', ACME_TELEMETRY=on +on {3}ACME_TELEMETRY = on \(env\)$/,
     /^AIRFLOW__COSMOS__ENABLE_TELEMETRY=False +off {2}AIRFLOW__COSMOS__ENABLE_TELEMETRY = False \(env\)$/,
