@@ -13,15 +13,17 @@ type Functions = Record<string, (...args: unknown[]) => unknown>;
 
 /** Wraps each function of an object. @returns What puts them back. */
 function onEachCall(holder: Functions, onCall: () => void): () => void {
-  const functions = Object.entries(holder).filter(([name, value]) => typeof value === 'function' && /^[a-z]/.test(name));
-  for (const [name, call] of functions) {
+  // By name first: reading a constant such as fs.F_OK warns in newer versions of Node.
+  const names = Object.keys(holder).filter((name) => /^[a-z]/.test(name) && typeof holder[name] === 'function');
+  const functions = Object.fromEntries(names.map((name) => [name, holder[name] as Functions[string]]));
+  for (const [name, call] of Object.entries(functions)) {
     const counted = (...args: unknown[]) => {
       onCall();
       return call(...args);
     };
     holder[name] = Object.assign(counted, call);
   }
-  return () => void Object.assign(holder, Object.fromEntries(functions));
+  return () => void Object.assign(holder, functions);
 }
 
 /** What `run` left: node:async_hooks sees asynchronous resources come into being, and each function of node:fs is wrapped. */

@@ -35,7 +35,8 @@ export function watchTraces(): { stop(): Traces } {
   const traces: Traces = { resources: [], files: [], listeners: [] };
   const undo: (() => void)[] = [];
   for (const holder of [fs, fs.promises] as unknown as Holder[]) {
-    const names = Object.keys(holder).filter((name) => typeof holder[name] === 'function' && /^[a-z]/.test(name));
+    // By name first: reading a constant such as fs.F_OK warns in newer versions of Node.
+    const names = Object.keys(holder).filter((name) => /^[a-z]/.test(name) && typeof holder[name] === 'function');
     for (const name of names) undo.push(wrap(holder, name, ([first]) => traces.files.push(`${name} ${String(first)}`)));
   }
   for (const name of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener']) {
