@@ -9,7 +9,7 @@ type KindWords = readonly [bounds: string, example: MetricValue];
 /** Every kind but `oneOf`, which is its list of words. The bounds are those of `fields.ts`. */
 const KINDS: Readonly<Record<Exclude<FieldKind, 'oneOf'>, KindWords>> = {
   boolean: ['`True` or `False`', true],
-  count: ['a whole number from 0 to 2^53 - 1', 3],
+  count: ['a whole number from 0 to 2^53', 3],
   duration: ['a number of seconds, 0 or more', 1.5],
   identifier: ['a name from program code, 1 to 128 characters', 'SomeName'],
   identifierSet: ['names from program code joined by two underscores, 0 to 256 characters', 'one__two'],

@@ -12,7 +12,7 @@ const KINDS: [Field, bounds: string, onWire: string][] = [
   [oneOf(['only'], note), 'always `only`', 'only'],
   [oneOf(['', 'a b'], note), 'one of nothing, `a b`', ''],
   [boolean(note), '`True` or `False`', 'True'],
-  [count(note), 'a whole number from 0 to 2^53 - 1', '3'],
+  [count(note), 'a whole number from 0 to 2^53', '3'],
   [duration(note), 'a number of seconds, 0 or more', '1.5'],
   [identifier(note), 'a name from program code, 1 to 128 characters', 'SomeName'],
   [identifierSet(note), 'names from program code joined by two underscores, 0 to 256 characters', 'one__two'],
