@@ -27,6 +27,7 @@ export const systemClock: Clock = {
     clearTimeout(timer as NodeJS.Timeout);
   },
   defer: (callback) => {
-    setImmediate(callback).unref();
+    // Not an unref'd setImmediate: where nothing else happens, the loop would sleep before it.
+    setTimeout(callback, 0).unref();
   },
 };

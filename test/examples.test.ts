@@ -7,6 +7,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createTelemetry, count, defineEvent, duration, oneOf } from '../src/index.js';
 import { recordingTransport } from '../src/testing/index.js';
+import { notAsQuoted } from './helpers/quoted-output.js';
 import { runChild } from './helpers/run-child.js';
 
 const SOURCES = fileURLToPath(new URL('../../examples/', import.meta.url));
@@ -58,6 +59,7 @@ example(
     t.regex(text, /\n {3}listeners on the host 0, metadata stored: false\n/);
     t.regex(text, /\n {3}published 0 = sent 0 \+ failed 0 \+ dropped 0 \+ pending 0$/);
     t.deepEqual(output.filter((line) => line.length > 100), [], 'it fits a terminal');
+    t.deepEqual(notAsQuoted(output), [], 'what the README quotes is what it prints');
     t.false(text.includes('\u001B'), 'no colours where nobody looks');
   },
   HOSTILE,

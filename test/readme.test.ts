@@ -8,7 +8,6 @@ import test from 'ava';
 import { DEFAULTS } from '../src/constants.js';
 import type { TelemetryOptions } from '../src/index.js';
 import { startCollector } from '../src/testing/index.js';
-import { runChild } from './helpers/run-child.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -112,31 +111,6 @@ test.serial('the table of options has each of them, with the default that holds'
   const numbers = rows.filter(([, value = '']) => /^\d+$/.test(value)).map(([name, value]) => [name, Number(value)]);
   t.deepEqual(Object.fromEntries(numbers), defaults);
   t.true(README.includes(`(${drainDeadlineMs.toLocaleString('en-US')} by default)`));
-});
-
-const isHeading = (line: string) => /^\d {2}\S/.test(line);
-
-/** One line of the demonstration with every figure made alike; undefined for what depends on the machine or the moment. */
-function shape(line: string): string | undefined {
-  if (/&|HTTP\/1\.1|with a reason/.test(line) || line.trim() === '') return undefined;
-  return line.replaceAll(/\d[\d,.]*/g, '#').replaceAll(/(?<=\S) +/g, ' ');
-}
-
-test.serial('what the README quotes of `npm start` is what it prints', async (t) => {
-  const [quoted = ''] = blocksOf('text').filter((text) => text.includes('DO_NOT_TRACK=1'));
-  const { code, stdout, stderr } = await runChild('../../examples/quick-start', []);
-  t.is(stderr, '');
-  t.is(code, 0);
-  t.deepEqual(quoted.split('\n').filter(isHeading), stdout.split('\n').filter(isHeading));
-  const printed = stdout.split('\n').map(shape);
-  let from = 0;
-  for (const line of quoted.split('\n')) {
-    const wanted = shape(line);
-    if (wanted === undefined || line.trim() === '…') continue;
-    const at = printed.indexOf(wanted, from);
-    t.true(at >= 0, `not printed, or not there: ${line}`);
-    from = at + 1;
-  }
 });
 
 test.serial('the map in CONTRIBUTING.md has every file of the source', (t) => {

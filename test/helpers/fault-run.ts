@@ -30,7 +30,7 @@ export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, 
   await inTurn(async () => {
     const { where, answered2xx, strayConnections } = await fault.begin(t);
     // No coverage from here: writing it down takes time after the end, which is what is measured.
-    const child = await runChild('fault-child', [JSON.stringify({ ...where, hooks })], { NODE_V8_COVERAGE: undefined });
+    const child = await runChild('fault-child', [JSON.stringify({ ...where, hooks })]);
     t.is(child.stderr, '', 'nothing is thrown, rejected or printed');
     t.is(child.code, 0, 'the process ends by itself');
     const { slowestHook, closeMs, starvedInCloseMs, report, codes, afterCloseMs, grownMb } = JSON.parse(child.stdout) as FaultChildReport;
