@@ -9,6 +9,9 @@ const DEADLINE_MS = 2000;
 const ROUND_TRIPS_MS = [5, 20, 50, 100];
 const CONCURRENCIES = [6, 24];
 
+/** The best run counts: other work on the machine can only take away. */
+const RUNS = 3;
+
 if (isMainThread) await measureAll();
 else {
   const { url } = await startCollector({ faults: { kind: 'ok', delayMs: workerData } });
@@ -17,14 +20,15 @@ else {
 }
 
 async function measureAll() {
-  console.log(`${os.availableParallelism()} cores, Node ${process.versions.node}; events delivered by one drain() of ${DEADLINE_MS} ms`);
+  console.log(`${os.availableParallelism()} cores, Node ${process.versions.node}; events delivered by one drain() of ${DEADLINE_MS} ms, best of ${RUNS}`);
   // A host that has run for a while: the first few thousand events of a process cost about three times as much.
   await measure(0, 24);
   console.log('round trip  concurrency  bound  measured  of bound');
   for (const roundTripMs of ROUND_TRIPS_MS) {
     for (const concurrency of CONCURRENCIES) {
       const bound = Math.round((concurrency / roundTripMs) * DEADLINE_MS);
-      const sent = await measure(roundTripMs, concurrency);
+      let sent = 0;
+      for (let run = 0; run < RUNS; run += 1) sent = Math.max(sent, await measure(roundTripMs, concurrency));
       const columns = [`${roundTripMs} ms`.padStart(10), `${concurrency}`.padStart(11), `${bound}`.padStart(5), `${sent}`.padStart(8)];
       console.log([...columns, `${Math.round((100 * sent) / bound)} %`.padStart(8)].join('  '));
     }
