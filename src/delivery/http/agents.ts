@@ -39,13 +39,16 @@ export function closeAgent(agent: HttpAgent): void {
 /** Turns a request into one to an HTTP proxy (RFC 9112, 3.2.2) and gives the options that lead there. */
 function viaProxy(request: ClientRequest, options: object, proxy: Proxy): object {
   request.path = `http://${String(request.getHeader('host'))}${request.path}`;
+  // A connection each: some proxies (tinyproxy) answer as if they kept a connection and close it all the same, and a request that
+  // crosses the close is lost, since it may have been read. A proxy is near, so a connection costs little.
+  request.shouldKeepAlive = false;
   if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
   return { ...options, host, port, servername: isIP(host) === 0 ? host : '' };
 }
 
-/** Keep-alive connections over TCP: to http endpoints, or to an http proxy that fetches from them. */
+/** Connections over TCP: to http endpoints, kept alive, or to an http proxy that fetches from them. */
 export class PlainAgent extends HttpAgent {
   readonly #settings: AgentSettings;
   readonly #proxy: Proxy | undefined;
@@ -71,7 +74,7 @@ export class PlainAgent extends HttpAgent {
   }
 }
 
-/** Keep-alive connections over TLS: to https endpoints, or to an https proxy that fetches from http ones. */
+/** Connections over TLS: to https endpoints, kept alive, or to an https proxy that fetches from http ones. */
 export class SecureAgent extends HttpsAgent {
   readonly #settings: AgentSettings;
   readonly #proxy: Proxy | undefined;
