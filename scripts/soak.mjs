@@ -56,7 +56,7 @@ async function collect() {
   const listen = (port) => once(front.listen(port, '127.0.0.1'), 'listening');
   await listen(0);
   const { port } = front.address();
-  process.on('message', async (message) => {
+  const obey = async (message) => {
     if (message === 'count') process.send({ answered2xx: collector.answered2xx, requests: collector.requests.length });
     else if (message === 'refused') {
       front.close();
@@ -65,7 +65,8 @@ async function collect() {
       if (!front.listening) await listen(port);
       collector.setFaults(message);
     }
-  });
+  };
+  process.on('message', (message) => void obey(message));
   process.on('disconnect', () => process.exit());
   process.send({ endpoint: `http://127.0.0.1:${port}` });
 }
