@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { readConfigFile } from '../settings/config-file.js';
+import { placeName, readProblem } from '../settings/rules.js';
+import { readTelemetryJson } from '../settings/telemetry-json.js';
+import { CliFailure } from './failure.js';
+
+/** Its owner alone: what a person decided is nobody else's to read or change. */
+const FILE_MODE = 0o600;
+
+/** As the XDG Base Directory Specification has it for folders that are not there. */
+const FOLDER_MODE = 0o700;
+
+/**
+ * Writes a person's yes or no into their config file; other keys stay. The file is whole at every instant: a new one is written
+ * beside it and renamed onto it. A link in its place is followed, since people keep such files elsewhere, but not to where nothing is.
+ *
+ * @returns Whether it had to be written: false where it said so already.
+ * @throws CliFailure naming the file, which is then as it was.
+ */
+export function writeSwitch(file: string, enabled: boolean): boolean {
+  const target = targetOf(file);
+  const text = read(target);
+  if (text === undefined) {
+    replace(target, { enabled });
+    return true;
+  }
+  const entry = readTelemetryJson(text);
+  if (entry.kind === 'broken') throw refusal(placeName(target, entry.line), `cannot be changed (${entry.reason}): mend or remove it`);
+  if (entry.kind === 'found' && entry.enabled === enabled) return false;
+  const known = JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text) as Record<string, unknown>;
+  replace(target, { ...known, enabled });
+  return true;
+}
+
+/** The file itself, wherever a link in its place leads. */
+function targetOf(file: string): string {
+  try {
+    if (!lstatSync(file).isSymbolicLink()) return file;
+  } catch {
+    // Not there, or not to be looked at: reading says which.
+    return file;
+  }
+  try {
+    return realpathSync(file);
+  } catch {
+    throw refusal(placeName(file, undefined), 'is a link that leads to no file: mend or remove it');
+  }
+}
+
+function read(target: string): string | undefined {
+  try {
+    return readConfigFile(target);
+  } catch (error) {
+    const why = codeOf(error);
+    if (why === 'ENOENT') return undefined;
+    const name = placeName(target, undefined);
+    if (why === 'EISDIR') throw refusal(name, 'is a folder where the config file belongs: remove it');
+    if (why === 'ENOTDIR') throw refusal(placeName(path.dirname(target), undefined), 'lies in a file where a folder belongs');
+    throw refusal(name, `cannot be read (${why})`);
+  }
+}
+
+function replace(target: string, content: object): void {
+  const folder = path.dirname(target);
+  const beside = path.join(folder, `.${path.basename(target)}.${randomUUID()}.tmp`);
+  try {
+    mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
+    write(beside, `${JSON.stringify(content, undefined, 2)}\n`);
+    renameSync(beside, target);
+  } catch (error) {
+    discard(beside);
+    throw refusal(placeName(folder, undefined), `cannot be written to (${codeOf(error)})`);
+  }
+}
+
+function write(file: string, text: string): void {
+  const descriptor = openSync(file, 'wx', FILE_MODE);
+  try {
+    writeFileSync(descriptor, text);
+    // Renamed before its content is on the disk, it could be empty after a crash, which counts as an opt-out.
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function discard(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // It was never made, or its folder is not one.
+  }
+}
+
+function codeOf(error: unknown): string {
+  return readProblem(error).why;
+}
+
+function refusal(name: string, why: string): CliFailure {
+  return new CliFailure(`${name} ${why}; nothing was changed`);
+}

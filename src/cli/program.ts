@@ -1,0 +1,78 @@
+import { aFunction, anObject, anyOf, checkOptions } from '../check-options.js';
+import type { Check, Checks } from '../check-options.js';
+import { assertName } from '../events/definition.js';
+import type { EventDefinition } from '../events/definition.js';
+import { isVersion } from '../events/fields.js';
+import { productEvents } from '../events/product-events.js';
+import type { EventDefinitions } from '../events/product-events.js';
+import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
+import type { Host } from '../events/standard-metrics.js';
+import { parseEndpoint } from '../wire/request-url.js';
+
+/** What `createTelemetryCli` takes: what the program hands to `createTelemetry`, so that both say the same. */
+export interface TelemetryCliOptions {
+  /** Whose telemetry. Without a version none is shown, as where the command does not know it. */
+  product: { name: string; version?: string };
+  /** Where the program sends to. Leave it out where it delivers by a transport of its own. */
+  endpoint?: string | URL;
+  /** The product's own events, beside the built-in ones. @default [] */
+  events?: readonly EventDefinition[];
+  /** The orchestrator around the product. @default { name: 'airflow' } */
+  host?: Host;
+  /** As the program has it. @default 'opt-out' */
+  consent?: 'opt-out' | 'opt-in';
+  /** `false` where the program itself opts out. */
+  enabled?: false;
+  /** As the program has it, for `preview`. @default md5 in hex for `cosmos`; none for others */
+  dagHash?: (dagId: string) => string | null;
+  /** What people type to get here, for the help. @default the product's name and `telemetry`, as in `acme telemetry` */
+  command?: string;
+}
+
+/** The options, checked and complete. */
+export interface Program extends Pick<TelemetryCliOptions, 'consent' | 'enabled' | 'dagHash'> {
+  readonly product: { readonly name: string; readonly version?: string };
+  readonly endpoint: string | undefined;
+  readonly host: Host;
+  readonly definitions: EventDefinitions;
+  readonly command: string;
+}
+
+const A_TEXT: Check = ['a text', (value) => typeof value === 'string' && value.trim() !== ''];
+const A_VERSION: Check = ['a version', isVersion];
+
+const CHECKS: Checks<TelemetryCliOptions> = {
+  product: anObject,
+  endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+  events: ['a list of event definitions', Array.isArray],
+  host: anObject,
+  consent: anyOf('opt-out', 'opt-in'),
+  enabled: ['false or left out (it can only opt out)', (value) => value === false],
+  dagHash: aFunction,
+  command: A_TEXT,
+};
+
+/** Nothing is asked of the machine while a program is put together. */
+const NO_MACHINE = { system: '', machine: '', nodeVersion: '' };
+
+/** @throws TypeError naming option and value. */
+export function toProgram(options: TelemetryCliOptions): Program {
+  checkOptions<TelemetryCliOptions>('options', options, CHECKS);
+  const { product, endpoint, events = [], host = {}, command, consent, enabled, dagHash } = options;
+  if (product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
+  checkOptions('product', product, { name: A_TEXT, version: A_VERSION });
+  assertName('`product.name`', product.name);
+  const { name, version } = product;
+  checkOptions('host', host, { name: A_TEXT, version: A_VERSION, pythonVersion: A_VERSION });
+  collectStandardUsageMetrics({ host, machine: NO_MACHINE, ...(version !== undefined && { product: { name, version } }) });
+  return {
+    product: { name, ...(version !== undefined && { version }) },
+    endpoint: endpoint === undefined ? undefined : parseEndpoint(endpoint, '`endpoint`'),
+    host,
+    definitions: productEvents(name, host.name ?? 'airflow', events),
+    command: command ?? `${name} telemetry`,
+    ...(consent !== undefined && { consent }),
+    ...(enabled === false && { enabled }),
+    ...(dagHash !== undefined && { dagHash }),
+  };
+}
