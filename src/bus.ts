@@ -166,7 +166,7 @@ export class EventBus {
   #remove(copy: UsageMetrics, name: string): void {
     // A name that is not the copy's own stands in a prototype that somebody in the host has extended.
     if (!Object.hasOwn(copy, name)) return;
-    if (copy[name] !== undefined) this.#ledger.fieldsDropped += 1;
+    if (copy[name] !== undefined) this.#ledger.loseField('event', name, 'unusable');
     delete copy[name];
   }
 
@@ -174,6 +174,7 @@ export class EventBus {
     if (packed === undefined) return undefined;
     if (typeof packed === 'string' && packed.length <= MAX_PACKED_LENGTH) return packed;
     this.#ledger.metadataUnreadable += 1;
+    this.#ledger.notice('metadata', '', typeof packed === 'string' ? 'too_large' : 'not_text');
     return undefined;
   }
 

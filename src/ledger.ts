@@ -1,3 +1,5 @@
+import type { TelemetryMetadataProblem } from './metadata.js';
+
 /** What became of every event, at one instant: `published = sent + failed + dropped + pending`. */
 export interface TelemetryStats {
   /** Events that publish() was asked to take while telemetry was on. */
@@ -18,6 +20,25 @@ export interface TelemetryStats {
   metadataUnreadable: number;
 }
 
+/** Something of an event that does not leave, by its name and never by its value. */
+export interface Loss {
+  /** What was wrong: the host's payload, the event that was made of it, or the DAG's metadata. */
+  readonly from: 'payload' | 'event' | 'metadata';
+  /** The property of the payload, or the field; empty where it is the metadata as a whole. */
+  readonly name: string;
+  readonly why: LossReason;
+}
+
+/**
+ * Why something does not leave.
+ *
+ * - `undeclared`: the event has no such field. `ill_typed`: it has, and the value is not of its kind.
+ * - `unusable`: nothing that any field could hold, such as a list, or a text that is far too long.
+ * - `taken`: the metadata may not say what the event says itself.
+ * - all others: the metadata as a whole cannot be read.
+ */
+export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'not_text' | TelemetryMetadataProblem;
+
 /** A transport that invents a reason for each event must not grow the accounts for ever: the rest counts as `other`. */
 const MAX_REASONS = 100;
 
@@ -33,6 +54,23 @@ export class Ledger {
   #failed = 0;
   #dropped = 0;
   readonly #reasons = new Map<string, number>();
+  readonly #observe: ((loss: Loss) => void) | undefined;
+
+  /** @param observe Is told by name what the accounts only count: for a person who looks. It must not throw. */
+  constructor(observe?: (loss: Loss) => void) {
+    this.#observe = observe;
+  }
+
+  /** Counts one field, and tells whoever looks. */
+  loseField(from: Loss['from'], name: string, why: LossReason): void {
+    this.fieldsDropped += 1;
+    this.notice(from, name, why);
+  }
+
+  /** Tells whoever looks; whoever calls counts. What packed metadata loses is told once for each text, when it is unpacked. */
+  notice(from: Loss['from'], name: string, why: LossReason): void {
+    this.#observe?.({ from, name, why });
+  }
 
   /** An event that was asked for and not taken. */
   refuse(reason: string): void {

@@ -9,7 +9,7 @@ import { fetchTransportWith } from './delivery/fetch-transport.js';
 import { gated } from './delivery/gated-transport.js';
 import { retrying } from './delivery/retrying-transport.js';
 import type { Transport } from './delivery/transport.js';
-import { defaultDagHash, noDagHash } from './events/dag-hash.js';
+import { productDagHash } from './events/dag-hash.js';
 import type { EventDefinition } from './events/definition.js';
 import { productEvents } from './events/product-events.js';
 import { collectStandardUsageMetrics } from './events/standard-metrics.js';
@@ -87,8 +87,8 @@ class TelemetryClient implements AsyncDisposable {
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
     bus.attach(this.#emitter.accept);
-    const hash = dagHash ?? (product.name === 'cosmos' ? defaultDagHash() : noDagHash);
-    this.#registry = new ListenerRegistry({ listeners: hostListeners(product.name, { bus, ledger, dagHash: hash }), gate, ledger, log });
+    const listeners = hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
+    this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });
     gate.whenShut(() => {
       this.#registry.close();
     });

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { Ledger } from '../src/ledger.js';
+import type { Loss } from '../src/ledger.js';
 
 test('begins empty', (t) => {
   t.deepEqual(new Ledger().snapshot(0), {
@@ -12,6 +13,18 @@ test('begins empty', (t) => {
     fieldsDropped: 0,
     metadataUnreadable: 0,
   });
+});
+
+test('tells whoever looks what is lost, by name', (t) => {
+  const losses: Loss[] = [];
+  const ledger = new Ledger((loss) => losses.push(loss));
+  ledger.loseField('payload', 'operatorName', 'unusable');
+  ledger.notice('metadata', '', 'not_zlib');
+  t.deepEqual(losses, [
+    { from: 'payload', name: 'operatorName', why: 'unusable' },
+    { from: 'metadata', name: '', why: 'not_zlib' },
+  ]);
+  t.is(ledger.snapshot(0).fieldsDropped, 1);
 });
 
 test('adds up: published = sent + failed + dropped + pending, with a reason for each loss', (t) => {

@@ -30,7 +30,7 @@ export function switchTo(enabled: boolean, context: CommandContext): Answer {
       labelled(CONFIG_FILE, isHeldBack ? `${file} says yes${written ? ' now' : ' already'}, but any no wins over it` : what),
       ...inquiryLines(inquiry, context),
       ...(enabled ? [] : ['', 'Programs that are running notice within about a minute.']),
-      ...(program.product.name === COSMOS ? NOT_PYTHON : []),
+      ...(program.product.name === COSMOS && !enabled ? NOT_PYTHON : []),
     ],
     json: { ...inquiryJson(inquiry, context), written },
     problems: inquiry.problems,

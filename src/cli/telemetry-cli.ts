@@ -1,6 +1,7 @@
 import type { Answer, Command, CommandContext } from './command.js';
 import { disable } from './disable.js';
 import { enable } from './enable.js';
+import { events } from './events.js';
 import { CliFailure, EXIT } from './failure.js';
 import type { ExitCode } from './failure.js';
 import { commandHelpLines, helpLines } from './help.js';
@@ -9,6 +10,7 @@ import type { CliIo } from './io.js';
 import { parseCommandLine } from './command-line.js';
 import { toProgram } from './program.js';
 import type { Program, TelemetryCliOptions } from './program.js';
+import { preview } from './preview.js';
 import { status } from './status.js';
 import { versionLine } from './version.js';
 
@@ -27,6 +29,8 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['status', status],
   ['disable', disable],
   ['enable', enable],
+  ['preview', preview],
+  ['events', events],
 ]);
 
 /**

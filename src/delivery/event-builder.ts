@@ -1,8 +1,8 @@
 import { metadataFields } from '../events/dag-run.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
 import type { Field, UsageMetrics } from '../events/fields.js';
-import type { Ledger } from '../ledger.js';
-import { decompressTelemetryMetadata } from '../metadata.js';
+import type { Ledger, LossReason } from '../ledger.js';
+import { decompressTelemetryMetadata, TelemetryMetadataError } from '../metadata.js';
 import { WIRE_VERSION } from '../constants.js';
 import { pythonFloat, pythonStr } from '../wire/python-values.js';
 import { quotePlus, urlencode } from '../wire/query-string.js';
@@ -13,6 +13,9 @@ import type { UsageEvent } from './transport.js';
 const MAX_REMEMBERED = 64;
 
 type FieldMap = ReadonlyMap<string, Field>;
+
+/** Hears what is not kept. */
+type Notice = (name: string, why: LossReason) => void;
 
 /** What one packed text holds: only what may leave, and how much of it may not. Null where it cannot be read. */
 type Unpacked = { readonly metrics: UsageMetrics; readonly dropped: number } | null;
@@ -30,6 +33,9 @@ export class EventBuilder {
   readonly #unpacked = new Map<string, Unpacked>();
   readonly #metadataFields = fieldMap(metadataFields);
 
+  readonly #noticeOwn: Notice = (name, why) => this.#ledger.notice('event', name, why);
+  readonly #noticeMetadata: Notice = (name, why) => this.#ledger.notice('metadata', name, why);
+
   /** @param idPrefix Tells this instance's event ids from those of another one in the same process. */
   constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
     this.#standard = standard;
@@ -42,7 +48,7 @@ export class EventBuilder {
   build({ seq, definition, metrics, packed }: TakenEvent): UsageEvent {
     const fields = this.#fieldsOf(definition);
     const own: UsageMetrics = {};
-    this.#ledger.fieldsDropped += keepDeclared(fields, metrics, own);
+    this.#ledger.fieldsDropped += keepDeclared(fields, metrics, own, this.#noticeOwn);
     if (packed !== undefined) this.#addMetadata(packed, fields, own);
     return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, { ...this.#standard, ...own }, {
       standardQuery: this.#standardQuery,
@@ -60,7 +66,7 @@ export class EventBuilder {
     this.#ledger.fieldsDropped += unpacked.dropped;
     for (const [name, value] of Object.entries(unpacked.metrics)) {
       // What an event declares itself is for its publisher to say, and never for what stood in a param.
-      if (fields.has(name)) this.#ledger.fieldsDropped += 1;
+      if (fields.has(name)) this.#ledger.loseField('metadata', name, 'taken');
       else own[name] = value;
     }
   }
@@ -71,10 +77,11 @@ export class EventBuilder {
     let unpacked: Unpacked = null;
     try {
       const metrics: UsageMetrics = {};
-      const dropped = keepDeclared(this.#metadataFields, decompressTelemetryMetadata(packed), metrics);
+      const dropped = keepDeclared(this.#metadataFields, decompressTelemetryMetadata(packed), metrics, this.#noticeMetadata);
       unpacked = { metrics, dropped };
-    } catch {
+    } catch (error) {
       // Counted by the caller: unreadable metadata costs the metadata, never the event.
+      this.#ledger.notice('metadata', '', error instanceof TelemetryMetadataError ? error.problem : 'not_object');
     }
     const oldest = this.#unpacked.size < MAX_REMEMBERED ? undefined : this.#unpacked.keys().next().value;
     if (oldest !== undefined) this.#unpacked.delete(oldest);
@@ -123,13 +130,18 @@ class BuiltEvent implements UsageEvent {
 }
 
 /** Copies what is declared and of its kind. @returns How many values were not. */
-function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>, to: UsageMetrics): number {
+function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>, to: UsageMetrics, notice: Notice): number {
   let dropped = 0;
   for (const name of Object.keys(from)) {
     const value = from[name];
     if (value === undefined) continue;
-    if (fields.get(name)?.accepts(value)) to[name] = value as UsageMetrics[string];
-    else dropped += 1;
+    const field = fields.get(name);
+    if (field?.accepts(value)) {
+      to[name] = value as UsageMetrics[string];
+      continue;
+    }
+    dropped += 1;
+    notice(name, field === undefined ? 'undeclared' : 'ill_typed');
   }
   return dropped;
 }

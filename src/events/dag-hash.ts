@@ -28,6 +28,11 @@ export function defaultDagHash(): (dagId: string) => string | null {
   };
 }
 
+/** The digest that a product has where its program brings none. */
+export function productDagHash(product: string): (dagId: string) => string | null {
+  return product === 'cosmos' ? defaultDagHash() : noDagHash;
+}
+
 /** For products that do not have Cosmos' wire to keep. */
 export function noDagHash(): null {
   return null;

@@ -34,7 +34,7 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     metrics['status'] = status;
     metrics['task_count'] = dagFacts.taskCount;
     metrics[ownTaskCount] = dagFacts.ownTaskCount;
-    if (dagFacts.executionModes === undefined) reader.lose();
+    if (dagFacts.executionModes === undefined) reader.lose('module');
     else metrics['execution_modes'] = dagFacts.executionModes;
     bus.publishOwned('dag_run', metrics, packedMetadataOf(dag));
     return undefined;
@@ -52,7 +52,7 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     } catch {
       // The product's own function failed: the run is reported without a hash.
     }
-    reader.lose();
+    reader.lose('dagHash');
     return null;
   }
 

@@ -24,7 +24,7 @@ export class HostReader {
       if (typeof value === 'object') disarm(value);
       return value;
     } catch {
-      return this.lose();
+      return this.lose(key);
     }
   }
 
@@ -36,15 +36,15 @@ export class HostReader {
 
   /** A property that a field could hold; undefined where there is none. */
   plain(source: object, key: string): MetricValue | undefined | typeof LOST {
-    return this.plainValue(this.read(source, key));
+    return this.plainValue(this.read(source, key), key);
   }
 
-  /** A value that a field could hold, or `LOST`. */
-  plainValue(value: unknown): MetricValue | undefined | typeof LOST {
-    if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH ? value : this.lose();
+  /** A value that a field could hold, or `LOST`. `name` is the property it comes from. */
+  plainValue(value: unknown, name: string): MetricValue | undefined | typeof LOST {
+    if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH ? value : this.lose(name);
     if (value === null || value === undefined) return value;
     if (typeof value === 'number' || typeof value === 'boolean') return value;
-    return value === LOST ? LOST : this.lose();
+    return value === LOST ? LOST : this.lose(name);
   }
 
   /** A value as a list; undefined where it is none, also where it is a revoked proxy, of which not even `isArray` can be asked. */
@@ -56,9 +56,9 @@ export class HostReader {
     }
   }
 
-  /** Counts one value that cannot be used. */
-  lose(): typeof LOST {
-    this.#ledger.fieldsDropped += 1;
+  /** Counts one value that cannot be used. `name` is the property it comes from. */
+  lose(name: string): typeof LOST {
+    this.#ledger.loseField('payload', name, 'unusable');
     return LOST;
   }
 }

@@ -53,7 +53,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
 
   function executionMode(module: unknown): Plain {
     if (typeof module !== 'string' || !module.startsWith(ownOperators)) return null;
-    return reader.plainValue(module.split('.', 3)[2]);
+    return reader.plainValue(module.split('.', 3)[2], 'module');
   }
 
   function addProfile(metrics: UsageMetrics, profile: unknown): void {
@@ -75,7 +75,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     try {
       const type: unknown = Reflect.apply(ask, profile, []);
       disarm(type);
-      return reader.plainValue(type) ?? null;
+      return reader.plainValue(type, 'getProfileType') ?? null;
     } catch {
       // As in Cosmos: a profile that cannot say its type has none, which is no fault of the event.
       return null;
@@ -85,18 +85,18 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
   function command(value: unknown): Plain {
     if (value === undefined || value === null || value === '' || value === LOST) return undefined;
     const parts = reader.list(value);
-    if (parts === undefined) return reader.plainValue(value);
+    if (parts === undefined) return reader.plainValue(value, 'baseCmd');
     // Asked once: a proxy may give another length the next time.
     const length = Math.min(parts.length, MAX_COMMAND_PARTS + 1);
-    if (length > MAX_COMMAND_PARTS) return reader.lose();
+    if (length > MAX_COMMAND_PARTS) return reader.lose('baseCmd');
     let joined = '';
     for (let index = 0; index < length; index += 1) {
       const part = reader.read(parts, String(index));
       if (part === null || part === undefined) continue;
-      if (typeof part !== 'string' || part.length > MAX_TEXT_LENGTH) return reader.lose();
+      if (typeof part !== 'string' || part.length > MAX_TEXT_LENGTH) return reader.lose('baseCmd');
       joined += joined === '' ? part : ` ${part}`;
     }
-    return joined === '' ? undefined : reader.plainValue(joined);
+    return joined === '' ? undefined : reader.plainValue(joined, 'baseCmd');
   }
 
   function hasCallback(callback: unknown): boolean {

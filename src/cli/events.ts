@@ -1,0 +1,81 @@
+import { metadataFields } from '../events/dag-run.js';
+import type { Fields } from '../events/definition.js';
+import type { Field, FieldKind } from '../events/fields.js';
+import { standardFields } from '../events/standard-metrics.js';
+import type { Answer, Command, CommandContext } from './command.js';
+import { columns } from './layout.js';
+import { unknownEvent } from './preview-document.js';
+
+const KINDS: Readonly<Record<FieldKind, string>> = {
+  oneOf: 'a word',
+  boolean: 'yes or no',
+  count: 'a number',
+  duration: 'seconds',
+  identifier: 'a name',
+  identifierSet: 'names',
+  command: 'a command',
+  version: 'a version',
+  hash: 'a digest',
+};
+
+/** A closed list that is longer is in `--json` only. */
+const MAX_WORDS = 6;
+
+/** Lists what may be sent. */
+export const events: Command = {
+  summary: 'List every event and field that may be sent, with its reason.',
+  usage: '[EVENT]',
+  maxArgs: 1,
+  help: ['What is not listed here does not leave. With the name of an event, only that one.'],
+  run(context): Answer {
+    const { program, args } = context;
+    const { definitions, product, host } = program;
+    const [asked] = args;
+    if (asked !== undefined && !definitions.has(asked)) throw unknownEvent(asked, `${program.command} events`, [...definitions.keys()]);
+    const chosen = [...definitions.values()].filter(({ type }) => asked === undefined || type === asked);
+    const standard = standardFields(product.name, host.name ?? 'airflow');
+    const metadata = metadataFields as Fields;
+    return {
+      lines: [
+        ...section('with every event', 'What program this is, and what it runs on.', standard, context),
+        ...chosen.flatMap(({ type, description, fields }) => [
+          ...section(type, description, fields, context),
+          ...(type === 'dag_run' ? section('dag_run, metadata', 'Added where the DAG carries packed metadata in its params.', metadata, context) : []),
+        ]),
+      ],
+      json: {
+        product: product.name,
+        standard: fieldsJson(standard),
+        events: chosen.map(({ type, description, fields }) => ({
+          type,
+          description,
+          fields: fieldsJson(fields),
+          metadata: type === 'dag_run' ? fieldsJson(metadata) : [],
+        })),
+      },
+    };
+  },
+};
+
+function section(title: string, description: string, fields: Fields, { paint, width }: CommandContext): string[] {
+  const rows = Object.entries(fields).map(([name, field]) => [name, KINDS[field.kind], meaningOf(field)]);
+  return [`${paint.strong(title)}: ${description}`, ...columns(rows, [34, 10], width, '  '), ''];
+}
+
+function meaningOf({ description, reason, values = [], nullable, optional }: Field): string {
+  const words = values.length > 0 && values.length <= MAX_WORDS ? ` One of ${values.join(', ')}.` : '';
+  const absence = optional ? ' May be missing.' : nullable ? ' May be None.' : '';
+  return `${description}${words}${absence} Why: ${reason}`;
+}
+
+function fieldsJson(fields: Fields) {
+  return Object.entries(fields).map(([name, { kind, values, nullable, optional, description, reason }]) => ({
+    name,
+    kind,
+    ...(values && { values }),
+    nullable,
+    optional,
+    description,
+    reason,
+  }));
+}
