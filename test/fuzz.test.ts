@@ -9,9 +9,11 @@ import { statusOutcome } from '../src/delivery/http/status-outcome.js';
 import { builtInEvents } from '../src/events/product-events.js';
 import { createTelemetry, decompressTelemetryMetadata, TelemetryMetadataError } from '../src/index.js';
 import { Ledger } from '../src/ledger.js';
+import { thisMachine } from '../src/machine.js';
 import { environmentOptsOut } from '../src/settings/opt-outs.js';
 import { readCfgOption } from '../src/settings/airflow-cfg.js';
 import { resolveSettingsWith, shouldEmit } from '../src/settings.js';
+import { createTelemetryWith } from '../src/telemetry.js';
 import { recordingTransport } from '../src/testing/index.js';
 import { DAG_RUN_EVENTS, fieldPaths, TASK_INSTANCE_EVENTS, validPackedMetadata, validPayload } from '../src/testing/valid-payloads.js';
 import { DeclaredFields } from './helpers/declared.js';
@@ -20,7 +22,7 @@ import { startTcp } from './helpers/loopback.js';
 import { send, transportTo } from './helpers/sending.js';
 import { addsUp } from './helpers/telemetry-rig.js';
 
-const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ maxLength: 2000 }));
+const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ maxLength: 500 }));
 
 // Serial: each looks at the time and the memory of the process.
 test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and only declared fields of them leave', async (t) => {
@@ -32,7 +34,7 @@ test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and
   });
   const known = fc.constantFrom('database', 'install_deps', 'total_dbt_models', 'invocation_mode', 'test_behavior', 'status', '__proto__', 'dag_hash');
   const packedJson = fc.oneof(fc.json(), fc.dictionary(known, fc.jsonValue()).map((value) => JSON.stringify(value)), text).map((json) => deflateSync(json).toString('base64'));
-  const blob = fc.oneof(fc.uint8Array({ maxLength: 4000 }).map((bytes) => Buffer.from(bytes).toString('base64')), mutated, packedJson, text);
+  const blob = fc.oneof(fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes).toString('base64')), mutated, packedJson, text);
   const builder = new EventBuilder({}, new Ledger(), 'x-');
   const [dagRun] = builtInEvents('acme');
   const declared = new DeclaredFields('acme');
@@ -117,7 +119,7 @@ test.serial('fuzz: no environment and no file behind it stop a host, and an opt-
     must(!shouldEmit(resolveSettingsWith({ product, env: withOptOut }, { readFile: () => file })), 'DO_NOT_TRACK=1 was ignored');
     must(['direct', 'proxied', 'invalid'].includes(chooseWay(new URL('https://collector.test'), undefined, env).kind), 'no way');
     must(chooseWay(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
-    const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env });
+    const telemetry = createTelemetryWith({ product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env }, { ...thisMachine, readFile: () => file });
     must(typeof telemetry.enabled === 'boolean', 'no telemetry');
   });
 });

@@ -9,7 +9,7 @@ for (const [kind, words] of Object.entries(PARTS)) {
   test(`${words} have a queue and a report of their own, and deliver at their own exit`, async (t) => {
     const collector = await startCollector();
     t.teardown(() => collector.close());
-    const { code, stdout, stderr } = await runChild('isolation-child', [collector.url, kind]);
+    const { code, stdout, stderr } = await runChild('isolation-child', [collector.url, kind], { NODE_V8_COVERAGE: undefined });
     t.is(stderr, '');
     t.is(code, 0);
     const reports = stdout.trim().split('\n').map((line) => JSON.parse(line) as PartReport & { isMainThread: boolean });

@@ -38,7 +38,7 @@ export interface FaultChildReport {
 }
 
 /** How often each hook is called, with a pause between two rounds in which the network gets its say. */
-const ROUNDS = 30;
+const ROUNDS = 20;
 const PAUSE_MS = 5;
 
 const MIB = 1024 * 1024;
