@@ -66,12 +66,26 @@ function replace(target: string, content: object): void {
   const folder = path.dirname(target);
   const beside = path.join(folder, `.${path.basename(target)}.${randomUUID()}.tmp`);
   try {
-    mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
+    makeFolder(folder);
     write(beside, `${JSON.stringify(content, undefined, 2)}\n`);
     renameSync(beside, target);
   } catch (error) {
     discard(beside);
     throw refusal(placeName(folder, undefined), `cannot be written to (${codeOf(error)})`);
+  }
+}
+
+/** Step by step: where a system says of every new folder that it is not there, as in /proc, node's own recursion does not end. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: FOLDER_MODE });
+  } catch (error) {
+    const why = codeOf(error);
+    if (why === 'EEXIST') return;
+    const parent = path.dirname(folder);
+    if (why !== 'ENOENT' || parent === folder) throw error;
+    makeFolder(parent);
+    mkdirSync(folder, { mode: FOLDER_MODE });
   }
 }
 

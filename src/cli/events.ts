@@ -31,7 +31,7 @@ export const events: Command = {
     const { program, args } = context;
     const { definitions, product, host } = program;
     const [asked] = args;
-    if (asked !== undefined && !definitions.has(asked)) throw unknownEvent(asked, `${program.command} events`, [...definitions.keys()]);
+    if (asked !== undefined && !definitions.has(asked)) throw unknownEvent('there is no event', asked, [...definitions.keys()]);
     const chosen = [...definitions.values()].filter(({ type }) => asked === undefined || type === asked);
     const standard = standardFields(product.name, host.name ?? 'airflow');
     const metadata = metadataFields as Fields;

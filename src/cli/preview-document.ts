@@ -52,7 +52,7 @@ function toItem(item: unknown, source: string, definitions: EventDefinitions): P
     if (payload === undefined) throw new CliFailure(`${source} has no "payload", which ${event} needs`);
     return { kind: 'host', event, payload };
   }
-  if (!definitions.has(event)) throw unknownEvent(event, source, [...Object.keys(HOST_EVENTS), ...definitions.keys()]);
+  if (!definitions.has(event)) throw unknownEvent(`${source} has an unknown event`, event, [...Object.keys(HOST_EVENTS), ...definitions.keys()]);
   if (metrics === undefined) throw new CliFailure(`${source} has no "metrics", which ${event} needs`);
   if (packedMetadata !== undefined && typeof packedMetadata !== 'string') throw new CliFailure(`${source} has "packedMetadata" that is no text`);
   return { kind: 'published', event, metrics, ...(packedMetadata !== undefined && { packedMetadata }) };
@@ -63,6 +63,6 @@ function isHostEvent(event: string): event is keyof HostEvents {
 }
 
 /** @returns What to throw for an event that there is not; the ones that there are stand in it. */
-export function unknownEvent(event: string, source: string, known: readonly string[]): CliFailure {
-  return new CliFailure(`${source} has an unknown event "${shorten(event)}"; known: ${known.join(', ')}`, EXIT.usage);
+export function unknownEvent(start: string, event: string, known: readonly string[]): CliFailure {
+  return new CliFailure(`${start} "${shorten(event)}"; known: ${known.join(', ')}`, EXIT.usage);
 }

@@ -1,0 +1,150 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'ava';
+import { createTelemetryCli } from '../../src/cli/index.js';
+import type { TelemetryCliOptions } from '../../src/cli/index.js';
+import { makeHome, runCli } from '../helpers/run-cli.js';
+
+const ACME: TelemetryCliOptions = { product: { name: 'acme', version: '3.1.0' }, endpoint: 'https://telemetry.acme.example/' };
+
+interface StatusJson {
+  enabled: boolean;
+  decidedBy: { name: string };
+  others: { name: string; value: string; optsOut: boolean }[];
+  toChange: string[];
+  endpoint: object;
+  debug: object | null;
+  configFile: string | null;
+  policyFiles: string[];
+  problems: string[];
+}
+
+async function status(env: NodeJS.ProcessEnv, options: Partial<TelemetryCliOptions> = {}, platform: NodeJS.Platform = 'linux') {
+  const { code, stdout } = await runCli({ ...ACME, ...options }, ['status', '--json'], { env, platform });
+  return { code, ...(JSON.parse(stdout) as StatusJson) };
+}
+
+test('all that stands in the way is named at once, also what a client would not look at any more', async (t) => {
+  const { env, file, folder } = makeHome(t);
+  mkdirSync(path.dirname(file('acme')), { recursive: true });
+  writeFileSync(file('acme'), '{"enabled": false}');
+  const policy = path.join(folder, 'policy', 'acme', 'telemetry.json');
+  mkdirSync(path.dirname(policy), { recursive: true });
+  writeFileSync(policy, '{"enabled": false}');
+  const found = await status({ ...env, DO_NOT_TRACK: '1', SCARF_NO_ANALYTICS: '0', ACME_TELEMETRY: 'sure' }, { enabled: false, consent: 'opt-in' });
+  t.deepEqual([found.decidedBy, ...found.others].map(({ name }) => name), [
+    'enabled', 'DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'policy file', 'config file', 'consent',
+  ]);
+  t.deepEqual(found.toChange, [
+    'nothing you can do: the program itself switches it off',
+    'unset DO_NOT_TRACK, or set it to 0',
+    'unset ACME_TELEMETRY, or set it to 1',
+    `ask whoever runs this machine: ${policy}:1 decides for everybody on it`,
+    'run `acme telemetry enable`',
+    'run `acme telemetry enable`, or set ACME_TELEMETRY=1: the program waits for a yes of yours',
+  ]);
+});
+
+test('a yes in the file is seen behind an opt-out of the environment, so that consent is not asked for twice', async (t) => {
+  const { env, file } = makeHome(t);
+  mkdirSync(path.dirname(file('acme')), { recursive: true });
+  writeFileSync(file('acme'), '{"enabled": true}');
+  const found = await status({ ...env, DO_NOT_TRACK: '1' }, { consent: 'opt-in' });
+  t.deepEqual(found.others.map(({ name, optsOut }) => [name, optsOut]), [['config file', false], ['consent', false]]);
+  t.deepEqual(found.toChange, ['unset DO_NOT_TRACK, or set it to 0']);
+  t.true((await status(env, { consent: 'opt-in' })).enabled);
+  t.like(await status({ ...env, HOME: '/nowhere', APPDATA: '/nowhere' }, { consent: 'opt-in' }), { enabled: false, decidedBy: { name: 'consent' } });
+});
+
+test('airflow.cfg counts for cosmos, and is not opened behind an opt-out of the environment', async (t) => {
+  const { env, folder } = makeHome(t);
+  const cfg = path.join(folder, 'airflow.cfg');
+  writeFileSync(cfg, '[cosmos]\n\nenable_telemetry = no\n');
+  const cosmos = { product: { name: 'cosmos' } };
+  const found = await status({ ...env, AIRFLOW_HOME: folder }, cosmos);
+  t.like(found, { code: 0, enabled: false, toChange: [`set enable_telemetry = True in ${cfg}:3`] });
+  t.deepEqual(found.problems, [`${cfg}:3 says "no", neither true nor false, which counts as an opt-out`]);
+  const behind = await status({ ...env, AIRFLOW_HOME: folder, AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'f' }, cosmos);
+  t.like(behind, { enabled: false, others: [], toChange: ['unset AIRFLOW__COSMOS__ENABLE_TELEMETRY, or set it to true'] });
+  t.true((await status({ ...env, AIRFLOW_HOME: folder })).enabled, 'acme has nothing to do with it');
+});
+
+test('the endpoint, and who set it', async (t) => {
+  const own = { url: 'https://telemetry.acme.example', setBy: 'program', isVariableIgnored: false };
+  t.deepEqual((await status({})).endpoint, own);
+  t.deepEqual((await status({ ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' })).endpoint, { url: 'http://localhost:1/x', setBy: 'environment', isVariableIgnored: false });
+  const ignored = await status({ ACME_TELEMETRY_ENDPOINT: 'http://user:s3cret@localhost/' });
+  t.deepEqual(ignored.endpoint, { ...own, isVariableIgnored: true });
+  t.is(ignored.code, 0);
+  t.deepEqual(ignored.problems, ['ACME_TELEMETRY_ENDPOINT is not an http or https URL without credentials, query or fragment; it is ignored']);
+  const { stdout } = await runCli({ product: { name: 'acme' } }, ['status'], { env: { ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' } });
+  t.regex(stdout, /\n {2}endpoint +not known here: the program delivers in a way of its own\n/);
+});
+
+test('debug mode is said', async (t) => {
+  t.is((await status({})).debug, null);
+  t.deepEqual((await status({ ACME_TELEMETRY_DEBUG: '1' })).debug, { variable: 'ACME_TELEMETRY_DEBUG', file: null });
+  const toFile = await runCli(ACME, ['status'], { env: { ACME_TELEMETRY_DEBUG: '/tmp/au\u001Bdit' } });
+  t.regex(toFile.stdout, /\n {2}debug mode +ACME_TELEMETRY_DEBUG has requests written to the end of \/tmp\/au\uFFFDdit, and nothing is sent\n/);
+});
+
+test('files are looked for where the platform has them', async (t) => {
+  const env = { HOME: '/Users/pat', APPDATA: 'C:\\Users\\pat\\AppData\\Roaming' };
+  t.is((await status(env, {}, 'darwin')).configFile, '/Users/pat/Library/Application Support/acme/telemetry.json');
+  t.is((await status(env, {}, 'win32')).configFile, 'C:\\Users\\pat\\AppData\\Roaming\\acme\\telemetry.json');
+  t.is((await status({})).configFile, null);
+  for (const [platform, names] of [['win32', 'neither APPDATA nor USERPROFILE names'], ['darwin', 'HOME does not name']] as const) {
+    const end = await runCli(ACME, ['disable'], { platform });
+    t.deepEqual(end, { code: 1, stdout: '', stderr: `acme telemetry: there is no place for a config file: ${names} a folder\n` });
+  }
+});
+
+test('colours are for a terminal, and for people who want them', async (t) => {
+  const look = async (isTTY: boolean, env: NodeJS.ProcessEnv) => (await runCli(ACME, ['status'], { isTTY, env })).stdout.includes('\u001B[');
+  t.true(await look(true, {}));
+  t.true(await look(true, { NO_COLOR: '' }), 'no-color.org: an empty value says nothing');
+  t.false(await look(true, { NO_COLOR: '1' }));
+  t.false(await look(true, { TERM: 'dumb' }));
+  t.false(await look(false, { FORCE_COLOR: '1' }));
+  const io = { stdout: { write: () => true, isTTY: true, columns: 20 } };
+  t.is((await runCli(ACME, ['events'], io)).code, 0);
+});
+
+test('the version of the program stands beside that of the package; the command is what people type', async (t) => {
+  t.regex((await runCli(ACME, ['--version'])).stdout, /^acme telemetry: acme 3\.1\.0, cosmos-telemetry \d+\.\d+\.\d+\n$/);
+  const end = await runCli({ ...ACME, command: 'acme usage' }, ['nonsense']);
+  t.deepEqual(end, { code: 2, stdout: '', stderr: 'acme usage: unknown command nonsense; see `acme usage --help`\n' });
+});
+
+test('standard input is not so much as looked at, but for `preview -`', async (t) => {
+  let isRead = false;
+  const stdin = { async *[Symbol.asyncIterator]() { isRead = true; yield '{"event": "dag_run.success",'; yield Buffer.from('"payload": null}'); } };
+  const { env } = makeHome(t);
+  for (const command of ['status', 'disable', 'enable', 'preview', 'events']) t.is((await runCli(ACME, [command], { stdin, env })).code, 0, command);
+  t.false(isRead);
+  t.regex((await runCli(ACME, ['preview', '-'], { stdin })).stdout, /Nothing would be sent: the payload has no "dagRun"/);
+  t.true(isRead);
+});
+
+test('what nobody foresaw is one line, too, and never a rejection', async (t) => {
+  const env = new Proxy({}, { get: () => { throw new RangeError('s3cret'); } });
+  t.deepEqual(await runCli(ACME, ['status'], { env }), { code: 1, stdout: '', stderr: 'acme telemetry: failed unexpectedly (RangeError); please report it\n' });
+  const broken = { write: () => { throw Object.assign(new Error('s3cret'), { code: 'EIO' }); } };
+  t.deepEqual(await runCli(ACME, ['status'], { stdout: broken }), { code: 1, stdout: '', stderr: 'acme telemetry: standard output cannot be written to (EIO)\n' });
+});
+
+test('a mistake in code throws at once, with option and value', (t) => {
+  const cases: [options: object, message: RegExp][] = [
+    [{}, /`product`/],
+    [{ product: { name: 'Acme' } }, /`product\.name` to match .+ got "Acme"/],
+    [{ product: { name: 'acme', version: 'a b' } }, /`version` to be a version, got "a b"/],
+    [{ ...ACME, endpoint: 'https://u:s3cret@acme.example' }, /`endpoint` to be an http or https URL .+ got "https:\/\/\*\*\*@acme\.example"/],
+    [{ ...ACME, host: { name: 'acme', version: '1' } }, /different names/],
+    [{ ...ACME, events: [{}] }, /event type/],
+    [{ ...ACME, enabled: true }, /`enabled` to be false or left out/],
+    [{ ...ACME, consent: 'yes' }, /`consent`/],
+    [{ ...ACME, transport: {} }, /known keys only, got `transport`/],
+    [{ ...ACME, command: ' ' }, /`command` to be a text/],
+  ];
+  for (const [options, message] of cases) t.throws(() => createTelemetryCli(options as TelemetryCliOptions), { instanceOf: TypeError, message });
+});
