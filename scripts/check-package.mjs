@@ -20,7 +20,11 @@ try {
   writeFileSync(path.join(project, 'import.mjs'), `import * as telemetry from 'cosmos-telemetry';\n${use}\n`);
   writeFileSync(path.join(project, 'require.cjs'), `const telemetry = require('cosmos-telemetry');\n${use}\n`);
   for (const file of ['import.mjs', 'require.cjs']) run(process.execPath, file);
-  console.log(`${filename}: ${files.length} files; import and require work on Node ${process.versions.node}`);
+  const said = run(npm, 'exec', '--offline', '--', 'cosmos-telemetry', '--version');
+  if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command says of its version: ${said}`);
+  writeFileSync(path.join(project, 'cli.mjs'), "import { createTelemetryCli } from 'cosmos-telemetry/cli';\nprocess.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);\n");
+  if (run(process.execPath, 'cli.mjs') !== said) throw new Error('A product does not find the version of the package');
+  console.log(`${filename}: ${files.length} files; import, require and the command work on Node ${process.versions.node}`);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -80,6 +81,32 @@ example('acme', "its name in the fields, its own event, its people's switch", (t
 example('acme', 'sends nothing for a person who said no', (t, output) => {
   matches(t, output, ['published 0, sent 0', 'ACME_TELEMETRY=off: false', 'ACME_TELEMETRY=on: true']);
 }, { DO_NOT_TRACK: '1' });
+
+test.serial('acme-cli: its people see its events, endpoint and switches, and decide', async (t) => {
+  tested.add('acme-cli');
+  const home = mkdtempSync(path.join(tmpdir(), 'acme-cli-'));
+  t.teardown(() => rmSync(home, { recursive: true, force: true }));
+  const acme = (args: string, env: NodeJS.ProcessEnv = {}) =>
+    runChild('../../examples/acme-cli', args.split(' '), { HOME: home, APPDATA: home, XDG_CONFIG_HOME: home, ...env });
+  const file = path.join(home, 'acme', 'telemetry.json');
+
+  const before = await acme('telemetry status', { ACME_TELEMETRY_ENDPOINT: 'http://localhost:8080/' });
+  t.deepEqual([before.code, before.stderr], [0, '']);
+  t.regex(before.stdout, /^Telemetry of acme is on\.\n[^]*\n {2}endpoint +http:\/\/localhost:8080, set by ACME_TELEMETRY_ENDPOINT \(the program says https:\/\/telemetry\.acme\.example\)\n/);
+  t.regex((await acme('telemetry status', { ACME_TELEMETRY: 'off' })).stdout, /^Telemetry of acme is off\.\n\n {2}decided by +ACME_TELEMETRY=off in the environment\n/);
+
+  const disabled = await acme('telemetry disable');
+  t.is(disabled.code, 0);
+  t.true(disabled.stdout.includes(`decided by      config file = false, ${file}:2\n`), disabled.stdout);
+  t.is(readFileSync(file, 'utf8'), '{\n  "enabled": false\n}\n');
+
+  const preview = await acme('telemetry preview --sample');
+  t.is(preview.code, 0);
+  t.regex(preview.stdout, new RegExp(String.raw`\n4 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=\d+&elapsed=[\d.]+\n`));
+  t.regex(preview.stdout, /\n {3}outcome = completed +How the backfill ended\.\n/);
+  t.deepEqual(await acme('telemetry nonsense'), { code: 2, stdout: '', stderr: 'acme telemetry: unknown command nonsense; see `acme telemetry --help`\n' });
+  t.is((await acme('nonsense')).code, 2);
+});
 
 example('custom-event', 'what is not declared does not leave, and is counted', (t, output) => {
   const start = String.raw`^/v3/render\?acme_version=3\.1\.0&${NODE}&`;

@@ -116,6 +116,39 @@ test('the version of the program stands beside that of the package; the command 
   t.deepEqual(end, { code: 2, stdout: '', stderr: 'acme usage: unknown command nonsense; see `acme usage --help`\n' });
 });
 
+test('help, for the whole and for each command', async (t) => {
+  const whole = await runCli(ACME, []);
+  t.deepEqual(await runCli(ACME, ['-h']), whole);
+  t.regex(whole.stdout, /^Usage: acme telemetry COMMAND \[options\]\n\nSee what telemetry of acme would send/);
+  t.deepEqual(whole.stdout.split('\n').filter((line) => line.length > 100), [], 'it fits a terminal');
+  for (const command of ['status', 'disable', 'enable', 'preview', 'events']) {
+    const { code, stdout } = await runCli(ACME, [command, '--help']);
+    t.is(code, 0);
+    t.true(stdout.startsWith(`Usage: acme telemetry ${command} `));
+    t.is(stdout.includes('--sample '), command === 'preview');
+    t.deepEqual(stdout.split('\n').filter((line) => line.length > 110), []);
+  }
+});
+
+test('what is not understood is usage', async (t) => {
+  for (const args of [['stat'], ['status', '--colour'], ['status', '--json=1'], ['status', 'now'], ['status', '--sample'], ['events', 'none'], ['preview', 'x', '--sample']]) {
+    const { code, stdout, stderr } = await runCli(ACME, args);
+    t.deepEqual([code, stdout], [2, ''], args.join(' '));
+    t.regex(stderr, /^acme telemetry: .+\n$/);
+  }
+});
+
+test('disable and enable, in one shape for machines', async (t) => {
+  const { env, file } = makeHome(t);
+  for (const [command, enabled, written] of [['disable', false, true], ['disable', false, false], ['enable', true, true]] as const) {
+    const { stdout } = await runCli(ACME, [command, '--json'], { env });
+    t.like(JSON.parse(stdout), { product: 'acme', version: '3.1.0', enabled, written, configFile: file('acme'), decidedBy: { name: 'config file' } });
+  }
+  const held = await runCli(ACME, ['enable'], { env: { ...env, ACME_TELEMETRY: '0' } });
+  t.true(held.stdout.startsWith(`Telemetry of acme stays off.\n\n  config file     ${file('acme')} says yes already, but any no wins over it\n`));
+  t.false((await runCli(ACME, ['disable'], { env })).stdout.includes('Python'));
+});
+
 test('standard input is not so much as looked at, but for `preview -`', async (t) => {
   let isRead = false;
   const stdin = { async *[Symbol.asyncIterator]() { isRead = true; yield '{"event": "dag_run.success",'; yield Buffer.from('"payload": null}'); } };
