@@ -1,22 +1,10 @@
 import { metadataFields } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
-import type { Field, FieldKind, MetricValue } from '../events/fields.js';
+import { fieldExample } from '../events/field-words.js';
+import type { MetricValue } from '../events/fields.js';
 import { compressTelemetryMetadata, metadataParam } from '../metadata.js';
 import type { PreviewItem } from './preview-document.js';
 import type { Program } from './program.js';
-
-/** Made up, and of the form that each kind asks for. */
-const EXAMPLES: Readonly<Record<FieldKind, MetricValue>> = {
-  oneOf: '',
-  boolean: true,
-  count: 12,
-  duration: 7.5,
-  identifier: 'Example',
-  identifierSet: 'example',
-  command: 'run',
-  version: '1.0.0',
-  hash: '0123456789abcdef',
-};
 
 /** One event of each kind that the program may send, all made up: what a host emits as a host emits it, all else as it is published. */
 export function sampleItems({ product, definitions }: Program): PreviewItem[] {
@@ -47,9 +35,5 @@ function sampleTask(product: string) {
 }
 
 function exampleMetrics(fields: Fields): Record<string, MetricValue> {
-  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, exampleOf(field)]));
-}
-
-function exampleOf({ kind, values }: Field): MetricValue {
-  return values?.[0] ?? EXAMPLES[kind];
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldExample(field)]));
 }

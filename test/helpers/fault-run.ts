@@ -25,26 +25,44 @@ async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What is promised: of the processor for a hook, for `close({ deadlineMs: 1500 })`, from there to the end of the process. */
+const MOST_HOOK_MS = 25;
+const MOST_CLOSE_MS = 1700;
+const MOST_END_MS = 300;
+
+type Run = FaultChildReport & Pick<Awaited<ReturnType<NetworkFault['begin']>>, 'answered2xx' | 'strayConnections'>;
+
+async function meet(t: ExecutionContext, fault: NetworkFault, hooks: readonly Hook[]): Promise<Run> {
+  const { where, answered2xx, strayConnections } = await fault.begin(t);
+  // No coverage from here: writing it down takes time after the end, which is what is measured.
+  const child = await runChild('fault-child', [JSON.stringify({ ...where, hooks })]);
+  t.is(child.stderr, '', 'nothing is thrown, rejected or printed');
+  t.is(child.code, 0, 'the process ends by itself');
+  return { ...(JSON.parse(child.stdout) as FaultChildReport), answered2xx, ...(strayConnections && { strayConnections }) };
+}
+
+function isSlow({ slowestHook, closeMs, starvedInCloseMs, afterCloseMs }: Run): boolean {
+  return slowestHook.cpuMs >= MOST_HOOK_MS || closeMs - starvedInCloseMs >= MOST_CLOSE_MS || afterCloseMs >= MOST_END_MS;
+}
+
 /** Runs a host in a process of its own against one fault, and holds the first promise against what it says. */
 export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, hooks: readonly Hook[]): Promise<void> {
   await inTurn(async () => {
-    const { where, answered2xx, strayConnections } = await fault.begin(t);
-    // No coverage from here: writing it down takes time after the end, which is what is measured.
-    const child = await runChild('fault-child', [JSON.stringify({ ...where, hooks })]);
-    t.is(child.stderr, '', 'nothing is thrown, rejected or printed');
-    t.is(child.code, 0, 'the process ends by itself');
-    const { slowestHook, closeMs, starvedInCloseMs, report, codes, afterCloseMs, grownMb } = JSON.parse(child.stdout) as FaultChildReport;
+    let run = await meet(t, fault, hooks);
+    // Time alone gets a second chance: other work on the machine can only take it away, and a broken promise breaks again.
+    if (isSlow(run)) run = await meet(t, fault, hooks);
+    const { slowestHook, closeMs, starvedInCloseMs, report, codes, afterCloseMs, grownMb, answered2xx, strayConnections } = run;
     t.log(
       `slowest hook ${slowestHook.name} ${slowestHook.cpuMs.toFixed(2)} ms, close ${Math.round(closeMs)} ms (${Math.round(starvedInCloseMs)} ms starved), end ${afterCloseMs.toFixed(1)} ms after, ` +
         `${grownMb.toFixed(0)} MB more, ${report.published} published, ${report.sent} sent, ${JSON.stringify(report.reasons)}`,
     );
-    t.true(slowestHook.cpuMs < 25, `a hook took ${slowestHook.cpuMs} ms`);
-    t.true(closeMs - starvedInCloseMs < 1700, `close() took ${closeMs} ms`);
+    t.true(slowestHook.cpuMs < MOST_HOOK_MS, `a hook took ${slowestHook.cpuMs} ms`);
+    t.true(closeMs - starvedInCloseMs < MOST_CLOSE_MS, `close() took ${closeMs} ms`);
     t.true(addsUp(report), JSON.stringify(report));
     t.is(report.published, 20 * hooks.length);
     t.is(report.pending, 0);
     t.true(report.sent <= answered2xx(), `${report.sent} sent, ${answered2xx()} answered with 2xx`);
-    t.true(afterCloseMs < 300, `the process ended ${afterCloseMs} ms after close()`);
+    t.true(afterCloseMs < MOST_END_MS, `the process ended ${afterCloseMs} ms after close()`);
     t.true(grownMb < 200, `${grownMb} MB more than at the start`);
     const told = [...Object.keys(report.reasons), ...codes];
     if (fault.told.length === 0) t.true(report.sent > 0, 'an answer of 2xx counts, whatever its body does');
