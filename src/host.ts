@@ -1,9 +1,9 @@
 /** What a host emits, each with one object argument. The names are those of Airflow's listener hooks. */
 export interface HostEvents {
-  'dag_run.success': { dagRun: DagRun; msg?: string };
-  'dag_run.failed': { dagRun: DagRun; msg?: string };
-  'task_instance.success': { previousState?: string | null; taskInstance: TaskInstance };
-  'task_instance.failed': { previousState?: string | null; taskInstance: TaskInstance; error?: unknown };
+  'dag_run.success': { dagRun: DagRun; msg?: string | undefined };
+  'dag_run.failed': { dagRun: DagRun; msg?: string | undefined };
+  'task_instance.success': { previousState?: string | null | undefined; taskInstance: TaskInstance };
+  'task_instance.failed': { previousState?: string | null | undefined; taskInstance: TaskInstance; error?: unknown };
 }
 
 /** One run of a DAG. */
@@ -11,14 +11,14 @@ export interface DagRun {
   /** Never leaves the machine in clear: at most its hash does. */
   dagId: string;
   /** The host's own hash of the DAG, 8 to 128 characters; anything else gives way to the `dagHash` option. */
-  dagHash?: string | null;
+  dagHash?: string | null | undefined;
   dag: Dag;
 }
 
 /** What a run's DAG is made of. */
 export interface Dag {
   /** May hold the packed telemetry metadata, as a string or as a Param object with `value` or `default`. */
-  params?: Record<string, unknown>;
+  params?: Record<string, unknown> | undefined;
   tasks: readonly Task[];
 }
 
@@ -29,34 +29,34 @@ export interface TaskInstance {
   /** -1 where the task is not mapped. */
   mapIndex: number;
   /** Seconds. */
-  duration?: number | null;
+  duration?: number | null | undefined;
   task: Task;
 }
 
 /** The operator behind a task. */
 export interface Task {
-  taskId?: string;
+  taskId?: string | undefined;
   /** The module of the operator's class, for example `cosmos.operators.local`. */
   module: string;
   /** The operator's class name, for example `DbtRunLocalOperator`. */
-  operatorName?: string;
+  operatorName?: string | undefined;
   /** Whether it extends the product's base operator, wherever its module is. */
-  isDbtOperator?: boolean;
-  invocationMode?: string | null;
-  baseCmd?: string | readonly (string | null)[] | null;
-  installDeps?: boolean | null;
+  isDbtOperator?: boolean | undefined;
+  invocationMode?: string | null | undefined;
+  baseCmd?: string | readonly (string | null)[] | null | undefined;
+  installDeps?: boolean | null | undefined;
   /** A function, a list of functions and nulls, or nothing. Only whether there is one is ever looked at. */
   callback?: unknown;
-  profileConfig?: ProfileConfig | null;
+  profileConfig?: ProfileConfig | null | undefined;
 }
 
 /** How a task reaches its database. */
 export interface ProfileConfig {
-  profilesYmlFilepath?: string | null;
-  profileMappingClass?: string | null;
+  profilesYmlFilepath?: string | null | undefined;
+  profileMappingClass?: string | null | undefined;
   /** Asked first where it is there; null where it throws. */
-  getProfileType?: () => string | null;
-  profileType?: string | null;
+  getProfileType?: (() => string | null) | undefined;
+  profileType?: string | null | undefined;
 }
 
 type Handler = (payload: unknown) => void;

@@ -3,6 +3,8 @@ export type { DrainReport, Telemetry } from './telemetry-types.js';
 export type { TelemetryOptions } from './options.js';
 export type { TelemetryBus } from './bus.js';
 export type { TelemetryStats } from './ledger.js';
+export type { EventNames } from './listeners/register.js';
+export type { Clock, Timer } from './timing.js';
 export type { Logger } from './log.js';
 export type {
   AddRemoveHost,
@@ -40,7 +42,7 @@ export { renderPrivacyNotice } from './privacy-notice.js';
 export type { PrivacyNoticeOptions } from './privacy-notice.js';
 
 export { explainSettings, resolveSettings, shouldEmit } from './settings.js';
-export type { Rule, Settings } from './settings.js';
+export type { Rule, Settings, SettingsOptions } from './settings.js';
 export { configFilePath, policyFilePaths } from './settings/telemetry-places.js';
 export { emitUsageMetrics, emitUsageMetricsIfEnabled } from './usage-metrics.js';
 export type { EmitOptions } from './usage-metrics.js';
@@ -55,6 +57,7 @@ export type { TelemetryMetadataProblem } from './metadata.js';
 export { COSMOS_ENDPOINT } from './constants.js';
 
 export { circuitBreaker } from './delivery/circuit-breaker.js';
+export type { CircuitBreakerOptions } from './delivery/circuit-breaker.js';
 export { fetchTransport } from './delivery/fetch-transport.js';
 export type { FetchTransportOptions } from './delivery/fetch-transport.js';
 export { retrying } from './delivery/retrying-transport.js';

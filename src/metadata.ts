@@ -1,9 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { deflateSync, inflateSync } from 'node:zlib';
-import { NAME_PATTERN } from './constants.js';
-import { describe } from './describe.js';
 import type { Dag } from './host.js';
 import { resolveSettings, shouldEmit } from './settings.js';
+import type { SettingsOptions } from './settings.js';
 
 /** The DAG param under which Cosmos stores its packed metadata. */
 export const TELEMETRY_METADATA_PARAM = '__cosmos_telemetry_metadata__';
@@ -74,25 +73,21 @@ export function decompressTelemetryMetadata(packed: string): Record<string, unkn
  * Writes a DAG's metadata into its params, where the listener finds it at the end of a run. Does nothing when an opt-out
  * applies, so that an opted-out DAG carries no trace of telemetry.
  *
- * @param options.product The product's name. @default 'cosmos'
- * @param options.env Where the opt-outs are looked up. @default process.env
+ * @param options Those of `resolveSettings`: whose metadata (`product`, default `'cosmos'`), and what may opt out. The opt-outs are
+ *   looked up at each call, files included.
  * @returns Whether it was written: false also for metadata that cannot be packed and for a DAG that cannot be written to.
- * @throws TypeError for a product name that could change the param's name.
+ * @throws TypeError for an unknown or wrong option, such as a product name that could change the param's name.
  */
 export function storeTelemetryMetadata(
   dag: Pick<Dag, 'params'>,
   metadata: Record<string, unknown>,
-  options: { product?: string; env?: NodeJS.ProcessEnv } = {},
+  options: SettingsOptions = {},
 ): boolean {
-  const { product = 'cosmos', env } = options;
-  if (typeof product !== 'string' || !NAME_PATTERN.test(product)) {
-    throw new TypeError(`Expected \`product\` to match ${NAME_PATTERN.source}, got ${describe(product)}.`);
-  }
-  if (!shouldEmit(resolveSettings({ product, ...(env && { env }) }))) return false;
+  if (!shouldEmit(resolveSettings(options))) return false;
   try {
     const packed = compressTelemetryMetadata(metadata);
     dag.params ??= {};
-    dag.params[metadataParam(product)] = packed;
+    dag.params[metadataParam(options.product ?? 'cosmos')] = packed;
     return true;
   } catch {
     return false;

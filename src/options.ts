@@ -17,43 +17,43 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
    * The base to which `/v3/{event_type}?{query}` is appended: http or https, no credentials, query or fragment. Required unless
    * `transport` is given; there is no default. `<NAME>_TELEMETRY_ENDPOINT` in the environment overrides it.
    */
-  endpoint?: string | URL;
+  endpoint?: string | URL | undefined;
   /** The orchestrator around the product. @default { name: 'airflow' } */
-  host?: Host;
+  host?: Host | undefined;
   /** The product's own events, beside the built-in ones. @default [] */
-  events?: E;
+  events?: E | undefined;
   /** `false` is one more opt-out, and any opt-out wins. There is no `true`: code cannot overrule a person. */
-  enabled?: false;
+  enabled?: false | undefined;
   /** `'opt-in'`: nothing happens until the person's own configuration says yes. @default 'opt-out' */
-  consent?: 'opt-out' | 'opt-in';
+  consent?: 'opt-out' | 'opt-in' | undefined;
   /** Where opt-outs, debug mode and proxies are looked up; paths such as `~` and of config files come from it too. @default process.env */
-  env?: NodeJS.ProcessEnv;
+  env?: NodeJS.ProcessEnv | undefined;
   /** Digest of a DAG id, or null for none. @default md5 in hex for `cosmos`, which is its wire; none for others */
-  dagHash?: (dagId: string) => string | null;
+  dagHash?: ((dagId: string) => string | null) | undefined;
   /** What delivers. @default retrying(circuitBreaker(fetchTransport(...))) */
-  transport?: Transport;
+  transport?: Transport | undefined;
   /** How many events wait at most; the oldest are dropped first. @default 10_000 */
-  maxPendingEvents?: number;
+  maxPendingEvents?: number | undefined;
   /** How many requests are under way at most. @default 6 */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** The same while draining. @default 24 */
-  drainConcurrency?: number;
+  drainConcurrency?: number | undefined;
   /** How long a connection may take to come about. @default 400 */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /** How long an attempt may take: look-up, connect, redirects, headers, body. @default 1000 */
-  attemptTimeoutMs?: number;
+  attemptTimeoutMs?: number | undefined;
   /** How many attempts follow a first one that is worth repeating. @default 2 */
-  retries?: number;
+  retries?: number | undefined;
   /** Hosts other than the endpoint's own to which it may redirect. @default [] */
-  allowedRedirectHosts?: readonly string[];
+  allowedRedirectHosts?: readonly string[] | undefined;
   /** The URL of a proxy, or `false` for none. @default the environment's; never for loopback */
-  proxy?: string | false;
+  proxy?: string | false | undefined;
   /** Whether events that wait when the process has nothing else to do get a last chance. @default true */
-  drainOnExit?: boolean;
+  drainOnExit?: boolean | undefined;
   /** How long that last chance may hold the process. @default 250 */
-  exitDeadlineMs?: number;
+  exitDeadlineMs?: number | undefined;
   /** Console, pino, winston or anything with `debug` and `warn`: {@link Logger} says what goes where. @default silent */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 const HOUR_MS = 3_600_000;

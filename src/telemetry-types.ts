@@ -24,7 +24,7 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * @returns A function that undoes it.
    * @throws TypeError for a host that cannot be listened to, or names that are none.
    */
-  register(host: HostEmitter, options?: { events?: EventNames }): () => void;
+  register(host: HostEmitter, options?: { events?: EventNames | undefined }): () => void;
   /** Publishes one event of a declared type: `bus.publish`, for short. */
   publish: TelemetryBus<P, E>['publish'];
   /** The accounts at this instant: `published = sent + failed + dropped + pending`. */
@@ -35,12 +35,12 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    *
    * @param options.deadlineMs @default 2000
    */
-  drain(options?: { deadlineMs?: number }): Promise<DrainReport>;
+  drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
   /**
    * Leaves all hosts, takes nothing more, delivers what the deadline allows with one attempt each, then aborts and accounts
    * for the rest. Once only: a second call gets the first one's promise. Never rejects.
    *
    * @param options.deadlineMs @default 2000
    */
-  close(options?: { deadlineMs?: number }): Promise<DrainReport>;
+  close(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
 }

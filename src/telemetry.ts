@@ -134,7 +134,7 @@ class TelemetryClient implements AsyncDisposable {
     return this.#closing === undefined && this.#gate.check();
   }
 
-  register(host: HostEmitter, options: { events?: EventNames } = {}): () => void {
+  register(host: HostEmitter, options: { events?: EventNames | undefined } = {}): () => void {
     checkOptions('options', options, { events: anObject });
     return this.#registry.register(host, options.events);
   }
@@ -143,11 +143,11 @@ class TelemetryClient implements AsyncDisposable {
     return this.#emitter.stats();
   }
 
-  drain(options?: { deadlineMs?: number }): Promise<DrainReport> {
+  drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport> {
     return this.#report(options, (deadlineMs) => this.#emitter.drain(deadlineMs));
   }
 
-  close(options?: { deadlineMs?: number }): Promise<DrainReport> {
+  close(options?: { deadlineMs?: number | undefined }): Promise<DrainReport> {
     this.#closing ??= this.#report(options, (deadlineMs) => {
       this.#bus.close();
       this.#registry.close();
@@ -160,15 +160,20 @@ class TelemetryClient implements AsyncDisposable {
     await this.close();
   }
 
-  async #report(options: { deadlineMs?: number } | undefined, wait: (deadlineMs: number) => Promise<boolean>): Promise<DrainReport> {
+  async #report(options: { deadlineMs?: number | undefined } | undefined, wait: (deadlineMs: number) => Promise<boolean>): Promise<DrainReport> {
     const startedAtMs = this.#clock.now();
     const timedOut = await wait(this.#deadlineMs(options));
     return { ...this.#emitter.stats(), timedOut, durationMs: this.#clock.now() - startedAtMs };
   }
 
   /** A promise that never rejects cannot refuse a deadline that is none: it says so, and takes the default. */
-  #deadlineMs(options: { deadlineMs?: number } | undefined): number {
-    const deadlineMs: unknown = options?.deadlineMs;
+  #deadlineMs(options: { deadlineMs?: number | undefined } | undefined): number {
+    let deadlineMs: unknown;
+    try {
+      deadlineMs = options?.deadlineMs;
+    } catch {
+      deadlineMs = null;
+    }
     if (typeof deadlineMs === 'number' && deadlineMs >= 0) return deadlineMs;
     if (deadlineMs !== undefined) this.#log.warn('deadline_invalid', 'a deadline was no number of milliseconds; the default is used');
     return DEFAULTS.drainDeadlineMs;

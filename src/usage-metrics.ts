@@ -17,19 +17,23 @@ import { parseEndpoint } from './wire/request-url.js';
 /** How one request of {@link emitUsageMetrics} is made. */
 export interface EmitOptions {
   /** The base to which `/v3/{event_type}?{query}` is appended. @default COSMOS_ENDPOINT */
-  endpoint?: string | URL;
+  endpoint?: string | URL | undefined;
   /** Who sends: its opt-outs are asked. Without it those of `cosmos` are, and no product version is sent. */
-  product?: Product;
+  product?: Product | undefined;
   /** The orchestrator around it. @default { name: 'airflow' } */
-  host?: Host;
+  host?: Host | undefined;
   /** Where opt-outs and proxies are looked up. @default process.env */
-  env?: NodeJS.ProcessEnv;
+  env?: NodeJS.ProcessEnv | undefined;
+  /** `'opt-in'`: nothing is sent until the person's own configuration says yes. @default 'opt-out' */
+  consent?: 'opt-out' | 'opt-in' | undefined;
+  /** `false` is one more opt-out. */
+  enabled?: false | undefined;
   /** How long the one attempt may take. @default 1000 */
-  attemptTimeoutMs?: number;
+  attemptTimeoutMs?: number | undefined;
   /** The URL of a proxy, or `false` for none. @default the environment's; never for loopback */
-  proxy?: string | false;
+  proxy?: string | false | undefined;
   /** @default silent */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /**
@@ -98,8 +102,8 @@ function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process
   return fetchTransportWith({ endpoint, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) }, { log });
 }
 
-function isEnabled({ product, env }: EmitOptions): boolean {
-  return shouldEmit(resolveSettings({ ...(product && { product: product.name }), ...(env && { env }) }));
+function isEnabled({ product, env, consent, enabled }: EmitOptions): boolean {
+  return shouldEmit(resolveSettings({ product: product?.name, env, consent, enabled }));
 }
 
 function isMetricValue(value: unknown): boolean {

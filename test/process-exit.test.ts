@@ -132,3 +132,12 @@ test.serial('close against a silent port ends at its deadline', async (t) => {
   t.like(report.stats, { sent: 0, pending: 0, reasons: { aborted: 24, deadline: 76 } });
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
+
+test.serial("a close() in the host's own beforeExit handler has its own deadline, not that of the exit hook", async (t) => {
+  const server = createServer((_request, response) => {
+    setTimeout(() => response.end(), 400);
+  });
+  const endpoint = await listen(t, server);
+  const report = await run(t, { events: 30, end: 'closeBeforeExit', deadlineMs: 20_000, options: { endpoint, attemptTimeoutMs: 10_000 } });
+  t.like(report.stats, { published: 30, sent: 30, pending: 0 });
+});

@@ -103,12 +103,13 @@ for (const [name, options] of [
 }
 
 test("a yes of the person's own is what opt-in waits for, and taking it back ends it", async (t) => {
-  const { telemetry, publish, env } = telemetryRig({ consent: 'opt-in', env: { ACME_TELEMETRY: 'on' } });
+  const { telemetry, publish, env, clock } = telemetryRig({ consent: 'opt-in', env: { ACME_TELEMETRY: 'on' } });
   t.true(telemetry.enabled);
   await publish(1);
   delete env['ACME_TELEMETRY'];
   t.false(telemetry.enabled);
-  t.like(telemetry.stats(), { published: 1, pending: 0 });
+  await clock.advance(0);
+  t.like(telemetry.stats(), { published: 1, pending: 0, reasons: { aborted: 1 } });
 });
 
 test('an opt-out while running leaves the hosts', (t) => {

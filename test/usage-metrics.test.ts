@@ -55,6 +55,14 @@ for (const env of [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: 'yes' }, { AIRFL
   });
 }
 
+test('an option can opt out, and opt-in waits for a yes', async (t) => {
+  const { endpoint, targets } = await collector(t);
+  t.false(await emitUsageMetrics({ event_type: 'x' }, { endpoint, env: {}, enabled: false }));
+  t.false(await emitUsageMetricsIfEnabled('x', {}, { endpoint, env: {}, consent: 'opt-in' }));
+  t.true(await emitUsageMetrics({ event_type: 'x' }, { endpoint, env: { COSMOS_TELEMETRY: '1' }, consent: 'opt-in' }));
+  t.is(targets.length, 1);
+});
+
 test('the opt-outs asked are those of the product', async (t) => {
   const { endpoint, targets } = await collector(t);
   const product = { name: 'acme', version: '1.0.0' };

@@ -116,7 +116,8 @@ test.serial('traced by strace, an opted-out process makes no call of the network
     const lines = (await trace(env, collector.url)) ?? [];
     t.true(lines.some((line) => line.includes('window-ends')), 'it ran to its end');
     t.deepEqual(lines.filter((line) => NETWORK.test(line)), [], JSON.stringify(env));
-    t.deepEqual(between(lines), [], JSON.stringify(env));
+    // Newer versions of Node look at the processor from time to time.
+    t.deepEqual(between(lines).filter((line) => !line.includes('"/sys/devices/')), [], JSON.stringify(env));
     t.deepEqual(lines.filter((line) => line.includes('telemetry.json')), []);
   }
   const byOwnFile = (await trace({ XDG_CONFIG_HOME: home }, collector.url)) ?? [];

@@ -2,11 +2,12 @@ import type PQueue from 'p-queue';
 import type { Gate } from '../gate.js';
 import type { Ledger } from '../ledger.js';
 import type { Log } from '../log.js';
-import type { Clock, Timer } from '../timing.js';
+import type { Clock } from '../timing.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { fly } from './flights.js';
 import type { Flight } from './flights.js';
+import { Pause } from './pause.js';
 import type { SendOutcome, Transport } from './transport.js';
 
 /** How a dispatcher is made. */
@@ -27,25 +28,27 @@ export interface DispatcherOptions {
 /** How many batches a task of the queue sends before it makes room: enough that the task itself costs nothing. */
 const BATCHES_PER_TURN = 64;
 
-/** The bounds of a pause: no transport can make the dispatcher spin, and none can silence it for good. */
-const MIN_PAUSE_MS = 10;
-const MAX_PAUSE_MS = 3_600_000;
+/** How many turns of the microtask queue an abort may take through retries, breaker and transport. */
+const LAST_WORD_TICKS = 50;
 
 /** Takes events out of the buffer, through a p-queue of few long tasks, and enters into the ledger what became of them. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #batchSize: number;
+  /** When nothing is started: the network asked for it, or the process is about to end. */
+  readonly pause: Pause;
   readonly #flights = new Set<Flight>();
   #queue: PQueue | undefined;
   #isLoading = false;
   #isStopped = false;
   #turns = 0;
-  #pausedUntilMs = 0;
-  #pauseTimer: Timer | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#batchSize = options.transport.maxBatchSize ?? 1;
+    this.pause = new Pause(options.clock, () => {
+      this.kick();
+    });
   }
 
   /** How many events are under way. */
@@ -62,15 +65,10 @@ export class Dispatcher {
     return oldest;
   }
 
-  /** Until when nothing is started; a time that has passed where nothing is held back. */
-  get pausedUntilMs(): number {
-    return this.#pausedUntilMs;
-  }
-
   /** Sees to it that as many tasks run as there is work for. Never throws, never waits. */
   kick(): void {
     const { buffer, limit } = this.#options;
-    if (this.#isStopped || buffer.length === 0 || this.#isPaused()) return;
+    if (this.#isStopped || buffer.length === 0 || this.pause.isOn) return;
     if (this.#queue === undefined) {
       void this.#load();
       return;
@@ -85,21 +83,6 @@ export class Dispatcher {
     }
   }
 
-  /** Starts nothing for a while. The timer does not hold the process. */
-  pause(waitMs: number): void {
-    const { clock } = this.#options;
-    const boundedMs = Math.min(Math.max(waitMs, MIN_PAUSE_MS), MAX_PAUSE_MS);
-    const untilMs = clock.now() + boundedMs;
-    if (untilMs <= this.#pausedUntilMs) return;
-    this.#pausedUntilMs = untilMs;
-    this.#clearPauseTimer();
-    this.#pauseTimer = clock.setTimeout(() => {
-      this.#pausedUntilMs = 0;
-      this.kick();
-    }, boundedMs);
-    this.#pauseTimer.unref();
-  }
-
   /** Ends what has been under way for longer than the cap: a transport that never settles loses its slot. */
   abortOverdue(capMs: number): void {
     const startedBefore = this.#options.clock.now() - capMs;
@@ -108,10 +91,13 @@ export class Dispatcher {
     }
   }
 
-  /** Starts nothing any more, aborts what is under way, and lets the transport go. */
-  stop(): void {
+  /** Starts nothing any more, aborts what is under way, and lets the transport go. Over once every flight is accounted for. */
+  async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#clearPauseTimer();
+    this.pause.end();
+    for (const flight of this.#flights) flight.controller.abort();
+    // What was answered counts by its answer, though its body was still under way: transports get no time, but a word.
+    for (let tick = 0; tick < LAST_WORD_TICKS && this.#flights.size > 0; tick += 1) await Promise.resolve();
     for (const flight of this.#flights) this.#end(flight, { kind: 'aborted' });
     void this.#closeTransport();
   }
@@ -141,19 +127,22 @@ export class Dispatcher {
 
   readonly #turn = async (): Promise<void> => {
     const controller = new AbortController();
-    for (let batch = 0; batch < BATCHES_PER_TURN && this.#mayGoOn() && !controller.signal.aborted; batch += 1) {
-      const taken = this.#options.buffer.take(this.#batchSize);
-      if (taken.length === 0) break;
-      await this.#deliver(taken, controller);
+    try {
+      for (let batch = 0; batch < BATCHES_PER_TURN && this.#mayGoOn() && !controller.signal.aborted; batch += 1) {
+        const taken = this.#options.buffer.take(this.#batchSize);
+        if (taken.length === 0) break;
+        await this.#deliver(taken, controller);
+      }
+    } finally {
+      this.#turns -= 1;
+      // A transport that answers at once must not keep the host's event loop to itself.
+      if (this.#options.buffer.length > 0) this.#options.clock.defer(() => this.kick());
     }
-    this.#turns -= 1;
-    // A transport that answers at once must not keep the host's event loop to itself.
-    if (this.#options.buffer.length > 0) this.#options.clock.defer(() => this.kick());
   };
 
   /** Asked before each attempt: the gate reads the environment anew, and now and then the files. */
   #mayGoOn(): boolean {
-    return !this.#isPaused() && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
+    return !this.pause.isOn && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
   }
 
   async #deliver(taken: readonly TakenEvent[], controller: AbortController): Promise<void> {
@@ -181,18 +170,9 @@ export class Dispatcher {
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
     else {
       ledger.drop('buffer_full', buffer.putBack(flight.taken));
-      this.pause(outcome.waitMs);
+      this.pause.begin(outcome.waitMs);
     }
     if ('reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
     onSettled(outcome);
-  }
-
-  #isPaused(): boolean {
-    return this.#options.clock.now() < this.#pausedUntilMs;
-  }
-
-  #clearPauseTimer(): void {
-    if (this.#pauseTimer !== undefined) this.#options.clock.clearTimeout(this.#pauseTimer);
-    this.#pauseTimer = undefined;
   }
 }

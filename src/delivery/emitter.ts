@@ -1,11 +1,11 @@
 import type { EventConsumer } from '../bus.js';
 import type { TelemetryStats } from '../ledger.js';
-import type { Timer } from '../timing.js';
 import { Checkpoints } from './checkpoints.js';
 import { Dispatcher } from './dispatcher.js';
 import type { DispatcherOptions } from './dispatcher.js';
 import { EventBuffer } from './event-buffer.js';
 import { notBeforeExit, onceBeforeExit } from './exit-hook.js';
+import { Heartbeat, HEARTBEAT_MS } from './heartbeat.js';
 import { CONNECT_REASON, lastCall } from './transport.js';
 import type { SendOutcome } from './transport.js';
 
@@ -19,9 +19,6 @@ export interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limi
   drainOnExit: boolean;
   exitDeadlineMs: number;
 }
-
-/** How often opt-outs and the cap are looked at while events wait or are under way. */
-const HEARTBEAT_MS = 1000;
 
 /** The host is leaving: each event is worth one more attempt, and the first sign of a dead network ends that too. */
 interface Leaving {
@@ -39,18 +36,23 @@ export class Emitter {
   readonly #dispatcher: Dispatcher;
   readonly #drainWaits: Checkpoints;
   readonly #leaveWaits: Checkpoints;
+  readonly #heartbeat: Heartbeat;
   #isKicked = false;
   #isHooked = false;
   #isStopped = false;
   #drains = 0;
   #leaving: Leaving | undefined;
-  #heartbeat: Timer | undefined;
 
   constructor(options: EmitterOptions) {
     this.#options = options;
     this.#buffer = new EventBuffer(options.maxPendingEvents);
     this.#drainWaits = new Checkpoints(options.clock);
     this.#leaveWaits = new Checkpoints(options.clock);
+    this.#heartbeat = new Heartbeat(options.clock, () => {
+      if (!options.gate.check()) return;
+      this.#dispatcher.abortOverdue(options.sendCapMs);
+      this.#kick();
+    });
     this.#dispatcher = new Dispatcher({
       ...options,
       buffer: this.#buffer,
@@ -60,7 +62,7 @@ export class Emitter {
       },
     });
     options.gate.whenShut(() => {
-      this.#stop('opted_out');
+      void this.#stop('opted_out');
     });
   }
 
@@ -72,6 +74,8 @@ export class Emitter {
   /** The consumer of the bus, on the host's path: counts, keeps, and sees to it that somebody looks later. */
   readonly accept: EventConsumer = (metrics, packed, definition) => {
     const { ledger, log, clock, drainOnExit } = this.#options;
+    // Foreign code ran since the gate was asked: a getter of the host's, a logger.
+    if (this.#isStopped) return ledger.refuse('opted_out');
     ledger.published += 1;
     const isFull = this.#buffer.push(definition, metrics, packed);
     if (isFull) {
@@ -82,7 +86,7 @@ export class Emitter {
       this.#isKicked = true;
       clock.defer(this.#kick);
     }
-    if (drainOnExit && !this.#isHooked) {
+    if (drainOnExit && !this.#isHooked && !this.#isStopped) {
       this.#isHooked = true;
       onceBeforeExit(this.#onBeforeExit);
     }
@@ -91,6 +95,7 @@ export class Emitter {
   /** Waits for what was accepted so far, with more concurrency. @returns Whether the deadline came first. */
   async drain(deadlineMs: number): Promise<boolean> {
     this.#drains += 1;
+    this.#dispatcher.pause.wake();
     this.#kick();
     try {
       return await this.#wait(this.#drainWaits, deadlineMs);
@@ -101,29 +106,20 @@ export class Emitter {
 
   /** Delivers what the deadline allows, one attempt each, and accounts for the rest. @returns Whether the deadline came first. */
   async close(deadlineMs: number): Promise<boolean> {
-    const timedOut = await this.#leave(deadlineMs, () => {
-      this.#options.ledger.drop('deadline', this.#buffer.clear());
-    });
-    this.#stop('deadline');
+    const { clock, ledger } = this.#options;
+    const giveUp = () => {
+      ledger.drop('deadline', this.#buffer.clear());
+    };
+    const timedOut = await this.#leave({ untilMs: clock.now() + deadlineMs, giveUp }, deadlineMs);
+    await this.#stop('deadline');
     return timedOut;
   }
 
   readonly #kick = (): void => {
     this.#isKicked = false;
     this.#dispatcher.kick();
-    if (this.#heartbeat === undefined && !this.#isStopped && this.#pending() > 0) this.#armHeartbeat();
+    if (!this.#isStopped && this.#pending() > 0) this.#heartbeat.keepGoing();
   };
-
-  #armHeartbeat(): void {
-    const { clock, gate, sendCapMs } = this.#options;
-    this.#heartbeat = clock.setTimeout(() => {
-      this.#heartbeat = undefined;
-      if (!gate.check()) return;
-      this.#dispatcher.abortOverdue(sendCapMs);
-      this.#kick();
-    }, HEARTBEAT_MS);
-    this.#heartbeat.unref();
-  }
 
   #onSettled(outcome: SendOutcome): void {
     const { clock } = this.#options;
@@ -144,36 +140,39 @@ export class Emitter {
   }
 
   /** Nothing waits, nothing is under way, nothing holds memory or sockets; what did is accounted for. */
-  #stop(reason: 'opted_out' | 'deadline'): void {
+  async #stop(reason: 'opted_out' | 'deadline'): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const { clock, ledger } = this.#options;
-    ledger.drop(reason, this.#buffer.clear());
-    this.#dispatcher.stop();
-    if (this.#heartbeat !== undefined) clock.clearTimeout(this.#heartbeat);
+    this.#options.ledger.drop(reason, this.#buffer.clear());
+    this.#heartbeat.stop();
+    await this.#dispatcher.stop();
     this.#settled();
   }
 
   readonly #onBeforeExit = (): void => {
     this.#isHooked = false;
-    // Whatever is left stays, should the process live on; but starting it at once would hold a process that does not.
+    const { clock, exitDeadlineMs } = this.#options;
+    // Whatever is left stays, should the process live on; but starting it at once would hold a process that does not. A close()
+    // that the host began meanwhile has a deadline of its own, and goes on.
     const rest = () => {
-      if (this.#isStopped || this.#pending() === 0) return;
-      this.#dispatcher.pause(HEARTBEAT_MS);
+      const isReplaced = this.#leaving !== undefined && this.#leaving !== leaving;
+      if (this.#isStopped || isReplaced || this.#pending() === 0) return;
+      this.#dispatcher.pause.rest(HEARTBEAT_MS);
       this.#leaveWaits.reached(Infinity);
     };
-    void this.#leave(this.#options.exitDeadlineMs, rest).then(rest);
+    const leaving: Leaving = { untilMs: clock.now() + exitDeadlineMs, giveUp: rest };
+    void this.#leave(leaving, exitDeadlineMs).then(rest);
   };
 
-  async #leave(deadlineMs: number, giveUp: () => void): Promise<boolean> {
-    const { clock, transport } = this.#options;
-    const leaving: Leaving = { untilMs: clock.now() + deadlineMs, giveUp };
+  async #leave(leaving: Leaving, deadlineMs: number): Promise<boolean> {
+    const { transport } = this.#options;
     this.#leaving = leaving;
     transport[lastCall]?.(true);
+    this.#dispatcher.pause.wake();
     // Waited for before anything is given up: whoever gives up ends the waiting, and cannot end what has not begun.
     const waiting = this.#wait(this.#leaveWaits, deadlineMs);
-    if (this.#dispatcher.pausedUntilMs > leaving.untilMs) {
-      giveUp();
+    if (this.#dispatcher.pause.untilMs > leaving.untilMs) {
+      leaving.giveUp();
       this.#settled();
     }
     this.#kick();

@@ -49,7 +49,7 @@ export class EventBuilder {
     const fields = this.#fieldsOf(definition);
     const own: UsageMetrics = {};
     this.#ledger.fieldsDropped += keepDeclared(fields, metrics, own, this.#noticeOwn);
-    if (packed !== undefined) this.#addMetadata(packed, fields, own);
+    if (packed !== undefined) this.#addMetadata(definition.type === 'dag_run' ? packed : null, fields, own);
     return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, { ...this.#standard, ...own }, {
       standardQuery: this.#standardQuery,
       own,
@@ -57,8 +57,9 @@ export class EventBuilder {
     });
   }
 
-  #addMetadata(packed: string, fields: FieldMap, own: UsageMetrics): void {
-    const unpacked = this.#unpack(packed);
+  /** @param packed Null for events that declare no metadata: theirs is not read at all. */
+  #addMetadata(packed: string | null, fields: FieldMap, own: UsageMetrics): void {
+    const unpacked = packed === null ? null : this.#unpack(packed);
     if (unpacked === null) {
       this.#ledger.metadataUnreadable += 1;
       return;
@@ -136,7 +137,7 @@ function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>,
     const value = from[name];
     if (value === undefined) continue;
     const field = fields.get(name);
-    if (field?.accepts(value)) {
+    if (field !== undefined && accepts(field, value)) {
       to[name] = value as UsageMetrics[string];
       continue;
     }
@@ -144,6 +145,15 @@ function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>,
     notice(name, field === undefined ? 'undeclared' : 'ill_typed');
   }
   return dropped;
+}
+
+/** A field that was not made by a kind may throw: that is a no, and harms nothing else. */
+function accepts(field: Field, value: unknown): boolean {
+  try {
+    return field.accepts(value);
+  } catch {
+    return false;
+  }
 }
 
 function fieldMap(fields: Fields): FieldMap {

@@ -44,7 +44,8 @@ export interface Transport {
   readonly maxBatchSize?: number;
   /**
    * Delivers the events and says what became of them, all of them together. Outcomes are data: a transport that throws or
-   * rejects is counted as `transport_error`, one that never settles loses its slot.
+   * rejects is counted as `transport_error`, one that has not settled after
+   * `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (14 s by default) loses its slot and counts as `timeout`.
    */
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome>;
   /** Frees sockets and timers. Called once, after the last `send()`. */

@@ -16,10 +16,10 @@ export interface Product<P extends string = string> {
 /** Where it runs: the orchestrator around it. */
 export interface Host {
   /** `^[a-z][a-z0-9_]{0,31}$`. @default 'airflow' */
-  name?: string;
-  version?: string;
+  name?: string | undefined;
+  version?: string | undefined;
   /** The version of the host's Python, where it has one. Without it the version of Node stands in its place. */
-  pythonVersion?: string;
+  pythonVersion?: string | undefined;
 }
 
 /** What the machine says about itself. */

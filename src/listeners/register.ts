@@ -12,7 +12,7 @@ export type PayloadListener = (payload: unknown) => 'invalid' | undefined;
 export type PayloadListeners = Readonly<Record<keyof HostEvents, PayloadListener>>;
 
 /** Other names for a host's events, where it does not use ours. */
-export type EventNames = Partial<Record<keyof HostEvents, string>>;
+export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
 /** How listeners meet a host. */
 export interface ListenerRegistryOptions {

@@ -167,3 +167,53 @@ test('a transport that cannot be closed harms nobody', async (t) => {
   await clock.advance(0);
   t.deepEqual(lines, ['[telemetry] transport_close_failed: the transport could not be closed']);
 });
+
+test('what was answered counts by its answer, though its body was under way at the deadline', async (t) => {
+  const scripted = new ScriptedTransport();
+  const { publish, telemetry, clock } = telemetryRig({
+    scripted,
+    concurrency: 2,
+    drainConcurrency: 2,
+    transport: {
+      send: (events, signal) => {
+        const sending = scripted.send(events, signal);
+        const [send] = scripted.open.slice(-1);
+        const isAnswered = events[0]?.metrics['n'] === 0;
+        signal.addEventListener('abort', () => send?.answer(isAnswered ? { kind: 'sent' } : { kind: 'aborted' }));
+        return sending;
+      },
+    },
+  });
+  await publish(2);
+  const closed = telemetry.close({ deadlineMs: 100 });
+  await clock.advance(100);
+  t.like(await closed, { timedOut: true, sent: 1, failed: 1, pending: 0, reasons: { aborted: 1 } });
+});
+
+test('a deadline that throws when it is read is the default, and close closes all the same', async (t) => {
+  const { telemetry } = telemetryRig();
+  const hostile = {
+    get deadlineMs(): number {
+      throw new Error('no');
+    },
+  };
+  t.like(await telemetry.drain(hostile), { timedOut: false });
+  t.like(await telemetry.close(hostile), { timedOut: false });
+  t.false(telemetry.publish('tick', {}));
+});
+
+test('an event that is handed over while an opt-out appears does not stay behind', async (t) => {
+  const { telemetry, env } = telemetryRig({ drainOnExit: true });
+  const before = process.listenerCount('beforeExit');
+  const metrics = {
+    get n(): number {
+      env['DO_NOT_TRACK'] = '1';
+      t.false(telemetry.enabled);
+      return 1;
+    },
+  };
+  telemetry.publish('tick', metrics);
+  t.like(telemetry.stats(), { published: 1, pending: 0, dropped: 1, reasons: { opted_out: 1 } });
+  t.is(process.listenerCount('beforeExit'), before);
+  t.like(await telemetry.close(), { timedOut: false, pending: 0 });
+});

@@ -108,9 +108,9 @@ test('metadata cannot say what the event or the standard metrics say', (t) => {
 
 test('metadata cannot fill in what an event declares itself and was left without', (t) => {
   const { ledger, build } = setUp();
-  const definition = defineEvent('own', { database: optional(count(NOTE)), total_dbt_models: optional(duration(NOTE)) });
+  const definition = defineEvent('dag_run', { database: optional(count(NOTE)), total_dbt_models: optional(duration(NOTE)) });
   const packed = pack({ database: 'postgres', total_dbt_models: 7, install_deps: true });
-  t.is(build({ database: 'ill-typed' }, { packed, definition }).requestTarget(), '/v3/own?install_deps=True');
+  t.is(build({ database: 'ill-typed' }, { packed, definition }).requestTarget(), '/v3/dag_run?install_deps=True');
   t.is(ledger.fieldsDropped, 3);
 });
 
@@ -148,9 +148,9 @@ test.serial('a host that extends Object.prototype sends nothing of it', (t) => {
     Object.defineProperty(shared, name, { configurable: true, enumerable: true, writable: true, value: 'hunter2' });
   }
   try {
-    const event = build({ models: 1 }, { packed: pack({ total_dbt_models: 1 }) });
-    t.is(event.requestTarget(), '/v3/own?cosmos_version=1.12.0&models=1&total_dbt_models=1');
-    t.deepEqual(Object.keys(event.metrics), ['cosmos_version', 'models', 'total_dbt_models']);
+    const event = build({ task_count: 1 }, { packed: pack({ total_dbt_models: 1 }), definition: DAG_RUN });
+    t.is(event.requestTarget(), '/v3/dag_run?cosmos_version=1.12.0&task_count=1&total_dbt_models=1');
+    t.deepEqual(Object.keys(event.metrics), ['cosmos_version', 'task_count', 'total_dbt_models']);
     t.is(ledger.fieldsDropped, 0);
   } finally {
     for (const name of ['extended', 'database', 'cached']) Reflect.deleteProperty(shared, name);
@@ -210,4 +210,23 @@ test('an event encodes itself the same way each time, whatever a transport does 
   (event.metrics as UsageMetrics)['models'] = 8;
   t.is(event.requestTarget(), target);
   t.is(target, '/v3/own?cosmos_version=1.12.0&models=7&took=7.0');
+});
+
+test('packed metadata leaves with a dag_run alone: no other event declares it', (t) => {
+  const { ledger, build } = setUp();
+  t.is(build({ models: 1 }, { packed: pack({ database: 'postgres', profile_mapping_class: 'Secret' }) }).requestTarget(), '/v3/own?models=1');
+  t.is(ledger.metadataUnreadable, 1);
+});
+
+test('a field that throws when it is asked is a no, and harms nothing else', (t) => {
+  const { ledger, build } = setUp();
+  const throwing = {
+    ...count(NOTE),
+    accepts: () => {
+      throw new Error('no');
+    },
+  };
+  const definition = defineEvent('own', { bad: optional(throwing), good: optional(count(NOTE)) });
+  t.is(build({ bad: 1, good: 2 }, { definition }).requestTarget(), '/v3/own?good=2');
+  t.is(ledger.fieldsDropped, 1);
 });

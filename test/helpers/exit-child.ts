@@ -9,7 +9,7 @@ import { starvedMs } from './starved.js';
 /** What the child is to do. */
 export interface ChildSettings {
   events: number;
-  end: 'return' | 'close' | 'drain';
+  end: 'return' | 'close' | 'drain' | 'closeBeforeExit';
   deadlineMs?: number;
   options: Partial<TelemetryOptions>;
   /** Milliseconds that the host lives on after publishing. */
@@ -39,7 +39,9 @@ for (let event = 0; event < settings.events; event += 1) {
 const whileWaiting = process.listenerCount('beforeExit');
 const after = count();
 if (settings.liveOnMs !== undefined) await new Promise((resolve) => setTimeout(resolve, settings.liveOnMs));
-if (settings.end !== 'return') await telemetry[settings.end]({ ...(settings.deadlineMs !== undefined && { deadlineMs: settings.deadlineMs }) });
+if (settings.end === 'closeBeforeExit') {
+  process.once('beforeExit', () => void telemetry.close({ deadlineMs: settings.deadlineMs }));
+} else if (settings.end !== 'return') await telemetry[settings.end]({ ...(settings.deadlineMs !== undefined && { deadlineMs: settings.deadlineMs }) });
 const starvedBeforeMs = starvedMs();
 const endedAt = performance.now();
 

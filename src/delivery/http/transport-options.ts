@@ -10,22 +10,22 @@ export interface FetchTransportOptions {
   /** Base that `/v3/{type}?{query}` is appended to: http or https, without credentials, query or fragment. */
   endpoint: string | URL;
   /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. @default 400 */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /** The longest a whole attempt may take, in milliseconds: look-up, connect, redirects, headers and body. @default 1000 */
-  attemptTimeoutMs?: number;
+  attemptTimeoutMs?: number | undefined;
   /** Host names that redirects may lead to beside the endpoint's own origin, on the default port. @default none */
-  allowedRedirectHosts?: readonly string[];
+  allowedRedirectHosts?: readonly string[] | undefined;
   /**
    * URL of an http or https proxy (no SOCKS, PAC or NTLM), or `false` for none. Loopback is never proxied.
    * @default what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say, in lower case first
    */
-  proxy?: string | false;
+  proxy?: string | false | undefined;
   /** The most connections to one host at a time. @default 24, what a drain uses */
-  maxSockets?: number;
+  maxSockets?: number | undefined;
   /** Where the proxy variables are read, and the system's folder on Windows. @default process.env */
-  env?: NodeJS.ProcessEnv;
+  env?: NodeJS.ProcessEnv | undefined;
   /** Told once of a proxy setting that cannot be used. @default nobody */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** Checked options, with their defaults. */
