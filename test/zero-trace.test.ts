@@ -98,8 +98,11 @@ async function trace(env: NodeJS.ProcessEnv, endpoint: string): Promise<string[]
 }
 
 const NETWORK = /\b(socket|connect|sendto|sendmsg|sendmmsg|bind|getsockopt|setsockopt|getsockname)\(/;
+/** What happened in the window, but for the looks that newer versions of Node take at processor and memory now and then. */
 const between = (lines: string[]): string[] =>
-  lines.slice(lines.findIndex((line) => line.includes('window-begins')) + 1, lines.findIndex((line) => line.includes('window-ends')));
+  lines
+    .slice(lines.findIndex((line) => line.includes('window-begins')) + 1, lines.findIndex((line) => line.includes('window-ends')))
+    .filter((line) => !/"\/(sys|proc\/sys)\//.test(line));
 
 test.serial('traced by strace, an opted-out process makes no call of the network and opens no file of ours', async (t) => {
   const collector = await startCollector();
@@ -116,8 +119,7 @@ test.serial('traced by strace, an opted-out process makes no call of the network
     const lines = (await trace(env, collector.url)) ?? [];
     t.true(lines.some((line) => line.includes('window-ends')), 'it ran to its end');
     t.deepEqual(lines.filter((line) => NETWORK.test(line)), [], JSON.stringify(env));
-    // Newer versions of Node look at the processor from time to time.
-    t.deepEqual(between(lines).filter((line) => !line.includes('"/sys/devices/')), [], JSON.stringify(env));
+    t.deepEqual(between(lines), [], JSON.stringify(env));
     t.deepEqual(lines.filter((line) => line.includes('telemetry.json')), []);
   }
   const byOwnFile = (await trace({ XDG_CONFIG_HOME: home }, collector.url)) ?? [];
