@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from './check-options.js';
 import { COSMOS_ENDPOINT, DEFAULTS, NAME_PATTERN, WIRE_VERSION } from './constants.js';
 import { debugTransport } from './delivery/debug-transport.js';
 import { fetchTransportWith } from './delivery/fetch-transport.js';
@@ -81,7 +82,7 @@ async function send({ event_type: type, ...metrics }: UsageMetrics & { event_typ
   const transport = transportOf(options, log);
   const event: UsageEvent = { id: type, type, metrics, requestTarget: () => `/${WIRE_VERSION}/${type}?${urlencode(metrics)}` };
   // Sockets do not hold the process, so what the caller awaits needs something that does.
-  const hold = setTimeout(() => undefined, 2 ** 31 - 1);
+  const hold = setTimeout(() => undefined, MAX_TIMER_MS);
   try {
     const outcome = await transport.send([event], new AbortController().signal);
     if ('reason' in outcome) log.debug(outcome.reason, 'usage metrics could not be sent');

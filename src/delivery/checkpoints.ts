@@ -1,7 +1,5 @@
+import { MAX_TIMER_MS } from '../check-options.js';
 import type { Clock, Timer } from '../timing.js';
-
-/** `setTimeout` takes no longer delay: it would fire at once instead. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
 
 interface Waiter {
   readonly untilSeq: number;
@@ -33,7 +31,7 @@ export class Checkpoints {
       };
       const timer = this.#clock.setTimeout(() => {
         end(true);
-      }, Math.min(deadlineMs, MAX_DELAY_MS));
+      }, Math.min(deadlineMs, MAX_TIMER_MS));
       const waiter: Waiter = { untilSeq, timer, end };
       this.#waiters.add(waiter);
     });

@@ -1,4 +1,5 @@
 import type { Gate } from '../gate.js';
+import { decorate } from './decorated-transport.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -6,9 +7,5 @@ import type { Transport } from './transport.js';
  * anything leaves.
  */
 export function gated(inner: Transport, gate: Gate): Transport {
-  return {
-    ...(inner.maxBatchSize !== undefined && { maxBatchSize: inner.maxBatchSize }),
-    send: (events, signal) => (gate.checkAttempt() ? inner.send(events, signal) : Promise.resolve({ kind: 'aborted' })),
-    close: () => inner.close?.(),
-  };
+  return decorate(inner, (events, signal) => (gate.checkAttempt() ? inner.send(events, signal) : Promise.resolve({ kind: 'aborted' })));
 }
