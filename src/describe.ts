@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { types } from './builtins.js';
 
 const SCHEME = /^[a-z][a-z\d+.-]*:(?=[/\\])/i;
 const QUERY_OR_FRAGMENT = /[?#]/;

@@ -25,7 +25,8 @@ export interface GateOptions {
  */
 export class Gate {
   #open: boolean;
-  #asks = 0;
+  /** How often the publish path may still be told yes without a look at the clock; 0 once shut. */
+  #asksLeft: number;
   #readAtMs: number;
   #filesReadAtMs: number;
   #isReadingFiles = false;
@@ -36,6 +37,7 @@ export class Gate {
 
   constructor({ open, optedOutNow, optedOutOnDisk, clock }: GateOptions) {
     this.#open = open;
+    this.#asksLeft = open ? ASKS_PER_CLOCK_READ - 1 : 0;
     this.#optedOutNow = optedOutNow;
     this.#optedOutOnDisk = optedOutOnDisk;
     this.#clock = clock;
@@ -48,10 +50,12 @@ export class Gate {
    * a quiet one up to some dozen questions; what is taken meanwhile is stopped by the question before its attempt.
    */
   isOpen(): boolean {
+    if (this.#asksLeft > 0) {
+      this.#asksLeft -= 1;
+      return true;
+    }
     if (!this.#open) return false;
-    this.#asks += 1;
-    if (this.#asks < ASKS_PER_CLOCK_READ) return true;
-    this.#asks = 0;
+    this.#asksLeft = ASKS_PER_CLOCK_READ - 1;
     return this.#clock.now() - this.#readAtMs < STALE_MS || this.check();
   }
 
@@ -101,6 +105,7 @@ export class Gate {
   #shut(): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#asksLeft = 0;
     for (const callback of this.#whenShut.splice(0)) callback();
   }
 }

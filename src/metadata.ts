@@ -1,5 +1,3 @@
-import { Buffer } from 'node:buffer';
-import { deflateSync, inflateSync } from 'node:zlib';
 import type { Dag } from './host.js';
 import { resolveSettings, shouldEmit } from './settings.js';
 import type { SettingsOptions } from './settings.js';
@@ -50,7 +48,7 @@ export function compressTelemetryMetadata(metadata: Record<string, unknown>): st
   // Asked of the text and not of the value, of which a `toJSON` may have made anything or nothing.
   if (json === undefined || !json.startsWith('{')) throw new TelemetryMetadataError('not_object');
   if (Buffer.byteLength(json) > MAX_UNPACKED_BYTES) throw new TelemetryMetadataError('too_large');
-  const packed = deflateSync(json, { level: 9 }).toString('base64');
+  const packed = zlib().deflateSync(json, { level: 9 }).toString('base64');
   if (packed.length > MAX_PACKED_LENGTH) throw new TelemetryMetadataError('too_large');
   return packed;
 }
@@ -96,7 +94,7 @@ export function storeTelemetryMetadata(
 
 function inflate(bytes: Buffer): Buffer {
   try {
-    return inflateSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES });
+    return zlib().inflateSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES });
   } catch (cause) {
     const tooLarge = (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
     throw new TelemetryMetadataError(tooLarge ? 'too_large' : 'not_zlib', { cause });
@@ -113,4 +111,9 @@ function parseJson(bytes: Buffer): unknown {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Asked for where it is used: most hosts that load the package never pack or unpack anything in that process. */
+function zlib() {
+  return process.getBuiltinModule('node:zlib');
 }

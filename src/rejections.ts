@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { types } from './builtins.js';
 
 /**
  * Sees to a promise that foreign code gave where none was asked for, or that nobody awaits: left alone, its rejection would end
@@ -23,4 +23,10 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 export function disarm(value: unknown): void {
   // Not `instanceof`, which asks a proxy and throws where that is revoked.
   if (types.isPromise(value)) onRejection(value, () => undefined);
+}
+
+/** The value itself, disarmed. */
+export function disarmed(value: unknown): unknown {
+  if (typeof value === 'object' && value !== null) disarm(value);
+  return value;
 }

@@ -57,6 +57,8 @@ export function createTelemetryWith<const P extends string, const E extends read
 const MAX_BACKOFF_MS = 5000;
 const SLACK_MS = 1000;
 
+const NOWHERE: Transport = { send: () => Promise.resolve({ kind: 'aborted' }) };
+
 class TelemetryClient implements AsyncDisposable {
   readonly bus: Pick<EventBus, 'on' | 'publish'>;
   readonly publish: EventBus['publish'];
@@ -82,7 +84,8 @@ class TelemetryClient implements AsyncDisposable {
     const gate = new Gate({ open: shouldEmit(settings), optedOutNow, optedOutOnDisk, clock });
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
-    const transport = debugging() ?? options.transport ?? defaultTransport();
+    // An instance that has opted out never sends, so it need not have anything to send with.
+    const transport = shouldEmit(settings) ? (debugging() ?? options.transport ?? defaultTransport()) : (options.transport ?? NOWHERE);
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });

@@ -97,7 +97,7 @@ test('ends a subscription once, and only that one', (t) => {
   off();
   product.bus.publish('own', { models: 1 });
   t.is(heard, 3);
-  t.true(Object.isFrozen(product.lastMetrics()));
+  t.true(Object.isFrozen(product.taken.at(-1)?.metrics));
   offAgain();
   product.bus.publish('own', { models: 1 });
   t.is(heard, 3);
@@ -270,7 +270,7 @@ test('publishOwned takes the snapshot of a listener as it is', (t) => {
   const product = setUp();
   const snapshot = { models: 1 };
   t.true(product.bus.publishOwned('own', snapshot, 'x'.repeat(16 * 1024 + 1)));
-  t.is(product.lastMetrics(), snapshot);
+  t.is(product.taken.at(-1)?.metrics, snapshot);
   t.is(product.stats().metadataUnreadable, 1);
   t.false(product.bus.publishOwned('unknown', {}, undefined));
   t.like(product.stats(), { published: 2, dropped: 1, reasons: { invalid: 1 } });

@@ -1,24 +1,14 @@
 import type { EventConsumer } from '../bus.js';
-import type { TelemetryStats } from '../ledger.js';
+import type { Ledger, TelemetryStats } from '../ledger.js';
 import { Checkpoints } from './checkpoints.js';
+import { DeferredCall } from './deferred-call.js';
 import { Dispatcher } from './dispatcher.js';
-import type { DispatcherOptions } from './dispatcher.js';
+import type { EmitterOptions } from './emitter-options.js';
 import { EventBuffer } from './event-buffer.js';
-import { notBeforeExit, onceBeforeExit } from './exit-hook.js';
+import { ExitHook } from './exit-hook.js';
 import { Heartbeat, HEARTBEAT_MS } from './heartbeat.js';
 import { CONNECT_REASON, lastCall } from './transport.js';
 import type { SendOutcome } from './transport.js';
-
-/** How an emitter is made. */
-export interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'onSettled'> {
-  maxPendingEvents: number;
-  concurrency: number;
-  drainConcurrency: number;
-  /** After this time a `send()` that has not settled loses its slot and its events count as `timeout`. */
-  sendCapMs: number;
-  drainOnExit: boolean;
-  exitDeadlineMs: number;
-}
 
 /** The host is leaving: each event is worth one more attempt, and the first sign of a dead network ends that too. */
 interface Leaving {
@@ -32,35 +22,33 @@ interface Leaving {
  */
 export class Emitter {
   readonly #options: EmitterOptions;
+  readonly #ledger: Ledger;
   readonly #buffer: EventBuffer;
   readonly #dispatcher: Dispatcher;
   readonly #drainWaits: Checkpoints;
   readonly #leaveWaits: Checkpoints;
   readonly #heartbeat: Heartbeat;
-  #isKicked = false;
-  #isHooked = false;
+  readonly #lookLater: DeferredCall;
+  readonly #exitHook = new ExitHook(() => this.#onBeforeExit());
+  #isAwake = false;
   #isStopped = false;
   #drains = 0;
   #leaving: Leaving | undefined;
 
   constructor(options: EmitterOptions) {
     this.#options = options;
+    this.#ledger = options.ledger;
     this.#buffer = new EventBuffer(options.maxPendingEvents);
     this.#drainWaits = new Checkpoints(options.clock);
     this.#leaveWaits = new Checkpoints(options.clock);
+    this.#lookLater = new DeferredCall(options.clock, () => this.#look());
     this.#heartbeat = new Heartbeat(options.clock, () => {
       if (!options.gate.check()) return;
       this.#dispatcher.abortOverdue(options.sendCapMs);
       this.#kick();
     });
-    this.#dispatcher = new Dispatcher({
-      ...options,
-      buffer: this.#buffer,
-      limit: () => this.#limit(),
-      onSettled: (outcome) => {
-        this.#onSettled(outcome);
-      },
-    });
+    const [limit, onSettled] = [() => this.#limit(), (outcome: SendOutcome) => this.#onSettled(outcome)];
+    this.#dispatcher = new Dispatcher({ ...options, buffer: this.#buffer, limit, onSettled });
     options.gate.whenShut(() => {
       void this.#stop('opted_out');
     });
@@ -68,29 +56,26 @@ export class Emitter {
 
   /** A consistent copy of the accounts. */
   stats(): TelemetryStats {
-    return this.#options.ledger.snapshot(this.#pending());
+    this.#countOverflow();
+    return this.#ledger.snapshot(this.#pending());
   }
 
   /** The consumer of the bus, on the host's path: counts, keeps, and sees to it that somebody looks later. */
   readonly accept: EventConsumer = (metrics, packed, definition) => {
-    const { ledger, log, clock, drainOnExit } = this.#options;
-    // Foreign code ran since the gate was asked: a getter of the host's, a logger.
+    const ledger = this.#ledger;
+    // Foreign code ran since the gate was asked: a getter of the host's.
     if (this.#isStopped) return ledger.refuse('opted_out');
     ledger.published += 1;
-    const isFull = this.#buffer.push(definition, metrics, packed);
-    if (isFull) {
-      ledger.drop('buffer_full', 1);
-      log.warn('buffer_full', 'more events wait than are kept; the oldest are dropped');
-    }
-    if (!this.#isKicked) {
-      this.#isKicked = true;
-      clock.defer(this.#kick);
-    }
-    if (drainOnExit && !this.#isHooked && !this.#isStopped) {
-      this.#isHooked = true;
-      onceBeforeExit(this.#onBeforeExit);
-    }
+    this.#buffer.push(definition, metrics, packed);
+    if (!this.#isAwake) this.#wake();
   };
+
+  /** Sees to it that somebody looks later, and at the exit. */
+  #wake(): void {
+    this.#isAwake = true;
+    this.#lookLater.soon();
+    if (this.#options.drainOnExit) this.#exitHook.set();
+  }
 
   /** Waits for what was accepted so far, with more concurrency. @returns Whether the deadline came first. */
   async drain(deadlineMs: number): Promise<boolean> {
@@ -115,11 +100,16 @@ export class Emitter {
     return timedOut;
   }
 
-  readonly #kick = (): void => {
-    this.#isKicked = false;
+  #look(): void {
+    this.#isAwake = false;
+    this.#countOverflow();
+    this.#kick();
+  }
+
+  #kick(): void {
     this.#dispatcher.kick();
     if (!this.#isStopped && this.#pending() > 0) this.#heartbeat.keepGoing();
-  };
+  }
 
   #onSettled(outcome: SendOutcome): void {
     const { clock } = this.#options;
@@ -133,9 +123,9 @@ export class Emitter {
 
   #settled(): void {
     for (const waits of [this.#drainWaits, this.#leaveWaits]) if (!waits.isEmpty) waits.reached(this.#dispatcher.oldestSeq);
-    if (this.#isHooked && this.#pending() === 0) {
-      this.#isHooked = false;
-      notBeforeExit(this.#onBeforeExit);
+    if (this.#exitHook.isSet && this.#pending() === 0) {
+      this.#isAwake = false;
+      this.#exitHook.clear();
     }
   }
 
@@ -149,8 +139,8 @@ export class Emitter {
     this.#settled();
   }
 
-  readonly #onBeforeExit = (): void => {
-    this.#isHooked = false;
+  #onBeforeExit(): void {
+    this.#isAwake = false;
     const { clock, exitDeadlineMs } = this.#options;
     // Whatever is left stays, should the process live on; but starting it at once would hold a process that does not. A close()
     // that the host began meanwhile has a deadline of its own, and goes on.
@@ -162,7 +152,7 @@ export class Emitter {
     };
     const leaving: Leaving = { untilMs: clock.now() + exitDeadlineMs, giveUp: rest };
     void this.#leave(leaving, exitDeadlineMs).then(rest);
-  };
+  }
 
   async #leave(leaving: Leaving, deadlineMs: number): Promise<boolean> {
     const { transport } = this.#options;
@@ -186,6 +176,14 @@ export class Emitter {
 
   #wait(waits: Checkpoints, deadlineMs: number): Promise<boolean> {
     return waits.wait(this.#buffer.nextSeq, this.#dispatcher.oldestSeq, deadlineMs);
+  }
+
+  /** The buffer counts what went for newer events, and this is asked seldom: each publish pays for it while nobody answers. */
+  #countOverflow(): void {
+    const dropped = this.#buffer.takeOverflow();
+    if (dropped === 0) return;
+    this.#ledger.drop('buffer_full', dropped);
+    this.#options.log.warn('buffer_full', 'more events wait than are kept; the oldest are dropped');
   }
 
   #limit(): number {

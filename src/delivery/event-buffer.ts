@@ -28,6 +28,7 @@ export class EventBuffer {
   #head = 0;
   #inRing = 0;
   #nextSeq = 0;
+  #overflow = 0;
   readonly #returned: TakenEvent[] = [];
 
   constructor(capacity: number) {
@@ -49,10 +50,12 @@ export class EventBuffer {
     return this.#returned[0]?.seq ?? this.#nextSeq - this.#inRing;
   }
 
-  /** Adds the newest event. @returns Whether the oldest one had to go for it. */
-  push(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): boolean {
-    const isFull = this.length >= this.#capacity;
-    if (isFull) this.#dropOldest();
+  /** Adds the newest event. Where it is full, the oldest one goes for it. */
+  push(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): void {
+    if (this.length >= this.#capacity) {
+      this.#dropOldest();
+      this.#overflow += 1;
+    }
     if (this.#inRing === this.#slots) this.#grow();
     let tail = this.#head + this.#inRing;
     if (tail >= this.#slots) tail -= this.#slots;
@@ -61,7 +64,13 @@ export class EventBuffer {
     this.#packed[tail] = packed;
     this.#inRing += 1;
     this.#nextSeq += 1;
-    return isFull;
+  }
+
+  /** How many events had to go for newer ones since this was asked last. */
+  takeOverflow(): number {
+    const dropped = this.#overflow;
+    this.#overflow = 0;
+    return dropped;
   }
 
   /** Takes out the oldest events, at most `limit`. */
@@ -98,7 +107,8 @@ export class EventBuffer {
   }
 
   #dropOldest(): void {
-    if (this.#returned.shift() === undefined) this.#shift();
+    if (this.#returned.length > 0) this.#returned.shift();
+    else this.#forgetHead();
   }
 
   #shift(): TakenEvent {
@@ -110,12 +120,17 @@ export class EventBuffer {
       packed: this.#packed[head],
       built: undefined,
     };
+    this.#forgetHead();
+    return taken;
+  }
+
+  #forgetHead(): void {
+    const head = this.#head;
     this.#metrics[head] = undefined;
     this.#definitions[head] = undefined;
     this.#packed[head] = undefined;
     this.#head = head + 1 === this.#slots ? 0 : head + 1;
     this.#inRing -= 1;
-    return taken;
   }
 
   /** Doubles the ring up to the capacity, laid out anew from its head. */

@@ -1,6 +1,3 @@
-import { close, constants, fstat, open, write } from 'node:fs';
-import { promisify } from 'node:util';
-
 import type { Clock } from '../timing.js';
 
 /** Files as descriptors, without blocking; each rejects as node:fs does. */
@@ -19,32 +16,35 @@ const OWNER_ALONE = 0o600;
 const PAUSE_MS = 10;
 const MAX_PAUSES = 100;
 
-// Absent on Windows, where there is nothing like them to guard against.
-const { O_APPEND, O_CREAT, O_WRONLY } = constants;
-const FLAGS = O_APPEND | O_CREAT | O_WRONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-
-const openLater = promisify(open);
-const closeLater = promisify(close);
-const statLater = promisify(fstat);
-
-/** Descriptors of the machine. Numbers, not FileHandles: one of these that is never closed would warn in the host's name. */
-const descriptors: DescriptorAccess = {
-  open: async (path) => {
-    const descriptor = await openLater(path, FLAGS, OWNER_ALONE);
-    const isFile = await statLater(descriptor).then((status) => status.isFile(), () => false);
-    if (isFile) return descriptor;
-    await closeLater(descriptor);
-    throw Object.assign(new Error('no regular file'), { code: 'ENOTFILE' });
-  },
-  write: (descriptor, bytes) =>
-    new Promise((resolve, reject) => {
-      write(descriptor, bytes, (error, written) => {
-        if (error === null) resolve(written);
-        else reject(error);
-      });
-    }),
-  close: closeLater,
-};
+/**
+ * Descriptors of the machine. Numbers, not FileHandles: one of these that is never closed would warn in the host's name. What
+ * reads and writes files is asked for here, since a host that does not debug need not load it.
+ */
+function machineDescriptors(): DescriptorAccess {
+  const fs = process.getBuiltinModule('node:fs');
+  const { promisify } = process.getBuiltinModule('node:util');
+  const [openLater, closeLater, statLater] = [promisify(fs.open), promisify(fs.close), promisify(fs.fstat)];
+  // Absent on Windows, where there is nothing like the last two to guard against.
+  const { O_APPEND, O_CREAT, O_WRONLY } = fs.constants;
+  const flags = O_APPEND | O_CREAT | O_WRONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0);
+  return {
+    open: async (path) => {
+      const descriptor = await openLater(path, flags, OWNER_ALONE);
+      const isFile = await statLater(descriptor).then((status) => status.isFile(), () => false);
+      if (isFile) return descriptor;
+      await closeLater(descriptor);
+      throw Object.assign(new Error('no regular file'), { code: 'ENOTFILE' });
+    },
+    write: (descriptor, bytes) =>
+      new Promise((resolve, reject) => {
+        fs.write(descriptor, bytes, (error, written) => {
+          if (error === null) resolve(written);
+          else reject(error);
+        });
+      }),
+    close: closeLater,
+  };
+}
 
 /**
  * Writes lines to standard error or to the end of a file, in order and off the host's path. It goes by the descriptor and not
@@ -58,7 +58,7 @@ export class LineWriter {
   #last: Promise<void> = Promise.resolve();
 
   /** @param path A file; standard error without one. Nothing is opened before the first line. */
-  constructor(path: string | undefined, clock: Clock, access: DescriptorAccess = descriptors) {
+  constructor(path: string | undefined, clock: Clock, access: DescriptorAccess = machineDescriptors()) {
     this.#path = path;
     this.#clock = clock;
     this.#access = access;

@@ -33,7 +33,7 @@ export type MetricsOf<F extends Fields> = {
  * @param type `^[a-z][a-z0-9_]{0,31}$`; it becomes part of the request's path.
  * @param fields Named like the type; made by `count`, `oneOf`, `boolean` and the other kinds.
  * @param description When the event is sent, for the privacy notice.
- * @throws TypeError for a name that could change a path or a key, a field that no kind made, or a description that says nothing.
+ * @throws TypeError for a name that could change a path or a key, a field that no kind made or whose example it does not accept, or a description that says nothing.
  */
 export function defineEvent<const T extends string, const F extends Fields>(
   type: T,
@@ -48,6 +48,9 @@ export function defineEvent<const T extends string, const F extends Fields>(
     assertName(`field name of event \`${type}\``, name);
     if (!isField(field)) {
       throw new TypeError(`Expected field \`${name}\` of event \`${type}\` to be made by count(), oneOf() or another kind.`);
+    }
+    if (field.example !== undefined && !field.accepts(field.example)) {
+      throw new TypeError(`Expected \`example\` of field \`${name}\` to be a value that it accepts, got ${describe(field.example)}.`);
     }
   }
   if (!saysSomething(description)) {

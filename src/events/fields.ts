@@ -71,9 +71,6 @@ function field<T extends MetricValue>(
     }
   }
   const { description, reason, example } = note;
-  if (example !== undefined && !accepts(example)) {
-    throw new TypeError(`Expected \`example\` of a ${kind} field to be a value that it accepts, got ${describe(example)}.`);
-  }
   const shown = example !== undefined && { example };
   return { kind, description, reason, nullable: false, optional: false, accepts, ...shown, ...(values && { values }) };
 }

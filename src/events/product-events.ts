@@ -36,7 +36,7 @@ export function builtInEvents(product: string): EventDefinition[] {
       fields: taskInstanceFields(product) as object as Fields,
       description: `Sent when a ${product} task, or a task whose operator extends one of ${product}, ends.`,
     },
-    defineEvent('dbt_docs_access', dbtDocsAccessFields, 'Sent when somebody opens the hosted dbt documentation.'),
+    { type: 'dbt_docs_access', fields: dbtDocsAccessFields, description: 'Sent when somebody opens the hosted dbt documentation.' },
   ];
 }
 

@@ -1,4 +1,3 @@
-import os from 'node:os';
 import { describe } from '../describe.js';
 import { quote } from '../wire/query-string.js';
 import { assertName } from './definition.js';
@@ -100,6 +99,7 @@ function versionOf(what: string, reason: string, example: string): Field {
 
 /** The facts of the machine at hand. */
 export function machineFacts(): MachineFacts {
+  const os = process.getBuiltinModule('node:os');
   return { system: os.type(), machine: os.machine(), nodeVersion: process.versions.node };
 }
 

@@ -1,7 +1,7 @@
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue } from '../events/fields.js';
 import type { Ledger } from '../ledger.js';
-import { disarm } from '../rejections.js';
+import { disarm, disarmed } from '../rejections.js';
 
 /** In the place of a value that is there and cannot be used: it has been counted, and it stays out of the snapshot. */
 export const LOST: unique symbol = Symbol('lost');
@@ -20,11 +20,27 @@ export class HostReader {
   /** A property as it is; `LOST` where asking for it throws. */
   read(source: object, key: string): unknown {
     try {
-      const value = (source as Record<string, unknown>)[key];
-      if (typeof value === 'object') disarm(value);
-      return value;
+      return disarmed((source as Record<string, unknown>)[key]);
     } catch {
       return this.lose(key);
+    }
+  }
+
+  /** After one of an object's properties threw: each is asked for anew, so that the one costs no other. */
+  readAll<T extends object>(source: object, values: T): T {
+    for (const name of Object.keys(values) as (keyof T & string)[]) {
+      disarm(values[name]);
+      values[name] = this.read(source, name) as T[typeof name];
+    }
+    return values;
+  }
+
+  /** An item of a list as it is; `LOST` where asking for it throws. */
+  item(list: readonly unknown[], index: number): unknown {
+    try {
+      return disarmed(list[index]);
+    } catch {
+      return this.lose(String(index));
     }
   }
 

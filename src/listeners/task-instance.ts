@@ -2,10 +2,13 @@ import type { EventBus } from '../bus.js';
 import type { Status } from '../events/dag-run.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../events/fields.js';
-import { disarm } from '../rejections.js';
+import { taskInstanceFields } from '../events/task-instance.js';
 import { isObject, LOST } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './register.js';
+import { blankOf, unlessLost } from './snapshot.js';
+import { profileValues } from './profile-values.js';
+import { instanceValues, taskIdentity, taskValues } from './task-values.js';
 
 /** What a task instance listener needs. */
 export interface TaskInstanceListenerOptions {
@@ -24,62 +27,43 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
   const ownPrefix = `${product}.`;
   const ownOperators = `${product}.operators.`;
   const isOwnSubclass = `is_${product}_operator_subclass`;
+  const blank = blankOf(taskInstanceFields(product));
 
   return (payload) => {
     const taskInstance = isObject(payload) ? reader.object(payload, 'taskInstance') : undefined;
-    const task = taskInstance && reader.object(taskInstance, 'task');
-    if (taskInstance === undefined || task === undefined) return 'invalid';
-    const module = reader.read(task, 'module');
+    if (taskInstance === undefined) return 'invalid';
+    const { task, mapIndex, duration } = instanceValues(taskInstance, reader);
+    if (!isObject(task)) return 'invalid';
+    const identity = taskIdentity(task, reader);
+    const { module } = identity;
     const isOwnModule = typeof module === 'string' && module.startsWith(ownPrefix);
-    const isDbtOperator = reader.read(task, 'isDbtOperator') === true;
+    const isDbtOperator = identity.isDbtOperator === true;
     if (!isOwnModule && !isDbtOperator) return undefined;
 
-    const metrics: UsageMetrics = { status };
-    keep(metrics, 'operator_name', reader.plain(task, 'operatorName'));
+    const values = taskValues(task, reader);
+    const metrics = { ...blank };
+    metrics['status'] = status;
+    metrics['operator_name'] = unlessLost(reader.plainValue(values.operatorName, 'operatorName'));
     metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
-    keep(metrics, 'invocation_mode', reader.plain(task, 'invocationMode') ?? null);
-    keep(metrics, 'execution_mode', executionMode(module));
-    addProfile(metrics, reader.read(task, 'profileConfig'));
-    metrics['is_mapped_task'] = isMapped(reader.read(taskInstance, 'mapIndex'));
-    if (isDbtOperator) {
-      keep(metrics, 'dbt_command', command(reader.read(task, 'baseCmd')));
-      keep(metrics, 'install_deps', reader.plain(task, 'installDeps') ?? undefined);
-    }
-    metrics['has_callback'] = isDbtOperator && hasCallback(reader.read(task, 'callback'));
-    keep(metrics, 'duration', reader.plain(taskInstance, 'duration') ?? undefined);
-    bus.publishOwned('task_instance', metrics, undefined);
+    metrics['invocation_mode'] = unlessLost(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
+    metrics['execution_mode'] = unlessLost(executionMode(module));
+    const profile = profileValues(values.profileConfig, reader);
+    metrics['profile_strategy'] = profile.strategy;
+    metrics['profile_mapping_class'] = profile.mappingClass;
+    metrics['database'] = profile.database;
+    metrics['is_mapped_task'] = isMapped(mapIndex);
+    metrics['dbt_command'] = isDbtOperator ? unlessLost(command(values.baseCmd)) : undefined;
+    metrics['install_deps'] = isDbtOperator ? unlessLost(reader.plainValue(values.installDeps, 'installDeps') ?? undefined) : undefined;
+    metrics['has_callback'] = isDbtOperator && hasCallback(values.callback);
+    metrics['duration'] = unlessLost(reader.plainValue(duration, 'duration') ?? undefined);
+    bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
     return undefined;
   };
 
   function executionMode(module: unknown): Plain {
     if (typeof module !== 'string' || !module.startsWith(ownOperators)) return null;
-    return reader.plainValue(module.split('.', 3)[2], 'module');
-  }
-
-  function addProfile(metrics: UsageMetrics, profile: unknown): void {
-    if (profile === LOST) return;
-    const given = isObject(profile) ? profile : undefined;
-    const filepath = given && reader.read(given, 'profilesYmlFilepath');
-    const isMapping = given !== undefined && (filepath === undefined || filepath === null);
-    // Where the host could not say whether there is a file, neither is claimed.
-    if (filepath !== LOST) {
-      metrics['profile_strategy'] = given === undefined ? null : isMapping ? 'mapping' : 'yaml_file';
-      keep(metrics, 'profile_mapping_class', isMapping ? (reader.plain(given, 'profileMappingClass') ?? null) : null);
-    }
-    keep(metrics, 'database', given === undefined ? null : profileType(given));
-  }
-
-  function profileType(profile: object): Plain {
-    const ask = reader.read(profile, 'getProfileType');
-    if (typeof ask !== 'function') return reader.plain(profile, 'profileType') ?? null;
-    try {
-      const type: unknown = Reflect.apply(ask, profile, []);
-      disarm(type);
-      return reader.plainValue(type, 'getProfileType') ?? null;
-    } catch {
-      // As in Cosmos: a profile that cannot say its type has none, which is no fault of the event.
-      return null;
-    }
+    const end = module.indexOf('.', ownOperators.length);
+    return reader.plainValue(module.slice(ownOperators.length, end === -1 ? undefined : end), 'module');
   }
 
   function command(value: unknown): Plain {
@@ -91,7 +75,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     if (length > MAX_COMMAND_PARTS) return reader.lose('baseCmd');
     let joined = '';
     for (let index = 0; index < length; index += 1) {
-      const part = reader.read(parts, String(index));
+      const part = reader.item(parts, index);
       if (part === null || part === undefined) continue;
       if (typeof part !== 'string' || part.length > MAX_TEXT_LENGTH) return reader.lose('baseCmd');
       joined += joined === '' ? part : ` ${part}`;
@@ -103,7 +87,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     const list = reader.list(callback);
     if (list === undefined) return callback !== LOST && Boolean(callback);
     for (let index = 0; index < Math.min(list.length, MAX_COMMAND_PARTS); index += 1) {
-      const one = reader.read(list, String(index));
+      const one = reader.item(list, index);
       if (one !== LOST && Boolean(one)) return true;
     }
     return false;
@@ -112,8 +96,4 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
 
 function isMapped(mapIndex: unknown): boolean {
   return typeof mapIndex === 'number' && mapIndex >= 0;
-}
-
-function keep(metrics: UsageMetrics, name: string, value: Plain): void {
-  if (value !== undefined && value !== LOST) metrics[name] = value;
 }

@@ -1,7 +1,4 @@
-import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
 
 import { expandVariables, isPolluted, readVariable } from './opt-outs.js';
 
@@ -11,7 +8,9 @@ const MAX_BYTES = 1 << 20;
 const CHUNK_BYTES = 1 << 16;
 
 /** Opening never waits for somebody at the other end of a pipe. */
-const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+function flags({ constants }: { constants: { O_RDONLY: number; O_NONBLOCK?: number } }): number {
+  return constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+}
 
 /** Airflow's home where `AIRFLOW_HOME` is not set. */
 const DEFAULT_HOME = '~/airflow';
@@ -40,20 +39,23 @@ export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
  * @throws as node:fs does; with code EFBIG when it is too large, ENOTFILE when it is no regular file, EILSEQ when not UTF-8.
  */
 export function readConfigFile(path: string): string {
-  const descriptor = openSync(path, FLAGS);
+  // Asked for where it is used: a host that opted out in its environment reads no file and need not load what reads files.
+  const fs = process.getBuiltinModule('node:fs');
+  const descriptor = fs.openSync(path, flags(fs));
   try {
-    assertFile(fstatSync(descriptor));
+    assertFile(fs.fstatSync(descriptor));
     const content = new Content();
-    while (content.add(readSync(descriptor, content.chunk, 0, CHUNK_BYTES, null)));
+    while (content.add(fs.readSync(descriptor, content.chunk, 0, CHUNK_BYTES, null)));
     return content.text();
   } finally {
-    closeSync(descriptor);
+    fs.closeSync(descriptor);
   }
 }
 
 /** The same without blocking: nothing of the host waits for the disk. */
 export async function readConfigFileLater(path: string): Promise<string> {
-  const file = await open(path, FLAGS);
+  const fs = process.getBuiltinModule('node:fs');
+  const file = await fs.promises.open(path, flags(fs));
   try {
     assertFile(await file.stat());
     const content = new Content();
@@ -82,7 +84,7 @@ class Content {
 
   text(): string {
     const content = Buffer.concat(this.#chunks, this.#length);
-    if (!isUtf8(content)) throw fileError('EILSEQ');
+    if (!process.getBuiltinModule('node:buffer').isUtf8(content)) throw fileError('EILSEQ');
     return content.toString('utf8');
   }
 }

@@ -1,6 +1,7 @@
-import { posix, win32 } from 'node:path';
 
 import { honestVariable } from './opt-outs.js';
+
+const { posix, win32 } = process.getBuiltinModule('node:path');
 
 /** The file's name, in a folder of the product's name: `acme/telemetry.json`. */
 const FILE_NAME = 'telemetry.json';

@@ -19,8 +19,9 @@ function numbers(events: readonly TakenEvent[]): unknown[] {
 test('gives back what it was given, in order, numbered from 0', (t) => {
   const buffer = new EventBuffer(10);
   const metrics = { number: 1 };
-  t.false(buffer.push(A, metrics, 'packed'));
-  t.false(buffer.push(B, { number: 2 }, undefined));
+  buffer.push(A, metrics, 'packed');
+  buffer.push(B, { number: 2 }, undefined);
+  t.is(buffer.takeOverflow(), 0);
   t.is(buffer.length, 2);
   const [first, second] = buffer.take(5);
   t.deepEqual(first, { seq: 0, definition: A, metrics, packed: 'packed', built: undefined });
@@ -43,8 +44,9 @@ test('full, the oldest goes, and the loss is told', (t) => {
   const buffer = new EventBuffer(3);
   fill(buffer, 3);
   t.is(buffer.oldestSeq, 0);
-  t.true(buffer.push(A, { number: 3 }, undefined));
-  t.true(buffer.push(A, { number: 4 }, undefined));
+  buffer.push(A, { number: 3 }, undefined);
+  buffer.push(A, { number: 4 }, undefined);
+  t.deepEqual([buffer.takeOverflow(), buffer.takeOverflow()], [2, 0]);
   t.is(buffer.length, 3);
   t.is(buffer.oldestSeq, 2);
   t.deepEqual(numbers(buffer.take(9)), [2, 3, 4]);
@@ -81,7 +83,8 @@ test('what comes back to a full buffer makes the oldest go', (t) => {
   t.is(buffer.oldestSeq, 2);
   t.is(buffer.putBack([]), 0);
   // One that came back is older than all others, so it goes first.
-  t.true(buffer.push(A, { number: 99 }, undefined));
+  buffer.push(A, { number: 99 }, undefined);
+  t.is(buffer.takeOverflow(), 1);
   t.deepEqual(numbers(buffer.take(9)), [3, 0, 1, 99]);
 });
 
@@ -165,8 +168,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 function run(buffer: EventBuffer, model: Model, capacity: number, { ...now }: Step): void {
   if (now.kind === 'push') {
     for (let time = 0; time < now.times; time += 1) {
-      const isFull = buffer.push(model.next % 2 === 0 ? A : B, { number: model.next }, `p${model.next}`);
-      if (isFull !== model.waiting.length >= capacity) throw new Error('push told the wrong thing');
+      const isFull = model.waiting.length >= capacity;
+      buffer.push(model.next % 2 === 0 ? A : B, { number: model.next }, `p${model.next}`);
+      if (buffer.takeOverflow() !== Number(isFull)) throw new Error('another number of events was counted as gone');
       if (isFull) model.waiting.shift();
       model.waiting.push(model.next);
       model.next += 1;

@@ -66,14 +66,15 @@ test('an example is optional, of the type of the field, and within its bounds', 
   t.false('example' in count(plain));
   t.is(count({ ...note, example: 7 }).example, 7);
   t.is(optional(nullable(duration({ ...note, example: 7.5 }))).example, 7.5);
-  t.throws(() => count({ ...note, example: -1 }), {
+  const declaring = (field: Field) => () => defineEvent('render', { models: field });
+  t.throws(declaring(count({ ...note, example: -1 })), {
     instanceOf: TypeError,
-    message: 'Expected `example` of a count field to be a value that it accepts, got -1.',
+    message: 'Expected `example` of field `models` to be a value that it accepts, got -1.',
   });
-  t.throws(() => identifier({ ...note, example: 'two words' }), { instanceOf: TypeError });
-  t.throws(() => hash({ ...note, example: 'short' }), { instanceOf: TypeError });
+  t.throws(declaring(identifier({ ...note, example: 'two words' })), { instanceOf: TypeError });
+  t.throws(declaring(hash({ ...note, example: 'short' })), { instanceOf: TypeError });
   // @ts-expect-error: no number
-  t.throws(() => count({ ...note, example: 'seven' }), { instanceOf: TypeError });
+  t.throws(declaring(count({ ...note, example: 'seven' })), { instanceOf: TypeError });
   // @ts-expect-error: not one of the two
-  t.throws(() => oneOf(['completed', 'cancelled'], { ...note, example: 'lost' }), { instanceOf: TypeError });
+  t.throws(declaring(oneOf(['completed', 'cancelled'], { ...note, example: 'lost' })), { instanceOf: TypeError });
 });

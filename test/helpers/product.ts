@@ -71,9 +71,10 @@ export class FakeProduct {
     return new EventBuilder(standard, this.ledger, 'test-').build({ seq: this.taken.length, built: undefined, ...last });
   }
 
-  /** The metrics of the newest event as they were snapshot. */
+  /** The metrics of the newest event as they were snapshot, without the names that have no value. */
   lastMetrics(): UsageMetrics | undefined {
-    return this.taken.at(-1)?.metrics;
+    const metrics: Record<string, unknown> | undefined = this.taken.at(-1)?.metrics;
+    return metrics && (Object.fromEntries(Object.entries(metrics).filter(([, value]) => value !== undefined)) as UsageMetrics);
   }
 }
 
