@@ -8,6 +8,10 @@ import type { EventDefinition, Field, FieldNote } from '../../src/index.js';
 
 const note = { description: 'For this test.', reason: 'For this test.' };
 
+function declaring(field: Field) {
+  return () => defineEvent('render', { models: field });
+}
+
 /** Every field that this package declares, by event. */
 function declared(product: string): [string, Field][] {
   const groups = [standardFields(product, 'airflow'), metadataFields, ...builtInEvents(product).map(({ fields }) => fields)];
@@ -66,7 +70,6 @@ test('an example is optional, of the type of the field, and within its bounds', 
   t.false('example' in count(plain));
   t.is(count({ ...note, example: 7 }).example, 7);
   t.is(optional(nullable(duration({ ...note, example: 7.5 }))).example, 7.5);
-  const declaring = (field: Field) => () => defineEvent('render', { models: field });
   t.throws(declaring(count({ ...note, example: -1 })), {
     instanceOf: TypeError,
     message: 'Expected `example` of field `models` to be a value that it accepts, got -1.',
