@@ -1,45 +1,44 @@
 import { metadataFields } from '../events/dag-run.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
-import type { Field, UsageMetrics } from '../events/fields.js';
+import type { UsageMetrics } from '../events/fields.js';
 import type { Ledger, LossReason } from '../ledger.js';
 import { decompressTelemetryMetadata, TelemetryMetadataError } from '../metadata.js';
-import { WIRE_VERSION } from '../constants.js';
-import { pythonFloat, pythonStr } from '../wire/python-values.js';
-import { quotePlus, urlencode } from '../wire/query-string.js';
+import { urlencode } from '../wire/query-string.js';
+import { BuiltEvent, Kept } from './built-event.js';
+import type { Standard } from './built-event.js';
 import type { TakenEvent } from './event-buffer.js';
 import type { UsageEvent } from './transport.js';
+import { WireField } from './wire-field.js';
 
 /** How many packed texts are remembered: as many DAGs as a scheduler has in its hands at a time. */
 const MAX_REMEMBERED = 64;
 
-type FieldMap = ReadonlyMap<string, Field>;
+type WireFields = ReadonlyMap<string, WireField>;
 
 /** Hears what is not kept. */
 type Notice = (name: string, why: LossReason) => void;
 
 /** What one packed text holds: only what may leave, and how much of it may not. Null where it cannot be read. */
-type Unpacked = { readonly metrics: UsageMetrics; readonly dropped: number } | null;
+type Unpacked = { readonly kept: Kept; readonly dropped: number } | null;
 
 /**
  * Turns what waits into what leaves: unpacks DAG metadata, merges, keeps only declared fields of their declared kinds. Runs off
  * the host's path.
  */
 export class EventBuilder {
-  readonly #standard: Readonly<UsageMetrics>;
-  readonly #standardQuery: string;
+  readonly #standard: Standard;
   readonly #ledger: Ledger;
   readonly #idPrefix: string;
-  readonly #fieldMaps = new Map<EventDefinition, FieldMap>();
+  readonly #wireFields = new Map<EventDefinition, WireFields>();
   readonly #unpacked = new Map<string, Unpacked>();
-  readonly #metadataFields = fieldMap(metadataFields);
+  readonly #metadataFields = wireFields(metadataFields);
 
   readonly #noticeOwn: Notice = (name, why) => this.#ledger.notice('event', name, why);
   readonly #noticeMetadata: Notice = (name, why) => this.#ledger.notice('metadata', name, why);
 
   /** @param idPrefix Tells this instance's event ids from those of another one in the same process. */
   constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
-    this.#standard = standard;
-    this.#standardQuery = urlencode(standard);
+    this.#standard = { metrics: standard, query: urlencode(standard) };
     this.#ledger = ledger;
     this.#idPrefix = idPrefix;
   }
@@ -47,28 +46,24 @@ export class EventBuilder {
   /** The event as a transport sees it. */
   build({ seq, definition, metrics, packed }: TakenEvent): UsageEvent {
     const fields = this.#fieldsOf(definition);
-    const own: UsageMetrics = {};
-    this.#ledger.fieldsDropped += keepDeclared(fields, metrics, own, this.#noticeOwn);
-    if (packed !== undefined) this.#addMetadata(definition.type === 'dag_run' ? packed : null, fields, own);
-    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, { ...this.#standard, ...own }, {
-      standardQuery: this.#standardQuery,
-      own,
-      fields,
-    });
+    const kept = new Kept();
+    this.#ledger.fieldsDropped += keepDeclared(fields, metrics, kept, this.#noticeOwn);
+    if (packed !== undefined) this.#addMetadata(definition.type === 'dag_run' ? packed : null, fields, kept);
+    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, this.#standard, kept);
   }
 
   /** @param packed Null for events that declare no metadata: theirs is not read at all. */
-  #addMetadata(packed: string | null, fields: FieldMap, own: UsageMetrics): void {
+  #addMetadata(packed: string | null, fields: WireFields, to: Kept): void {
     const unpacked = packed === null ? null : this.#unpack(packed);
     if (unpacked === null) {
       this.#ledger.metadataUnreadable += 1;
       return;
     }
     this.#ledger.fieldsDropped += unpacked.dropped;
-    for (const [name, value] of Object.entries(unpacked.metrics)) {
+    for (const [index, field] of unpacked.kept.fields.entries()) {
       // What an event declares itself is for its publisher to say, and never for what stood in a param.
-      if (fields.has(name)) this.#ledger.loseField('metadata', name, 'taken');
-      else own[name] = value;
+      if (fields.has(field.name)) this.#ledger.loseField('metadata', field.name, 'taken');
+      else to.add(field, unpacked.kept.values[index] ?? null);
     }
   }
 
@@ -77,9 +72,9 @@ export class EventBuilder {
     if (known !== undefined) return known;
     let unpacked: Unpacked = null;
     try {
-      const metrics: UsageMetrics = {};
-      const dropped = keepDeclared(this.#metadataFields, decompressTelemetryMetadata(packed), metrics, this.#noticeMetadata);
-      unpacked = { metrics, dropped };
+      const kept = new Kept();
+      const dropped = keepDeclared(this.#metadataFields, decompressTelemetryMetadata(packed), kept, this.#noticeMetadata);
+      unpacked = { kept, dropped };
     } catch (error) {
       // Counted by the caller: unreadable metadata costs the metadata, never the event.
       this.#ledger.notice('metadata', '', error instanceof TelemetryMetadataError ? error.problem : 'not_object');
@@ -90,55 +85,23 @@ export class EventBuilder {
     return unpacked;
   }
 
-  #fieldsOf(definition: EventDefinition): FieldMap {
-    let fields = this.#fieldMaps.get(definition);
-    if (fields === undefined) this.#fieldMaps.set(definition, (fields = fieldMap(definition.fields)));
+  #fieldsOf(definition: EventDefinition): WireFields {
+    let fields = this.#wireFields.get(definition);
+    if (fields === undefined) this.#wireFields.set(definition, (fields = wireFields(definition.fields)));
     return fields;
   }
 }
 
-/** What an event needs to encode itself, besides what every transport may see. */
-interface Encoding {
-  standardQuery: string;
-  own: Readonly<UsageMetrics>;
-  fields: FieldMap;
-}
-
-class BuiltEvent implements UsageEvent {
-  readonly id: string;
-  readonly type: string;
-  readonly metrics: Readonly<UsageMetrics>;
-  readonly #encoding: Encoding;
-
-  constructor(id: string, type: string, metrics: Readonly<UsageMetrics>, encoding: Encoding) {
-    this.id = id;
-    this.type = type;
-    this.metrics = metrics;
-    this.#encoding = encoding;
-  }
-
-  requestTarget(): string {
-    const { standardQuery, own, fields } = this.#encoding;
-    let query = standardQuery;
-    // Not `for in`: a host that extends Object.prototype would see its extension leave the machine.
-    for (const [name, value] of Object.entries(own)) {
-      const isFloat = typeof value === 'number' && fields.get(name)?.kind === 'duration';
-      // Declared names need no quoting, and numbers none but the plus sign of an exponent.
-      query += `${query === '' ? '' : '&'}${name}=${quotePlus(isFloat ? pythonFloat(value) : pythonStr(value))}`;
-    }
-    return `/${WIRE_VERSION}/${this.type}?${query}`;
-  }
-}
-
-/** Copies what is declared and of its kind. @returns How many values were not. */
-function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>, to: UsageMetrics, notice: Notice): number {
+/** Keeps what is declared and of its kind. @returns How many values were not. */
+function keepDeclared(fields: WireFields, from: Readonly<Record<string, unknown>>, to: Kept, notice: Notice): number {
   let dropped = 0;
+  // Not `for in`: a host that extends Object.prototype would see its extension leave the machine.
   for (const name of Object.keys(from)) {
     const value = from[name];
     if (value === undefined) continue;
     const field = fields.get(name);
-    if (field !== undefined && accepts(field, value)) {
-      to[name] = value as UsageMetrics[string];
+    if (field?.accepts(value) === true) {
+      to.add(field, value);
       continue;
     }
     dropped += 1;
@@ -147,15 +110,6 @@ function keepDeclared(fields: FieldMap, from: Readonly<Record<string, unknown>>,
   return dropped;
 }
 
-/** A field that was not made by a kind may throw: that is a no, and harms nothing else. */
-function accepts(field: Field, value: unknown): boolean {
-  try {
-    return field.accepts(value);
-  } catch {
-    return false;
-  }
-}
-
-function fieldMap(fields: Fields): FieldMap {
-  return new Map(Object.entries(fields));
+function wireFields(fields: Fields): WireFields {
+  return new Map(Object.entries(fields).map(([name, field]) => [name, new WireField(name, field)]));
 }
