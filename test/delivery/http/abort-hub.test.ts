@@ -22,7 +22,7 @@ test('a signal ends all that joined by it, and nothing else', (t) => {
   t.deepEqual(things.map(({ aborts }) => aborts), [1, 1, 0]);
 });
 
-test('there is one listener a signal, until the last has left', (t) => {
+test('there is one listener a signal, which an idle signal keeps for what comes next', (t) => {
   const hub = new AbortHub();
   const { signal } = new AbortController();
   const [one, other] = [recorder(), recorder()];
@@ -30,10 +30,29 @@ test('there is one listener a signal, until the last has left', (t) => {
   hub.join(signal, other);
   t.is(getEventListeners(signal, 'abort').length, 1);
   hub.leave(signal, one);
+  hub.leave(signal, other);
+  hub.join(signal, one);
   t.is(getEventListeners(signal, 'abort').length, 1);
-  hub.leave(signal, other);
-  hub.leave(signal, other);
+  hub.abortAll();
   t.is(getEventListeners(signal, 'abort').length, 0);
+  t.deepEqual([one.aborts, other.aborts], [1, 0]);
+});
+
+test('of many signals the oldest idle ones are let go, and none that is in use', (t) => {
+  const hub = new AbortHub();
+  const busy = new AbortController();
+  const thing = recorder();
+  hub.join(busy.signal, thing);
+  const signals = Array.from({ length: 100 }, () => new AbortController().signal);
+  for (const signal of signals) {
+    const passing = recorder();
+    hub.join(signal, passing);
+    hub.leave(signal, passing);
+  }
+  t.is(signals.filter((signal) => getEventListeners(signal, 'abort').length > 0).length, 47);
+  t.is(getEventListeners(signals[99] as AbortSignal, 'abort').length, 1);
+  busy.abort();
+  t.is(thing.aborts, 1);
 });
 
 test('who has left is not ended', (t) => {
