@@ -1,0 +1,81 @@
+// Cosmos, the recorder, the relay and an endpoint, one after the other: what arrives is what Cosmos sent.
+import path from 'node:path';
+import { ALL_DAGS, endedAsExpected, expectedEvents } from '../lib/expected.mjs';
+import { isSame, without } from '../lib/multisets.mjs';
+import { until } from '../lib/waiting.mjs';
+
+/** A relay that has found its endpoint away asks again after a minute or so. */
+const COMING_BACK_TIMEOUT_MS = 180_000;
+
+/** Everything that Cosmos has to send, on a good day. @returns The runs, what Cosmos sent for them, and how long its hooks waited. */
+export async function goodDay(stage) {
+  const { airflow, checks, front, upstream } = stage;
+  const relay = await stage.startRelay(path.join(stage.folder, 'spool-good-day'));
+  front.forwardTo(relay.url);
+  const watch = stage.watch();
+  const runs = await airflow.runDags(ALL_DAGS);
+  await airflow.viewDocs();
+  await watch.hooksReturned(expectedEvents(ALL_DAGS) + 1);
+  await relay.stop();
+  const sent = watch.sent();
+  const kinds = count(sent.map((target) => /\/v3\/([a-z_]+)\?/.exec(target)?.[1]));
+  checks.add('DAGs end as they should', endedAsExpected(runs), runs.map(({ dagId, state }) => `${dagId} ${state}`).join(', '));
+  checks.add('Cosmos sends the events that its listeners should', kinds.task_instance === 9 && kinds.dag_run === 5 && kinds.dbt_docs_access === 1 && sent.length === 15, JSON.stringify(kinds));
+  checks.add('the relay acknowledges each of them as on disk', watch.records().every(({ status }) => status === 204), JSON.stringify(count(watch.records().map(({ status }) => status))));
+  checks.add('what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice', isSame(sent, watch.arrived()), `${sent.length} sent, ${watch.arrived().length} arrived, ${without(sent, watch.arrived()).length} missing`);
+  return { runs, sent, timings: watch.timings() };
+}
+
+/** Nobody listens at the endpoint while DAGs run. */
+export async function endpointAway(stage) {
+  const { airflow, checks, front, upstream } = stage;
+  const relay = await stage.startRelay(path.join(stage.folder, 'spool-endpoint-away'));
+  front.forwardTo(relay.url);
+  const dagIds = ['succeeds', 'fails', 'subclasses'];
+  const watch = stage.watch();
+  await upstream.goAway();
+  const runs = await airflow.runDags(dagIds);
+  await watch.hooksReturned(expectedEvents(dagIds));
+  const held = watch.sent().length - watch.arrived().length;
+  await upstream.comeBack();
+  const since = Date.now();
+  await until('what the relay held to arrive', () => without(watch.sent(), watch.arrived()).length === 0, { timeoutMs: COMING_BACK_TIMEOUT_MS });
+  const tookS = Math.round((Date.now() - since) / 1000);
+  await relay.stop();
+  checks.add('while the endpoint is away, runs end as they should and no hook fails', endedAsExpected(runs) && watch.timings().every(({ isSuccess }) => isSuccess));
+  checks.add('once it is back, all arrive, none twice', held === 6 && isSame(watch.sent(), watch.arrived()), `${held} held, ${watch.arrived().length} arrived within ${tookS} s`);
+}
+
+/** The relay dies in the middle, with events that it has promised to keep, and is started again. */
+export async function relayKilled(stage) {
+  const { airflow, checks, front, upstream } = stage;
+  const spool = path.join(stage.folder, 'spool-relay-killed');
+  let relay = await stage.startRelay(spool);
+  front.forwardTo(relay.url);
+  const dagIds = ['succeeds', 'maps', 'retries'];
+  const watch = stage.watch();
+  // Slow enough for some to be under way, and some to wait, at any moment.
+  upstream.answerAfter(400);
+  const running = airflow.runDags(dagIds);
+  await until('the third acknowledgement', () => watch.acknowledged().length >= 3, { everyMs: 5 });
+  await relay.kill();
+  relay = await stage.startRelay(spool);
+  front.forwardTo(relay.url);
+  const runs = await running;
+  await watch.hooksReturned(expectedEvents(dagIds));
+  upstream.answerAfter(0);
+  await until('what was acknowledged to arrive', () => without(watch.acknowledged(), watch.arrived()).length === 0, { timeoutMs: COMING_BACK_TIMEOUT_MS }).catch(() => {});
+  await relay.stop();
+  const acknowledged = watch.acknowledged();
+  const missing = without(acknowledged, watch.arrived()).length;
+  const more = without(watch.arrived(), acknowledged).length;
+  checks.add('the relay is killed and started again: runs end as they should', endedAsExpected(runs));
+  checks.add('nothing that it acknowledged is lost', acknowledged.length >= 3 && missing === 0, `${watch.sent().length} sent, ${acknowledged.length} acknowledged, ${missing} of them missing, ${more} arrived twice`);
+  checks.add('what arrives twice was under way when it was killed', more <= 6, `${more}`);
+}
+
+function count(items) {
+  const counts = {};
+  for (const item of items) counts[item] = (counts[item] ?? 0) + 1;
+  return counts;
+}
