@@ -26,7 +26,7 @@ export function measuredSection({ facts, rows, inAirflow, alone }) {
   return [
     `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ${os.availableParallelism()} cores that Airflow itself used as well.`,
     '',
-    'How long a hook of Cosmos waited in Airflow:',
+    'How long a hook of Cosmos waited in Airflow, one DAG of two tasks at a time, through the relay and directly by turns (each through the recorder):',
     '',
     ...waits(inAirflow, IN_AIRFLOW),
     '',

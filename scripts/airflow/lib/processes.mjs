@@ -22,6 +22,11 @@ export async function run(command, args, { env = process.env, cwd } = {}) {
   }
 }
 
+/** What a program prints as JSON in its last line: others of its process may have printed before. */
+export async function runForJson(command, args, options) {
+  return JSON.parse((await run(command, args, options)).trim().split('\n').at(-1));
+}
+
 /** Starts a program that is to run until it is stopped, with all it says in a file. */
 export function startLogged(command, args, { env, cwd, logFile }) {
   const log = openSync(logFile, 'a');
@@ -47,6 +52,12 @@ export function startLogged(command, args, { env, cwd, logFile }) {
       running.delete(child);
     },
   };
+}
+
+/** Has a child, which leads a group of its own, end with the rest. */
+export function adopt(child) {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
 }
 
 /** Ends every child that is left with its group, at once. For the way out. */

@@ -2,36 +2,44 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { refusedPort } from '../../../dist/testing/index.js';
-import { ALL_DAGS, endedAsExpected, expectedEvents } from '../lib/expected.mjs';
+import { endedAsExpected, expectedEvents } from '../lib/expected.mjs';
 import { startFront, startUpstream } from '../lib/front.mjs';
-import { run } from '../lib/processes.mjs';
+import { median } from '../lib/multisets.mjs';
+import { runForJson } from '../lib/processes.mjs';
 
 const EMIT = fileURLToPath(new URL('../emit.py', import.meta.url));
 const FAR_MS = 100;
+const TURNS = 4;
 
-/** In Airflow, without a relay. @returns Timings by what stands where Cosmos looks. */
-export async function withoutRelay(stage) {
+/** In Airflow, through the relay and directly by turns, then where nobody answers. @returns Timings by what stands where Cosmos looks. */
+export async function withAndWithoutRelay(stage) {
   const { airflow, checks, front } = stage;
-  const timings = {};
-  front.answerItself();
-  timings.direct = await wait(stage, ALL_DAGS);
-  checks.add('directly, with an endpoint on this machine: every hook succeeds', timings.direct.every(({ isSuccess }) => isSuccess));
+  const timings = { direct: [], relay: [], refused: [], hangs: [] };
+  const relay = await stage.startRelay(path.join(stage.folder, 'spool-hook-times'));
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    front.forwardTo(relay.url);
+    await measure('relay');
+    front.answerItself();
+    await measure('direct');
+  }
+  await relay.stop();
+  checks.add('through the relay and directly, every hook succeeds where it is answered', [...timings.relay, ...timings.direct].every(({ isSuccess }) => isSuccess));
   await front.goAway();
-  timings.refused = await wait(stage, ['succeeds']);
+  await measure('refused');
   await front.comeBack();
   front.hang();
-  timings.hangs = await wait(stage, ['succeeds']);
+  await measure('hangs');
   front.answerItself();
-  for (const kind of ['refused', 'hangs']) checks.add(`directly, where the endpoint ${kind === 'hangs' ? 'never answers' : 'refuses'}: Cosmos gives the events up, and its runs end well`, timings[kind].length === 3 && timings[kind].every(({ isSuccess }) => !isSuccess));
-  checks.add('a hook waits for an endpoint that never answers', timings.hangs.every(({ waitedMs }) => waitedMs >= 1000));
+  checks.add('directly, where the endpoint refuses: Cosmos gives the events up, and its runs end well', timings.refused.every(({ isSuccess }) => !isSuccess));
+  checks.add('directly, where the endpoint never answers: the same, after a second for each event', timings.hangs.every(({ isSuccess, waitedMs }) => !isSuccess && waitedMs >= 1000));
   return timings;
 
-  async function wait({ watch }, dagIds) {
-    const watched = watch();
-    const runs = await airflow.runDags(dagIds);
-    await watched.hooksReturned(expectedEvents(dagIds));
+  async function measure(kind) {
+    const watched = stage.watch();
+    const runs = await airflow.runDags(['succeeds']);
+    await watched.hooksReturned(expectedEvents(['succeeds']));
     if (!endedAsExpected(runs)) throw new Error(`runs ended as ${JSON.stringify(runs)}`);
-    return watched.timings();
+    timings[kind].push(...watched.timings());
   }
 }
 
@@ -56,6 +64,8 @@ export async function quietly(stage) {
     };
     const succeeded = Object.entries(timings).filter(([, list]) => list.every(({ isSuccess }) => isSuccess)).map(([kind]) => kind);
     checks.add("Cosmos' client alone succeeds where it is answered", succeeded.join() === 'near,far,relay', succeeded.join(', '));
+    const half = (kind) => median(timings[kind].map(({ waitedMs }) => waitedMs));
+    checks.add('and it does not wait for what stands behind the relay', half('relay') < half('far'), `${Math.round(half('relay'))} ms through the relay, ${Math.round(half('far'))} ms directly`);
     await relay.stop();
     return timings;
   } finally {
@@ -64,7 +74,7 @@ export async function quietly(stage) {
 
   async function emit(origin, times) {
     const { HTTP_PROXY: _http, HTTPS_PROXY: _https, ALL_PROXY: _all, ...env } = home.env;
-    return JSON.parse(await run(home.python, [EMIT, origin, `${times}`], { env }));
+    return runForJson(home.python, [EMIT, origin, `${times}`], { env });
   }
 }
 
@@ -72,7 +82,14 @@ export async function quietly(stage) {
 export async function withoutNoProxy({ checks, front, home, proxy }) {
   const before = { asked: proxy.asked.length, records: front.records.length };
   const { NO_PROXY: _operator, ...env } = home.env;
-  const [{ isSuccess }] = JSON.parse(await run(home.python, [EMIT, front.url, '1'], { env }));
+  const [{ isSuccess }] = await runForJson(home.python, [EMIT, front.url, '1'], { env });
   const isAsked = proxy.asked.length === before.asked + 1 && front.records.length === before.records;
   checks.add("a proxy swallows what is meant for a relay that NO_PROXY does not name, and Cosmos takes the proxy's 200 for its success", isSuccess && isAsked);
+}
+
+/** The plug-in and the relay change nothing about who is asked first. */
+export async function optedOut({ checks, front, home }) {
+  const before = front.records.length;
+  const [{ isSuccess }] = await runForJson(home.python, [EMIT, front.url, '1'], { env: { ...home.env, DO_NOT_TRACK: '1', NO_PROXY: '*' } });
+  checks.add('with DO_NOT_TRACK, Cosmos asks nobody', !isSuccess && front.records.length === before);
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createTelemetry } from '../../../dist/index.js';
 import { recordingTransport } from '../../../dist/testing/index.js';
 import { without } from '../lib/multisets.mjs';
-import { run } from '../lib/processes.mjs';
+import { runForJson } from '../lib/processes.mjs';
 
 const FACTS = fileURLToPath(new URL('../host_facts.py', import.meta.url));
 
@@ -14,7 +14,7 @@ const CHOSEN_BY_WORKER = { dagId: 'groups', known: 'invocation_mode=None', sent:
 
 /** @returns Versions, and the rows of the table: `{ what, cosmos, ours, isSame }`. */
 export async function ownListeners({ airflow, checks, folder, home }, { runs, sent }) {
-  const facts = JSON.parse(lastLine(await run(home.python, [FACTS, path.join(home.folder, 'dags')], { env: home.env })));
+  const facts = await runForJson(home.python, [FACTS, path.join(home.folder, 'dags')], { env: home.env });
   const made = await replay(facts, runs, (one) => airflow.attempts(one), folder);
   const targets = made.map(({ target }) => target);
   const rows = tableOf(made, sent);
@@ -74,9 +74,4 @@ function grouped(made) {
   const groups = new Map();
   for (const one of made) groups.set(one.target, [...(groups.get(one.target) ?? []), one]);
   return groups;
-}
-
-/** Loading DAGs may print before the facts do. */
-function lastLine(output) {
-  return output.trim().split('\n').at(-1);
 }
