@@ -46,21 +46,29 @@ export async function endpointAway(stage) {
   checks.add('once it is back, all arrive, none twice', held === 6 && isSame(watch.sent(), watch.arrived()), `${held} held, ${watch.arrived().length} arrived within ${tookS} s, ${without(watch.sent(), watch.arrived()).length} missing`);
 }
 
-/** The relay dies in the middle, with events that it has promised to keep, and is started again. */
+/** The relay dies twice in the middle: with events that wait, which it has promised to keep, and with events under way. */
 export async function relayKilled(stage) {
   const { airflow, checks, front, upstream } = stage;
   const spool = path.join(stage.folder, 'spool-relay-killed');
-  let relay = await stage.startRelay(spool);
-  front.forwardTo(relay.url);
+  let relay;
+  const restart = async () => {
+    await relay?.kill();
+    relay = await stage.startRelay(spool);
+    front.forwardTo(relay.url);
+  };
   const dagIds = ['succeeds', 'maps', 'retries'];
   const watch = stage.watch();
-  // Slow enough for some to be under way, and some to wait, at any moment.
-  upstream.answerAfter(400);
+  await restart();
+  await upstream.goAway();
   const running = airflow.runDags(dagIds);
   await until('the third acknowledgement', () => watch.acknowledged().length >= 3, { everyMs: 5 });
-  await relay.kill();
-  relay = await stage.startRelay(spool);
-  front.forwardTo(relay.url);
+  const held = watch.acknowledged().length - watch.arrived().length;
+  await restart();
+  // Slow enough for an answer to come too late for the next one to die.
+  upstream.answerAfter(400);
+  await upstream.comeBack();
+  await until('the first arrival', () => watch.arrived().length > 0, { timeoutMs: COMING_BACK_TIMEOUT_MS, everyMs: 5 });
+  await restart();
   const runs = await running;
   await watch.hooksReturned(expectedEvents(dagIds));
   upstream.answerAfter(0);
@@ -69,8 +77,8 @@ export async function relayKilled(stage) {
   const acknowledged = watch.acknowledged();
   const missing = without(acknowledged, watch.arrived()).length;
   const twice = without(watch.arrived(), watch.sent()).length;
-  checks.add('the relay is killed and started again: runs end as they should', endedAsExpected(runs));
-  checks.add('nothing that it acknowledged is lost', acknowledged.length >= 3 && missing === 0, `${watch.sent().length} sent, ${acknowledged.length} acknowledged, ${missing} of them missing`);
+  checks.add('the relay is killed twice and started again: runs end as they should', endedAsExpected(runs));
+  checks.add('nothing that it acknowledged is lost', held >= 3 && missing === 0, `${watch.sent().length} sent, ${acknowledged.length} acknowledged, ${held} held at its first death, ${missing} missing`);
   checks.add('what arrives twice was under way when it was killed: six requests at most', twice <= 6, `${twice} arrived twice`);
 }
 
