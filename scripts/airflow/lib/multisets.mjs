@@ -16,13 +16,8 @@ export function isSame(one, other) {
   return one.length === other.length && without(one, other).length === 0;
 }
 
-/** The value in the middle of a list of numbers; NaN of an empty one. */
+/** The value that half of a list of numbers do not exceed; NaN of an empty one. */
 export function median(numbers) {
-  return quantile(numbers, 0.5);
-}
-
-/** The value that a share of a list of numbers does not exceed; NaN of an empty one. */
-export function quantile(numbers, share) {
   const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+  return sorted[Math.max(0, Math.ceil(sorted.length / 2) - 1)] ?? Number.NaN;
 }

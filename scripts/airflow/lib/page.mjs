@@ -1,7 +1,7 @@
 // What was measured, as a part of docs/airflow.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
-import { median, quantile } from './multisets.mjs';
+import { median } from './multisets.mjs';
 
 const PAGE = new URL('../../../docs/airflow.md', import.meta.url);
 const START = '<!-- measured: npm run test:airflow -- --write-docs -->';
@@ -24,13 +24,13 @@ const ALONE = {
 /** The part of the page, in Markdown. */
 export function measuredSection({ facts, rows, inAirflow, alone }) {
   return [
-    `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ${os.availableParallelism()} cores that Airflow itself used as well.`,
+    `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ${os.availableParallelism()} cores that Airflow and other programs used as well.`,
     '',
     'How long a hook of Cosmos waited in Airflow, one DAG of two tasks at a time, through the relay and directly by turns (each through the recorder):',
     '',
     ...waits(inAirflow, IN_AIRFLOW),
     '',
-    "Cosmos' client alone, with nothing else going on:",
+    "Cosmos' client alone, without an Airflow beside it:",
     '',
     ...waits(alone, ALONE),
     '',
@@ -51,9 +51,9 @@ export function writePage(section) {
 function waits(timings, names) {
   const rows = Object.entries(names).map(([kind, name]) => {
     const list = timings[kind].map(({ waitedMs }) => waitedMs);
-    return [name, list.length, ms(median(list)), ms(quantile(list, 0.95)), ms(Math.max(...list))];
+    return [name, list.length, ms(median(list)), ms(Math.max(...list))];
   });
-  return table(['Asked', 'Events', 'Half of them', '95% of them', 'The worst'], rows);
+  return table(['Asked', 'Events', 'Half of them', 'The worst'], rows);
 }
 
 const ms = (value) => `${Math.round(value).toLocaleString('en-US')} ms`;
