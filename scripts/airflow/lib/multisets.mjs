@@ -1,0 +1,23 @@
+// What was asked for how often.
+
+/** @returns What `one` holds more often than `other`, each as often as it does. */
+export function without(one, other) {
+  const left = new Map();
+  for (const item of other) left.set(item, (left.get(item) ?? 0) + 1);
+  return one.filter((item) => {
+    const times = left.get(item) ?? 0;
+    left.set(item, times - 1);
+    return times <= 0;
+  });
+}
+
+/** Whether two lists hold the same, each as often, in any order. */
+export function isSame(one, other) {
+  return one.length === other.length && without(one, other).length === 0;
+}
+
+/** The value that half of a list of numbers do not exceed; NaN of an empty one. */
+export function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length / 2) - 1)] ?? Number.NaN;
+}

@@ -1,0 +1,77 @@
+// Children in process groups of their own, so that what they fork ends with them.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+
+const GRACE_MS = 4000;
+
+/** Runs a program to its end. Rejects, with what it said, where it does not end with 0. @returns What it wrote to stdout. */
+export async function run(command, args, { env = process.env, cwd } = {}) {
+  const child = spawn(command, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk) => (output += chunk));
+  child.stderr.on('data', (chunk) => (errors += chunk));
+  running.add(child);
+  try {
+    const [code, signal] = await once(child, 'close');
+    if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code ?? signal}:\n${`${output}\n${errors}`.slice(-4000)}`);
+    return output;
+  } finally {
+    running.delete(child);
+  }
+}
+
+/** What a program prints as JSON in its last line: others of its process may have printed before. */
+export async function runForJson(command, args, options) {
+  return JSON.parse((await run(command, args, options)).trim().split('\n').at(-1));
+}
+
+/** Starts a program that is to run until it is stopped, with all it says in a file. */
+export function startLogged(command, args, { env, cwd, logFile }) {
+  const log = openSync(logFile, 'a');
+  const child = spawn(command, args, { env, cwd, detached: true, stdio: ['ignore', log, log] });
+  closeSync(log);
+  running.add(child);
+  const ended = once(child, 'exit').catch((error) => [String(error)]);
+  return {
+    child,
+    /** Throws where the program has ended by itself. */
+    assertRuns() {
+      if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) return;
+      throw new Error(`${command} ${args.join(' ')} has ended:\n${readFileSync(logFile, 'utf8').slice(-4000)}`);
+    },
+    /** Asks the whole group to end, then insists. */
+    async stop() {
+      signalGroup(child, 'SIGTERM');
+      const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS);
+      await ended;
+      clearTimeout(timer);
+      // What the leader has forked may have outlived it.
+      signalGroup(child, 'SIGKILL');
+      running.delete(child);
+    },
+  };
+}
+
+/** Has a child, which leads a group of its own, end with the rest. */
+export function adopt(child) {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+}
+
+/** Ends every child that is left with its group, at once. For the way out. */
+export function endAll() {
+  for (const child of running) signalGroup(child, 'SIGKILL');
+}
+
+const running = new Set();
+
+function signalGroup(child, signal) {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
