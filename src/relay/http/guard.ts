@@ -82,7 +82,8 @@ export class SecretPrefix {
     const end = /[/?]/.exec(target.slice(1))?.index ?? target.length - 1;
     // Digests are of one length whatever came, and equal where the texts are.
     const isRight = timingSafeEqual(digest(target.slice(1, end + 1)), this.#digest);
-    return isRight && target.startsWith('/') ? target.slice(end + 1) : undefined;
+    const rest = target.slice(end + 1);
+    return isRight && rest.startsWith('/') ? rest : undefined;
   }
 }
 
