@@ -1,0 +1,199 @@
+import type { Log } from '../../log.js';
+import type { Clock, Timer } from '../../timing.js';
+import type { Stored } from '../store.js';
+import { diskTrouble } from './disk-trouble.js';
+import type { Entry } from './entry.js';
+import { Cleared } from './segments.js';
+import type { Segments } from './segments.js';
+import { Shelter } from './shelter.js';
+import type { SizedLine } from './shelter.js';
+
+/** How a group commit is made. */
+export interface GroupCommitOptions {
+  segments: Segments;
+  clock: Clock;
+  log: Log;
+  /** How many bytes one write takes, roughly. */
+  batchBytes: number;
+  /** Called for new events in the moment in which they are stored, on disk or in memory. */
+  onStored: (entries: readonly Entry[]) => void;
+  /** Makes the directory fit for another try. Rejects where it is not. */
+  revive: () => Promise<void>;
+}
+
+/** An append that waits for its write. */
+interface Waiting extends SizedLine {
+  readonly resolve: (stored: Stored) => void;
+}
+
+/** How long a disk that failed is left alone. */
+const RETRY_MS = 5000;
+
+/**
+ * Brings events to disk: all that come in while a write is under way share the next write and its one sync. While the disk fails,
+ * events stay in memory; it is tried again every few seconds, and then takes them too.
+ */
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  readonly #shelter = new Shelter();
+  #queue: Waiting[] = [];
+  #queuedBytes = 0;
+  #underWayBytes = 0;
+  #running: Promise<void> | undefined;
+  #retry: Timer | undefined;
+  #isDurable = true;
+  #isClosed = false;
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the next event goes to disk. */
+  get isDurable(): boolean {
+    return this.#isDurable;
+  }
+
+  /** The room that is promised to events that are not on disk. */
+  get reservedBytes(): number {
+    return this.#queuedBytes + this.#underWayBytes + this.#shelter.bytes;
+  }
+
+  /** Stores a new event. */
+  add(line: SizedLine): Promise<Stored> {
+    if (!this.#isDurable) {
+      this.#keepInMemory([line]);
+      return Promise.resolve('memory');
+    }
+    return new Promise((resolve) => {
+      this.#queue.push({ ...line, resolve });
+      this.#queuedBytes += line.bytes;
+      this.#kick();
+    });
+  }
+
+  /** Sees to an event that came back and has no place on disk. */
+  shelter(entry: Entry): void {
+    this.#shelter.add(entry);
+    if (this.#isDurable) this.#kick();
+  }
+
+  /** An event that is in memory alone was taken. */
+  unshelter(entry: Entry): void {
+    this.#shelter.delete(entry);
+  }
+
+  /** The disk failed: whoever waits is told so, and it is left alone for a while. */
+  fail(error: unknown): void {
+    const { code, text } = diskTrouble(error);
+    this.#options.log.warn(code, text);
+    this.#isDurable = false;
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#keepInMemory(queue);
+    for (const { resolve } of queue) resolve('memory');
+    if (this.#isClosed) return;
+    this.#retry ??= this.#options.clock.setTimeout(() => {
+      this.#retry = undefined;
+      this.#start(() => this.#tryAgain());
+    }, RETRY_MS);
+    this.#retry.unref();
+  }
+
+  /** Forgets what is on its way. */
+  clear(): void {
+    this.#shelter.clear();
+    for (const { resolve } of this.#queue.splice(0)) resolve('full');
+    this.#queuedBytes = 0;
+  }
+
+  /** Writes what is still to be written, with one last try where the disk had failed. Takes nothing afterwards. Never rejects. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#retry !== undefined) this.#options.clock.clearTimeout(this.#retry);
+    this.#retry = undefined;
+    await this.#running;
+    if (!this.#isDurable && this.#shelter.size > 0) this.#start(() => this.#tryAgain());
+    await this.#running;
+  }
+
+  get #hasWork(): boolean {
+    return this.#isDurable && (this.#queue.length > 0 || this.#shelter.size > 0);
+  }
+
+  #kick(): void {
+    if (this.#running === undefined) this.#start(() => this.#writeAll());
+  }
+
+  /** Runs one thing after the other. */
+  #start(work: () => Promise<void>): void {
+    const running = (this.#running ?? Promise.resolve()).then(work).finally(() => {
+      if (this.#running !== running) return;
+      this.#running = undefined;
+      // What came in after the last look, and before this.
+      if (this.#hasWork) this.#kick();
+    });
+    this.#running = running;
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#hasWork) await this.#writeSome();
+  }
+
+  /** One write of what came first: events in memory, then those whose appends wait. */
+  async #writeSome(): Promise<void> {
+    const { segments, batchBytes, onStored } = this.#options;
+    const sheltered = this.#shelter.takeSome(batchBytes);
+    const waiting = sheltered.length > 0 ? [] : this.#takeQueue();
+    const lines: readonly SizedLine[] = sheltered.length > 0 ? sheltered : waiting;
+    this.#underWayBytes = lines.reduce((sum, { bytes }) => sum + bytes, 0);
+    try {
+      await segments.write(lines);
+      this.#underWayBytes = 0;
+      onStored(waiting.map(({ entry }) => entry));
+      for (const { resolve } of waiting) resolve('disk');
+    } catch (error) {
+      this.#underWayBytes = 0;
+      const isCleared = error instanceof Cleared;
+      if (!isCleared) {
+        for (const { entry, bytes } of sheltered) if (entry.isWaiting) this.#shelter.add(entry, bytes);
+        this.#keepInMemory(waiting);
+        this.fail(error);
+      }
+      for (const { resolve } of waiting) resolve(isCleared ? 'full' : 'memory');
+    }
+  }
+
+  #takeQueue(): Waiting[] {
+    const { batchBytes } = this.#options;
+    let bytes = 0;
+    let count = 0;
+    for (const line of this.#queue) {
+      if (bytes >= batchBytes) break;
+      bytes += line.bytes;
+      count += 1;
+    }
+    this.#queuedBytes -= bytes;
+    return this.#queue.splice(0, count);
+  }
+
+  #keepInMemory(lines: readonly SizedLine[]): void {
+    for (const { entry, bytes } of lines) this.#shelter.add(entry, bytes);
+    this.#options.onStored(lines.map(({ entry }) => entry));
+  }
+
+  async #tryAgain(): Promise<void> {
+    const { revive, segments, log } = this.#options;
+    try {
+      await revive();
+      await segments.open();
+    } catch (error) {
+      if (!(error instanceof Cleared)) this.fail(error);
+      else if (!this.#isClosed) this.#isDurable = true;
+      return;
+    }
+    this.#isDurable = true;
+    await this.#writeAll();
+    if (this.#isDurable) log.warn('spool_back', 'the spool takes events again, and those that waited in memory are on disk');
+  }
+}
