@@ -12,16 +12,11 @@ const QUICK: RelayOptions = { backoffMs: 20, maxBackoffMs: 100 };
 
 /** Looks at the accounts again and again while a test runs: they must add up at every instant. */
 function watch(t: ExecutionContext, { relay }: Rig): void {
-  let looks = 0;
   const timer = setInterval(() => {
     const { published, sent, failed, dropped, pending } = relay.stats();
-    looks += 1;
     if (published !== sent + failed + dropped + pending) t.fail(`${published} published, ${sent} sent, ${failed} failed, ${dropped} dropped, ${pending} pending`);
   }, 1);
-  t.teardown(() => {
-    clearInterval(timer);
-    t.true(looks > 0);
-  });
+  t.teardown(() => clearInterval(timer));
 }
 
 test('an endpoint that is down and comes back gets everything, roughly in order', async (t) => {
@@ -74,7 +69,7 @@ test('an answer that says "not now" is waited out, for as long as it is given', 
 });
 
 test('what ended unknown counts as failed and is not repeated, and neither is what was turned down', async (t) => {
-  const collector = await startCollector({ faults: [{ kind: 'status', status: 404 }, { kind: 'reset', after: 'request' }, { kind: 'hang', after: 'request' }, { kind: 'ok' }] });
+  const collector = await startCollector({ faults: [{ kind: 'status', status: 404 }, { kind: 'reset' }, { kind: 'hang' }, { kind: 'ok' }] });
   t.teardown(() => collector.close());
   const rig = await startRig(t, { ...QUICK, forward: collector.url, attemptTimeoutMs: 200, concurrency: 1 });
   watch(t, rig);
@@ -107,7 +102,7 @@ test('what is too old is dropped as expired', async (t) => {
 });
 
 test('close() delivers what waits', async (t) => {
-  const collector = await startCollector({ faults: { kind: 'delay', ms: 20 } });
+  const collector = await startCollector({ faults: { kind: 'ok', delayMs: 20 } });
   t.teardown(() => collector.close());
   const { relay, get } = await startRig(t, { forward: collector.url });
   for (let index = 0; index < 40; index += 1) await get(event(index));
@@ -118,9 +113,10 @@ test('close() delivers what waits', async (t) => {
 
 test('close() leaves the rest in the spool, and without one it counts as dropped', async (t) => {
   for (const spool of [undefined, '/nowhere']) {
-    const { relay, get, store } = await startRig(t, { ...(spool && { spool }), backoffMs: 1, maxBackoffMs: 1 });
+    const { relay, get, store, log } = await startRig(t, { ...(spool && { spool }), backoffMs: 1000, maxBackoffMs: 1000 });
     for (let index = 0; index < 5; index += 1) await get(event(index));
-    const { published, sent, failed, droppedBy, pending, timedOut } = await relay.close({ deadlineMs: 60 });
+    await until(() => log.some((line) => line.includes(' connect: ')));
+    const { published, sent, failed, droppedBy, pending, timedOut } = await relay.close({ deadlineMs: 400 });
     const expected = spool === undefined ? { droppedBy: { deadline: 5 }, pending: 0 } : { droppedBy: {}, pending: 5 };
     t.deepEqual({ published, sent, failed, droppedBy, pending, timedOut }, { published: 5, sent: 0, failed: 0, timedOut: true, ...expected });
     t.true(store().isClosed);
@@ -128,7 +124,7 @@ test('close() leaves the rest in the spool, and without one it counts as dropped
 });
 
 test('while it closes it answers 503, and then not at all', async (t) => {
-  const collector = await startCollector({ faults: { kind: 'hang', after: 'request' } });
+  const collector = await startCollector({ faults: { kind: 'hang' } });
   t.teardown(() => collector.close());
   const { relay, get } = await startRig(t, { forward: collector.url, attemptTimeoutMs: 3_600_000 });
   await get(event(1));
@@ -140,7 +136,6 @@ test('while it closes it answers 503, and then not at all', async (t) => {
   const { published, failedBy } = await closing;
   t.deepEqual({ published, failedBy }, { published: 1, failedBy: { aborted: 1 } });
   await t.throwsAsync(get('/healthz'), { code: 'ECONNREFUSED' });
-  await t.throwsAsync(relay.listen().then(async () => relay.listen()), undefined).catch(() => undefined);
 });
 
 test('fields that do not go on are named once, by name alone', async (t) => {
