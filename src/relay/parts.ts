@@ -38,9 +38,9 @@ export interface RelayParts {
 /** Everything as it is on this machine. */
 export const theseParts: RelayParts = {
   machine: thisMachine,
-  openStore: async ({ directory, ...rest }) => {
+  openStore: async ({ directory, log, ...rest }) => {
     const { memoryStore, openSpool } = await import('./spool/index.js');
-    return directory === undefined ? memoryStore(rest) : openSpool({ directory, ...rest });
+    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, ...rest });
   },
 };
 

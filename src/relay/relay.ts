@@ -51,6 +51,7 @@ class RelayServer implements Relay {
   #servers: Server[] = [];
   #listening: Promise<RelayAddress> | undefined;
   #closing: Promise<RelayReport> | undefined;
+  #isListening = false;
 
   constructor(options: RelayOptions, parts: RelayParts) {
     const settings = checkRelayOptions(options);
@@ -117,6 +118,7 @@ class RelayServer implements Relay {
       if (prefix !== undefined && prefix.length < SHORT_PREFIX) this.#log.warn('prefix_short', `a prefix of fewer than ${SHORT_PREFIX} characters can be guessed`);
       if (spool === undefined) this.#log.warn('no_spool', 'events are in memory alone: without a spool a crash loses what waits');
       const url = `http://${authority(at)}`;
+      this.#isListening = true;
       this.#log.info('listening', `listening on ${url}`);
       return { ...at, url, ...(metricsAt && { metricsUrl: `http://${authority(metricsAt)}` }) };
     } catch (error) {
@@ -147,13 +149,13 @@ class RelayServer implements Relay {
     const startedAtMs = clock.now();
     // While it drains it still answers, so that whoever asks learns that it is about to go.
     await Promise.resolve();
-    this.#log.info('closing', 'no events are accepted any more');
+    if (this.#isListening) this.#log.info('closing', 'no events are accepted any more');
     await this.#door.quiet();
     const timedOut = await this.#works.close(deadlineMs);
     await Promise.all(this.#servers.map((server) => closeServer(server, clock)));
     const report = { ...this.stats(), timedOut, durationMs: clock.now() - startedAtMs };
     const { sent, failed, dropped, pending } = report;
-    this.#log.info('closed', `sent ${sent}, failed ${failed}, dropped ${dropped}, left in the spool ${pending}`);
+    if (this.#isListening) this.#log.info('closed', `sent ${sent}, failed ${failed}, dropped ${dropped}, left in the spool ${pending}`);
     return report;
   }
 
