@@ -28,23 +28,25 @@ const HEADERS = [
   'Proxy-Connection: keep-alive', 'Keep-Alive: timeout=99999', `Long: ${'x'.repeat(9000)}`,
 ]; // prettier-ignore
 
-/** Bytes that a client should not send, mostly next to something that it may. */
+/** Bytes that a client should not send, next to much that it may: what is all wrong is turned away at the first byte. */
 export function hostileRequest(random: () => number, port: number): Buffer {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
-  if (random() < 0.1) return noise(random, 1 + Math.floor(random() * 2000));
+  const oddness = random() * 0.4;
+  const maybe = (usual: string, from: readonly string[]): string => (random() < oddness ? pick(from) : usual);
+  if (random() < 0.05) return noise(random, 1 + Math.floor(random() * 2000));
   let text = '';
   for (let requests = random() < 0.15 ? 4 : 1; requests > 0; requests -= 1) {
-    const long = random() < 0.03 ? `?x=${'y'.repeat(Math.floor(random() * 30_000))}` : '';
-    text += `${pick(METHODS)} ${pick(PATHS)}${long === '' ? pick(QUERIES) : long} ${pick(VERSIONS)}${pick(ENDS)}`;
-    if (random() < 0.85) text += `Host: 127.0.0.1:${port}${pick(ENDS)}`;
-    for (let headers = random() < 0.02 ? 300 : Math.floor(random() * 4); headers > 0; headers -= 1) text += `${pick(HEADERS)}${pick(ENDS)}`;
-    text += random() < 0.9 ? '\r\n' : '';
-    if (random() < 0.2) text += pick(['hello', '5\r\nhello\r\n0\r\n\r\n', 'zz\r\n', 'x'.repeat(100_000), '\0'.repeat(50)]);
+    const long = random() < 0.03 ? `?x=${'y'.repeat(Math.floor(random() * 30_000))}` : maybe('?status=success&task_count=3', QUERIES);
+    text += `${maybe('GET', METHODS)} ${maybe('/v3/dag_run', PATHS)}${long} ${maybe('HTTP/1.1', VERSIONS)}${maybe('\r\n', ENDS)}`;
+    if (random() > oddness / 4) text += `Host: 127.0.0.1:${port}${maybe('\r\n', ENDS)}`;
+    for (let headers = random() < 0.02 ? 300 : Math.floor(random() * 4); headers > 0; headers -= 1) text += `${maybe('Accept: */*', HEADERS)}${maybe('\r\n', ENDS)}`;
+    text += random() > oddness / 4 ? '\r\n' : '';
+    if (random() < oddness / 4) text += pick(['hello', '5\r\nhello\r\n0\r\n\r\n', 'zz\r\n', 'x'.repeat(100_000), '\0'.repeat(50)]);
   }
   const bytes = Buffer.from(text, 'latin1');
   // A flipped byte here and there.
-  if (random() < 0.3) for (let flips = 1 + Math.floor(random() * 5); flips > 0; flips -= 1) bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
-  return random() < 0.1 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes;
+  if (random() < oddness) for (let flips = 1 + Math.floor(random() * 3); flips > 0; flips -= 1) bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+  return random() < oddness / 4 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes;
 }
 
 function noise(random: () => number, length: number): Buffer {
