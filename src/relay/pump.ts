@@ -4,6 +4,7 @@ import { HEARTBEAT_MS } from '../delivery/heartbeat.js';
 import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { Gate } from '../gate.js';
 import type { Clock, Timer } from '../timing.js';
+import { Pressure } from './pressure.js';
 import type { RelayLedger } from './relay-ledger.js';
 import type { RelayLog } from './relay-log.js';
 import { relayed } from './relayed-event.js';
@@ -22,7 +23,15 @@ export interface PumpOptions {
   drainConcurrency: number;
   /** After this time an attempt that has not settled loses its slot and its event counts as `timeout`. */
   sendCapMs: number;
+  /** @default that of this process */
+  pressure?: Pick<Pressure, 'add' | 'isHigh'>;
 }
+
+/** So many events may wait while those who come go first: beyond it the store fills, and then nobody is served. */
+const PATIENT_EVENTS = 20_000;
+
+/** How long sending rests after each attempt while others go first; under it the dispatcher's pauses do not go. */
+const REST_MS = 25;
 
 /** Those who wait until everything is delivered. */
 interface Drain {
@@ -34,6 +43,7 @@ interface Drain {
 export class Pump {
   readonly #options: PumpOptions;
   readonly #dispatcher: Dispatcher;
+  readonly #pressure: Pick<Pressure, 'add' | 'isHigh'>;
   #timer: Timer | undefined;
   #isKicked = false;
   #isStopped = false;
@@ -42,6 +52,7 @@ export class Pump {
   constructor(options: PumpOptions) {
     this.#options = options;
     const { store } = options;
+    this.#pressure = options.pressure ?? new Pressure(options.clock);
     this.#dispatcher = new Dispatcher({
       ...options,
       buffer: {
@@ -81,6 +92,7 @@ export class Pump {
   readonly onStored = (events: number): void => {
     const { ledger, store, clock, gate } = this.#options;
     ledger.published += events;
+    this.#pressure.add(events);
     if (!this.#isStopped) this.#kickLater();
     // What was being written when the opt-out came.
     else if (!gate.check()) clock.defer(() => ledger.drop('opted_out', store.clear()));
@@ -127,7 +139,8 @@ export class Pump {
 
   #onSettled(outcome: SendOutcome, taken: readonly TakenEvent[]): void {
     if (outcome.kind !== 'deferred') this.#options.store.settle(storedOf(taken));
-    this.#lookAtDrain();
+    if (this.#drain !== undefined) this.#lookAtDrain();
+    else if (this.#options.store.length < PATIENT_EVENTS && this.#pressure.isHigh) this.#dispatcher.pause.rest(REST_MS);
   }
 
   #lookAtDrain(): void {
