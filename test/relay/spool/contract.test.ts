@@ -80,8 +80,8 @@ for (const [kind, make] of Object.entries(kinds)) {
     t.true(kept >= 10 && kept <= 15, String(kept));
     t.deepEqual([await store.append(target), store.length, told(), store.nextSeq], ['full', kept, kept, kept]);
     store.settle(store.take(kept - 1));
-    await new Promise((resolve) => setImmediate(resolve));
-    await store.append('/');
+    // A spool deletes its files on the side.
+    while (store.stats().bytes > 4096) await new Promise((resolve) => setImmediate(resolve));
     let more = 0;
     while ((await store.append(target)) === stored) more += 1;
     t.true(more >= 5, String(more));

@@ -28,6 +28,10 @@ async function hold(): Promise<void> {
   }
 }
 
+function numbers(events: readonly StoredEvent[]): string {
+  return events.map(({ target }) => target.slice(1, target.indexOf('?'))).join(' ');
+}
+
 async function load(): Promise<void> {
   const store = await open();
   let next = 0;
@@ -38,7 +42,6 @@ async function load(): Promise<void> {
       say(`${stored === 'disk' ? 'a' : stored} ${number}`);
     }
   };
-  const numbers = (events: readonly StoredEvent[]): string => events.map(({ target }) => target.slice(1, target.indexOf('?'))).join(' ');
   const deliver = async (): Promise<void> => {
     for (let round = 0; ; round += 1) {
       await new Promise((resolve) => setImmediate(resolve));
