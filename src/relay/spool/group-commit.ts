@@ -1,6 +1,7 @@
 import type { Log } from '../../log.js';
 import type { Clock, Timer } from '../../timing.js';
 import type { Stored } from '../store.js';
+import { AppendQueue } from './append-queue.js';
 import { diskTrouble } from './disk-trouble.js';
 import type { Entry } from './entry.js';
 import { Cleared } from './segments.js';
@@ -21,11 +22,6 @@ export interface GroupCommitOptions {
   revive: () => Promise<void>;
 }
 
-/** An append that waits for its write. */
-interface Waiting extends SizedLine {
-  readonly resolve: (stored: Stored) => void;
-}
-
 /** How long a disk that failed is left alone. */
 const RETRY_MS = 5000;
 
@@ -36,8 +32,7 @@ const RETRY_MS = 5000;
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #shelter = new Shelter();
-  #queue: Waiting[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new AppendQueue();
   #underWayBytes = 0;
   #running: Promise<void> | undefined;
   #retry: Timer | undefined;
@@ -55,7 +50,7 @@ export class GroupCommit {
 
   /** The room that is promised to events that are not on disk. */
   get reservedBytes(): number {
-    return this.#queuedBytes + this.#underWayBytes + this.#shelter.bytes;
+    return this.#queue.bytes + this.#underWayBytes + this.#shelter.bytes;
   }
 
   /** Stores a new event. */
@@ -65,8 +60,7 @@ export class GroupCommit {
       return Promise.resolve('memory');
     }
     return new Promise((resolve) => {
-      this.#queue.push({ ...line, resolve });
-      this.#queuedBytes += line.bytes;
+      this.#queue.add({ ...line, resolve });
       this.#kick();
     });
   }
@@ -87,11 +81,9 @@ export class GroupCommit {
     const { code, text } = diskTrouble(error);
     this.#options.log.warn(code, text);
     this.#isDurable = false;
-    const queue = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    this.#keepInMemory(queue);
-    for (const { resolve } of queue) resolve('memory');
+    const appends = this.#queue.takeAll();
+    this.#keepInMemory(appends);
+    for (const { resolve } of appends) resolve('memory');
     if (this.#isClosed) return;
     this.#retry ??= this.#options.clock.setTimeout(() => {
       this.#retry = undefined;
@@ -103,8 +95,7 @@ export class GroupCommit {
   /** Forgets what is on its way. */
   clear(): void {
     this.#shelter.clear();
-    for (const { resolve } of this.#queue.splice(0)) resolve('full');
-    this.#queuedBytes = 0;
+    for (const { resolve } of this.#queue.takeAll()) resolve('full');
   }
 
   /** Writes what is still to be written, with one last try where the disk had failed. Takes nothing afterwards. Never rejects. */
@@ -118,7 +109,7 @@ export class GroupCommit {
   }
 
   get #hasWork(): boolean {
-    return this.#isDurable && (this.#queue.length > 0 || this.#shelter.size > 0);
+    return this.#isDurable && (this.#queue.size > 0 || this.#shelter.size > 0);
   }
 
   #kick(): void {
@@ -140,11 +131,11 @@ export class GroupCommit {
     while (this.#hasWork) await this.#writeSome();
   }
 
-  /** One write of what came first: events in memory, then those whose appends wait. */
-  async #writeSome(): Promise<void> {
+  /** One write of what came first: events in memory, then those whose appends wait. @returns Whether the disk took it. */
+  async #writeSome(): Promise<boolean> {
     const { segments, batchBytes, onStored } = this.#options;
     const sheltered = this.#shelter.takeSome(batchBytes);
-    const waiting = sheltered.length > 0 ? [] : this.#takeQueue();
+    const waiting = sheltered.length > 0 ? [] : this.#queue.takeSome(batchBytes);
     const lines: readonly SizedLine[] = sheltered.length > 0 ? sheltered : waiting;
     this.#underWayBytes = lines.reduce((sum, { bytes }) => sum + bytes, 0);
     try {
@@ -152,6 +143,7 @@ export class GroupCommit {
       this.#underWayBytes = 0;
       onStored(waiting.map(({ entry }) => entry));
       for (const { resolve } of waiting) resolve('disk');
+      return true;
     } catch (error) {
       this.#underWayBytes = 0;
       const isCleared = error instanceof Cleared;
@@ -161,20 +153,8 @@ export class GroupCommit {
         this.fail(error);
       }
       for (const { resolve } of waiting) resolve(isCleared ? 'full' : 'memory');
+      return isCleared;
     }
-  }
-
-  #takeQueue(): Waiting[] {
-    const { batchBytes } = this.#options;
-    let bytes = 0;
-    let count = 0;
-    for (const line of this.#queue) {
-      if (bytes >= batchBytes) break;
-      bytes += line.bytes;
-      count += 1;
-    }
-    this.#queuedBytes -= bytes;
-    return this.#queue.splice(0, count);
   }
 
   #keepInMemory(lines: readonly SizedLine[]): void {
@@ -188,10 +168,14 @@ export class GroupCommit {
       await revive();
       await segments.open();
     } catch (error) {
-      if (!(error instanceof Cleared)) this.fail(error);
-      else if (!this.#isClosed) this.#isDurable = true;
-      return;
+      // Emptied meanwhile: whether the disk works, the next append will show.
+      if (!(error instanceof Cleared)) {
+        this.fail(error);
+        return;
+      }
     }
+    // A full disk still has room for an empty file: only what it took shows that it works.
+    if (this.#shelter.size > 0 && !(await this.#writeSome())) return;
     this.#isDurable = true;
     await this.#writeAll();
     if (this.#isDurable) log.warn('spool_back', 'the spool takes events again, and those that waited in memory are on disk');

@@ -1,12 +1,18 @@
 import { join } from 'node:path';
+import type { Entry } from './entry.js';
 import { errorCode, systemError } from './errors.js';
 import { CREATE, FILE_MODE } from './files.js';
 import type { SpoolFile, SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
 import type { MarkWriter } from './marks.js';
 
-/** How many marks are laid out at once, so that room for them is taken before it is needed. */
-export const MARKS_CHUNK = 1024;
+/**
+ * How many marks are laid out at once, so that room for them is taken before it is needed: one for every 64 bytes that a segment
+ * may hold, at most 1024.
+ */
+export function marksChunk(segmentBytes: number): number {
+  return Math.min(1024, Math.ceil(segmentBytes / 64));
+}
 
 const EVENTS_NAME = /^events-(\d{6,15})\.jsonl$/;
 const MARKS_NAME = /^marks-(\d{6,15})\.txt$/;
@@ -39,9 +45,12 @@ export class Segment {
   slots = 0;
   eventsBytes = 0;
   marksBytes = 0;
+  readonly #chunk: number;
   #file: SpoolFile | undefined;
 
-  constructor(directory: string, number: number) {
+  /** `chunk`: how many marks are laid out at once; none for a segment that takes no more lines. */
+  constructor(directory: string, number: number, chunk = 0) {
+    this.#chunk = chunk;
     const digits = String(number).padStart(6, '0');
     this.eventsPath = join(directory, `events-${digits}.jsonl`);
     this.marksPath = join(directory, `marks-${digits}.txt`);
@@ -52,16 +61,24 @@ export class Segment {
     return this.eventsBytes + this.marksBytes;
   }
 
+  /** Gives an event the place of its line. */
+  give(entry: Entry): void {
+    entry.segment = this;
+    entry.slot = this.slots;
+    this.slots += 1;
+    this.live += 1;
+  }
+
   /** Makes the two files, empty. The marks come first: events without them may all have been sent. */
   async create(files: SpoolFiles): Promise<void> {
     const marks = await files.open(this.marksPath, CREATE, FILE_MODE);
     try {
       await marks.chmod(FILE_MODE);
-      await writeAll(marks, Buffer.alloc(MARKS_CHUNK, MARK.waiting), 0);
+      await writeAll(marks, Buffer.alloc(this.#chunk, MARK.waiting), 0);
     } finally {
       await marks.close();
     }
-    this.marksBytes = MARKS_CHUNK;
+    this.marksBytes = this.#chunk;
     this.#file = await files.open(this.eventsPath, CREATE, FILE_MODE);
     // A umask may take rights from the owner too.
     await this.#file.chmod(FILE_MODE);
@@ -70,8 +87,8 @@ export class Segment {
   /** Lays out marks for all its lines. */
   layMarks(writer: MarkWriter): void {
     while (this.marksBytes < this.slots) {
-      writer.write(this.marksPath, this.marksBytes, MARK.waiting.repeat(MARKS_CHUNK));
-      this.marksBytes += MARKS_CHUNK;
+      writer.write(this.marksPath, this.marksBytes, MARK.waiting.repeat(this.#chunk));
+      this.marksBytes += this.#chunk;
     }
   }
 

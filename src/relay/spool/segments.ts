@@ -6,7 +6,7 @@ import { encodeLine } from './line.js';
 import { MARK, MarkWriter } from './marks.js';
 import type { Mark } from './marks.js';
 import { Removals } from './removals.js';
-import { Segment } from './segment.js';
+import { marksChunk, Segment } from './segment.js';
 
 /** An event on its way to disk, with its target written as JSON. */
 export interface PendingLine {
@@ -22,8 +22,8 @@ export class Segments {
   readonly #directory: string;
   readonly #files: SpoolFiles;
   readonly #segmentBytes: number;
-  readonly #marks: MarkWriter;
   readonly #all: Set<Segment>;
+  readonly #marks: MarkWriter;
   readonly #removals: Removals;
   #active: Segment | undefined;
   #nextNumber: number;
@@ -63,10 +63,7 @@ export class Segments {
       // While the segment was made somebody may have taken it from memory, and delivered it.
       if (entry.isSettled) continue;
       entries.push(entry);
-      entry.segment = segment;
-      entry.slot = segment.slots;
-      segment.slots += 1;
-      segment.live += 1;
+      segment.give(entry);
       text += encodeLine(entry, json);
     }
     try {
@@ -85,7 +82,7 @@ export class Segments {
     if (this.#active !== undefined && this.#active.eventsBytes < this.#segmentBytes) return this.#active;
     await this.finish();
     const clears = this.#clears;
-    const segment = new Segment(this.#directory, this.#nextNumber);
+    const segment = new Segment(this.#directory, this.#nextNumber, marksChunk(this.#segmentBytes));
     this.#nextNumber += 1;
     try {
       await segment.create(this.#files);
@@ -122,9 +119,9 @@ export class Segments {
     void this.#active?.finish();
     this.#active = undefined;
     this.#marks.forgetAll();
-    const segments = [...this.#all];
+    const isGone = this.#isClosed || this.#removals.removeNow(this.#all);
     this.#all.clear();
-    return this.#isClosed || this.#removals.removeNow(segments);
+    return isGone;
   }
 
   /** Deletes what is to be deleted and could not be yet. Never rejects. */
@@ -136,14 +133,12 @@ export class Segments {
   async forgetLost(): Promise<ReadonlySet<Segment>> {
     const lost = new Set<Segment>();
     for (const segment of this.#all) if (await segment.isLost(this.#files)) lost.add(segment);
+    // Nothing is deleted: what has such a name later may be somebody else's.
     for (const segment of lost) {
-      // Nothing is deleted: what has such a name later may be somebody else's.
       this.#all.delete(segment);
       this.#marks.forget(segment.marksPath);
-      if (segment !== this.#active) continue;
-      this.#active = undefined;
-      void segment.finish();
     }
+    if (this.#active !== undefined && lost.has(this.#active)) await this.finish();
     return lost;
   }
 
@@ -157,8 +152,7 @@ export class Segments {
 
   /** Lets go of all files, and deletes what is done. Never rejects. */
   async close(): Promise<void> {
-    await this.finish();
-    await this.#removals.finish();
+    await this.finish().then(() => this.#removals.finish());
     this.#isClosed = true;
     this.#marks.forgetAll();
   }
@@ -178,10 +172,11 @@ export class Segments {
 
   #letGo(entry: Entry): void {
     const segment = entry.segment;
-    if (segment === undefined) return;
     entry.segment = undefined;
-    segment.live -= 1;
-    this.#removeIfDone(segment);
+    if (segment !== undefined) {
+      segment.live -= 1;
+      this.#removeIfDone(segment);
+    }
   }
 
   /** A segment that is being filled goes too, once it is large enough to be worth it. */

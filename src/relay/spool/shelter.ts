@@ -10,7 +10,9 @@ export interface SizedLine extends PendingLine {
 /** Gets an event ready to be written. */
 export function sizedLine(entry: Entry): SizedLine {
   const json = JSON.stringify(entry.target);
-  return { entry, json, bytes: Buffer.byteLength(json) + LINE_OVERHEAD_BYTES };
+  const length = Buffer.byteLength(json);
+  // The 64th part is for the first marks of a segment, should the line begin one.
+  return { entry, json, bytes: length + Math.ceil(length / 64) + LINE_OVERHEAD_BYTES };
 }
 
 /** Waiting events that are in memory alone until the disk takes them. */

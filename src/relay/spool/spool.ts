@@ -7,7 +7,7 @@ import { DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, fittingSe
 import type { SpoolOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
 import type { Recovered } from './recovery.js';
-import { MARKS_CHUNK } from './segment.js';
+import { marksChunk } from './segment.js';
 import { Segments } from './segments.js';
 import { sizedLine } from './shelter.js';
 import type { Tenure } from './tenure.js';
@@ -16,6 +16,7 @@ import type { Tenure } from './tenure.js';
 export class Spool implements RelayStore {
   readonly #options: SpoolOptions;
   readonly #maxBytes: number;
+  readonly #segmentBytes: number;
   readonly #tenure: Tenure;
   readonly #pending = new PendingEvents<Entry>();
   readonly #segments: Segments;
@@ -31,13 +32,13 @@ export class Spool implements RelayStore {
     this.#maxBytes = maxBytes;
     this.#tenure = tenure;
     this.#nextSeq = nextSeq;
-    const batchBytes = fittingSegmentBytes(segmentBytes, maxBytes);
-    this.#segments = new Segments(tenure.path, tenure.files, batchBytes, segments, nextNumber);
+    this.#segmentBytes = fittingSegmentBytes(segmentBytes, maxBytes);
+    this.#segments = new Segments(tenure.path, tenure.files, this.#segmentBytes, segments, nextNumber);
     this.#commit = new GroupCommit({
       segments: this.#segments,
       clock,
       log,
-      batchBytes,
+      batchBytes: this.#segmentBytes,
       onStored: (stored) => {
         if (stored.length === 0) return;
         for (const entry of stored) this.#pending.add(entry);
@@ -68,7 +69,7 @@ export class Spool implements RelayStore {
     const line = sizedLine(new Entry(this.#nextSeq, target, Math.trunc(this.#options.clock.wallNow())));
     const taken = this.#segments.bytes + this.#commit.reservedBytes;
     // The next write may begin a segment, with a first stretch of marks.
-    if (taken + line.bytes + MARKS_CHUNK > this.#maxBytes) return Promise.resolve('full');
+    if (taken + line.bytes + marksChunk(this.#segmentBytes) > this.#maxBytes) return Promise.resolve('full');
     this.#nextSeq += 1;
     return this.#commit.add(line);
   }
