@@ -10,14 +10,16 @@ import { usage } from './command-line.js';
 export interface RelayCommandLine {
   readonly wantsHelp: boolean;
   readonly options: RelayOptions;
+  /** Where the secret prefix stands, if it is not among the options. */
+  readonly prefixFile: string | undefined;
   readonly drainDeadlineMs: number;
   readonly logLevel: LogLevel;
 }
 
 /** One flag: the option that it sets, how its value is shown in the help, and what it means. */
 interface Flag {
-  readonly key: keyof RelayOptions | 'drainDeadlineMs' | 'logLevel' | 'help';
-  readonly value: '' | 'TEXT' | 'HOST:PORT' | 'URL' | 'DIR' | 'NAME' | 'N' | 'BYTES' | 'MS' | 'SECRET' | 'LEVEL';
+  readonly key: keyof RelayOptions | 'prefixFile' | 'drainDeadlineMs' | 'logLevel' | 'help';
+  readonly value: '' | 'TEXT' | 'HOST:PORT' | 'URL' | 'DIR' | 'NAME' | 'N' | 'BYTES' | 'MS' | 'SECRET' | 'FILE' | 'LEVEL';
   readonly about: string;
   readonly isList?: true;
 }
@@ -36,6 +38,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['allow-remote', { key: 'allowRemote', value: '', about: 'listen where other machines can reach it' }],
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'a name that clients may address it by; may be given again', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'a secret path before every other' }],
+  ['prefix-file', { key: 'prefixFile', value: 'FILE', about: 'the same from a file, since other users of the machine can see what is typed' }],
   ['metrics-listen', { key: 'metricsListen', value: 'HOST:PORT', about: 'an address of their own for /metrics, /healthz and /readyz' }],
   ['verbatim', { key: 'verbatim', value: '', about: 'forward every field and every event, declared or not' }],
   ['max-spool-bytes', limit('maxSpoolBytes', 'BYTES', 'the most that waiting events may take')],
@@ -80,8 +83,15 @@ export function parseRelayFlags(args: readonly string[], program: string): Relay
     const value = valueOf(token.name, flag, token.value, command);
     given[key] = isList === true ? [...((given[key] as string[] | undefined) ?? []), value] : value;
   }
-  const { help, drainDeadlineMs = DEFAULT_DRAIN_DEADLINE_MS, logLevel = 'info', ...options } = given;
-  return { wantsHelp: help === true, options, drainDeadlineMs: drainDeadlineMs as number, logLevel: logLevel as LogLevel };
+  const { help, drainDeadlineMs = DEFAULT_DRAIN_DEADLINE_MS, logLevel = 'info', prefixFile, ...options } = given;
+  if (prefixFile !== undefined && options['prefix'] !== undefined) throw usage('relay takes --prefix or --prefix-file, and not both', command);
+  return {
+    wantsHelp: help === true,
+    options,
+    prefixFile: prefixFile as string | undefined,
+    drainDeadlineMs: drainDeadlineMs as number,
+    logLevel: logLevel as LogLevel,
+  };
 }
 
 function valueOf(name: string, { value: kind }: Flag, text: string | undefined, command: string): unknown {

@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { createRelay } from '../relay/index.js';
 import type { Relay } from '../relay/index.js';
 import { jsonLines } from '../relay/log-lines.js';
+import { placeName, readProblem } from '../settings/rules.js';
 import { systemClock } from '../timing.js';
 import { describeFailure } from './relay-failure.js';
 import { CliFailure, EXIT } from './failure.js';
@@ -24,13 +26,14 @@ const WIDTH = 110;
  */
 export async function runRelay(args: readonly string[], io: CliIo, program: string): Promise<number> {
   const { stdout = process.stdout, stderr = process.stderr, env = process.env } = io;
-  const { wantsHelp, options, drainDeadlineMs, logLevel } = parseRelayFlags(args, program);
+  const { wantsHelp, options, prefixFile, drainDeadlineMs, logLevel } = parseRelayFlags(args, program);
   if (wantsHelp) {
     await writeTo(stdout, helpText(program));
     return EXIT.ok;
   }
   const logger = jsonLines((line) => void writeTo(stderr, line), logLevel, systemClock);
-  const relay = made(() => createRelay({ ...options, env, logger }));
+  const prefix = prefixFile === undefined ? options.prefix : await secretIn(prefixFile);
+  const relay = made(() => createRelay({ ...options, prefix, env, logger }));
   // From here on: whoever asks it to end while it starts is heard, too.
   const ending = endingOf(process);
   try {
@@ -44,6 +47,14 @@ export async function runRelay(args: readonly string[], io: CliIo, program: stri
     await relay.close({ deadlineMs: drainDeadlineMs });
   }
   return EXIT.ok;
+}
+
+async function secretIn(file: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new CliFailure(`${placeName(file, undefined)} cannot be read (${readProblem(error).why})`);
+  }
 }
 
 function made(make: () => Relay): Relay {

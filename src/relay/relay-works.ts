@@ -52,10 +52,10 @@ export class RelayWorks {
 
   /** Keeps an event; undefined where it cannot be kept anywhere. Never rejects. */
   async keep(target: string, dropped: readonly DroppedField[]): Promise<Stored | undefined> {
-    const { log, gate } = this.#given;
+    const { log } = this.#given;
     if (this.#store === undefined) await this.open().catch(() => undefined);
     const store = this.#store;
-    if (store === undefined) return gate.isOpen() ? undefined : 'memory';
+    if (store === undefined) return undefined;
     const stored = await store.append(target);
     this.#fullAt = stored === 'full' ? store.length : undefined;
     if (stored !== 'full' && dropped.length > 0) {

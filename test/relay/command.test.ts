@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import { startCollector } from '../../src/testing/index.js';
@@ -89,6 +89,8 @@ test.serial('what is wrong with the command line is said in one line', async (t)
     [['--listen', '0.0.0.0:0'], 2, /: Expected `listen` to be on loopback, got "0\.0\.0\.0:0": whoever reaches a relay can send in its name\. Say `allowRemote` \(`--allow-remote`\)/],
     [['--forward', 'http://user:secret@127.0.0.1'], 2, /: Expected `forward` to be an http or https URL without credentials, query or fragment, got "http:\/\/\*\*\*@127\.0\.0\.1"\.\n$/],
     [['--prefix', 'a/b'], 2, /: Expected `prefix` to be 1 to 128 letters, digits or any of _ \. ~ -\.\n$/],
+    [['--prefix', 'a', '--prefix-file', 'b'], 2, /: relay takes --prefix or --prefix-file, and not both; see/],
+    [['--prefix-file', '/nowhere/at/all'], 1, /: \/nowhere\/at\/all cannot be read \(ENOENT\)\n$/],
     [['--listen', '127.0.0.1:8787', '--forward', 'http://localhost:8787'], 2, /: Expected `forward` to be another server than the relay itself/],
     [['--spool', '/dev/null/x', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
   ];
@@ -98,6 +100,15 @@ test.serial('what is wrong with the command line is said in one line', async (t)
     t.regex(child.stderr, line);
     t.false(child.stderr.includes('secret'));
   }
+});
+
+test.serial('the secret prefix may stand in a file', async (t) => {
+  const file = path.join(makeFolder(t), 'prefix');
+  writeFileSync(file, 'correct-horse-battery-staple\n', { mode: 0o600 });
+  const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--prefix-file', file]);
+  t.is((await get(await child.port(), event(1))).status, 404);
+  t.is((await get(await child.port(), `/correct-horse-battery-staple${event(1)}`)).status, 200);
+  t.false(child.stderr.includes('correct-horse'));
 });
 
 test.serial('an address that is taken is said', async (t) => {
@@ -114,7 +125,7 @@ test.serial('its help names every flag', async (t) => {
   t.is(child.stderr, '');
   t.regex(child.stdout, /^Usage: cosmos-telemetry relay \[options\]\n/);
   for (const flag of [
-    'listen HOST:PORT', 'forward URL', 'spool DIR', 'allow-remote', 'allowed-host NAME', 'prefix SECRET', 'metrics-listen HOST:PORT', 'verbatim',
+    'listen HOST:PORT', 'forward URL', 'spool DIR', 'allow-remote', 'allowed-host NAME', 'prefix SECRET', 'prefix-file FILE', 'metrics-listen HOST:PORT', 'verbatim',
     'max-spool-bytes BYTES', 'max-age-ms MS', 'max-events-per-second N', 'max-connections N', 'headers-timeout-ms MS', 'request-timeout-ms MS',
     'keep-alive-timeout-ms MS', 'concurrency N', 'drain-concurrency N', 'connect-timeout-ms MS', 'attempt-timeout-ms MS', 'backoff-ms MS',
     'max-backoff-ms MS', 'allowed-redirect-host NAME', 'proxy URL', 'no-proxy', 'drain-deadline MS', 'log-level LEVEL', 'help',

@@ -69,7 +69,7 @@ test('an event that was being stored when the opt-out came is emptied, too', asy
   mine['DO_NOT_TRACK'] = '1';
   await until(() => log.some((line) => line.startsWith('[telemetry] opted_out: ')));
   goOn?.();
-  t.is((await answer).status, 204);
+  t.is((await answer).status, 202);
   await until(() => relay.stats().dropped === 1);
   t.deepEqual([store?.length, relay.stats().published, relay.stats().pending], [0, 1, 0]);
 });

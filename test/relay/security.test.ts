@@ -6,6 +6,10 @@ import { startCollector } from '../../src/testing/index.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success';
 
+function at(host: string, port = 8787) {
+  return { host, port };
+}
+
 test('a Host header of somebody else is refused', async (t) => {
   const { port, get: ask } = await startRig(t, { allowedHosts: ['relay', 'front:80', '[fd00::1]'] });
   for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`, 'relay', 'Relay:1234', 'front:80', '[fd00::1]:99']) {
@@ -106,7 +110,6 @@ test('other machines reach it only where somebody says so', (t) => {
 });
 
 test('an endpoint that is the relay itself is refused', async (t) => {
-  const at = (host: string, port = 8787) => ({ host, port });
   const own = ['192.0.2.7'];
   for (const url of ['http://127.0.0.1:8787/x', 'http://localhost:8787', 'http://[::1]:8787', 'https://LOCALHOST:8787/', 'http://0.0.0.0:8787']) t.true(leadsTo(url, at('127.0.0.1'), own), url);
   for (const url of ['http://127.0.0.1:8788', 'http://127.0.0.2:8787', 'https://127.0.0.1', 'http://192.0.2.7:8787']) t.false(leadsTo(url, at('127.0.0.1'), own), url);

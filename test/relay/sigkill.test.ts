@@ -27,23 +27,23 @@ test('killed at any moment under load, it loses no event that it has acknowledge
     const child = new RelayChild(t, args);
     const port = await child.port();
     maybeTwice += await child.metric('events_maybe_sent_twice_total');
-    let isOver = false;
-    const load = Array.from({ length: CLIENTS }, async () => {
-      while (!isOver) {
+    const load = { isOver: false };
+    const clients = Array.from({ length: CLIENTS }, async () => {
+      while (!load.isOver) {
         const count = next;
         next += 1;
         const status = await get(port, `/astronomer-cosmos/v3/dag_run?status=success&task_count=${count}`).then((answer) => answer.status, () => 0);
         if (status === 204) acknowledged.push(count);
-        else isOver = true;
+        else load.isOver = true;
       }
     });
     const before = acknowledged.length;
     const least = before + 20 + Math.floor(random() * 400);
-    while (acknowledged.length < least && !isOver) await new Promise((resolve) => setImmediate(resolve));
+    while (acknowledged.length < least && !load.isOver) await new Promise((resolve) => setImmediate(resolve));
     child.process.kill('SIGKILL');
     t.is(await child.ended, 'SIGKILL');
-    isOver = true;
-    await Promise.all(load);
+    load.isOver = true;
+    await Promise.all(clients);
     t.true(acknowledged.length > before);
   }
 

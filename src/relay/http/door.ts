@@ -77,10 +77,12 @@ export class Door {
   }
 
   async #keep(target: string, dropped: readonly DroppedField[], response: ServerResponse): Promise<void> {
-    const { answers, keep } = this.#parts;
+    const { answers, gate, keep } = this.#parts;
     this.#keeping += 1;
     const stored = await keep(target, dropped);
-    answers.give(response, stored === undefined ? 'unavailable' : ANSWER_TO[stored]);
+    // An opt-out that came meanwhile has emptied the store.
+    if (gate.isOpen()) answers.give(response, stored === undefined ? 'unavailable' : ANSWER_TO[stored]);
+    else answers.give(response, 'opted_out');
     this.#keeping -= 1;
     if (this.#keeping === 0) this.#onQuiet?.();
   }
