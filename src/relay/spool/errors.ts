@@ -28,3 +28,6 @@ export function errorCode(error: unknown): string {
 export function systemError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
+
+/** What a write ends with when the spool was emptied meanwhile: its events are forgotten. */
+export class Cleared extends Error {}

@@ -4,7 +4,7 @@ import type { Stored } from '../store.js';
 import { AppendQueue } from './append-queue.js';
 import { diskTrouble } from './disk-trouble.js';
 import type { Entry } from './entry.js';
-import { Cleared } from './segments.js';
+import { Cleared } from './errors.js';
 import type { Segments } from './segments.js';
 import { Shelter } from './shelter.js';
 import type { SizedLine } from './shelter.js';

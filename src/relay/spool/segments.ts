@@ -1,4 +1,4 @@
-import { errorCode } from './errors.js';
+import { Cleared, errorCode } from './errors.js';
 import type { Entry } from './entry.js';
 import { syncDirectory } from './directory.js';
 import type { SpoolFiles } from './files.js';
@@ -13,9 +13,6 @@ export interface PendingLine {
   readonly entry: Entry;
   readonly json: string;
 }
-
-/** What a write ends with when the spool was emptied meanwhile: its events are forgotten. */
-export class Cleared extends Error {}
 
 /** The events on disk: which segment takes lines, what is marked where, what may be deleted. */
 export class Segments {
@@ -56,7 +53,11 @@ export class Segments {
    */
   async write(lines: readonly PendingLine[]): Promise<void> {
     const clears = this.#clears;
-    const segment = await this.open();
+    let segment: Segment;
+    // The last event of a segment may be settled, and it be deleted, before we go on.
+    do segment = await this.open();
+    while (segment !== this.#active && clears === this.#clears);
+    if (clears !== this.#clears) throw new Cleared();
     const entries: Entry[] = [];
     let text = '';
     for (const { entry, json } of lines) {

@@ -1,27 +1,17 @@
 import test from 'ava';
+import { seededChance } from './chance.js';
 import { startChild } from './children.js';
 import { freshDirectory, openRig } from './rig.js';
 
 const RUNS = Number(process.env['SPOOL_KILLS'] ?? 10);
 
-/** Numbers from 0 to 1 that follow from a seed: Lehmer's generator. */
-function chance(seed: number): () => number {
-  let state = (seed % 2_147_483_646) + 1;
-  return () => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
-}
-
 test('a process that is killed at any moment loses nothing that it acknowledged, and brings back nothing that it settled', async (t) => {
-  const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.log(`seed ${seed}`);
-  const random = chance(seed);
+  const random = seededChance(t);
   let seen = 0;
   for (let run = 0; run < RUNS; run += 1) {
     const directory = freshDirectory(t);
     const child = startChild(t, directory, 'load');
-    await child.said(50 + Math.floor(random() * 3000));
+    await child.said(50 + random.below(1500));
     child.process.kill('SIGKILL');
     await child.ended;
 
