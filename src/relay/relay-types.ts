@@ -46,7 +46,7 @@ export interface Relay extends AsyncDisposable {
   listen(): Promise<RelayAddress>;
   /**
    * Accepts nothing any more, delivers what the deadline allows, and leaves the rest in the spool; without one it counts as dropped for
-   * `deadline`. Never rejects. A second call shortens the deadline of the first.
+   * `deadline`. Never rejects. A second call gets the report of the first.
    *
    * @param options.deadlineMs milliseconds. @default 5000
    */

@@ -95,6 +95,10 @@ export class RelayWorks {
     if (this.#given.settings.spool === undefined) this.#ledger.drop('deadline', store.clear());
     this.#left = pump.pending;
     await store.close();
+    const { spool } = this.#given.settings;
+    if (spool !== undefined && this.#left > 0 && !store.stats().isDurable) {
+      this.#given.log.warn('spool_not_written', 'the disk did not take all that waits: what is in memory alone ends with this process');
+    }
     return timedOut;
   }
 
@@ -107,6 +111,8 @@ export class RelayWorks {
     const store = await this.#openStore((events) => this.#pump?.onStored(events));
     const { recovered, tornLines } = store.stats();
     this.#ledger.published += recovered;
+    // Before the first of them is sent.
+    this.#ledger.drop('expired', store.expire());
     if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
     if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
     const transport = relayTransport({ settings, options, gate, log, machine, observe: (seconds) => this.metrics?.observeAttempt(seconds) });

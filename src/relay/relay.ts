@@ -108,13 +108,15 @@ class RelayServer implements Relay {
 
   async #listen(): Promise<RelayAddress> {
     const { listen, metricsListen, forward, prefix, allowedHosts, spool } = this.#settings;
-    if (this.#closing !== undefined) throw new Error('A relay that was closed does not listen again.');
-    await this.#works.open();
     try {
+      this.#mustGoOn();
+      await this.#works.open();
+      this.#mustGoOn();
       const at = await this.#start(listen, this.#door.handle);
       checkNoLoop(forward, at);
       this.#hosts = new AllowedHosts(at, allowedHosts);
       const metricsAt = metricsListen === undefined ? undefined : await this.#startOperations(metricsListen);
+      this.#mustGoOn();
       if (prefix !== undefined && prefix.length < SHORT_PREFIX) this.#log.warn('prefix_short', `a prefix of fewer than ${SHORT_PREFIX} characters can be guessed`);
       if (spool === undefined) this.#log.warn('no_spool', 'events are in memory alone: without a spool a crash loses what waits');
       const url = `http://${authority(at)}`;
@@ -123,8 +125,18 @@ class RelayServer implements Relay {
       return { ...at, url, ...(metricsAt && { metricsUrl: `http://${authority(metricsAt)}` }) };
     } catch (error) {
       await this.close({ deadlineMs: 0 });
+      // Those that began to listen while it was being closed.
+      await this.#closeServers();
       throw error;
     }
+  }
+
+  #mustGoOn(): void {
+    if (this.#isClosing()) throw new Error('A relay that was closed does not listen.');
+  }
+
+  async #closeServers(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => closeServer(server, this.#parts.machine.clock)));
   }
 
   async #start(address: ListenAddress, listener: Relay['handler']): Promise<ListenAddress> {
@@ -152,7 +164,7 @@ class RelayServer implements Relay {
     if (this.#isListening) this.#log.info('closing', 'no events are accepted any more');
     await this.#door.quiet();
     const timedOut = await this.#works.close(deadlineMs);
-    await Promise.all(this.#servers.map((server) => closeServer(server, clock)));
+    await this.#closeServers();
     const report = { ...this.stats(), timedOut, durationMs: clock.now() - startedAtMs };
     const { sent, failed, dropped, pending } = report;
     if (this.#isListening) this.#log.info('closed', `sent ${sent}, failed ${failed}, dropped ${dropped}, left in the spool ${pending}`);
