@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { SpoolError } from '../../../src/relay/spool/index.js';
@@ -51,6 +51,29 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EMFILE']) {
     });
   }
 }
+
+test('what is taken or settled while a new segment is made for it is marked as such', async (t) => {
+  const faulty = new FaultyFiles();
+  const { store, clock, reopen } = await openRig(t, { directory: freshDirectory(t), maxBytes: 64 * 1024, segmentBytes: 1024, fs: faulty.files });
+  faulty.faults.set('file.write', 'EIO');
+  for (let event = 0; event < 60; event += 1) t.is(await store.append(`/${event}`), 'memory');
+  faulty.faults.clear();
+  const made = faulty.hold('file.sync');
+  await clock.advance(5000);
+  // The first segment takes the first 22, the second one is to take more.
+  await made.arrived();
+  made.letThrough();
+  await made.arrived();
+  store.settle(store.take(1));
+  const inDoubt = store.take(23);
+  store.settle(store.take(1));
+  made.end();
+  await untilDurable(store);
+  await store.close();
+  const found = (await reopen()).take(99);
+  t.deepEqual(found.filter(({ mayBeSecond }) => mayBeSecond).map(({ seq }) => seq), inDoubt.map(({ seq }) => seq));
+  t.deepEqual(found.filter(({ mayBeSecond }) => !mayBeSecond).map(({ seq }) => seq), Array.from({ length: 35 }, (_, index) => 25 + index));
+});
 
 test('a write that failed half-way leaves nothing behind that comes back', async (t) => {
   for (const isStuck of [false, true]) {
@@ -178,11 +201,8 @@ for (const what of ['directory', 'files'] as const) {
     await appendAll(t, store, ['/settled', '/begun', '/a']);
     store.settle(store.take(1));
     const begun = store.take(1);
-    rmSync(directory, { recursive: true });
-    if (what === 'files') {
-      mkdirSync(directory);
-      chmodSync(directory, 0o700);
-    }
+    if (what === 'directory') rmSync(directory, { recursive: true });
+    else for (const name of readdirSync(directory)) rmSync(join(directory, name));
     t.is(await store.append('/b'), 'memory');
     t.true(lines[0]?.includes('spool_gone'));
     await clock.advance(5000);

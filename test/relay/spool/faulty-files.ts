@@ -9,8 +9,8 @@ export class FaultyFiles {
   /** Codes by call. */
   readonly faults = new Map<Call, string>();
   readonly calls = new Map<Call, number>();
-  /** Awaited before each sync of data, so that a test says when a write is over. */
-  beforeSync: (() => Promise<void>) | undefined;
+  /** Awaited before a call, so that a test says when it goes on. */
+  readonly before = new Map<Call, () => Promise<void>>();
   /** How much of a write reaches the file before a fault of `file.write`. */
   writtenBeforeFault = 0;
 
@@ -45,11 +45,7 @@ export class FaultyFiles {
         await file.close();
         await this.#run('file.close', () => Promise.resolve());
       },
-      datasync: () =>
-        this.#run('file.datasync', async () => {
-          await this.beforeSync?.();
-          await file.datasync();
-        }),
+      datasync: () => this.#run('file.datasync', () => file.datasync()),
       readFile: () => this.#run('file.readFile', () => file.readFile()),
       stat: () => this.#run('file.stat', () => file.stat()),
       sync: () => this.#run('file.sync', () => file.sync()),
@@ -61,13 +57,26 @@ export class FaultyFiles {
     };
   }
 
-  #run<T>(call: Call, work: () => Promise<T>): Promise<T> {
-    try {
-      this.#check(call);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async #run<T>(call: Call, work: () => Promise<T>): Promise<T> {
+    this.#check(call);
+    await this.before.get(call)?.();
     return work();
+  }
+
+  /** Holds up a call each time: says when one stands there, and lets the first one go on. */
+  hold(call: Call): { arrived: () => Promise<void>; letThrough: () => void; end: () => void } {
+    const standing: (() => void)[] = [];
+    this.before.set(call, () => new Promise((resolve) => void standing.push(resolve)));
+    return {
+      arrived: async () => {
+        while (standing.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      },
+      letThrough: () => standing.shift()?.(),
+      end: () => {
+        this.before.delete(call);
+        for (const goOn of standing.splice(0)) goOn();
+      },
+    };
   }
 
   #runNow<T>(call: Call, work: () => T): T {

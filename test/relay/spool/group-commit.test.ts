@@ -5,21 +5,9 @@ import type { Stored } from '../../../src/relay/store.js';
 import { FaultyFiles } from './faulty-files.js';
 import { appendAll, freshDirectory, openRig, spoolFiles, targetsOf } from './rig.js';
 
-/** A gate before each sync: how many stand there, and a way to let one through. */
-function heldSync(faulty: FaultyFiles): { arrived: () => Promise<void>; letThrough: () => void } {
-  const standing: (() => void)[] = [];
-  faulty.beforeSync = () => new Promise((resolve) => void standing.push(resolve));
-  return {
-    arrived: async () => {
-      while (standing.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    },
-    letThrough: () => standing.shift()?.(),
-  };
-}
-
 test('appends that come in while a write is under way share the next one, and its sync', async (t) => {
   const faulty = new FaultyFiles();
-  const gate = heldSync(faulty);
+  const gate = faulty.hold('file.datasync');
   const { store, told } = await openRig(t, { directory: freshDirectory(t), fs: faulty.files });
   const answers: Stored[] = [];
   const append = (target: string): Promise<void> => store.append(target).then((stored) => void answers.push(stored));
@@ -64,7 +52,7 @@ test('numbers follow the order of the calls', async (t) => {
 
 test('close writes what is on its way', async (t) => {
   const faulty = new FaultyFiles();
-  const gate = heldSync(faulty);
+  const gate = faulty.hold('file.datasync');
   const { store, reopen } = await openRig(t, { directory: freshDirectory(t), fs: faulty.files });
   const first = store.append('/a');
   await gate.arrived();
@@ -76,13 +64,13 @@ test('close writes what is on its way', async (t) => {
   gate.letThrough();
   t.is(await second, 'disk');
   await closed;
-  faulty.beforeSync = undefined;
+  gate.end();
   t.is((await reopen()).length, 2);
 });
 
 test('what is on its way while the spool is emptied is forgotten, on disk too', async (t) => {
   const faulty = new FaultyFiles();
-  const gate = heldSync(faulty);
+  const gate = faulty.hold('file.datasync');
   const directory = freshDirectory(t);
   const { store, told } = await openRig(t, { directory, fs: faulty.files });
   const first = store.append('/under way');
@@ -92,7 +80,7 @@ test('what is on its way while the spool is emptied is forgotten, on disk too', 
   t.deepEqual(spoolFiles(directory), []);
   gate.letThrough();
   t.deepEqual([await first, await second, store.length, told()], ['full', 'full', 0, 0]);
-  faulty.beforeSync = undefined;
+  gate.end();
   await appendAll(t, store, ['/later']);
   t.deepEqual(targetsOf(store.take(9)), ['/later']);
   await store.close();
@@ -113,6 +101,36 @@ test('the spool may be emptied at every step of its first write', async (t) => {
     await store.close();
     t.deepEqual(spoolFiles(directory), [], call);
     t.is((await reopen()).length, 0);
+  }
+});
+
+test('the spool may be emptied between any two steps of an append', async (t) => {
+  for (let steps = 0; steps < 30; steps += 1) {
+    const directory = freshDirectory(t);
+    const { store } = await openRig(t, { directory });
+    if (steps % 2 === 1) await appendAll(t, store, ['/before']);
+    const append = store.append('/a');
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    store.clear();
+    t.is(await append, 'full', `${steps} steps`);
+    t.deepEqual(store.take(9), []);
+    await store.close();
+    t.deepEqual(spoolFiles(directory), [], `${steps} steps`);
+  }
+});
+
+test('the last event of a segment may be settled between any two steps of an append', async (t) => {
+  for (let steps = 0; steps < 30; steps += 1) {
+    const { store, reopen } = await openRig(t, { directory: freshDirectory(t), maxBytes: 64 * 1024, segmentBytes: 1024 });
+    // Now the segment is large enough to be deleted, and not to be followed by another.
+    await appendAll(t, store, [`/${'x'.repeat(700)}`]);
+    const taken = store.take(1);
+    const append = store.append('/a');
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    store.settle(taken);
+    t.is(await append, 'disk', `${steps} steps`);
+    await store.close();
+    t.deepEqual(targetsOf((await reopen()).take(9)), ['/a'], `${steps} steps`);
   }
 });
 

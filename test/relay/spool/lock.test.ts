@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { nodeFiles } from '../../../src/relay/spool/files.js';
 import { SpoolError } from '../../../src/relay/spool/index.js';
 import { startChild } from './children.js';
 import { appendAll, folder, freshDirectory, openRig } from './rig.js';
@@ -66,6 +67,18 @@ test('many that race in one process: one wins, whatever the order of their steps
     t.is(won.length, 1);
     await won[0]?.value.store.close();
   }
+});
+
+posix('who has read an old list withdraws, even where the name it wants is free', async (t) => {
+  const directory = freshDirectory(t);
+  for (let round = 0; round < 2; round += 1) await (await openRig(t, { directory })).store.close();
+  const { store } = await openRig(t, { directory });
+  t.deepEqual(locks(directory), ['lock.3']);
+  let lists = 0;
+  const readdir = (path: string): Promise<string[]> => ((lists += 1) === 1 ? Promise.resolve([]) : nodeFiles.readdir(path));
+  await t.throwsAsync(openRig(t, { directory, fs: { ...nodeFiles, readdir } }), { instanceOf: SpoolError, code: 'in_use' });
+  t.deepEqual(locks(directory), ['lock.3']);
+  await appendAll(t, store, ['/a']);
 });
 
 test('the lock does not hold the process', async (t) => {
