@@ -31,8 +31,9 @@ test('an endpoint that is down and comes back gets everything, roughly in order'
   await until(() => rig.relay.stats().sent === 50);
   const arrived = collector.requests.map(({ query }) => Number(query[1]?.[1]));
   t.deepEqual([...arrived].sort((left, right) => left - right), Array.from({ length: 50 }, (_, index) => index));
-  // Six at a time leave in order; what overtakes does so by a few places.
-  t.true(arrived.every((value, place) => Math.abs(value - place) < 12), arrived.join(' '));
+  // Six at a time leave in order, so that one may overtake another, by some places.
+  const astray = arrived.reduce((sum, value, place) => sum + Math.abs(value - place), 0) / arrived.length;
+  t.true(astray < 6, arrived.join(' '));
   const { published, failed, dropped, pending } = rig.relay.stats();
   t.deepEqual({ published, failed, dropped, pending }, { published: 50, failed: 0, dropped: 0, pending: 0 });
 });
