@@ -4,8 +4,8 @@ import type { Clock } from '../timing.js';
 /** How often it is judged anew. */
 const WINDOW_MS = 100;
 
-/** From this share of the process's time on there is none to give away. */
-const BUSY = 0.8;
+/** From this share of its time on the process has little to give away: the rest goes in waiting for the disk and for the processor. */
+const BUSY = 0.5;
 
 /** Fewer events than that in a window do not need the process for themselves. */
 const LEAST_EVENTS = 20;

@@ -30,8 +30,8 @@ export interface PumpOptions {
 /** So many events may wait while those who come go first: beyond it the store fills, and then nobody is served. */
 const PATIENT_EVENTS = 20_000;
 
-/** How long sending rests after each attempt while others go first; under it the dispatcher's pauses do not go. */
-const REST_MS = 25;
+/** How long sending rests after each round of attempts while others go first. */
+const REST_MS = 50;
 
 /** Those who wait until everything is delivered. */
 interface Drain {
