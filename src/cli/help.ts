@@ -1,6 +1,7 @@
 import type { Command } from './command.js';
 import type { Paint } from './io.js';
 import type { Program } from './program.js';
+import type { Service } from './service.js';
 
 const OPTIONS = [
   ['--json', 'answer for machines: one JSON value on standard output'],
@@ -18,17 +19,21 @@ const EXIT_CODES = [
 ];
 
 /** What `--help` prints. */
-export function helpLines(program: Program, commands: ReadonlyMap<string, Command>, paint: Paint): string[] {
-  const rows = [...commands].map(([name, { usage, summary }]) => [`${name} ${usage}`.trim(), summary] as const);
+export function helpLines(program: Program, commands: ReadonlyMap<string, Command>, services: ReadonlyMap<string, Service>, paint: Paint): string[] {
+  const rows = [...commands, ...services].map(([name, { usage, summary }]) => [`${name} ${usage}`.trim(), summary] as const);
   return [
     `${paint.strong('Usage:')} ${program.command} COMMAND [options]`,
     '',
-    `See what telemetry of ${program.product.name} would send, and decide whether it may. None of this sends anything.`,
+    `See what telemetry of ${program.product.name} would send, and decide whether it may. ${sends(services)}`,
     '',
     paint.strong('Commands:'),
     ...columns(rows),
     ...ending(OPTIONS, paint),
   ];
+}
+
+function sends(services: ReadonlyMap<string, Service>): string {
+  return services.size === 0 ? 'None of this sends anything.' : `None of this sends anything but ${[...services.keys()].join(' and ')}.`;
 }
 
 /** What `COMMAND --help` prints. */

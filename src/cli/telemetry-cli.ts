@@ -3,7 +3,6 @@ import { disable } from './disable.js';
 import { enable } from './enable.js';
 import { events } from './events.js';
 import { CliFailure, EXIT } from './failure.js';
-import type { ExitCode } from './failure.js';
 import { commandHelpLines, helpLines } from './help.js';
 import { paintFor, widthOf, writeTo } from './io.js';
 import type { CliIo } from './io.js';
@@ -11,6 +10,7 @@ import { parseCommandLine } from './command-line.js';
 import { toProgram } from './program.js';
 import type { Program, TelemetryCliOptions } from './program.js';
 import { preview } from './preview.js';
+import type { Service } from './service.js';
 import { status } from './status.js';
 import { versionLine } from './version.js';
 
@@ -40,11 +40,18 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
  * @throws TypeError naming option and value, for a wrong or unknown option.
  */
 export function createTelemetryCli(options: TelemetryCliOptions): TelemetryCli {
+  return createTelemetryCliWith(options, new Map());
+}
+
+/** The same, with commands that run until they are told to end. @internal */
+export function createTelemetryCliWith(options: TelemetryCliOptions, services: ReadonlyMap<string, Service>): TelemetryCli {
   const program = toProgram(options);
   return {
     async run(args, io = {}) {
       const { stdout = process.stdout, stderr = process.stderr } = io;
-      const answer = await answerTo(program, args, { ...io, stdout });
+      const [name = '', ...rest] = args;
+      const service = services.get(name);
+      const answer = service === undefined ? await answerTo(program, services, args, { ...io, stdout }) : await served(program, service, rest, io);
       let { exitCode } = answer;
       const lines = [...answer.problems];
       const why = await writeTo(stdout, answer.output);
@@ -62,25 +69,37 @@ export function createTelemetryCli(options: TelemetryCliOptions): TelemetryCli {
 interface Result {
   readonly output: string;
   readonly problems: readonly string[];
-  readonly exitCode: ExitCode;
+  readonly exitCode: number;
 }
 
-async function answerTo(program: Program, args: readonly string[], io: CliIo): Promise<Result> {
+async function served(program: Program, service: Service, args: readonly string[], io: CliIo): Promise<Result> {
+  try {
+    return { output: '', problems: [], exitCode: await service.run(args, io, program.command) };
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+async function answerTo(program: Program, services: ReadonlyMap<string, Service>, args: readonly string[], io: CliIo): Promise<Result> {
   try {
     const { stdout = process.stdout, env = process.env, platform = process.platform } = io;
     const paint = paintFor(io.isTTY ?? stdout.isTTY === true, env);
     const { name, command, wants, isJson, isSample, rest } = parseCommandLine(args, COMMANDS, program.command);
     if (wants === 'version') return ok([versionLine(program)]);
-    if (command === undefined) return ok(helpLines(program, COMMANDS, paint));
+    if (command === undefined) return ok(helpLines(program, COMMANDS, services, paint));
     if (wants === 'help') return ok(commandHelpLines(program, name, command, paint));
     const context: CommandContext = { program, env, platform, stdin: () => io.stdin ?? process.stdin, paint, width: widthOf(stdout), isJson, isSample, args: rest };
     return toResult(await command.run(context), isJson);
   } catch (error) {
-    if (error instanceof CliFailure) return { output: '', problems: [error.message], exitCode: error.exitCode };
-    // Nobody's mistake but ours: still one line, since a stack trace helps no one who asked for the status.
-    const kind = error instanceof Error ? error.name : 'an unknown error';
-    return { output: '', problems: [`failed unexpectedly (${kind}); please report it`], exitCode: EXIT.failure };
+    return failed(error);
   }
+}
+
+function failed(error: unknown): Result {
+  if (error instanceof CliFailure) return { output: '', problems: [error.message], exitCode: error.exitCode };
+  // Nobody's mistake but ours: still one line, since a stack trace helps no one who asked for the status.
+  const kind = error instanceof Error ? error.name : 'an unknown error';
+  return { output: '', problems: [`failed unexpectedly (${kind}); please report it`], exitCode: EXIT.failure };
 }
 
 function ok(lines: readonly string[]): Result {

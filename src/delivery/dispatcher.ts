@@ -12,8 +12,8 @@ import type { SendOutcome, Transport } from './transport.js';
 
 /** How a dispatcher is made. */
 export interface DispatcherOptions {
-  buffer: EventBuffer;
-  builder: EventBuilder;
+  buffer: Pick<EventBuffer, 'length' | 'oldestSeq' | 'take' | 'putBack'>;
+  builder: Pick<EventBuilder, 'build'>;
   transport: Transport;
   gate: Gate;
   ledger: Ledger;
@@ -21,8 +21,8 @@ export interface DispatcherOptions {
   clock: Clock;
   /** How many requests may be under way now. */
   limit: () => number;
-  /** Called after each account, with what the transport answered. */
-  onSettled: (outcome: SendOutcome) => void;
+  /** Called after each account, with what the transport answered and for what. */
+  onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
 /** How many batches a task of the queue sends before it makes room: enough that the task itself costs nothing. */
@@ -173,6 +173,6 @@ export class Dispatcher {
       this.pause.begin(outcome.waitMs);
     }
     if ('reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
-    onSettled(outcome);
+    onSettled(outcome, flight.taken);
   }
 }

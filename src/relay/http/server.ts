@@ -1,0 +1,100 @@
+import { createServer } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../timing.js';
+import type { ListenAddress } from '../listen-address.js';
+import { MAX_TARGET_BYTES } from '../request-target.js';
+import type { AnswerName, Answers } from './answers.js';
+
+/** What a server bears. */
+export interface ServerLimits {
+  maxConnections: number;
+  headersTimeoutMs: number;
+  requestTimeoutMs: number;
+  keepAliveTimeoutMs: number;
+}
+
+/** A target of the longest kind, and as much again for headers; Node holds it for each connection that sends its head. */
+const MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES;
+const MAX_HEADERS = 100;
+
+/** How often connections are looked at that are too slow. */
+const CHECK_MS = 500;
+
+/** How long an answer that is under way may take to leave when the server closes. */
+const GRACE_MS = 250;
+
+/** A connection serves so many requests, and then makes room. */
+const MAX_REQUESTS = 10_000;
+
+/** A plain HTTP server within bounds: slow clients are cut off, and whatever is no HTTP is answered and closed. */
+export function boundedServer(limits: ServerLimits, answers: Answers, listener: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_MS, limits.headersTimeoutMs),
+      noDelay: true,
+    },
+    listener,
+  );
+  server.maxConnections = limits.maxConnections;
+  server.maxHeadersCount = MAX_HEADERS;
+  server.maxRequestsPerSocket = MAX_REQUESTS;
+  server.on('clientError', (error: ClientError, socket) => {
+    // Whoever has been answered already, or has gone, is told nothing more.
+    if (!socket.writable || error.code === 'ECONNRESET' || socket.destroyed) socket.destroy();
+    else end(socket, answers.raw(answerTo(error)));
+  });
+  server.on('connect', (_request, socket) => {
+    end(socket, answers.raw('not_get'));
+  });
+  return server;
+}
+
+interface ClientError extends NodeJS.ErrnoException {
+  rawPacket?: Uint8Array;
+}
+
+function answerTo({ code, rawPacket }: ClientError): AnswerName {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timed_out';
+  if (code !== 'HPE_HEADER_OVERFLOW') return 'malformed';
+  const lineEndsAt = rawPacket?.indexOf(10) ?? 0;
+  return lineEndsAt === -1 || lineEndsAt > MAX_TARGET_BYTES ? 'too_long' : 'headers_too_large';
+}
+
+/** Says the last word. A client that goes on sending would otherwise never be rid of. */
+function end(socket: Duplex, text: string): void {
+  socket.on('error', () => undefined);
+  socket.end(text, () => socket.destroy());
+}
+
+/** @returns Where it really listens. @throws (rejects) as node:net does, for an address that is taken or not this machine's. */
+export async function listenAt(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return { host, port: (server.address() as AddressInfo).port };
+}
+
+/** Takes no connection any more, lets answers under way leave, and ends what connections there are then. */
+export async function closeServer(server: Server, clock: Clock): Promise<void> {
+  if (!server.listening) return;
+  await new Promise<void>((resolve) => {
+    const timer = clock.setTimeout(() => {
+      server.closeAllConnections();
+    }, GRACE_MS);
+    server.close(() => {
+      clock.clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,58 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TelemetryStats } from '../ledger.js';
+import type { RelayStoreStats } from './store.js';
+
+/** What became of every event, and what the relay has seen: `published = sent + failed + dropped + pending` at every instant. */
+export interface RelayStats extends TelemetryStats {
+  /** Events that this process has taken over; `published` counts recovered ones, too. */
+  readonly accepted: number;
+  /** Failed events by reason. */
+  readonly failedBy: Readonly<Record<string, number>>;
+  /** Dropped events by reason. */
+  readonly droppedBy: Readonly<Record<string, number>>;
+  /** Answers by status, of events and of everything else. */
+  readonly answers: Readonly<Record<string, number>>;
+  /** Whether events are accepted now: not while it closes, and not while its store is full. */
+  readonly isAccepting: boolean;
+  /** What keeps the events. */
+  readonly store: RelayStoreStats;
+}
+
+/** How a relay ended. `pending` is what it left in the spool for the next one. */
+export interface RelayReport extends RelayStats {
+  /** Whether the deadline, or an endpoint that was away for longer, came before everything was delivered. */
+  readonly timedOut: boolean;
+  readonly durationMs: number;
+}
+
+/** Where a relay listens. */
+export interface RelayAddress {
+  /** As in `http://127.0.0.1:8787`, without the secret prefix. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /** Where metrics and health are, if they have an address of their own. */
+  readonly metricsUrl?: string;
+}
+
+/** A receiver of Cosmos' usage events that answers at once and delivers later. */
+export interface Relay extends AsyncDisposable {
+  /**
+   * Opens the spool and listens.
+   *
+   * @throws (rejects) `SpoolError` for a spool that cannot be used, a TypeError for an endpoint that is the relay itself, and whatever
+   * node:net says of an address that cannot be listened at.
+   */
+  listen(): Promise<RelayAddress>;
+  /**
+   * Accepts nothing any more, delivers what the deadline allows, and leaves the rest in the spool; without one it counts as dropped for
+   * `deadline`. Never rejects. A second call gets the report of the first.
+   *
+   * @param options.deadlineMs milliseconds. @default 5000
+   */
+  close(options?: { deadlineMs?: number | undefined }): Promise<RelayReport>;
+  /** To be mounted in a server of your own instead of `listen()`. The spool is opened at the first request. */
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  /** A snapshot. */
+  stats(): RelayStats;
+}

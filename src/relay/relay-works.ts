@@ -1,0 +1,155 @@
+import { access } from 'node:fs/promises';
+import type { Gate } from '../gate.js';
+import type { DroppedField } from './declared-fields.js';
+import { loadMetrics } from './metrics.js';
+import type { Metrics } from './metrics.js';
+import type { RelayOptions, RelaySettings } from './options.js';
+import { relayTransport } from './parts.js';
+import type { RelayParts } from './parts.js';
+import { Pump } from './pump.js';
+import { RelayLedger } from './relay-ledger.js';
+import type { RelayLog } from './relay-log.js';
+import type { RelayStats } from './relay-types.js';
+import type { RelayStore, RelayStoreStats, Stored } from './store.js';
+
+/** What the works are made of. */
+export interface WorksOptions {
+  readonly options: RelayOptions;
+  readonly settings: RelaySettings;
+  readonly parts: RelayParts;
+  readonly gate: Gate;
+  readonly log: RelayLog;
+  readonly stats: () => RelayStats;
+}
+
+const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
+
+/** Beyond the limit of an attempt, a transport is given so long. */
+const SLACK_MS = 1000;
+
+/** Everything behind the door: the store, the pump, the accounts, the metrics. */
+export class RelayWorks {
+  readonly #given: WorksOptions;
+  readonly #ledger = new RelayLedger();
+  #opening: Promise<void> | undefined;
+  #store: RelayStore | undefined;
+  #pump: Pump | undefined;
+  /** How many events waited when there was no room for another. */
+  #fullAt: number | undefined;
+  #hasFailed = false;
+  #left: number | undefined;
+  metrics: Metrics | undefined;
+
+  constructor(given: WorksOptions) {
+    this.#given = given;
+  }
+
+  /** Opens the store, once. @throws (rejects) as the store does. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  /** Keeps an event; undefined where it cannot be kept anywhere. Never rejects. */
+  async keep(target: string, dropped: readonly DroppedField[]): Promise<Stored | undefined> {
+    const { log } = this.#given;
+    if (this.#store === undefined) await this.open().catch(() => undefined);
+    const store = this.#store;
+    if (store === undefined) return undefined;
+    const stored = await store.append(target);
+    this.#fullAt = stored === 'full' ? store.length : undefined;
+    if (stored !== 'full' && dropped.length > 0) {
+      this.#ledger.fieldsDropped += dropped.length;
+      log.droppedFields(dropped);
+    }
+    return stored;
+  }
+
+  /** Why nothing can be kept now. */
+  unready(): 'full' | 'unavailable' | undefined {
+    if (this.#hasFailed) return 'unavailable';
+    if (this.#fullAt !== undefined && (this.#store?.length ?? 0) < this.#fullAt) this.#fullAt = undefined;
+    return this.#fullAt === undefined ? undefined : 'full';
+  }
+
+  stats(): Omit<RelayStats, 'answers' | 'isAccepting'> {
+    const ledger = this.#ledger;
+    const store = this.#store?.stats() ?? NO_STORE;
+    return {
+      ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
+      accepted: ledger.published - store.recovered,
+      failedBy: Object.fromEntries(ledger.failedBy),
+      droppedBy: Object.fromEntries(ledger.droppedBy),
+      store,
+    };
+  }
+
+  /** Delivers what the deadline allows, and lets go of everything. Never rejects. @returns Whether something was left. */
+  async close(deadlineMs: number): Promise<boolean> {
+    await this.#opening?.catch(() => undefined);
+    const pump = this.#pump;
+    const store = this.#store;
+    if (pump === undefined || store === undefined) return false;
+    const timedOut = await pump.drain(deadlineMs);
+    await pump.stop();
+    if (this.#given.settings.spool === undefined) this.#ledger.drop('deadline', store.clear());
+    this.#left = pump.pending;
+    await store.close();
+    const { spool } = this.#given.settings;
+    if (spool !== undefined && this.#left > 0 && !store.stats().isDurable) {
+      this.#given.log.warn('spool_not_written', 'the disk did not take all that waits: what is in memory alone ends with this process');
+    }
+    return timedOut;
+  }
+
+  async #open(): Promise<void> {
+    const { gate, log, parts, options, settings, stats } = this.#given;
+    const { machine } = parts;
+    this.metrics = await loadMetrics(stats, parts.loadProm);
+    if (this.metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
+    if (!gate.check()) return this.#discard();
+    const store = await this.#openStore((events) => this.#pump?.onStored(events));
+    const { recovered, tornLines } = store.stats();
+    this.#ledger.published += recovered;
+    // Before the first of them is sent.
+    this.#ledger.drop('expired', store.expire());
+    if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
+    if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
+    const transport = relayTransport({ settings, options, gate, log, machine, observe: (seconds) => this.metrics?.observeAttempt(seconds) });
+    const { concurrency, drainConcurrency, attemptTimeoutMs } = settings;
+    const isOpen = gate.check();
+    this.#store = store;
+    this.#pump = new Pump({ store, transport, gate, ledger: this.#ledger, log, clock: machine.clock, concurrency, drainConcurrency, sendCapMs: attemptTimeoutMs + SLACK_MS });
+    if (!isOpen) {
+      void this.#pump.stop();
+      this.#ledger.drop('opted_out', store.clear());
+    }
+  }
+
+  /** Opted out from the start: nothing is kept, and what an earlier process kept is emptied. */
+  async #discard(): Promise<void> {
+    const { log, settings } = this.#given;
+    log.warn('opted_out', 'telemetry is opted out of here: every event is discarded');
+    if (settings.spool === undefined) return;
+    // A directory that is not there need not be made to be emptied.
+    const isThere = await access(settings.spool).then(() => true, () => false);
+    if (!isThere) return;
+    const store = await this.#openStore(() => undefined);
+    const { recovered } = store.stats();
+    this.#ledger.published += recovered;
+    this.#ledger.drop('opted_out', store.clear());
+    await store.close();
+  }
+
+  async #openStore(onStored: (events: number) => void): Promise<RelayStore> {
+    const { log, parts, settings } = this.#given;
+    const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
+    try {
+      return await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, onStored });
+    } catch (error) {
+      this.#hasFailed = true;
+      log.warn('spool_unusable', 'the spool cannot be opened');
+      throw error;
+    }
+  }
+}

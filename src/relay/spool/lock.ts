@@ -1,0 +1,142 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { unsafe, unusable } from './directory.js';
+import { errorCode, SpoolError } from './errors.js';
+import { FILE_MODE } from './files.js';
+import type { SpoolFiles } from './files.js';
+import { listenAt, listenIn, probe } from './lock-socket.js';
+
+/**
+ * One process a directory. The lock is a listening socket, since the kernel closes it with its owner, however that ends: whoever
+ * can connect knows that somebody lives there. A stale name is never taken away to make room, since two who saw it stale could
+ * then take each other's: names are numbered, and the next owner links its socket, listening already, to the number after the
+ * highest. That is atomic, so one wins. Only the owner of a higher number removes lower ones, and the highest name stays behind
+ * when its owner leaves, so the highest number never sinks; who linked a number below it has read an old list, and withdraws.
+ */
+export interface DirectoryLock {
+  /** Whether the name is still there: whoever deletes it lets another process in. */
+  isHeld(): Promise<boolean>;
+  /** Never rejects. */
+  release(): Promise<void>;
+}
+
+const NAME = /^lock\.(\d{1,15})$/;
+const CANDIDATE = /^lock\.new-[0-9a-f-]+$/;
+
+/** More rounds than processes could possibly win in a row while we read one list. */
+const MAX_ROUNDS = 1000;
+
+/** @throws SpoolError `in_use` where another process has the directory, `unusable` where no lock can be made there. */
+export async function lockDirectory(directory: string, files: SpoolFiles): Promise<DirectoryLock> {
+  try {
+    return process.platform === 'win32' ? await lockByPipe(directory) : await new Contender(directory, files).win();
+  } catch (error) {
+    throw unusable(directory, 'locked', error);
+  }
+}
+
+function inUse(directory: string): SpoolError {
+  return new SpoolError('in_use', `The spool cannot use ${JSON.stringify(directory)}: it is used by another process.`);
+}
+
+/** A named pipe goes with its owner, name and all. */
+async function lockByPipe(directory: string): Promise<DirectoryLock> {
+  const digest = createHash('sha256').update(directory.toLowerCase()).digest('hex');
+  try {
+    const server = await listenAt(`\\\\.\\pipe\\cosmos-telemetry-spool-${digest}`);
+    return { isHeld: () => Promise.resolve(true), release: () => server.close() };
+  } catch (error) {
+    throw errorCode(error) === 'EADDRINUSE' || errorCode(error) === 'EACCES' ? inUse(directory) : error;
+  }
+}
+
+class Contender {
+  readonly #directory: string;
+  readonly #files: SpoolFiles;
+
+  constructor(directory: string, files: SpoolFiles) {
+    this.#directory = directory;
+    this.#files = files;
+  }
+
+  async win(): Promise<DirectoryLock> {
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const highest = highestNumber(await this.#files.readdir(this.#directory));
+      if (highest > 0 && (await this.#isAlive(`lock.${highest}`))) throw inUse(this.#directory);
+      const lock = await this.#claim(highest + 1);
+      if (lock !== undefined) return lock;
+    }
+    throw inUse(this.#directory);
+  }
+
+  /** Whether somebody answers there. A name that has gone since counts as nobody's: the next list will show a higher one. */
+  async #isAlive(name: string): Promise<boolean> {
+    const path = this.#path(name);
+    try {
+      if (!(await this.#files.lstat(path)).isSocket()) throw unsafe(path, 'is not a socket');
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false;
+      throw error;
+    }
+    return probe(this.#directory, name);
+  }
+
+  async #claim(number: number): Promise<DirectoryLock | undefined> {
+    const candidate = `lock.new-${randomUUID()}`;
+    const name = `lock.${number}`;
+    const socket = await listenIn(this.#directory, candidate);
+    try {
+      await this.#files.chmod(this.#path(candidate), FILE_MODE);
+      const { ino } = await this.#files.lstat(this.#path(candidate));
+      await this.#files.link(this.#path(candidate), this.#path(name));
+      const names = await this.#files.readdir(this.#directory);
+      if (highestNumber(names) > number) {
+        await this.#files.unlink(this.#path(name));
+        throw Object.assign(new Error('A higher number was there.'), { code: 'EEXIST' });
+      }
+      await this.#unlink(candidate);
+      await this.#tidy(names, number);
+      return { isHeld: () => this.#holds(name, ino), release: () => socket.close() };
+    } catch (error) {
+      await socket.close();
+      await this.#unlink(candidate);
+      // ENOENT: the winner took our candidate for one that was left behind, in the moment before it listened.
+      if (errorCode(error) === 'EEXIST' || errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async #holds(name: string, inode: number): Promise<boolean> {
+    try {
+      return (await this.#files.lstat(this.#path(name))).ino === inode;
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false;
+      throw error;
+    }
+  }
+
+  /** Removes what earlier owners and killed contenders left. What cannot be removed harms nobody. */
+  async #tidy(names: readonly string[], own: number): Promise<void> {
+    for (const name of names) {
+      const number = numberOf(name);
+      if (number > 0 && number < own) await this.#unlink(name);
+      else if (CANDIDATE.test(name) && !(await this.#isAlive(name).catch(() => true))) await this.#unlink(name);
+    }
+  }
+
+  #unlink(name: string): Promise<void> {
+    return this.#files.unlink(this.#path(name)).catch(() => undefined);
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name);
+  }
+}
+
+function numberOf(name: string): number {
+  return Number(NAME.exec(name)?.[1] ?? 0);
+}
+
+function highestNumber(names: readonly string[]): number {
+  return names.reduce((highest, name) => Math.max(highest, numberOf(name)), 0);
+}

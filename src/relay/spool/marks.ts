@@ -1,0 +1,82 @@
+import type { Entry } from './entry.js';
+import { systemError } from './errors.js';
+import { FILE_MODE, OVERWRITE } from './files.js';
+import type { SpoolFiles } from './files.js';
+
+/** What an event's character in the marks says. Anything else counts as `begun`: it may have been sent. */
+export const MARK = { waiting: '.', begun: 'b', done: 'd' } as const;
+
+/** One of the characters. */
+export type Mark = (typeof MARK)[keyof typeof MARK];
+
+/** Files that are kept open: events leave in the order in which they came, so few segments are marked at a time. */
+const MAX_OPEN = 16;
+
+/**
+ * Writes down what became of events: one character for each line of a segment, in a file beside it, overwritten in place. So a mark
+ * needs no room: it can be made on a full disk, never grows, and cannot be torn. Writing is synchronous, and measured in
+ * microseconds, since it goes to the page cache: it must be over before an event leaves, and what is there survives a SIGKILL.
+ */
+export class MarkWriter {
+  readonly #files: SpoolFiles;
+  readonly #open = new Map<string, number>();
+
+  constructor(files: SpoolFiles) {
+    this.#files = files;
+  }
+
+  /** Writes the same mark for each of some events, in as few writes as their places allow. @throws What the file system throws. */
+  mark(entries: readonly Entry[], mark: Mark): void {
+    for (let index = 0; index < entries.length; ) {
+      const first = entries[index];
+      let length = 1;
+      if (first?.segment !== undefined) {
+        while (follows(first, length, entries[index + length])) length += 1;
+        this.write(first.segment.marksPath, first.slot, mark.repeat(length));
+      }
+      index += length;
+    }
+  }
+
+  /** Overwrites the characters from `slot` on. @throws What the file system throws. */
+  write(path: string, slot: number, characters: string): void {
+    const written = this.#files.writeSync(this.#descriptor(path), characters, slot, 'latin1');
+    if (written !== characters.length) throw systemError('ENOSPC', 'Not all marks were written.');
+  }
+
+  /** Lets go of a file. */
+  forget(path: string): void {
+    const descriptor = this.#open.get(path);
+    if (descriptor === undefined) return;
+    this.#open.delete(path);
+    try {
+      this.#files.closeSync(descriptor);
+    } catch {
+      // Nothing was buffered in it, so nothing is lost.
+    }
+  }
+
+  /** Lets go of all files. */
+  forgetAll(): void {
+    for (const path of this.#open.keys()) this.forget(path);
+  }
+
+  #descriptor(path: string): number {
+    const known = this.#open.get(path);
+    if (known !== undefined) {
+      // The map keeps the order of insertion: the one used last goes to its end.
+      this.#open.delete(path);
+      this.#open.set(path, known);
+      return known;
+    }
+    const [oldest] = this.#open.keys();
+    if (this.#open.size >= MAX_OPEN && oldest !== undefined) this.forget(oldest);
+    const descriptor = this.#files.openSync(path, OVERWRITE, FILE_MODE);
+    this.#open.set(path, descriptor);
+    return descriptor;
+  }
+}
+
+function follows(first: Entry, distance: number, entry: Entry | undefined): boolean {
+  return entry !== undefined && entry.segment === first.segment && entry.slot === first.slot + distance;
+}

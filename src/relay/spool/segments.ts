@@ -1,0 +1,199 @@
+import { Cleared, errorCode } from './errors.js';
+import type { Entry } from './entry.js';
+import { syncDirectory } from './directory.js';
+import type { SpoolFiles } from './files.js';
+import { encodeLine } from './line.js';
+import { MARK, MarkWriter } from './marks.js';
+import type { Mark } from './marks.js';
+import { Removals } from './removals.js';
+import { marksChunk, Segment } from './segment.js';
+
+/** An event on its way to disk, with its target written as JSON. */
+export interface PendingLine {
+  readonly entry: Entry;
+  readonly json: string;
+}
+
+/** The events on disk: which segment takes lines, what is marked where, what may be deleted. */
+export class Segments {
+  readonly #directory: string;
+  readonly #files: SpoolFiles;
+  readonly #segmentBytes: number;
+  readonly #all: Set<Segment>;
+  readonly #marks: MarkWriter;
+  readonly #removals: Removals;
+  #active: Segment | undefined;
+  #nextNumber: number;
+  #clears = 0;
+  /** The directory is others' from then on. */
+  #isClosed = false;
+
+  constructor(directory: string, files: SpoolFiles, segmentBytes: number, found: readonly Segment[], nextNumber: number) {
+    this.#directory = directory;
+    this.#files = files;
+    this.#segmentBytes = segmentBytes;
+    this.#marks = new MarkWriter(files);
+    this.#removals = new Removals(files);
+    this.#all = new Set(found);
+    this.#nextNumber = nextNumber;
+    for (const segment of found) this.#removeIfDone(segment);
+  }
+
+  /** What all of it takes on disk. */
+  get bytes(): number {
+    let bytes = this.#removals.bytes;
+    for (const segment of this.#all) bytes += segment.bytes;
+    return bytes;
+  }
+
+  /**
+   * Writes events as lines. From the first moment on each has its place, so that it can be marked while the write is under way.
+   *
+   * @throws (rejects) What the file system says; the events have no place then. `Cleared` when it was emptied meanwhile.
+   */
+  async write(lines: readonly PendingLine[]): Promise<void> {
+    const clears = this.#clears;
+    let segment: Segment;
+    // The last event of a segment may be settled, and it be deleted, before we go on.
+    do segment = await this.open();
+    while (segment !== this.#active && clears === this.#clears);
+    if (clears !== this.#clears) throw new Cleared();
+    const entries: Entry[] = [];
+    let text = '';
+    for (const { entry, json } of lines) {
+      // While the segment was made somebody may have taken it from memory, and delivered it.
+      if (entry.isSettled) continue;
+      entries.push(entry);
+      segment.give(entry);
+      text += encodeLine(entry, json);
+    }
+    try {
+      segment.layMarks(this.#marks);
+      this.mark(entries.filter((entry) => entry.isBegun), MARK.begun);
+      await segment.append(Buffer.from(text));
+    } catch (error) {
+      if (clears === this.#clears) await this.#abandon(segment, entries);
+      if (clears === this.#clears) throw error;
+    }
+    if (clears !== this.#clears) throw new Cleared();
+  }
+
+  /** Sees to it that there is a segment which takes lines. @throws (rejects) What the file system says, or `Cleared`. */
+  async open(): Promise<Segment> {
+    if (this.#active !== undefined && this.#active.eventsBytes < this.#segmentBytes) return this.#active;
+    await this.finish();
+    const clears = this.#clears;
+    const segment = new Segment(this.#directory, this.#nextNumber, marksChunk(this.#segmentBytes));
+    this.#nextNumber += 1;
+    try {
+      await segment.create(this.#files);
+      await syncDirectory(this.#directory, this.#files);
+      if (clears !== this.#clears) throw new Cleared();
+    } catch (error) {
+      // A file that is there already is not ours to delete.
+      if (errorCode(error) !== 'EEXIST') this.#remove(segment);
+      throw error;
+    }
+    this.#all.add(segment);
+    this.#active = segment;
+    return segment;
+  }
+
+  /** Writes the same mark for each of some events. @throws What the file system says. */
+  mark(entries: readonly Entry[], mark: Mark): void {
+    if (!this.#isClosed) this.#marks.mark(entries, mark);
+  }
+
+  /** Marks events as done, and lets them go. @throws What the file system says of a mark; they are let go all the same. */
+  settle(entries: readonly Entry[]): void {
+    for (const entry of entries) entry.isSettled = true;
+    try {
+      this.mark(entries, MARK.done);
+    } finally {
+      for (const entry of entries) this.#letGo(entry);
+    }
+  }
+
+  /** Deletes everything at once. What cannot be deleted is tried again by `sweep`. @returns Whether all of it is gone. */
+  clear(): boolean {
+    this.#clears += 1;
+    void this.#active?.finish();
+    this.#active = undefined;
+    this.#marks.forgetAll();
+    const isGone = this.#isClosed || this.#removals.removeNow(this.#all);
+    this.#all.clear();
+    return isGone;
+  }
+
+  /** Deletes what is to be deleted and could not be yet. Never rejects. */
+  sweep(): Promise<void> {
+    return this.#removals.sweep();
+  }
+
+  /** Forgets the segments whose files somebody deleted. @returns Those: their events are in memory alone from now on. */
+  async forgetLost(): Promise<ReadonlySet<Segment>> {
+    const lost = new Set<Segment>();
+    for (const segment of this.#all) if (await segment.isLost(this.#files)) lost.add(segment);
+    // Nothing is deleted: what has such a name later may be somebody else's.
+    for (const segment of lost) {
+      this.#all.delete(segment);
+      this.#marks.forget(segment.marksPath);
+    }
+    if (this.#active !== undefined && lost.has(this.#active)) await this.finish();
+    return lost;
+  }
+
+  /** Takes no more lines into the present segment. Never rejects. */
+  async finish(): Promise<void> {
+    const segment = this.#active;
+    this.#active = undefined;
+    await segment?.finish();
+    if (segment !== undefined) this.#removeIfDone(segment);
+  }
+
+  /** Lets go of all files, and deletes what is done. Never rejects. */
+  async close(): Promise<void> {
+    await this.finish().then(() => this.#removals.finish());
+    this.#isClosed = true;
+    this.#marks.forgetAll();
+  }
+
+  async #abandon(segment: Segment, entries: readonly Entry[]): Promise<void> {
+    // Their lines may have reached the disk, and must not come back beside those that are written later.
+    const own = entries.filter((entry) => entry.segment === segment);
+    try {
+      this.mark(own, MARK.done);
+    } catch {
+      // A disk that takes neither: cutting back is the other way.
+    }
+    for (const entry of own) this.#letGo(entry);
+    await segment.cutBack();
+    if (segment === this.#active) await this.finish();
+  }
+
+  #letGo(entry: Entry): void {
+    const segment = entry.segment;
+    entry.segment = undefined;
+    if (segment !== undefined) {
+      segment.live -= 1;
+      this.#removeIfDone(segment);
+    }
+  }
+
+  /** A segment that is being filled goes too, once it is large enough to be worth it. */
+  #removeIfDone(segment: Segment): void {
+    if (segment.live > 0 || this.#isClosed || !this.#all.has(segment)) return;
+    if (segment === this.#active) {
+      if (segment.eventsBytes * 4 < this.#segmentBytes) return;
+      this.#active = undefined;
+      void segment.finish();
+    }
+    this.#remove(segment);
+  }
+
+  #remove(segment: Segment): void {
+    this.#all.delete(segment);
+    this.#marks.forget(segment.marksPath);
+    this.#removals.add(segment);
+  }
+}

@@ -1,0 +1,134 @@
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'ava';
+import { startCollector } from '../../src/testing/index.js';
+import { makeFolder, RelayChild } from './helpers/relay-child.js';
+import { get } from './helpers/relay-rig.js';
+
+const event = (count: number) => `/astronomer-cosmos/v3/dag_run?status=success&task_count=${count}`;
+
+test.serial('it says where it listens, delivers, and ends with 0 when it is told to', async (t) => {
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', `${collector.url}/up`, '--spool', path.join(makeFolder(t), 'spool')]);
+    const port = await child.port();
+    const before = collector.requests.length;
+    for (let index = 0; index < 10; index += 1) t.is((await get(port, event(index))).status, 204);
+    child.process.kill(signal);
+    t.is(await child.ended, 0);
+    t.is(collector.requests.length - before, 10);
+    t.is(child.stdout, '');
+    const lines = child.stderr.trim().split('\n');
+    t.is(lines.filter((line) => line === `listening on http://127.0.0.1:${port}`).length, 1);
+    const logged = lines.filter((line) => !line.startsWith('listening on ')).map((line) => JSON.parse(line) as Record<string, string>);
+    t.deepEqual(logged.map(({ level, code }) => `${level} ${code}`), ['info listening', 'info closing', 'info closed']);
+    t.true(logged.every((line) => Object.keys(line).join() === 'time,level,code,message' && !Number.isNaN(Date.parse(line['time'] ?? ''))));
+    t.is(logged[2]?.['message'], 'sent 10, failed 0, dropped 0, left in the spool 0');
+  }
+});
+
+test.serial('what it cannot deliver in time stays in the spool, and the next one delivers it', async (t) => {
+  const spool = path.join(makeFolder(t), 'spool');
+  const down = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--spool', spool, '--drain-deadline', '200ms', '--log-level', 'silent']);
+  for (let index = 0; index < 5; index += 1) t.is((await get(await down.port(), event(index))).status, 204);
+  const second = new RelayChild(t, ['--listen', '127.0.0.1:0', '--spool', spool]);
+  t.is(await second.ended, 1);
+  t.regex(second.stderr, /^cosmos-telemetry: .*used by another process.*\n$/m);
+  down.process.kill('SIGTERM');
+  t.is(await down.ended, 0);
+  t.regex(down.stderr, /^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  const up = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', `${collector.url}/up`, '--spool', spool]);
+  await up.says(/"code":"recovered","message":"\d events were left by an earlier process"/);
+  await collector.waitFor(5);
+  up.process.kill('SIGTERM');
+  t.is(await up.ended, 0);
+  t.deepEqual(collector.requests.map(({ url }) => url).sort(), [0, 1, 2, 3, 4].map((index) => `/up/v3/dag_run?status=success&task_count=${index}`));
+});
+
+test.serial('without a spool what is left is dropped, and a second signal ends it at once', async (t) => {
+  const collector = await startCollector({ faults: { kind: 'hang' } });
+  t.teardown(() => collector.close());
+  const first = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--drain-deadline', '100']);
+  t.is((await get(await first.port(), event(1))).status, 200);
+  first.process.kill('SIGTERM');
+  t.is(await first.ended, 0);
+  t.regex(first.stderr, /"message":"sent 0, failed \d, dropped \d, left in the spool 0"/);
+  const second = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', collector.url, '--drain-deadline', '10m', '--attempt-timeout-ms', '10m']);
+  t.is((await get(await second.port(), event(1))).status, 200);
+  await collector.waitFor(1);
+  second.process.kill('SIGTERM');
+  await second.says(/"code":"closing"/);
+  second.process.kill('SIGTERM');
+  t.is(await second.ended, 'SIGTERM');
+});
+
+test.serial('an opt-out in its environment holds, and leaves no directory behind', async (t) => {
+  const folder = makeFolder(t);
+  const spool = path.join(folder, 'spool');
+  const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--spool', spool], { DO_NOT_TRACK: '1' });
+  t.is((await get(await child.port(), event(1))).status, 202);
+  child.process.kill('SIGTERM');
+  t.is(await child.ended, 0);
+  t.false(existsSync(spool));
+  t.deepEqual(readdirSync(folder), []);
+});
+
+test.serial('what is wrong with the command line is said in one line', async (t) => {
+  const cases: [args: string[], code: number, line: RegExp][] = [
+    [['--colour'], 2, /^cosmos-telemetry: unknown option --colour; see `cosmos-telemetry relay --help`\n$/],
+    [['now'], 2, /: relay does not take now; see/],
+    [['--listen'], 2, /: option --listen needs a value; see/],
+    [['--verbatim=yes'], 2, /: option --verbatim takes no value; see/],
+    [['--concurrency', 'many'], 2, /: option --concurrency needs a number, got many; see/],
+    [['--max-connections', '5s'], 2, /: option --max-connections needs a number, got 5s; see/],
+    [['--log-level', 'loud'], 2, /: option --log-level is one of debug, info, warn, silent; see/],
+    [['--concurrency', '0'], 2, /: Expected `concurrency` to be a whole number from 1 to 256, got 0\.\n$/],
+    [['--listen', '0.0.0.0:0'], 2, /: Expected `listen` to be on loopback, got "0\.0\.0\.0:0": whoever reaches a relay can send in its name\. Say `allowRemote` \(`--allow-remote`\)/],
+    [['--forward', 'http://user:secret@127.0.0.1'], 2, /: Expected `forward` to be an http or https URL without credentials, query or fragment, got "http:\/\/\*\*\*@127\.0\.0\.1"\.\n$/],
+    [['--prefix', 'a/b'], 2, /: Expected `prefix` to be 1 to 128 letters, digits or any of _ \. ~ -\.\n$/],
+    [['--prefix', 'a', '--prefix-file', 'b'], 2, /: relay takes --prefix or --prefix-file, and not both; see/],
+    [['--prefix-file', '/nowhere/at/all'], 1, /: \/nowhere\/at\/all cannot be read \(ENOENT\)\n$/],
+    [['--listen', '127.0.0.1:8787', '--forward', 'http://localhost:8787'], 2, /: Expected `forward` to be another server than the relay itself/],
+    [['--spool', '/dev/null/x', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
+  ];
+  for (const [args, code, line] of cases) {
+    const child = new RelayChild(t, args);
+    t.is(await child.ended, code, args.join(' '));
+    t.regex(child.stderr, line);
+    t.false(child.stderr.includes('secret'));
+  }
+});
+
+test.serial('the secret prefix may stand in a file', async (t) => {
+  const file = path.join(makeFolder(t), 'prefix');
+  writeFileSync(file, 'correct-horse-battery-staple\n', { mode: 0o600 });
+  const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--prefix-file', file]);
+  t.is((await get(await child.port(), event(1))).status, 404);
+  t.is((await get(await child.port(), `/correct-horse-battery-staple${event(1)}`)).status, 200);
+  t.false(child.stderr.includes('correct-horse'));
+});
+
+test.serial('an address that is taken is said', async (t) => {
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  const child = new RelayChild(t, ['--listen', `127.0.0.1:${collector.port}`, '--forward', 'http://127.0.0.1:9']);
+  t.is(await child.ended, 1);
+  t.regex(child.stderr, /^cosmos-telemetry: the relay cannot start: the address is in use$/m);
+});
+
+test.serial('its help names every flag', async (t) => {
+  const child = new RelayChild(t, ['--help']);
+  t.is(await child.ended, 0);
+  t.is(child.stderr, '');
+  t.regex(child.stdout, /^Usage: cosmos-telemetry relay \[options\]\n/);
+  for (const flag of [
+    'listen HOST:PORT', 'forward URL', 'spool DIR', 'allow-remote', 'allowed-host NAME', 'prefix SECRET', 'prefix-file FILE', 'metrics-listen HOST:PORT', 'verbatim',
+    'max-spool-bytes BYTES', 'max-age-ms MS', 'max-events-per-second N', 'max-connections N', 'headers-timeout-ms MS', 'request-timeout-ms MS',
+    'keep-alive-timeout-ms MS', 'concurrency N', 'drain-concurrency N', 'connect-timeout-ms MS', 'attempt-timeout-ms MS', 'backoff-ms MS',
+    'max-backoff-ms MS', 'allowed-redirect-host NAME', 'proxy URL', 'no-proxy', 'drain-deadline MS', 'log-level LEVEL', 'help',
+  ]) t.true(child.stdout.includes(`  --${flag}`), flag); // prettier-ignore
+  t.true(child.stdout.split('\n').every((line) => line.length <= 120));
+});

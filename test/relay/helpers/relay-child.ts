@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import { guardedEnv } from '../../helpers/guarded-env.js';
+import { get } from './relay-rig.js';
+
+const BIN = fileURLToPath(new URL('../../../src/cli/bin.js', import.meta.url));
+
+/** A directory of its own, removed after the test. */
+export function makeFolder(t: ExecutionContext): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'relay-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** `cosmos-telemetry relay` in a process of its own. */
+export class RelayChild {
+  readonly process: ChildProcess;
+  stderr = '';
+  stdout = '';
+  readonly ended: Promise<number | string | null>;
+  #changed = (): void => undefined;
+
+  constructor(t: ExecutionContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    const home = makeFolder(t);
+    this.process = spawn(process.execPath, [BIN, 'relay', ...args], {
+      env: guardedEnv({ PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'] ?? '', HOME: home, APPDATA: home, XDG_CONFIG_DIRS: home, ...env }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.process.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
+    this.process.stderr?.on('data', (chunk: Buffer) => {
+      this.stderr += chunk.toString();
+      this.#changed();
+    });
+    this.ended = once(this.process, 'close').then(([code, signal]: unknown[]) => {
+      this.#changed();
+      return (code ?? signal) as number | string | null;
+    });
+    t.teardown(async () => {
+      this.process.kill('SIGKILL');
+      await this.ended;
+    });
+  }
+
+  /** Waits until what it says on standard error matches. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.stderr);
+      if (found !== null) return found;
+      if (this.process.exitCode !== null) throw new Error(`It ended: ${this.stderr}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+
+  /** The port that it listens at. */
+  async port(): Promise<number> {
+    return Number((await this.says(/^listening on http:\/\/127\.0\.0\.1:(\d+)$/m))[1]);
+  }
+
+  /** One figure of its metrics. */
+  async metric(name: string): Promise<number> {
+    const { text } = await get(await this.port(), '/metrics');
+    return Number(new RegExp(`^cosmos_relay_${name} (.+)$`, 'm').exec(text)?.[1]);
+  }
+}

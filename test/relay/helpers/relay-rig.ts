@@ -1,0 +1,102 @@
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import type { ExecutionContext } from 'ava';
+import type { MachineAccess } from '../../../src/machine.js';
+import type { RelayParts } from '../../../src/relay/parts.js';
+import { createRelayWith } from '../../../src/relay/relay.js';
+import type { RelayOptions } from '../../../src/relay/options.js';
+import type { Relay, RelayAddress } from '../../../src/relay/index.js';
+import { systemClock } from '../../../src/timing.js';
+import { StandInStore } from './stand-in-store.js';
+
+/** A machine without files and with nothing left to chance. */
+export const machine: MachineAccess = {
+  clock: systemClock,
+  random: () => 0.5,
+  readFile: () => {
+    throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+  },
+  platform: 'linux',
+  facts: () => ({ system: 'Linux', machine: 'x86_64', nodeVersion: '20.19.0' }),
+};
+
+/** A relay that listens on a free port, with a store to look into. */
+export interface Rig {
+  relay: Relay;
+  address: RelayAddress;
+  port: number;
+  store: () => StandInStore;
+  log: string[];
+  get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
+}
+
+/** What came back. */
+export interface Answer {
+  status: number;
+  text: string;
+  headers: Record<string, string | string[] | undefined>;
+}
+
+/** Starts one; it ends with the test. Nothing is forwarded anywhere unless `forward` says so. */
+export async function startRig(t: ExecutionContext, options: RelayOptions = {}, more: Partial<RelayParts> & { leftBehind?: readonly string[] } = {}): Promise<Rig> {
+  const log: string[] = [];
+  const note = (text: string) => log.push(text);
+  let store: StandInStore | undefined;
+  const { leftBehind, ...parts } = more;
+  const relay = createRelayWith(
+    { listen: '127.0.0.1:0', forward: 'http://127.0.0.1:9/up', env: {}, logger: { debug: note, info: note, warn: note }, ...options },
+    {
+      machine,
+      openStore: ({ onStored }) => {
+        store = new StandInStore(onStored, leftBehind);
+        return Promise.resolve(store);
+      },
+      ...parts,
+    },
+  );
+  t.teardown(() => relay.close({ deadlineMs: 0 }));
+  const address = await relay.listen();
+  const { port } = address;
+  return { relay, address, port, store: () => store as StandInStore, log, get: (path, headers) => get(port, path, headers) };
+}
+
+/** One GET over a connection of its own, as Cosmos does it. */
+export function get(port: number, path: string, headers: Record<string, string> = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, text, headers: response.headers });
+      });
+      response.on('error', reject);
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+/** Sends bytes and collects what comes back until the connection is closed, by either side after `quietMs` of silence. */
+export function exchange(port: number, bytes: string | Uint8Array, quietMs = 2000): Promise<string> {
+  return new Promise((resolve) => {
+    let received = '';
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(bytes);
+    });
+    socket.setEncoding('latin1');
+    socket.setTimeout(quietMs, () => {
+      socket.destroy();
+    });
+    socket.on('data', (text: string) => (received += text));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      resolve(received);
+    });
+  });
+}
+
+/** The status of each answer in what came back. */
+export function statuses(received: string): number[] {
+  return [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
+}

@@ -1,0 +1,73 @@
+import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/relay/store.js';
+
+/** A store that a test can look into: it keeps its promises in memory alone, and says `disk` where it is told to. */
+export class StandInStore implements RelayStore {
+  nextSeq = 0;
+  waiting: StoredEvent[] = [];
+  readonly settled: StoredEvent[] = [];
+  /** What `append` answers. */
+  answer: Stored = 'disk';
+  /** What `expire` finds too old. */
+  tooOld = 0;
+  isClosed = false;
+  recovered = 0;
+  readonly #onStored: (events: number) => void;
+
+  constructor(onStored: (events: number) => void, leftBehind: readonly string[] = []) {
+    this.#onStored = onStored;
+    for (const target of leftBehind) this.#push(target, true);
+    this.recovered = leftBehind.length;
+  }
+
+  get length(): number {
+    return this.waiting.length;
+  }
+
+  get oldestSeq(): number {
+    return this.waiting[0]?.seq ?? this.nextSeq;
+  }
+
+  async append(target: string): Promise<Stored> {
+    await Promise.resolve();
+    if (this.answer !== 'full') {
+      this.#push(target, false);
+      this.#onStored(1);
+    }
+    return this.answer;
+  }
+
+  take(limit: number): StoredEvent[] {
+    return this.waiting.splice(0, limit);
+  }
+
+  putBack(events: readonly StoredEvent[]): void {
+    this.waiting = [...events, ...this.waiting].sort((left, right) => left.seq - right.seq);
+  }
+
+  settle(events: readonly StoredEvent[]): void {
+    this.settled.push(...events);
+  }
+
+  expire(): number {
+    return this.waiting.splice(0, this.tooOld).length;
+  }
+
+  clear(): number {
+    return this.waiting.splice(0).length;
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await Promise.resolve();
+  }
+
+  stats(): RelayStoreStats {
+    const { length: waiting, recovered } = this;
+    return { waiting, bytes: 0, isDurable: this.answer === 'disk', recovered, maybeSentTwice: 0, tornLines: 0 };
+  }
+
+  #push(target: string, mayBeSecond: boolean): void {
+    this.waiting.push({ seq: this.nextSeq, target, acceptedAtMs: 0, mayBeSecond });
+    this.nextSeq += 1;
+  }
+}

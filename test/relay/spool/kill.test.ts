@@ -1,0 +1,51 @@
+import test from 'ava';
+import { seededChance } from './chance.js';
+import { startChild } from './children.js';
+import { freshDirectory, openRig } from './rig.js';
+
+const RUNS = Number(process.env['SPOOL_KILLS'] ?? 10);
+
+test('a process that is killed at any moment loses nothing that it acknowledged, and brings back nothing that it settled', async (t) => {
+  const random = seededChance(t);
+  let seen = 0;
+  for (let run = 0; run < RUNS; run += 1) {
+    const directory = freshDirectory(t);
+    const child = startChild(t, directory, 'load');
+    await child.said(50 + random.below(1500));
+    child.process.kill('SIGKILL');
+    await child.ended;
+
+    const by: Record<string, Set<string>> = {};
+    const open = new Set<string>();
+    for (const line of child.lines()) {
+      const [what = '', ...numbers] = line.split(' ');
+      const set = (by[what] ??= new Set<string>());
+      for (const number of numbers) {
+        set.add(number);
+        if (what === 't') open.add(number);
+        else if (what === 'p' || what === 's') open.delete(number);
+      }
+    }
+    const [a, s, d, heard, p] = ['a', 's', 'd', 't', 'p'].map((what) => by[what] ?? new Set<string>()) as [
+      Set<string>, Set<string>, Set<string>, Set<string>, Set<string>,
+    ];
+    const { store } = await openRig(t, { directory });
+    const { recovered, maybeSentTwice, tornLines } = store.stats();
+    const events = store.take(1_000_000);
+    const back = new Map(events.map(({ target, mayBeSecond }) => [target.slice(1, target.indexOf('?')), mayBeSecond]));
+    t.is(back.size, recovered, 'each once');
+    t.true(tornLines <= 1, `${tornLines} torn lines`);
+    for (const number of a) if (!s.has(number)) t.true(back.has(number), `acknowledged ${number} is lost`);
+    for (const number of d) t.false(back.has(number), `settled ${number} came back`);
+    for (const number of open) t.true(back.get(number), `begun ${number} came back as if it had never left`);
+    const second = [...back].filter(([, mayBeSecond]) => mayBeSecond).map(([number]) => number);
+    t.is(second.length, maybeSentTwice);
+    // Killed between the take and the word about it, in either of two loops of three events each.
+    const unheard = second.filter((number) => !heard.has(number));
+    t.true(unheard.length <= 6, `${unheard.length} are in doubt and were never taken`);
+    for (const number of second) if (heard.has(number)) t.true(open.has(number) || s.has(number) || p.has(number), number);
+    seen += a.size;
+    await store.close();
+  }
+  t.true(seen > RUNS * 20, `${seen} events`);
+});

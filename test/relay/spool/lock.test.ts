@@ -1,0 +1,151 @@
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { nodeFiles } from '../../../src/relay/spool/files.js';
+import { SpoolError } from '../../../src/relay/spool/index.js';
+import { startChild } from './children.js';
+import { appendAll, folder, freshDirectory, openRig } from './rig.js';
+
+const posix = process.platform === 'win32' ? test.skip : test;
+
+const locks = (directory: string): string[] => readdirSync(directory).filter((name) => name.startsWith('lock'));
+
+test('a second one in the same process is refused until the first has closed', async (t) => {
+  const directory = freshDirectory(t);
+  const { store } = await openRig(t, { directory });
+  const error = await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use', message: /is used by another process/ });
+  t.true(error?.message.includes(directory));
+  await store.close();
+  await openRig(t, { directory });
+});
+
+test('another process is refused, and has the directory at once when the first is killed', async (t) => {
+  const directory = freshDirectory(t);
+  const first = startChild(t, directory, 'hold');
+  await first.said(1);
+  t.deepEqual(first.lines(), ['won']);
+  await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use' });
+  first.process.kill('SIGKILL');
+  await first.ended;
+  const { store } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a']);
+});
+
+posix('a stopped owner keeps its directory', async (t) => {
+  const directory = freshDirectory(t);
+  const first = startChild(t, directory, 'hold');
+  await first.said(1);
+  first.process.kill('SIGSTOP');
+  await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use' });
+  first.process.kill('SIGKILL');
+  await first.ended;
+});
+
+test('of eight processes that race for a directory with a stale lock, exactly one wins', async (t) => {
+  const directory = freshDirectory(t);
+  for (let round = 0; round < 2; round += 1) {
+    const dead = startChild(t, directory, 'hold');
+    await dead.said(1);
+    dead.process.kill('SIGKILL');
+    await dead.ended;
+    const racers = Array.from({ length: 8 }, () => startChild(t, directory, 'hold'));
+    await Promise.all(racers.map((racer) => racer.said(1)));
+    const answers = racers.flatMap((racer) => racer.lines()).toSorted();
+    t.deepEqual(answers, [...Array.from({ length: 7 }, () => 'in_use'), 'won']);
+    for (const racer of racers) racer.process.stdin.end();
+    for (const { code, stderr } of await Promise.all(racers.map((racer) => racer.ended))) t.is(code === 0 ? '' : stderr, '');
+    t.is(locks(directory).length, 1, locks(directory).join());
+  }
+});
+
+test('many that race in one process: one wins, whatever the order of their steps', async (t) => {
+  const directory = freshDirectory(t);
+  await (await openRig(t, { directory })).store.close();
+  for (let round = 0; round < 5; round += 1) {
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => openRig(t, { directory })));
+    const won = results.filter((result) => result.status === 'fulfilled');
+    t.is(won.length, 1);
+    await won[0]?.value.store.close();
+  }
+});
+
+posix('who has read an old list withdraws, even where the name it wants is free', async (t) => {
+  const directory = freshDirectory(t);
+  for (let round = 0; round < 2; round += 1) await (await openRig(t, { directory })).store.close();
+  const { store } = await openRig(t, { directory });
+  t.deepEqual(locks(directory), ['lock.3']);
+  let lists = 0;
+  const readdir = (path: string): Promise<string[]> => ((lists += 1) === 1 ? Promise.resolve([]) : nodeFiles.readdir(path));
+  await t.throwsAsync(openRig(t, { directory, fs: { ...nodeFiles, readdir } }), { instanceOf: SpoolError, code: 'in_use' });
+  t.deepEqual(locks(directory), ['lock.3']);
+  await appendAll(t, store, ['/a']);
+});
+
+test('the lock does not hold the process', async (t) => {
+  const child = startChild(t, freshDirectory(t), 'idle');
+  t.deepEqual(await child.ended, { code: 0, stderr: '' });
+});
+
+posix('a path that is too long for a socket is no hindrance on Linux', async (t) => {
+  const directory = join(folder(t), 'long'.repeat(40), 'long'.repeat(40));
+  if (process.platform !== 'linux') {
+    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message: /its path may have \d+ bytes here/ });
+    return;
+  }
+  const { store } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a']);
+  await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use' });
+  await store.close();
+  await openRig(t, { directory });
+});
+
+posix('what a killed contender left is tidied up, the lock is for its owner alone, and its number grows', async (t) => {
+  const directory = freshDirectory(t);
+  const { store } = await openRig(t, { directory });
+  t.deepEqual(locks(directory), ['lock.1']);
+  t.is(statSync(join(directory, 'lock.1')).mode & 0o777, 0o600);
+  await store.close();
+  const dead = startChild(t, directory, 'hold');
+  await dead.said(1);
+  dead.process.kill('SIGKILL');
+  await dead.ended;
+  t.deepEqual(locks(directory), ['lock.2']);
+  const { link } = await import('node:fs/promises');
+  await link(join(directory, 'lock.2'), join(directory, 'lock.new-0123-abc'));
+  await openRig(t, { directory });
+  t.deepEqual(locks(directory), ['lock.3']);
+});
+
+posix('something else with the name of the lock is refused and left alone', async (t) => {
+  for (const plant of [(path: string) => writeFileSync(path, 'mine'), (path: string) => symlinkSync('/dev/null', path)]) {
+    const directory = freshDirectory(t);
+    mkdirSync(directory);
+    chmodSync(directory, 0o700);
+    plant(join(directory, 'lock.7'));
+    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'unsafe', message: /lock\.7.*is not a socket/ });
+    t.deepEqual(readdirSync(directory), ['lock.7']);
+  }
+});
+
+test('a directory that was taken away and is used by another process is not taken back', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, clock, lines } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a']);
+  rmSync(directory, { recursive: true });
+  const other = startChild(t, directory, 'hold');
+  await other.said(1);
+  t.deepEqual(other.lines(), ['won']);
+  t.is(await store.append('/b'), 'memory');
+  await clock.advance(5000);
+  while (!lines.some((line) => line.includes('spool_refused'))) await new Promise((resolve) => setImmediate(resolve));
+  t.false(store.stats().isDurable);
+  t.deepEqual([await store.append('/c'), store.length], ['memory', 3]);
+  other.process.kill('SIGKILL');
+  await other.ended;
+  await clock.advance(5000);
+  while (!store.stats().isDurable) await new Promise((resolve) => setImmediate(resolve));
+  t.is(await store.append('/d'), 'disk');
+  await store.close();
+  const { store: again } = await openRig(t, { directory });
+  t.is(again.length, 4);
+});

@@ -1,0 +1,87 @@
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { StoredEvent } from '../../../src/relay/store.js';
+import { seededChance } from './chance.js';
+import { CHANGING, FaultyFiles } from './faulty-files.js';
+import { freshDirectory, openRig } from './rig.js';
+
+const RUNS = Number(process.env['SPOOL_RUNS'] ?? 15);
+const STEPS = 120;
+
+/** What a machine would find after the process was killed at this moment: the files as they are, without the lock. */
+async function afterCrash(t: ExecutionContext, directory: string): Promise<Map<string, boolean>> {
+  const copy = freshDirectory(t);
+  mkdirSync(copy, { mode: 0o700 });
+  for (const name of readdirSync(directory)) if (!name.startsWith('lock')) copyFileSync(join(directory, name), join(copy, name));
+  const { store } = await openRig(t, { directory: copy });
+  const found = new Map(store.take(100_000).map(({ target, mayBeSecond }) => [target, mayBeSecond]));
+  t.is(found.size, store.stats().recovered, 'each once');
+  await store.close();
+  return found;
+}
+
+for (const isFaulty of [false, true]) {
+  test(`any order of calls ${isFaulty ? 'on a disk that fails now and then ' : ''}keeps the account, and a crash at any moment the promise`, async (t) => {
+    t.timeout(60_000);
+    const random = seededChance(t);
+    for (let run = 0; run < RUNS; run += 1) {
+      const directory = freshDirectory(t);
+      const faulty = new FaultyFiles();
+      const { store, clock, told } = await openRig(t, { directory, segmentBytes: 1024, maxBytes: 64 * 1024, fs: faulty.files });
+      const disk = new Set<string>();
+      const settled = new Set<string>();
+      const taken: StoredEvent[] = [];
+      const appends: Promise<unknown>[] = [];
+      let gone = 0;
+      const some = (): StoredEvent[] => taken.splice(random.below(taken.length + 1), 1 + random.below(5));
+      const append = (): void => {
+        const target = `/${run}-${appends.length}?${'x'.repeat(random.below(80))}`;
+        appends.push(store.append(target).then((stored) => (stored === 'disk' ? disk.add(target) : undefined)));
+      };
+      const settle = (): void => {
+        const events = some();
+        store.settle(events);
+        gone += events.length;
+        for (const { target } of events) settled.add(target);
+      };
+      const steps: (() => unknown)[] = [
+        append, append, append, append,
+        () => Promise.all(appends),
+        () => taken.push(...store.take(1 + random.below(6))),
+        () => store.putBack(some()),
+        settle, settle,
+        () => new Promise((resolve) => setImmediate(resolve)),
+      ];
+      if (isFaulty) {
+        steps.push(
+          () => faulty.faults.set(CHANGING[random.below(CHANGING.length)] ?? 'open', 'EIO'),
+          () => faulty.faults.clear(),
+          () => clock.advance(5000),
+        );
+      }
+      for (let step = 0; step < STEPS; step += 1) {
+        await steps[random.below(steps.length)]?.();
+        t.is(store.length + taken.length + gone, told());
+        t.true(store.stats().bytes <= 64 * 1024);
+        if (isFaulty || step % 20 > 0) continue;
+        const acknowledged = [...disk];
+        const found = await afterCrash(t, directory);
+        for (const target of acknowledged) t.is(found.has(target), !settled.has(target), target);
+        for (const { target } of taken) t.true(found.get(target), target);
+        for (const target of settled) t.false(found.has(target));
+      }
+      // However it failed: mended, everything that waits or is under way is on disk after an orderly end.
+      faulty.faults.clear();
+      await Promise.all(appends);
+      store.putBack(taken.splice(0));
+      while (!store.stats().isDurable) await clock.advance(5000);
+      const waiting = store.length;
+      await store.close();
+      const found = await afterCrash(t, directory);
+      if (isFaulty) t.true(found.size >= waiting, `${found.size} of ${waiting}`);
+      else t.is(found.size, waiting);
+    }
+  });
+}

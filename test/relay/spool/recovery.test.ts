@@ -1,0 +1,201 @@
+import { appendFileSync, copyFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { VirtualClock } from '../../helpers/virtual-clock.js';
+import { appendAll, freshDirectory, linesOf, openRig, spoolFiles, targetsOf } from './rig.js';
+
+test('what was acknowledged comes back, with its number and its time, and numbers go on', async (t) => {
+  const directory = freshDirectory(t);
+  const first = await openRig(t, { directory });
+  await appendAll(t, first.store, ['/a', '/b']);
+  await first.store.close();
+
+  const clock = new VirtualClock();
+  await clock.advance(5000);
+  const { store, told } = await openRig(t, { directory, clock });
+  t.deepEqual([store.length, store.oldestSeq, store.nextSeq, told()], [2, 0, 2, 0]);
+  t.deepEqual(store.stats(), { waiting: 2, bytes: store.stats().bytes, isDurable: true, recovered: 2, maybeSentTwice: 0, tornLines: 0 });
+  await appendAll(t, store, ['/c']);
+  const taken = store.take(9);
+  t.deepEqual(taken.map(({ seq, target, acceptedAtMs, mayBeSecond }) => [seq, target, acceptedAtMs - Date.UTC(2026, 0, 1), mayBeSecond]), [
+    [0, '/a', 0, false],
+    [1, '/b', 0, false],
+    [2, '/c', 5000, false],
+  ]);
+});
+
+test('after an end: what was begun may be second, what was put back is not, what was settled is gone', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, reopen } = await openRig(t, { directory });
+  await appendAll(t, store, ['/begun', '/put back', '/settled', '/begun too', '/waiting']);
+  const [begun, back, settled, begunToo] = [store.take(1), store.take(1), store.take(1), store.take(1)];
+  store.putBack(back);
+  store.settle(settled);
+  t.is(begun.length + begunToo.length, 2);
+  await store.close();
+
+  const again = await reopen();
+  t.is(again.stats().maybeSentTwice, 2);
+  t.is(again.stats().recovered, 4);
+  const taken = again.take(9);
+  t.deepEqual(taken.map(({ target, mayBeSecond }) => [target, mayBeSecond]), [
+    ['/begun', true],
+    ['/put back', false],
+    ['/begun too', true],
+    ['/waiting', false],
+  ]);
+  // That this process did not send it says nothing of the one before.
+  again.putBack(taken);
+  await again.close();
+  const third = await reopen();
+  t.is(third.stats().maybeSentTwice, 2);
+  third.settle(third.take(9));
+  await third.close();
+  const last = await reopen();
+  t.deepEqual([last.length, last.stats().recovered], [0, 0]);
+  t.deepEqual(spoolFiles(directory), []);
+});
+
+test('a person can read the files', async (t) => {
+  const directory = freshDirectory(t);
+  const { store } = await openRig(t, { directory });
+  await appendAll(t, store, ['/v3/dag_run?a=1', '/v3/dag_run?b="']);
+  store.settle(store.take(1));
+  store.take(1);
+  t.deepEqual(spoolFiles(directory), ['events-000001.jsonl', 'marks-000001.txt']);
+  t.deepEqual(linesOf(directory, 'events-000001.jsonl'), [
+    '{"seq":0,"mark":0,"at":1767225600000,"target":"/v3/dag_run?a=1"}',
+    '{"seq":1,"mark":1,"at":1767225600000,"target":"/v3/dag_run?b=\\""}',
+  ]);
+  t.regex(readFileSync(join(directory, 'marks-000001.txt'), 'utf8'), /^db\.+$/);
+});
+
+test('a last line that was torn at any byte is passed over, and nothing is glued to it', async (t) => {
+  const directory = freshDirectory(t);
+  const events = join(directory, 'events-000001.jsonl');
+  const first = await openRig(t, { directory });
+  await appendAll(t, first.store, ['/kept', '/torn\u00e9']);
+  await first.store.close();
+  const whole = readFileSync(events);
+  const lineStart = whole.indexOf('\n') + 1;
+  const marks = readFileSync(join(directory, 'marks-000001.txt'));
+  for (let length = lineStart; length < whole.length; length += 1) {
+    rmSync(directory, { recursive: true });
+    const empty = await openRig(t, { directory });
+    await empty.store.close();
+    writeFileSync(events, whole.subarray(0, length), { mode: 0o600 });
+    writeFileSync(join(directory, 'marks-000001.txt'), marks, { mode: 0o600 });
+    const { store, reopen } = await openRig(t, { directory });
+    const torn = length === lineStart ? 0 : 1;
+    t.deepEqual([store.length, store.stats().tornLines, store.nextSeq], [1, torn, 1], `${length} bytes`);
+    await appendAll(t, store, ['/new']);
+    await store.close();
+    const again = await reopen();
+    t.deepEqual(targetsOf(again.take(9)), ['/kept', '/new'], `${length} bytes`);
+    t.is(again.stats().tornLines, torn);
+    await again.close();
+  }
+});
+
+test('garbage in the middle is passed over and counted, and does not shift what is behind it', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, reopen, lines } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a', '/settled', '/b', '/begun']);
+  store.settle(store.take(2).slice(1));
+  store.settle([]);
+  await store.close();
+  const events = join(directory, 'events-000001.jsonl');
+  const [a = '', settled = '', b = '', begun = ''] = readFileSync(events, 'utf8').split('\n');
+  const garbage = ['', 'garbage', '[]', 'null', '{"seq":-1,"mark":0,"at":0,"target":"/x"}', '{"seq":1e300,"mark":0,"at":0,"target":"/x"}',
+    '{"seq":9,"mark":1000000,"at":0,"target":"/x"}', '{"seq":9,"mark":3,"at":0,"target":""}', '{"seq":9,"mark":3,"at":0}', b];
+  const bytes = Buffer.concat([Buffer.from([a, settled, b, ...garbage].join('\n')), Buffer.from([10, 0xff, 0x00, 10]), Buffer.from(`${begun}\n`)]);
+  writeFileSync(events, bytes);
+  const again = await reopen();
+  t.is(again.stats().tornLines, garbage.length + 1);
+  t.deepEqual(again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]), [['/a', true], ['/b', false], ['/begun', false]]);
+  t.is(again.nextSeq, 4);
+  t.true(lines.some((line) => line.includes('spool_torn: 11 lines')), lines.join());
+});
+
+test('an event that stands there twice is sent once, and stays settled', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, reopen } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a', '/b']);
+  await store.close();
+  copyFileSync(join(directory, 'events-000001.jsonl'), join(directory, 'events-000002.jsonl'));
+  const again = await reopen();
+  t.is(again.stats().recovered, 2);
+  again.settle(again.take(1));
+  await again.close();
+  const third = await reopen();
+  t.deepEqual(targetsOf(third.take(9)), ['/b']);
+});
+
+test('events whose marks are gone or unreadable may be second', async (t) => {
+  for (const spoil of [rmSync, (path: string) => truncateSync(path, 1), (path: string) => writeFileSync(path, '\0\0\0')]) {
+    const directory = freshDirectory(t);
+    const { store, reopen } = await openRig(t, { directory });
+    await appendAll(t, store, ['/a', '/b']);
+    await store.close();
+    spoil(join(directory, 'marks-000001.txt'));
+    const again = await reopen();
+    t.is(again.length, 2);
+    t.is(again.take(2)[1]?.mayBeSecond, true);
+    again.settle(again.take(9));
+  }
+});
+
+test('files with other names are left alone, and marks without events go', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, reopen } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a']);
+  await store.close();
+  const others = ['notes.txt', 'events-1.jsonl', 'events-000001.jsonl.bak', 'marks-abc.txt', 'lock'];
+  for (const name of others) writeFileSync(join(directory, name), 'mine');
+  writeFileSync(join(directory, 'marks-000041.txt'), '....');
+  const again = await reopen();
+  again.settle(again.take(1));
+  t.is(again.clear(), 0);
+  await again.close();
+  for (const name of others) t.is(readFileSync(join(directory, name), 'utf8'), 'mine');
+  t.false(existsSync(join(directory, 'marks-000041.txt')));
+  t.false(existsSync(join(directory, 'events-000001.jsonl')));
+});
+
+test('nothing comes back after clear, begun or not, whatever the end', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, reopen } = await openRig(t, { directory, segmentBytes: 2048 });
+  for (let event = 0; event < 100; event += 1) await store.append(`/${event}`);
+  store.take(10);
+  t.is(store.clear(), 90);
+  t.deepEqual(spoolFiles(directory), [], 'at once');
+  t.is(store.stats().bytes, 0);
+  await store.close();
+  const again = await reopen();
+  t.deepEqual([again.length, again.stats().recovered], [0, 0]);
+});
+
+test('a segment goes once all its events are settled, in whatever order', async (t) => {
+  const directory = freshDirectory(t);
+  const { store } = await openRig(t, { directory, maxBytes: 64 * 1024, segmentBytes: 2048 });
+  for (let event = 0; event < 100; event += 1) await store.append(`/${event}`);
+  const segments = spoolFiles(directory).filter((name) => name.startsWith('events')).length;
+  t.true(segments >= 3, String(segments));
+  const taken = store.take(100);
+  const [first] = taken;
+  store.settle(taken.slice(1).toReversed());
+  await store.close();
+  t.deepEqual(spoolFiles(directory), ['events-000001.jsonl', 'marks-000001.txt']);
+  t.is(first?.seq, 0);
+});
+
+test('events of a directory that is behind a torn line of an earlier process are appended to files of their own', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, reopen } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a']);
+  await store.close();
+  appendFileSync(join(directory, 'events-000001.jsonl'), '{"seq":1,"ma');
+  const again = await reopen();
+  await appendAll(t, again, ['/b']);
+  t.deepEqual(spoolFiles(directory).filter((name) => name.startsWith('events')), ['events-000001.jsonl', 'events-000002.jsonl']);
+});

@@ -1,0 +1,71 @@
+// A process with a spool of its own. Arguments: directory, what to do, and for `umask` the umask in octal.
+// `hold` opens it, says so in one line, and stays until its input ends; `umask` stores an event and ends without closing, `idle` with
+// nothing left to do. `load` appends, takes, puts back and settles until it is killed, and says on each line what it has done, or is
+// about to do: `a` acknowledged, `t` taken, `p` about to be put back, `s` about to be settled, `d` settled.
+import { writeSync } from 'node:fs';
+import { Log } from '../../../src/log.js';
+import { openSpool, SpoolError } from '../../../src/relay/spool/index.js';
+import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
+import { systemClock } from '../../../src/timing.js';
+
+const [directory = '', task = '', umask = '077'] = process.argv.slice(2);
+
+function say(line: string): void {
+  writeSync(1, `${line}\n`);
+}
+
+const open = (): Promise<RelayStore> =>
+  openSpool({ directory, segmentBytes: 8192, clock: systemClock, log: new Log(undefined, systemClock), onStored: () => {} });
+
+async function hold(): Promise<void> {
+  try {
+    await open();
+    say('won');
+    process.stdin.resume();
+  } catch (error) {
+    if (!(error instanceof SpoolError)) throw error;
+    say(error.code);
+  }
+}
+
+function numbers(events: readonly StoredEvent[]): string {
+  return events.map(({ target }) => target.slice(1, target.indexOf('?'))).join(' ');
+}
+
+async function load(): Promise<void> {
+  const store = await open();
+  let next = 0;
+  const append = async (): Promise<void> => {
+    for (;;) {
+      const number = (next += 1);
+      const stored = await store.append(`/${number}?${'x'.repeat(100)}`);
+      say(`${stored === 'disk' ? 'a' : stored} ${number}`);
+    }
+  };
+  const deliver = async (): Promise<void> => {
+    for (let round = 0; ; round += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const taken = store.take(3);
+      if (taken.length === 0) continue;
+      say(`t ${numbers(taken)}`);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (round % 5 === 0) {
+        say(`p ${numbers(taken)}`);
+        store.putBack(taken);
+      } else {
+        say(`s ${numbers(taken)}`);
+        store.settle(taken);
+        say(`d ${numbers(taken)}`);
+      }
+    }
+  };
+  await Promise.all([...Array.from({ length: 8 }, append), deliver(), deliver()]);
+}
+
+if (task === 'hold') await hold();
+else if (task === 'load') await load();
+else {
+  process.umask(Number.parseInt(umask, 8));
+  const store = await open();
+  if (task === 'umask') say(await store.append('/a'));
+}
