@@ -4,21 +4,25 @@ import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'));
-const files = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)].filter((file) => file !== undefined);
+const main = exports['.'].default;
+const others = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)].filter((file) => file !== undefined && file !== main);
 
-await build({
-  entryPoints: files.map((file) => file.replace(/^(?:\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts')),
-  outdir: 'dist',
-  outbase: 'src',
-  chunkNames: 'chunks/[name]-[hash]',
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
-  packages: 'external',
-  sourcemap: true,
-  sourcesContent: false,
-  legalComments: 'none',
-  logLevel: 'warning',
-});
+/** Entry points that share their code. The main one shares nothing, so that it stays in one piece: it is what a host loads. */
+for (const files of [[main], others]) {
+  await build({
+    entryPoints: files.map((file) => file.replace(/^(?:\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts')),
+    outdir: 'dist',
+    outbase: 'src',
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    packages: 'external',
+    sourcemap: true,
+    sourcesContent: false,
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+}

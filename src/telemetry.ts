@@ -90,7 +90,7 @@ class TelemetryClient implements AsyncDisposable {
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
     bus.attach(this.#emitter.accept);
-    const listeners = hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
+    const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });
     gate.whenShut(() => {
       this.#registry.close();

@@ -78,7 +78,7 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
     return taken;
   }
   const { product, dagHash = productDagHash(product.name) } = program;
-  const registry = new ListenerRegistry({ listeners: hostListeners(product.name, { bus, ledger, dagHash }), gate, ledger, log });
+  const registry = new ListenerRegistry({ listeners: () => hostListeners(product.name, { bus, ledger, dagHash }), gate, ledger, log });
   const host = new EventEmitter();
   registry.register(host);
   host.emit(item.event, item.payload);

@@ -26,19 +26,21 @@ type Unpacked = { readonly kept: Kept; readonly dropped: number } | null;
  * the host's path.
  */
 export class EventBuilder {
-  readonly #standard: Standard;
+  readonly #standardMetrics: Readonly<UsageMetrics>;
   readonly #ledger: Ledger;
   readonly #idPrefix: string;
   readonly #wireFields = new Map<EventDefinition, WireFields>();
   readonly #unpacked = new Map<string, Unpacked>();
-  readonly #metadataFields = wireFields(metadataFields);
+  // Made at the first event: a host that has opted out never gets so far.
+  #standard: Standard | undefined;
+  #metadataFields: WireFields | undefined;
 
   readonly #noticeOwn: Notice = (name, why) => this.#ledger.notice('event', name, why);
   readonly #noticeMetadata: Notice = (name, why) => this.#ledger.notice('metadata', name, why);
 
   /** @param idPrefix Tells this instance's event ids from those of another one in the same process. */
   constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
-    this.#standard = { metrics: standard, query: urlencode(standard) };
+    this.#standardMetrics = standard;
     this.#ledger = ledger;
     this.#idPrefix = idPrefix;
   }
@@ -49,7 +51,7 @@ export class EventBuilder {
     const kept = new Kept();
     this.#ledger.fieldsDropped += keepDeclared(fields, metrics, kept, this.#noticeOwn);
     if (packed !== undefined) this.#addMetadata(definition.type === 'dag_run' ? packed : null, fields, kept);
-    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, this.#standard, kept);
+    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, this.#standardPart(), kept);
   }
 
   /** @param packed Null for events that declare no metadata: theirs is not read at all. */
@@ -73,7 +75,7 @@ export class EventBuilder {
     let unpacked: Unpacked = null;
     try {
       const kept = new Kept();
-      const dropped = keepDeclared(this.#metadataFields, decompressTelemetryMetadata(packed), kept, this.#noticeMetadata);
+      const dropped = keepDeclared((this.#metadataFields ??= wireFields(metadataFields)), decompressTelemetryMetadata(packed), kept, this.#noticeMetadata);
       unpacked = { kept, dropped };
     } catch (error) {
       // Counted by the caller: unreadable metadata costs the metadata, never the event.
@@ -83,6 +85,10 @@ export class EventBuilder {
     if (oldest !== undefined) this.#unpacked.delete(oldest);
     this.#unpacked.set(packed, unpacked);
     return unpacked;
+  }
+
+  #standardPart(): Standard {
+    return (this.#standard ??= { metrics: this.#standardMetrics, query: urlencode(this.#standardMetrics) });
   }
 
   #fieldsOf(definition: EventDefinition): WireFields {

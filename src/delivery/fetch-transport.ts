@@ -6,6 +6,7 @@ import { AbortHub } from './http/abort-hub.js';
 import { ABORTED, Attempt } from './http/attempt.js';
 import type { AttemptSettings } from './http/attempt.js';
 import type { HttpClient, HttpClientSettings } from './http/http-client.js';
+import { startLimit } from './http/limit.js';
 import type { Lookup } from './http/name-lookup.js';
 import { checkTransportOptions } from './http/transport-options.js';
 import type { FetchTransportOptions } from './http/transport-options.js';
@@ -49,7 +50,7 @@ class FetchTransport implements Transport {
     const log = parts.log ?? new Log(settings.logger, clock);
     const load = parts.load ?? loadClient;
     this.#endpoint = settings.endpoint;
-    this.#load = async () => load({ ...settings, clock, log, lookup: parts.lookup });
+    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup });
     this.#attempts = {
       attemptTimeoutMs: settings.attemptTimeoutMs,
       clock,

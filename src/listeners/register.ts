@@ -16,7 +16,8 @@ export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined
 
 /** How listeners meet a host. */
 export interface ListenerRegistryOptions {
-  listeners: PayloadListeners;
+  /** Makes the listeners, at the first host. */
+  listeners: () => PayloadListeners;
   gate: Gate;
   ledger: Ledger;
   log: Log;
@@ -35,6 +36,7 @@ const METHODS: readonly Methods[] = [
 export class ListenerRegistry {
   readonly #hosts = new Map<object, () => void>();
   readonly #options: ListenerRegistryOptions;
+  #listeners: PayloadListeners | undefined;
   #isClosed = false;
 
   constructor(options: ListenerRegistryOptions) {
@@ -83,7 +85,7 @@ export class ListenerRegistry {
   }
 
   #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
-    const { listeners } = this.#options;
+    const listeners = (this.#listeners ??= this.#options.listeners());
     if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
     const unknown = Object.keys(names).find((name) => !Object.hasOwn(listeners, name));
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);

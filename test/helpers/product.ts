@@ -57,7 +57,7 @@ export class FakeProduct {
       this.taken.push({ definition, metrics, packed });
     });
     this.listeners = hostListeners(product, { bus: this.bus, ledger, dagHash });
-    this.registry = new ListenerRegistry({ listeners: this.listeners, gate, ledger, log });
+    this.registry = new ListenerRegistry({ listeners: () => this.listeners, gate, ledger, log });
   }
 
   stats(): TelemetryStats {

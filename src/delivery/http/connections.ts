@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../timing.js';
-import { startLimit } from './limit.js';
+import type { StartLimit } from './limit.js';
 import type { Lookup } from './name-lookup.js';
 
 /** Node's own pause before it tries an address of the other family, where the time allows it. */
@@ -12,6 +12,7 @@ export interface ConnectionSettings {
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
   readonly lookup: Lookup;
+  readonly startLimit: StartLimit;
 }
 
 /** The options of `net.connect` and `tls.connect` that bound a connect. */
@@ -54,7 +55,7 @@ export class Connections {
 
   /** Bounds a connect: `cut` is called when its time is up, and `done` ends its interest in a look-up. */
   watch(cut: () => void): ConnectWatch {
-    const { clock, connectTimeoutMs, lookup } = this.#settings;
+    const { clock, connectTimeoutMs, lookup, startLimit } = this.#settings;
     let release: (() => void) | undefined;
     const stop = startLimit(clock, connectTimeoutMs, cut);
     return {

@@ -8,6 +8,7 @@ import type { AgentSettings } from './agents.js';
 import { Connections } from './connections.js';
 import { Cut } from './cut.js';
 import { hostsFilePath, readHosts } from './hosts-file.js';
+import type { StartLimit } from './limit.js';
 import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
 import { chooseWay } from './proxy.js';
@@ -23,6 +24,7 @@ export interface HttpClientSettings {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly log: Log;
+  readonly startLimit: StartLimit;
   /** Replaces the look-up of names. */
   readonly lookup?: Lookup | undefined;
 }
@@ -64,11 +66,11 @@ export class HttpClient {
   #warned = false;
 
   private constructor(settings: HttpClientSettings) {
-    const { clock, connectTimeoutMs, env, maxSockets } = settings;
+    const { clock, connectTimeoutMs, env, maxSockets, startLimit } = settings;
     this.#settings = settings;
     const hostsFile = hostsFilePath(process.platform, env);
     this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, readHosts: () => readHosts(hostsFile) });
-    this.#connections = new Connections({ connectTimeoutMs, clock, lookup: settings.lookup ?? this.#names.lookup });
+    this.#connections = new Connections({ connectTimeoutMs, clock, startLimit, lookup: settings.lookup ?? this.#names.lookup });
     const onRequest = (request: ClientRequest): void => {
       this.#latest = request;
     };

@@ -18,3 +18,6 @@ export function startLimit(clock: Clock, limitMs: number, timeUp: () => void): (
   timer.unref();
   return () => clock.clearTimeout(timer);
 }
+
+/** Handed over to what is loaded later, which would otherwise take a file of its own for it with it, and hosts pay for files. */
+export type StartLimit = typeof startLimit;

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { unsafe, unusable } from './directory.js';
 import { errorCode, SpoolError } from './errors.js';
 import { FILE_MODE } from './files.js';
@@ -22,6 +23,10 @@ export interface DirectoryLock {
 
 const NAME = /^lock\.(\d{1,15})$/;
 const CANDIDATE = /^lock\.new-[0-9a-f-]+$/;
+
+/** How often, and with what pause between, an owner is asked whether it lives. */
+const PROBES = 4;
+const PROBE_PAUSE_MS = 30;
 
 /** More rounds than processes could possibly win in a row while we read one list. */
 const MAX_ROUNDS = 1000;
@@ -62,11 +67,23 @@ class Contender {
   async win(): Promise<DirectoryLock> {
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const highest = highestNumber(await this.#files.readdir(this.#directory));
-      if (highest > 0 && (await this.#isAlive(`lock.${highest}`))) throw inUse(this.#directory);
+      if (highest > 0 && (await this.#staysAlive(`lock.${highest}`))) throw inUse(this.#directory);
       const lock = await this.#claim(highest + 1);
       if (lock !== undefined) return lock;
     }
     throw inUse(this.#directory);
+  }
+
+  /**
+   * Asked more than once: a process that is just being started by the owner that left holds copies of its sockets for a moment,
+   * until it becomes another program.
+   */
+  async #staysAlive(name: string): Promise<boolean> {
+    for (let time = 0; time < PROBES; time += 1) {
+      if (time > 0) await setTimeout(PROBE_PAUSE_MS);
+      if (!(await this.#isAlive(name))) return false;
+    }
+    return true;
   }
 
   /** Whether somebody answers there. A name that has gone since counts as nobody's: the next list will show a higher one. */
