@@ -90,7 +90,6 @@ export function judgeGoals(found) {
 }
 
 export function goalsTable(found) {
-  const amount = (value, unit) => [figure(value), unit].join(unit === 'x' || unit === '%' || unit === '' ? '' : ' ').replace('%', ' %');
   const rows = judgeGoals(found).map(({ goal, limit, unit, sign, measured, isMet }) => [
     goal,
     limit === null ? 'none set' : `${sign} ${amount(limit, unit)}`,
@@ -100,6 +99,7 @@ export function goalsTable(found) {
   return table(['Goal', 'Limit', 'Measured', ''], rows);
 }
 
+const amount = (value, unit) => figure(value) + (unit === '' || unit === 'x' ? unit : ` ${unit}`);
 const inverse = (value) => (value === undefined || value === 0 ? null : 1 / value);
 const finite = (value) => (Number.isFinite(value) ? value : null);
 const highest = (values) => (values.length === 0 ? null : Math.max(...values));

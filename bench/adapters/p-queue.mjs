@@ -1,9 +1,10 @@
 // p-queue alone, with a task that does nothing: what one task an event costs before anything is sent.
 import PQueue from 'p-queue';
 
+const nothing = () => Promise.resolve();
+
 export function open({ concurrency = 6 } = {}) {
   const queue = new PQueue({ concurrency });
-  const nothing = () => Promise.resolve();
   return {
     publish: () => void queue.add(nothing),
     settle: () => queue.onIdle(),

@@ -15,11 +15,13 @@ const ENVIRONMENT = Object.fromEntries(['PATH', 'HOME', 'TMPDIR', 'SystemRoot'].
  * @param options.flags of Node
  * @param options.env beside the few variables that every process needs
  * @param options.capMs after this time it is killed, in milliseconds
- * @returns what `measure` gave, when the process ended (by `Date.now()`), and how
+ * @param options.under a command with its arguments that runs Node and watches it
+ * @returns what `measure` gave, when the process ended (by `Date.now()`), how, and what was said on standard error
  * @throws Error (rejects) when it failed or said nothing
  */
-export async function runChild(scenario, params, { flags = [], env = {}, capMs = 120_000 } = {}) {
-  const child = spawn(process.execPath, [...flags, '--import', GUARD, MAIN, scenario, JSON.stringify(params)], {
+export async function runChild(scenario, params, { flags = [], env = {}, capMs = 120_000, under = [] } = {}) {
+  const [command, ...args] = [...under, process.execPath, ...flags, '--import', GUARD, MAIN, scenario, JSON.stringify(params)];
+  const child = spawn(command, args, {
     env: { ...ENVIRONMENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -36,5 +38,5 @@ export async function runChild(scenario, params, { flags = [], env = {}, capMs =
   clearTimeout(cap);
   const last = said.stdout.trimEnd().split('\n').at(-1);
   if (!last?.startsWith('{')) throw new Error(`${scenario} ${JSON.stringify(params)} ended with ${exitCode ?? 'a signal'}: ${said.stderr.slice(-2000)}`);
-  return { values: JSON.parse(last), exitCode, killed, endedAtMs };
+  return { values: JSON.parse(last), exitCode, killed, endedAtMs, stderr: said.stderr };
 }

@@ -55,14 +55,17 @@ function startBatch({ latencyMs, tls }) {
     request.on('end', () => {
       counts.requests += 1;
       bodies.push({ bytes: Buffer.concat(chunks), zipped: request.headers['content-encoding'] === 'gzip' });
-      const answer = () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
-      if (latencyMs > 0) setTimeout(answer, latencyMs);
-      else answer();
+      if (latencyMs > 0) setTimeout(acknowledge, latencyMs, response);
+      else acknowledge(response);
     });
   };
   const server = tls === undefined ? createHttpServer(serve) : createHttpsServer(tls, serve);
   server.keepAliveTimeout = 60_000;
   return countSockets(server);
+}
+
+function acknowledge(response) {
+  response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
 }
 
 function startSilent() {

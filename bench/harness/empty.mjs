@@ -1,1 +1,2 @@
-export {};
+/** The least that a module can be. */
+export const nothing = undefined;

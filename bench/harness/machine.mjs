@@ -23,11 +23,14 @@ export function describeVersions() {
 /** The commit that was measured, with a plus sign where files differ from it; null outside of a clone. */
 export function describeCommit() {
   try {
-    const git = (...args) => execFileSync('git', args, { encoding: 'utf8', cwd: new URL('.', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] }).trim();
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
   } catch {
     return null;
   }
+}
+
+function git(...args) {
+  return execFileSync('git', args, { encoding: 'utf8', cwd: new URL('.', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] }).trim();
 }
 
 function read(file) {

@@ -29,8 +29,9 @@ export function readResults(file) {
 }
 
 /** Six digits are more than anybody measures, and keep the file readable. */
+const round = (value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : (value ?? null));
+
 function rounded(values) {
-  const round = (value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : (value ?? null));
   return Object.fromEntries(Object.entries(values).map(([name, list]) => [name, Array.from(list, round)]));
 }
 

@@ -19,10 +19,10 @@ export function spread(values) {
 /** Ratios within each round: what disturbs a round disturbs both sides of it. A side measured once stands for all rounds. */
 export function ratios(values, others) {
   const rounds = Math.max(values.length, others.length);
-  const at = (side, round) => (side.length === 1 ? side[0] : side[round]);
-  const inEachRound = Array.from({ length: rounds }, (_, round) => {
+  return Array.from({ length: rounds }, (_, round) => {
     const [value, other] = [at(values, round), at(others, round)];
     return isThere(value) && isThere(other) && other !== 0 ? value / other : null;
   });
-  return inEachRound;
 }
+
+const at = (side, round) => (side.length === 1 ? side[0] : side[round]);

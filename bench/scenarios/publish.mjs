@@ -95,9 +95,15 @@ export function plan({ quick }) {
   return rows.map((row) => ({ row, rounds: quick ? 2 : 7, params: { row } }));
 }
 
-export async function measure({ row }) {
+/** How a row's client is made, and how often it is called. */
+export function howTo(row) {
   const others = row === 'naive' || RIVALS.includes(row) ? SLOW : {};
   const { make = () => openClient(row), calls = CALLS, warmUp = WARM_UP, fixed = false } = OURS[row] ?? others;
+  return { make, calls, warmUp, fixed };
+}
+
+export async function measure({ row }) {
+  const { make, calls, warmUp, fixed } = howTo(row);
   // The compiler has seen what is measured; where events stay, it has seen it in a client that is not measured.
   const warm = fixed ? openOurs() : await make();
   await burst(warm, warmUp);
