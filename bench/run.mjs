@@ -19,6 +19,7 @@ const names = given.only?.split(',') ?? SCENARIOS;
 check();
 
 const startedAtMs = Date.now();
+const commit = describeCommit();
 const machine = describeMachine();
 const tls = quick ? undefined : await makeCertificate();
 const cells = [];
@@ -36,7 +37,7 @@ try {
 }
 
 const tookS = Math.round((Date.now() - startedAtMs) / 1000);
-const results = { date: new Date(startedAtMs).toISOString().slice(0, 10), tookS, commit: describeCommit(), quick, machine, versions: describeVersions(), cells };
+const results = { date: new Date(startedAtMs).toISOString().slice(0, 10), tookS, commit, quick, machine, versions: describeVersions(), cells };
 writeResults(out, results);
 const found = new Findings(cells);
 if (!quick) console.log(`\n${goalsTable(found)}\n`);

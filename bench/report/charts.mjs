@@ -2,7 +2,8 @@
 import { parse, View } from 'vega';
 import { figure } from '../harness/table.mjs';
 
-const COLOURS = { ours: '#0b6e4f', floor: '#9aa5b1', rival: '#d1495b', naive: '#edae49' };
+const COLOURS = { ours: '#0b6e4f', floor: '#9aa5b1', rival: '#d1495b', naive: '#edae49', library: '#3d5a80' };
+const POWERS_OF_TEN = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 const FONT = 'Helvetica, Arial, sans-serif';
 const CONFIG = { axis: { labelFont: FONT, titleFont: FONT, labelFontSize: 12, titleFontSize: 12, grid: true, gridColor: '#e5e5e5', domain: false, ticks: false }, title: { font: FONT, fontSize: 15, anchor: 'start', offset: 12 }, background: 'white' };
 
@@ -28,8 +29,8 @@ export async function barChart({ title, unit, bars, isLog }) {
       { name: 'colour', type: 'ordinal', domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
     ],
     axes: [
-      { orient: 'bottom', scale: 'x', title: unit, ...(isLog ? { format: ',~r', tickCount: 5 } : { format: ',' }) },
-      { orient: 'left', scale: 'y', grid: false, labelLimit: 380 },
+      { orient: 'bottom', scale: 'x', title: unit, format: ',~r', ...(isLog ? { values: POWERS_OF_TEN } : { tickCount: 6 }) },
+      { orient: 'left', scale: 'y', grid: false, labelLimit: 0 },
     ],
     marks: [
       { type: 'rect', from: { data: 'rows' }, encode: { enter: { y: { scale: 'y', field: 'label' }, height: { scale: 'y', band: 1 }, x: { scale: 'x', value: base }, x2: at('median'), fill: { scale: 'colour', field: 'kind' } } } },
@@ -41,19 +42,17 @@ export async function barChart({ title, unit, bars, isLog }) {
 
 const at = (field) => ({ scale: 'x', field });
 
-/** Lines over a number that doubles: `{ label, kind, x, y }`. */
+/** Lines over a number on a logarithmic axis: `{ label, kind, x, y }`. */
 export async function lineChart({ title, unit, xTitle, points }) {
   const labels = [...new Set(points.map(({ label }) => label))];
   const xs = [...new Set(points.map(({ x }) => x))];
   const colour = { scale: 'colour', field: 'label' };
   const place = { x: { scale: 'x', field: 'x' }, y: { scale: 'y', field: 'y' } };
-  const last = points.filter(({ x }) => x === Math.max(...xs));
   return draw({
     title,
     width: 520,
     height: 280,
-    padding: { left: 5, top: 5, bottom: 5, right: 110 },
-    data: [{ name: 'points', values: points }, { name: 'last', values: last }],
+    data: [{ name: 'points', values: points }],
     scales: [
       { name: 'x', type: 'log', base: 2, domain: [Math.min(...xs), Math.max(...xs)], range: 'width' },
       { name: 'y', type: 'linear', domain: [0, Math.max(...points.map(({ y }) => y)) * 1.05], range: 'height' },
@@ -61,12 +60,12 @@ export async function lineChart({ title, unit, xTitle, points }) {
     ],
     axes: [
       { orient: 'bottom', scale: 'x', title: xTitle, values: xs },
-      { orient: 'left', scale: 'y', title: unit, format: ',' },
+      { orient: 'left', scale: 'y', title: unit, format: ',~r', tickCount: 6 },
     ],
+    legends: [{ stroke: 'colour', symbolType: 'stroke', orient: 'right', labelFont: FONT, labelFontSize: 12, symbolStrokeWidth: 2.5 }],
     marks: [
       { type: 'group', from: { facet: { name: 'line', data: 'points', groupby: 'label' } }, marks: [{ type: 'line', from: { data: 'line' }, encode: { enter: { ...place, stroke: colour, strokeWidth: { value: 2.5 } } } }] },
       { type: 'symbol', from: { data: 'points' }, encode: { enter: { ...place, fill: colour, size: { value: 40 } } } },
-      { type: 'text', from: { data: 'last' }, encode: { enter: { ...place, dx: { value: 10 }, text: { field: 'label' }, fill: colour, baseline: { value: 'middle' }, font: { value: FONT }, fontSize: { value: 12 } } } },
     ],
   });
 }

@@ -28,6 +28,8 @@ const PUBLISH_ROWS = [
   ...RIVALS,
 ];
 
+const MEMORY_ROWS = ['plain objects in a list', 'ours', 'naive', ...RIVALS];
+
 const DELIVERY_ROWS = ['node:http loop', 'node-fetch loop', 'ours', 'naive'];
 
 /** File name without its ending, what it shows in words, and how it is drawn. */
@@ -42,7 +44,7 @@ export const FIGURES = [
     alt: 'Events per second to an endpoint that answers at once, one request an event',
     draw(found, alt) {
       const points = DELIVERY_ROWS.flatMap((row) =>
-        [1, 4, 6, 16, 64].map((x) => ({ label: row, kind: row === 'node-fetch loop' ? 'rival' : kindOf(row), x, y: found.median('delivery', row, 'eventsPerS', `c = ${x}`) })),
+        [1, 4, 6, 16, 64].map((x) => ({ label: row, kind: row === 'node-fetch loop' ? 'library' : kindOf(row), x, y: found.median('delivery', row, 'eventsPerS', `c = ${x}`) })),
       );
       return lineChart({ title: alt, unit: 'events per second', xTitle: 'requests under way at a time', points: points.filter(({ y }) => y !== null) });
     },
@@ -50,7 +52,7 @@ export const FIGURES = [
   {
     name: 'memory',
     alt: 'Bytes that an event keeps while it waits, of 100,000',
-    draw: (found, alt) => barChart({ title: alt, unit: 'bytes an event', isLog: false, bars: bars(found, 'memory', 'bytesPerEvent', { column: '100,000' }) }),
+    draw: (found, alt) => barChart({ title: alt, unit: 'bytes an event', isLog: false, bars: bars(found, 'memory', 'bytesPerEvent', { rows: MEMORY_ROWS, column: '100,000' }) }),
   },
   {
     name: 'exit',
