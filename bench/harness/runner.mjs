@@ -2,6 +2,8 @@
 import { runChild } from './child.mjs';
 import { refusingUrl, startCollector } from './collector.mjs';
 
+const failed = (error) => ({ broken: [error.message] });
+
 /** How many processes that only wait may do so side by side. */
 const TOGETHER = 20;
 
@@ -18,7 +20,8 @@ export async function runScenario(name, scenario, { quick, tls, report }) {
   const once = async (index, round) => {
     const { row, column = '' } = samples[index];
     report(`${name}: ${row}${column === '' ? '' : `, ${column}`} (round ${round + 1})`);
-    const { broken: faults = [], ...values } = await runSample(name, scenario, samples[index], { tls, shared });
+    // One that fails is told of at the end; the others are not measured in vain.
+    const { broken: faults = [], ...values } = await runSample(name, scenario, samples[index], { tls, shared }).catch(failed);
     for (const fault of faults) broken.push(`${name}, ${row}: ${fault}`);
     for (const [key, value] of Object.entries(values)) (cells[index].values[key] ??= [])[round] = value;
   };
