@@ -1,0 +1,13 @@
+// p-queue alone, with a task that does nothing: what one task an event costs before anything is sent.
+import PQueue from 'p-queue';
+
+const nothing = () => Promise.resolve();
+
+export function open({ concurrency = 6 } = {}) {
+  const queue = new PQueue({ concurrency });
+  return {
+    publish: () => void queue.add(nothing),
+    settle: () => queue.onIdle(),
+    close: () => queue.onIdle(),
+  };
+}

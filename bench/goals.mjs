@@ -1,0 +1,111 @@
+// What was aimed at, beside what was measured: met or missed is computed, never written.
+import { RIVALS } from './adapters/index.mjs';
+import { DEADLINE_MS } from './scenarios/drain.mjs';
+import { figure, table } from './harness/table.mjs';
+
+const FOUR = 'eventemitter3, p-queue, p-retry, node-fetch';
+const EXIT_DEADLINE_MS = 250;
+const SLACK_MS = 50;
+
+/** @param limit a number, or a fraction in words, which is shown as it is */
+const atMost = (shown, unit = 'x') => {
+  const [above, below = 1] = String(shown).split('/').map(Number);
+  const limit = above / below;
+  return { limit, shown, unit, isMet: (value) => value <= limit, sign: '<=' };
+};
+const atLeast = (limit, unit = 'x') => ({ limit, shown: limit, unit, isMet: (value) => value >= limit, sign: '>=' });
+const forTheRecord = { limit: null, shown: null, unit: 'x', isMet: () => null, sign: '' };
+
+const publishGoals = (found) => {
+  const ratio = (row, other) => found.ratio('publish', row, other, 'nsPerCall')?.median ?? null;
+  const cheaper = (row, others) => inverse(found.ratioToLowest('publish', row, others, 'nsPerCall')?.median);
+  return [
+    ['publish, to the floor: emit, copy, ring', atMost(1.5), ratio('ours: publish', 'floor: emit, copy, ring')],
+    ['host event dag_run of 10 tasks, handed over as it is, to the floor without a copy: emit, ring', forTheRecord, ratio('ours: host event, dag_run of 10 tasks', 'floor: emit, ring')],
+    ['publish, cheaper than p-queue add(no-op)', atLeast(3), cheaper('ours: publish', ['p-queue add'])],
+    ['publish, cheaper than the cheapest rival', atLeast(17), cheaper('ours: publish', RIVALS)],
+    ['host event through its listener, cheaper than the cheapest rival', atLeast(4), cheaper('ours: host event, task_instance', RIVALS)],
+    ['dag_run of 10,000 tasks, to one of 10, the same DAG object', atMost(1.5), ratio('ours: host event, dag_run of 10,000 tasks', 'ours: host event, dag_run of 10 tasks')],
+    ['host event while opted out, to a bare emit', atMost(2), ratio('ours: host event, opted out', 'eventemitter3 emit, one listener')],
+    ['publish with 1,000,000 waiting, to 1,000 waiting', atMost(2), ratio('ours: publish, 1,000,000 waiting', 'ours: publish, 1,000 waiting')],
+  ];
+};
+
+const deferredGoals = (found) => [
+  ['all work of an event, no-op transport, to naive', atMost('1/15'), found.ratio('deferred', 'ours', 'naive', 'nsPerEvent')?.median ?? null],
+  ['encoding, to URLSearchParams', atMost(0.5), found.ratio('encoding', 'ours: requestTarget()', 'URLSearchParams', 'nsPerEvent')?.median ?? null],
+];
+
+const deliveryGoals = (found) => [
+  ...[4, 16, 64].flatMap((concurrency) => {
+    const ratio = (other, value) => found.ratio('delivery', 'ours', other, value, `c = ${concurrency}`)?.median ?? null;
+    return [
+      [`events/s at c = ${concurrency}, to a bare node-fetch loop`, atLeast(0.95), ratio('node-fetch loop', 'eventsPerS')],
+      [`events/s at c = ${concurrency}, to naive`, atLeast(1.3), ratio('naive', 'eventsPerS')],
+      [`processor time an event at c = ${concurrency}, to naive`, atMost(0.8), ratio('naive', 'cpuUsPerEvent')],
+    ];
+  }),
+  ...[4, 16].map((concurrency) => {
+    const perS = found.median('delivery', 'ours', 'eventsPerS', `c = ${concurrency}, 20 ms`);
+    return [`events/s at c = ${concurrency} and 20 ms, of c / round trip`, atLeast(0.9), perS === null ? null : perS / (concurrency / 0.02)];
+  }),
+  ['a burst of 10,000: delivered', atLeast(100, '%'), lowest(found.list('burst', 'ours', 'deliveredPercent'))],
+  ['a burst of 10,000: sockets, at a concurrency of 6', atMost(6, 'sockets'), highest(found.list('burst', 'ours', 'sockets'))],
+];
+
+const memoryGoals = (found) => {
+  const ratio = (row, other, column) => found.ratio('memory', row, other, 'bytesPerEvent', column)?.median ?? null;
+  const kept = (count) => (found.median('memory', 'ours, default bound', 'bytesPerEvent', count.toLocaleString('en-US')) ?? NaN) * count;
+  return [
+    ...['100,000', '1,000,000'].flatMap((column) => [
+      [`memory of a waiting event, of ${column}, to a plain object`, atMost(1.15), ratio('ours', 'plain objects in a list', column)],
+      [`memory of a waiting event, of ${column}, to naive`, atMost('1/6'), ratio('ours', 'naive', column)],
+    ]),
+    ['kept after 1,000,000 events at the default bound, to 100,000', atMost(1.1), finite(kept(1_000_000) / kept(100_000))],
+    ['a million events, silent endpoint: heap growth', atMost(5, 'MiB'), highest(found.list('million', 'ours', 'heapGrowthMiB'))],
+    ['a million events, silent endpoint: resident growth', atMost(30, 'MiB'), highest(found.list('million', 'ours', 'residentGrowthMiB'))],
+  ];
+};
+
+const importGoals = (found) =>
+  ['ours: import', 'ours: import, construction, opted out'].flatMap((row) => [
+    [`${row}, to the four libraries`, atMost(0.45), found.ratio('import', row, FOUR, 'ms')?.median ?? null],
+    [`${row}, to the fastest rival`, atMost('1/3'), found.ratioToLowest('import', row, RIVALS.map((rival) => `${rival}: import`), 'ms')?.median ?? null],
+  ]);
+
+const exitGoals = (found) => {
+  const exitMs = (column) => highest(found.list('exit', 'ours', 'exitMs', column));
+  const codes = found.columns('exit').flatMap((column) => found.list('exit', 'ours', 'exitCode', column));
+  return [
+    ['close(), connections refused: process gone after', atMost(150, 'ms'), exitMs('refuses connections, close')],
+    ['close(), silent endpoint: process gone after', atMost(DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, close')],
+    ['no close(), connections refused: process gone after', atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'), exitMs('refuses connections, no close')],
+    ['no close(), silent endpoint: process gone after', atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, no close')],
+    ['exit code, whatever the endpoint does', atMost(0, ''), codes.length === 0 ? null : Math.max(...codes.map((code) => code ?? 1))],
+    ['no close(), endpoint answers: delivered', atLeast(100, '%'), lowest(found.list('exit', 'ours', 'deliveredPercent', 'answers, no close'))],
+  ];
+};
+
+/** @returns every goal with what was measured; `isMet` is null where nothing was, or where no limit was set */
+export function judgeGoals(found) {
+  const groups = [publishGoals, deferredGoals, deliveryGoals, memoryGoals, importGoals, exitGoals];
+  return groups
+    .flatMap((goals) => goals(found))
+    .map(([goal, { limit, shown, unit, isMet, sign }, measured]) => ({ goal, limit, shown, unit, sign, measured, isMet: measured === null ? null : isMet(measured) }));
+}
+
+export function goalsTable(found) {
+  const rows = judgeGoals(found).map(({ goal, limit, shown, unit, sign, measured, isMet }) => [
+    goal,
+    limit === null ? 'none set' : `${sign} ${amount(shown, unit)}`,
+    measured === null ? 'not measured' : amount(measured, unit),
+    isMet === null ? '-' : isMet ? 'met' : '**missed**',
+  ]);
+  return table(['Goal', 'Limit', 'Measured', ''], rows);
+}
+
+const amount = (value, unit) => (typeof value === 'string' ? value : figure(value)) + (unit === '' || unit === 'x' ? unit : ` ${unit}`);
+const inverse = (value) => (value === undefined || value === 0 ? null : 1 / value);
+const finite = (value) => (Number.isFinite(value) ? value : null);
+const highest = (values) => (values.length === 0 ? null : Math.max(...values));
+const lowest = (values) => (values.length === 0 ? null : Math.min(...values));

@@ -1,0 +1,87 @@
+// The process behind collector.mjs. It ends when its parent lets go of it, however that happens.
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createNetServer } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { gunzipSync } from 'node:zlib';
+
+const counts = { events: 0, requests: 0, sockets: 0 };
+const bodies = [];
+const START = { get: startGet, batch: startBatch, silent: startSilent };
+
+process.once('disconnect', () => process.exit());
+process.on('message', ({ start }) => {
+  if (start === undefined) {
+    for (const body of bodies.splice(0)) counts.events += eventsIn(body);
+    process.send(counts);
+    return;
+  }
+  const server = START[start.kind](start);
+  server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
+});
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
+
+/** Requests without a body are over with an empty line: counting those is all that a GET endpoint needs. */
+function startGet({ latencyMs, tls }) {
+  const serve = (socket) => {
+    let rest = Buffer.alloc(0);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      const read = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      let answers = '';
+      let from = 0;
+      for (let end = read.indexOf(HEAD_END); end !== -1; end = read.indexOf(HEAD_END, from)) {
+        from = end + HEAD_END.length;
+        counts.requests += 1;
+        counts.events += 1;
+        answers += ANSWER;
+      }
+      rest = read.subarray(from);
+      if (answers === '') return;
+      if (latencyMs > 0) setTimeout(() => socket.write(answers), latencyMs);
+      else socket.write(answers);
+    });
+  };
+  return countSockets(tls === undefined ? createNetServer({ noDelay: true }, serve) : createTlsServer({ noDelay: true, ...tls }, serve));
+}
+
+/** Bodies are kept and looked into when somebody asks, so that reading them takes no time from who is measured. */
+function startBatch({ latencyMs, tls }) {
+  const serve = (request, response) => {
+    const chunks = [];
+    request.on('data', (chunk) => chunks.push(chunk));
+    request.on('end', () => {
+      counts.requests += 1;
+      bodies.push({ bytes: Buffer.concat(chunks), zipped: request.headers['content-encoding'] === 'gzip' });
+      if (latencyMs > 0) setTimeout(acknowledge, latencyMs, response);
+      else acknowledge(response);
+    });
+  };
+  const server = tls === undefined ? createHttpServer(serve) : createHttpsServer(tls, serve);
+  server.keepAliveTimeout = 60_000;
+  return countSockets(server);
+}
+
+function acknowledge(response) {
+  response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+}
+
+function startSilent() {
+  return countSockets(createNetServer((socket) => {
+    socket.on('error', () => {});
+    socket.resume();
+  }));
+}
+
+function countSockets(server) {
+  return server.on('connection', () => (counts.sockets += 1));
+}
+
+/** The batch of PostHog and Segment, the log records of OTLP. */
+function eventsIn({ bytes, zipped }) {
+  const { batch, resourceLogs = [] } = JSON.parse(zipped ? gunzipSync(bytes) : bytes);
+  if (batch !== undefined) return batch.length;
+  return resourceLogs.flatMap(({ scopeLogs }) => scopeLogs).reduce((sum, { logRecords }) => sum + logRecords.length, 0);
+}

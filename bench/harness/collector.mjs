@@ -1,0 +1,42 @@
+// An endpoint in a process of its own, so that it does not take the client's time. What it counted is the truth.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/**
+ * Starts a collector on a free port of the loopback interface.
+ *
+ * @param options.kind `get` counts requests without a body, as fast as a process can; `batch` reads bodies and counts the events in them;
+ *   `silent` accepts connections and never says a word
+ * @param options.latencyMs how long each answer takes, in milliseconds
+ * @param options.tls key and certificate in PEM, to speak https
+ */
+export async function startCollector({ kind = 'get', latencyMs = 0, tls } = {}) {
+  const child = fork(new URL('collector-main.mjs', import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const ask = async (question) => {
+    const answer = once(child, 'message');
+    child.send(question);
+    return (await answer)[0];
+  };
+  const { port } = await ask({ start: { kind, latencyMs, tls } });
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    /** @returns {Promise<{ events: number, requests: number, sockets: number }>} since it started */
+    counts: () => ask({ count: true }),
+    async close() {
+      const exited = once(child, 'exit');
+      child.disconnect();
+      await exited;
+    },
+  };
+}
+
+/** The URL of a port that was free a moment ago: a connection to it is refused. */
+export async function refusingUrl() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return `http://127.0.0.1:${port}`;
+}

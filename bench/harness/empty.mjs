@@ -1,0 +1,2 @@
+/** The least that a module can be. */
+export const nothing = undefined;

@@ -1,0 +1,38 @@
+// On what and with what was measured: no figure means anything without it.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+
+export function describeMachine() {
+  return {
+    node: process.versions.node,
+    v8: process.versions.v8,
+    system: `${os.type()} ${os.release()}`,
+    processor: os.cpus()[0]?.model ?? os.machine(),
+    cores: os.availableParallelism(),
+    memoryGiB: Math.round(os.totalmem() / 1024 ** 3),
+    loadBefore: Math.round(os.loadavg()[0] * 100) / 100,
+  };
+}
+
+export function describeVersions() {
+  const { dependencies } = read('../package.json');
+  return { 'cosmos-telemetry': read('../../package.json').version, ...dependencies };
+}
+
+/** The commit that was measured, with a plus sign where files differ from it; null outside of a clone. */
+export function describeCommit() {
+  try {
+    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
+  } catch {
+    return null;
+  }
+}
+
+function git(...args) {
+  return execFileSync('git', args, { encoding: 'utf8', cwd: new URL('.', import.meta.url), stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+}
+
+function read(file) {
+  return JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8'));
+}

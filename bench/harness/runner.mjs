@@ -1,0 +1,57 @@
+// Runs the samples of a scenario, one process each, round by round over all rows: whatever disturbs the machine for a while disturbs all.
+import { runChild } from './child.mjs';
+import { refusingUrl, startCollector } from './collector.mjs';
+
+const failed = (error) => ({ broken: [error.message] });
+
+/** How many processes that only wait may do so side by side. */
+const TOGETHER = 20;
+
+/**
+ * @param scenario a module of ../scenarios: `plan` says what to run, `measure` runs in the child, `judge` adds what the collector counted
+ * @param tls the certificate of TLS samples and the file that its clients trust; without it they are left out
+ * @returns cells, one for each row and column, with a list over rounds for each value
+ */
+export async function runScenario(name, scenario, { quick, tls, report }) {
+  const samples = scenario.plan({ quick }).filter((sample) => tls !== undefined || sample.tls !== true);
+  const cells = samples.map(({ row, column = '' }) => ({ scenario: name, row, column, values: {} }));
+  const broken = [];
+  const shared = samples.some((sample) => sample.reuseCollector) ? await startCollector(samples[0].collector) : undefined;
+  const once = async (index, round) => {
+    const { row, column = '' } = samples[index];
+    report(`${name}: ${row}${column === '' ? '' : `, ${column}`} (round ${round + 1})`);
+    // One that fails is told of at the end; the others are not measured in vain.
+    const { broken: faults = [], ...values } = await runSample(name, scenario, samples[index], { tls, shared }).catch(failed);
+    for (const fault of faults) broken.push(`${name}, ${row}: ${fault}`);
+    for (const [key, value] of Object.entries(values)) (cells[index].values[key] ??= [])[round] = value;
+  };
+  try {
+    for (let round = 0; round < Math.max(0, ...samples.map(({ rounds }) => rounds)); round += 1) {
+      const due = samples.flatMap((sample, index) => (round < sample.rounds ? [index] : []));
+      for (const index of due.filter((at) => samples[at].together !== true)) await once(index, round);
+      const waiters = due.filter((at) => samples[at].together === true);
+      while (waiters.length > 0) await Promise.all(waiters.splice(0, TOGETHER).map((index) => once(index, round)));
+    }
+  } finally {
+    await shared?.close();
+  }
+  return { cells, broken };
+}
+
+async function runSample(name, scenario, sample, { tls, shared }) {
+  const { collector: wanted, helper: helperWanted, params, flags, capMs } = sample;
+  const isRefusing = wanted?.kind === 'refusing';
+  const own = wanted !== undefined && !isRefusing && shared === undefined;
+  const collector = own ? await startCollector({ ...wanted, ...(sample.tls && { tls: tls.pair }) }) : shared;
+  const helper = helperWanted === undefined ? undefined : await startCollector(helperWanted);
+  try {
+    const endpoint = isRefusing ? await refusingUrl() : collector?.url;
+    const env = sample.tls ? { NODE_EXTRA_CA_CERTS: tls.caFile } : {};
+    const ended = await runChild(name, { ...params, endpoint, helperEndpoint: helper?.url }, { flags, env, capMs });
+    const counts = own ? await collector.counts() : {};
+    return scenario.judge?.(ended.values, counts, { ...ended, params }) ?? ended.values;
+  } finally {
+    if (own) await collector.close();
+    await helper?.close();
+  }
+}

@@ -1,0 +1,67 @@
+// Writes docs/performance.md and its charts from results: node bench/report.mjs [--publish]
+// With --publish the last run becomes the one that is reported; otherwise the published one is reported again.
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { goalsTable, judgeGoals } from './goals.mjs';
+import { Findings, LATEST, PUBLISHED, readResults } from './harness/results.mjs';
+import { figure, table } from './harness/table.mjs';
+import { FIGURES } from './report/figures.mjs';
+import { tableOf } from './tables.mjs';
+
+const inRepository = (file) => fileURLToPath(new URL(`../${file}`, import.meta.url));
+
+const { values: given } = parseArgs({ options: { publish: { type: 'boolean', default: false } } });
+if (given.publish) {
+  if (readResults(LATEST).quick) throw new Error(`${LATEST} is of a quick run: npm run bench makes what can be reported`);
+  copyFileSync(LATEST, PUBLISHED);
+}
+const results = readResults(PUBLISHED);
+const found = new Findings(results.cells);
+
+const CHARTS = 'docs/charts';
+mkdirSync(inRepository(CHARTS), { recursive: true });
+for (const { name, alt, draw } of FIGURES) writeFileSync(inRepository(`${CHARTS}/${name}.svg`), await draw(found, alt));
+
+/** What may stand in double braces in the template. */
+const FILLERS = {
+  table: (name) => tableOf(name, found).text,
+  chart: (name) => `![${FIGURES.find((chart) => chart.name === name).alt}](charts/${name}.svg)`,
+  goals: () => goalsTable(found),
+  missed: () => missed(),
+  machine: () => machine(),
+  versions: () => Object.entries(results.versions).filter(([name]) => name !== 'vega').map(([name, version]) => `${name} ${version}`).join(', '),
+  median: (...where) => figure(found.median(...where)),
+  ratio: (scenario, row, other, value, column) => figure(found.ratio(scenario, row, other, value, column)?.median ?? null),
+};
+
+function missed() {
+  const judged = judgeGoals(found);
+  const names = judged.filter(({ isMet }) => isMet === false).map(({ goal }) => goal);
+  const met = judged.filter(({ isMet }) => isMet === true).length;
+  return names.length === 0 ? `All ${met} are met.` : `${met} are met, ${names.length} are missed.`;
+}
+
+function machine() {
+  const { node, system, processor, cores, memoryGiB, loadBefore } = results.machine;
+  const rows = [
+    ['Date', results.date],
+    ['Commit', results.commit ?? 'unknown'],
+    ['Processor', `${processor}, ${cores} cores`],
+    ['Memory', `${memoryGiB} GiB`],
+    ['System', system],
+    ['Node', node],
+    ['Load before', `${loadBefore} (one minute)`],
+    ['Duration of the run', `${Math.round(results.tookS / 60)} minutes`],
+  ];
+  return table(['', 'Value'], rows);
+}
+
+const template = readFileSync(new URL('report/performance.template.md', import.meta.url), 'utf8');
+const text = template.replaceAll(/\{\{([^}]+)\}\}/g, (_, inside) => {
+  const [filler, ...args] = inside.split('|').map((part) => part.trim());
+  if (FILLERS[filler] === undefined) throw new Error(`The template asks for ${filler}, which nobody fills`);
+  return FILLERS[filler](...args);
+});
+writeFileSync(inRepository('docs/performance.md'), text);
+console.log(`docs/performance.md and ${FIGURES.length} charts, from the run of ${results.date}`);

@@ -1,0 +1,72 @@
+// Which figures are drawn, and from which cells.
+import { barChart, lineChart } from './charts.mjs';
+import { RIVALS } from '../adapters/index.mjs';
+import { CAP_MS } from '../scenarios/exit.mjs';
+
+function kindOf(row) {
+  if (row.startsWith('ours')) return 'ours';
+  if (row === 'naive' || row.startsWith('eventemitter3, ')) return 'naive';
+  return RIVALS.some((rival) => row.startsWith(rival)) ? 'rival' : 'floor';
+}
+
+const bars = (found, scenario, value, { rows = found.rows(scenario), column } = {}) =>
+  rows.flatMap((row) => {
+    const spread = found.spread(scenario, row, value, column);
+    return spread === null ? [] : [{ label: row, kind: kindOf(row), ...spread }];
+  });
+
+const PUBLISH_ROWS = [
+  'eventemitter3 emit, one listener',
+  'floor: emit, copy, ring',
+  'ours: publish, opted out',
+  'ours: host event, opted out',
+  'ours: publish',
+  'ours: host event, task_instance',
+  'ours: host event, dag_run of 10,000 tasks',
+  'p-queue add',
+  'naive',
+  ...RIVALS,
+];
+
+const MEMORY_ROWS = ['plain objects in a list', 'ours', 'naive', ...RIVALS];
+
+const DELIVERY_ROWS = ['node:http loop', 'node-fetch loop', 'ours', 'naive'];
+
+/** File name without its ending, what it shows in words, and how it is drawn. */
+export const FIGURES = [
+  {
+    name: 'publish',
+    alt: 'Nanoseconds that handing over one event takes, by who takes it',
+    draw: (found, alt) => barChart({ title: alt, unit: 'nanoseconds a call, logarithmic', isLog: true, bars: bars(found, 'publish', 'nsPerCall', { rows: PUBLISH_ROWS }) }),
+  },
+  {
+    name: 'delivery',
+    alt: 'Events per second to an endpoint that answers at once, one request an event',
+    draw(found, alt) {
+      const points = DELIVERY_ROWS.flatMap((row) =>
+        [1, 4, 6, 16, 64].map((x) => ({ label: row, kind: row === 'node-fetch loop' ? 'library' : kindOf(row), x, y: found.median('delivery', row, 'eventsPerS', `c = ${x}`) })),
+      );
+      return lineChart({ title: alt, unit: 'events per second', xTitle: 'requests under way at a time', points: points.filter(({ y }) => y !== null) });
+    },
+  },
+  {
+    name: 'memory',
+    alt: 'Bytes that an event keeps while it waits, of 100,000',
+    draw: (found, alt) => barChart({ title: alt, unit: 'bytes an event', isLog: false, bars: bars(found, 'memory', 'bytesPerEvent', { rows: MEMORY_ROWS, column: '100,000' }) }),
+  },
+  {
+    name: 'exit',
+    alt: 'From the last line of a program to the end of its process, when the endpoint says nothing',
+    draw(found, alt) {
+      const ended = ['close', 'no close'].flatMap((how) =>
+        bars(found, 'exit', 'exitMs', { column: `says nothing, ${how}` }).map((bar) => ({ ...bar, label: `${bar.label}, ${how}`, ...(bar.median >= CAP_MS && { text: 'killed' }) })),
+      );
+      return barChart({ title: alt, unit: 'milliseconds, logarithmic', isLog: true, bars: ended });
+    },
+  },
+  {
+    name: 'import',
+    alt: 'Milliseconds that an import takes in a fresh process',
+    draw: (found, alt) => barChart({ title: alt, unit: 'milliseconds', isLog: false, bars: bars(found, 'import', 'ms') }),
+  },
+];

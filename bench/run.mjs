@@ -1,0 +1,76 @@
+// Runs the benchmarks: node bench/run.mjs [--quick] [--only publish,delivery] [--out FILE]
+// Needs dist/ (`npm run build`); without --quick also the packages of this folder (`npm ci` in it), and for TLS the compiled tests.
+import { existsSync, readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { goalsTable } from './goals.mjs';
+import { makeCertificate } from './harness/certificate.mjs';
+import { describeCommit, describeMachine, describeVersions } from './harness/machine.mjs';
+import { Findings, LATEST, writeResults } from './harness/results.mjs';
+import { runScenario } from './harness/runner.mjs';
+import { tableOf } from './tables.mjs';
+
+const SCENARIOS = ['publish', 'million', 'deferred', 'encoding', 'import', 'exit', 'burst', 'delivery', 'memory', 'drain', 'install'];
+
+const { values: given } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, out: { type: 'string', default: LATEST } },
+});
+const { quick, out } = given;
+const names = given.only?.split(',') ?? SCENARIOS;
+check();
+
+const startedAtMs = Date.now();
+const commit = describeCommit();
+const machine = describeMachine();
+const tls = quick ? undefined : await makeCertificate();
+const cells = [];
+const broken = [];
+try {
+  for (const name of names) {
+    const scenario = await import(`./scenarios/${name}.mjs`);
+    const found = await runScenario(name, scenario, { quick, tls, report });
+    cells.push(...found.cells);
+    broken.push(...found.broken);
+    show(name);
+  }
+} finally {
+  tls?.remove();
+}
+
+const tookS = Math.round((Date.now() - startedAtMs) / 1000);
+const results = { date: new Date(startedAtMs).toISOString().slice(0, 10), tookS, commit, quick, machine, versions: describeVersions(), cells };
+writeResults(out, results);
+const found = new Findings(cells);
+if (!quick) console.log(`\n${goalsTable(found)}\n`);
+if (!quick && tls === undefined) console.log('Without TLS: `npm run compile` makes the helper that it needs.');
+console.log(`${tookS} s; written to ${out}`);
+for (const what of broken) console.error(`broken: ${what}`);
+process.exitCode = broken.length > 0 ? 1 : 0;
+
+function report(step) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${step}`);
+}
+
+function show(name) {
+  const shown = tableOf(name, new Findings(cells));
+  report('');
+  if (shown !== null && cells.some((cell) => cell.scenario === name)) console.log(`\n${shown.title}\n\n${shown.text}`);
+}
+
+/** Says beforehand what would otherwise fail in the middle. */
+function check() {
+  const unknown = names.filter((name) => !SCENARIOS.includes(name));
+  if (unknown.length > 0) fail(`Expected --only to name some of ${SCENARIOS.join(', ')}, got ${unknown.join(', ')}.`);
+  if (!existsSync(new URL('../dist/index.js', import.meta.url))) fail('There is no dist/: run `npm run build` first.');
+  if (quick) return;
+  if (!existsSync(new URL('node_modules', import.meta.url))) fail('The packages to compare with are not there: run `npm ci` in bench/ first, or use --quick.');
+  const theirs = describeVersions();
+  for (const name of ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch']) {
+    const { version } = JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8'));
+    if (version !== theirs[name]) fail(`The library runs with ${name} ${version}, the comparison with ${theirs[name]}: pin the same in bench/package.json.`);
+  }
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(2);
+}

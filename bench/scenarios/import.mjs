@@ -1,0 +1,43 @@
+// What loading a package costs a process that starts: milliseconds from the first import to what the row says.
+import { EVENT, PRODUCT } from '../harness/sample-event.mjs';
+
+const imports = (...names) => async () => {
+  for (const name of names) await import(name);
+};
+
+async function construct(options) {
+  const { createTelemetry } = await import('../../dist/index.js');
+  return createTelemetry({ product: PRODUCT, env: {}, ...options });
+}
+
+const STEPS = {
+  'an empty module': imports('../harness/empty.mjs'),
+  'eventemitter3, p-queue, p-retry, node-fetch': imports('eventemitter3', 'p-queue', 'p-retry', 'node-fetch'),
+  'ours: import': imports('../../dist/index.js'),
+  'ours: import, construction, opted out': ({ endpoint }) => construct({ endpoint, env: { DO_NOT_TRACK: '1' } }),
+  'ours: import, construction': ({ endpoint }) => construct({ endpoint }),
+  'ours: import, construction, first event delivered': async ({ endpoint }) => {
+    const telemetry = await construct({ endpoint });
+    telemetry.publish('task_instance', EVENT);
+    const { sent } = await telemetry.drain();
+    if (sent !== 1) throw new Error('the first event was not delivered');
+  },
+};
+
+const RIVAL_STEPS = {
+  'OpenTelemetry: import': imports('@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http'),
+  'PostHog: import': imports('posthog-node'),
+  'Segment: import': imports('@segment/analytics-node'),
+};
+
+export function plan({ quick }) {
+  const steps = Object.keys(quick ? STEPS : { ...STEPS, ...RIVAL_STEPS });
+  return steps.map((row) => ({ row, rounds: quick ? 5 : 20, params: { row }, collector: { kind: 'get' }, reuseCollector: true }));
+}
+
+export async function measure({ row, endpoint }) {
+  const step = { ...STEPS, ...RIVAL_STEPS }[row];
+  const startedAtMs = performance.now();
+  await step({ endpoint });
+  return { ms: performance.now() - startedAtMs };
+}

@@ -1,0 +1,9 @@
+// What instructions.mjs counts: nothing but calls, as many as it is told, in one go.
+import { EVENT } from '../harness/sample-event.mjs';
+import { howTo } from './publish.mjs';
+
+export async function measure({ row, calls }) {
+  const { publish } = await howTo(row).make();
+  for (let call = 0; call < calls; call += 1) publish(EVENT);
+  return { calls };
+}

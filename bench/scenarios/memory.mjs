@@ -1,0 +1,43 @@
+// What an event costs while it waits: bytes kept after a full collection, at an endpoint that accepts connections and says nothing.
+import { openClient } from '../adapters/index.mjs';
+import { freshEvent } from '../harness/sample-event.mjs';
+import { collected } from '../harness/memory.mjs';
+
+const FLAGS = ['--expose-gc', '--max-old-space-size=6144'];
+const COUNTS = [10_000, 100_000, 1_000_000];
+const PLAIN = 'plain objects in a list';
+const DEFAULT_BOUND = 'ours, default bound';
+
+export function plan({ quick }) {
+  const rows = [PLAIN, 'floor: emit, copy, ring', 'naive', 'ours', DEFAULT_BOUND, ...(quick ? [] : ['OpenTelemetry', 'PostHog', 'Segment'])];
+  const counts = quick ? COUNTS.slice(0, 1) : COUNTS;
+  // A process of a gigabyte is measured once: memory hardly varies. Segment keeps 17 kB an event, so it is asked for few.
+  return counts.flatMap((count) =>
+    rows
+      .filter((row) => row !== 'Segment' || count === COUNTS[0])
+      .map((row) => ({
+        row,
+        column: count.toLocaleString('en-US'),
+        rounds: quick || count > 100_000 ? 1 : 3,
+        params: { row, count },
+        flags: FLAGS,
+        collector: { kind: 'silent' },
+        capMs: 300_000,
+      })),
+  );
+}
+
+export async function measure({ row, count, endpoint }) {
+  // Held where no collector may think that nobody will ask for it again.
+  const kept = (globalThis.kept = []);
+  const options = { endpoint, ...(row !== DEFAULT_BOUND && { capacity: count + 1024 }) };
+  const client = row === PLAIN ? { publish: (event) => kept.push({ ...event }) } : await openClient(row === DEFAULT_BOUND ? 'ours' : row, options);
+  globalThis.client = client;
+  // What is loaded or laid out at the first events is none of theirs.
+  for (let event = 0; event < 100; event += 1) client.publish(freshEvent(event));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const before = await collected();
+  for (let event = 0; event < count; event += 1) client.publish(freshEvent(event));
+  const after = await collected();
+  return { bytesPerEvent: (after.heapBytes - before.heapBytes) / count, residentMiB: after.residentBytes / 1024 / 1024 };
+}
