@@ -42,8 +42,9 @@ export class Checkpoints {
     for (const waiter of this.#waiters) if (oldestSeq >= waiter.untilSeq) waiter.end(false);
   }
 
-  /** Whether anybody waits, so that nobody computes how far it is for nothing. */
-  get isEmpty(): boolean {
-    return this.#waiters.size === 0;
+  /** Whether somebody waits for nothing beyond `seq`, so that nobody computes how far it is for nothing. */
+  mayEndAt(seq: number): boolean {
+    for (const { untilSeq } of this.#waiters) if (untilSeq <= seq) return true;
+    return false;
   }
 }

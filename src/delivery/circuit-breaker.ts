@@ -1,7 +1,7 @@
 import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../check-options.js';
 import { systemClock } from '../timing.js';
 import type { Clock } from '../timing.js';
-import { attempt, decorate } from './decorated-transport.js';
+import { attemptThen, decorate } from './decorated-transport.js';
 import { CONNECT_REASON } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
@@ -74,20 +74,23 @@ class Breaker {
     this.#options = options;
   }
 
-  async send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
+  send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     const opening = this.#opening;
     let probe: symbol | undefined;
     if (opening !== undefined) {
       const leftMs = opening.probeAtMs - this.#options.clock.now();
-      if (leftMs > 0) return deferred(opening.probe === undefined ? leftMs : Math.min(leftMs, PROBE_POLL_MS));
+      if (leftMs > 0) return Promise.resolve(deferred(opening.probe === undefined ? leftMs : Math.min(leftMs, PROBE_POLL_MS)));
       probe = Symbol('probe');
       opening.probe = probe;
       // A probe that never settles must not keep the circuit open for ever: its place is free again after another wait.
       opening.probeAtMs += opening.waitMs - leftMs;
     }
-    const outcome = await attempt(this.#inner, events, signal);
-    this.#learn(outcome, probe);
-    return outcome;
+    return new Promise((resolve) => {
+      attemptThen(this.#inner, events, signal, (outcome) => {
+        this.#learn(outcome, probe);
+        resolve(outcome);
+      });
+    });
   }
 
   #learn(outcome: SendOutcome, probe: symbol | undefined): void {

@@ -5,8 +5,7 @@ import type { Log } from '../log.js';
 import type { Clock } from '../timing.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
-import { fly } from './flights.js';
-import type { Flight } from './flights.js';
+import { Flight } from './flights.js';
 import { Pause } from './pause.js';
 import type { SendOutcome, Transport } from './transport.js';
 
@@ -25,8 +24,12 @@ export interface DispatcherOptions {
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
-/** How many batches a task of the queue sends before it makes room: enough that the task itself costs nothing. */
-const BATCHES_PER_TURN = 64;
+/**
+ * How many batches in a row a task of the queue sends to a transport that answers at once, before it makes room for the host: one
+ * that takes its time has made room by itself.
+ */
+const INSTANT_PER_TURN = 64;
+const INSTANT_MS = 0.5;
 
 /** How many turns of the microtask queue an abort may take through retries, breaker and transport. */
 const LAST_WORD_TICKS = 50;
@@ -42,6 +45,7 @@ export class Dispatcher {
   #isLoading = false;
   #isStopped = false;
   #turns = 0;
+  #inFlight = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -53,9 +57,7 @@ export class Dispatcher {
 
   /** How many events are under way. */
   get inFlight(): number {
-    let events = 0;
-    for (const flight of this.#flights) events += flight.taken.length;
-    return events;
+    return this.#inFlight;
   }
 
   /** The number of the oldest event that waits or is under way. */
@@ -126,17 +128,21 @@ export class Dispatcher {
   }
 
   readonly #turn = async (): Promise<void> => {
+    const { buffer, clock } = this.#options;
     const controller = new AbortController();
+    let instant = 0;
     try {
-      for (let batch = 0; batch < BATCHES_PER_TURN && this.#mayGoOn() && !controller.signal.aborted; batch += 1) {
-        const taken = this.#options.buffer.take(this.#batchSize);
+      while (instant < INSTANT_PER_TURN && this.#mayGoOn() && !controller.signal.aborted) {
+        const taken = buffer.take(this.#batchSize);
         if (taken.length === 0) break;
-        await this.#deliver(taken, controller);
+        const flight = this.#begin(taken, controller);
+        this.#account(flight, await flight.outcome);
+        instant = clock.now() - flight.startedAtMs < INSTANT_MS ? instant + 1 : 0;
       }
     } finally {
       this.#turns -= 1;
       // A transport that answers at once must not keep the host's event loop to itself.
-      if (this.#options.buffer.length > 0) this.#options.clock.defer(() => this.kick());
+      if (buffer.length > 0) clock.defer(() => this.kick());
     }
   };
 
@@ -145,12 +151,13 @@ export class Dispatcher {
     return !this.pause.isOn && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
   }
 
-  async #deliver(taken: readonly TakenEvent[], controller: AbortController): Promise<void> {
+  #begin(taken: readonly TakenEvent[], controller: AbortController): Flight {
     const { builder, clock, transport } = this.#options;
-    const flight: Flight = { taken, startedAtMs: clock.now(), controller, release: () => undefined };
+    const flight = new Flight(taken, controller, clock.now());
     this.#flights.add(flight);
-    const events = taken.map((event) => (event.built ??= builder.build(event)));
-    this.#account(flight, await fly(flight, events, transport));
+    this.#inFlight += taken.length;
+    flight.begin(taken.map((event) => (event.built ??= builder.build(event))), transport);
+    return flight;
   }
 
   #end(flight: Flight, outcome: SendOutcome): void {
@@ -164,6 +171,7 @@ export class Dispatcher {
     if (!this.#flights.delete(flight)) return;
     const { buffer, ledger, log, onSettled } = this.#options;
     const events = flight.taken.length;
+    this.#inFlight -= events;
     if (outcome.kind === 'sent') ledger.sent += events;
     else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
     else if (outcome.kind === 'aborted') ledger.fail('aborted', events);

@@ -122,7 +122,9 @@ export class Emitter {
   }
 
   #settled(): void {
-    for (const waits of [this.#drainWaits, this.#leaveWaits]) if (!waits.isEmpty) waits.reached(this.#dispatcher.oldestSeq);
+    // What waits is known at once; to find the oldest that is under way, all of it must be looked at.
+    const oldestWaiting = this.#buffer.oldestSeq;
+    for (const waits of [this.#drainWaits, this.#leaveWaits]) if (waits.mayEndAt(oldestWaiting)) waits.reached(this.#dispatcher.oldestSeq);
     if (this.#exitHook.isSet && this.#pending() === 0) {
       this.#isAwake = false;
       this.#exitHook.clear();

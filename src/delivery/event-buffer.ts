@@ -75,7 +75,7 @@ export class EventBuffer {
 
   /** Takes out the oldest events, at most `limit`. */
   take(limit: number): TakenEvent[] {
-    const taken = this.#returned.splice(0, limit);
+    const taken = this.#returned.length === 0 ? [] : this.#returned.splice(0, limit);
     while (taken.length < limit && this.#inRing > 0) taken.push(this.#shift());
     return taken;
   }

@@ -1,20 +1,32 @@
-import { attempt } from './decorated-transport.js';
+import { attemptThen } from './decorated-transport.js';
 import type { TakenEvent } from './event-buffer.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** Some events on their way through a transport. */
-export interface Flight {
+export class Flight {
   readonly taken: readonly TakenEvent[];
-  readonly startedAtMs: number;
   readonly controller: AbortController;
-  /** Ends the wait for the transport, which may never answer. */
-  release: (outcome: SendOutcome) => void;
-}
+  readonly startedAtMs: number;
+  /** The transport's outcome, or the one that the flight was released with. Never rejects. */
+  readonly outcome: Promise<SendOutcome>;
+  #resolve: (outcome: SendOutcome) => void = () => undefined;
 
-/** Hands the events of a flight to the transport. Fulfils with the transport's outcome or with what the flight is released with. */
-export function fly(flight: Flight, events: readonly UsageEvent[], transport: Transport): Promise<SendOutcome> {
-  return new Promise((resolve) => {
-    flight.release = resolve;
-    void attempt(transport, events, flight.controller.signal).then(resolve);
-  });
+  constructor(taken: readonly TakenEvent[], controller: AbortController, startedAtMs: number) {
+    this.taken = taken;
+    this.controller = controller;
+    this.startedAtMs = startedAtMs;
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** Hands the events to the transport. */
+  begin(events: readonly UsageEvent[], transport: Transport): void {
+    attemptThen(transport, events, this.controller.signal, this.#resolve);
+  }
+
+  /** Ends the wait for the transport, which may never answer. */
+  release(outcome: SendOutcome): void {
+    this.#resolve(outcome);
+  }
 }

@@ -20,7 +20,7 @@ export class Pause {
 
   /** Whether it lasts. */
   get isOn(): boolean {
-    return this.#clock.now() < this.#untilMs;
+    return this.#untilMs !== 0 && this.#clock.now() < this.#untilMs;
   }
 
   /** Until when it lasts, or lasted. */

@@ -2,7 +2,7 @@ import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, millisecond
 import { systemClock } from '../timing.js';
 import type { Clock } from '../timing.js';
 import { DEFAULTS } from '../constants.js';
-import { attempt, decorate } from './decorated-transport.js';
+import { attempt, attemptThen, decorate } from './decorated-transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** How often and how patiently `retrying` tries again. */
@@ -65,12 +65,15 @@ class Retrier {
     this.#options = options;
   }
 
-  async send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
-    // The first attempt stays outside p-retry, whose bookkeeping costs more than a whole send to a healthy endpoint.
-    const first = await attempt(this.#inner, events, signal);
-    // Without a retry to make it is not even loaded: reading a module is no work for a process that leaves.
-    if (first.kind !== 'retryable' || this.#options.retries === 0 || this.#leaving) return first;
-    return this.#retry(first, events, signal);
+  send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
+    return new Promise((resolve) => {
+      // The first attempt stays outside p-retry, whose bookkeeping costs more than a whole send to a healthy endpoint.
+      attemptThen(this.#inner, events, signal, (first) => {
+        // Without a retry to make it is not even loaded: reading a module is no work for a process that leaves.
+        const isOver = first.kind !== 'retryable' || this.#options.retries === 0 || this.#leaving;
+        resolve(isOver ? first : this.#retry(first, events, signal));
+      });
+    });
   }
 
   lastCall(active: boolean): void {

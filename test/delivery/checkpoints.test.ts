@@ -20,18 +20,18 @@ test('nothing to wait for is over at once, without a timer', async (t) => {
   t.false(await checkpoints.wait(5, 5, 1000));
   t.false(await checkpoints.wait(5, 9, 0));
   t.is(clock.timers.length, 0);
-  t.true(checkpoints.isEmpty);
+  t.false(checkpoints.mayEndAt(Infinity));
 });
 
 test('waits until everything before its event is over', async (t) => {
   const { clock, checkpoints } = setUp();
   const wait = checkpoints.wait(10, 3, 1000);
-  t.false(checkpoints.isEmpty);
+  t.deepEqual([checkpoints.mayEndAt(9), checkpoints.mayEndAt(10)], [false, true]);
   checkpoints.reached(9);
   t.is(await stateOf(wait), 'waiting');
   checkpoints.reached(10);
   t.is(await stateOf(wait), false);
-  t.true(checkpoints.isEmpty);
+  t.false(checkpoints.mayEndAt(Infinity));
   t.is(clock.timers.length, 0);
 });
 
@@ -41,7 +41,7 @@ test('the deadline ends the wait, and later news ends it no second time', async 
   t.is(clock.timers[0]?.delayMs, 1000);
   clock.fire();
   t.is(await stateOf(wait), true);
-  t.true(checkpoints.isEmpty);
+  t.false(checkpoints.mayEndAt(Infinity));
   t.notThrows(() => {
     checkpoints.reached(10);
   });

@@ -1,6 +1,5 @@
 import test from 'ava';
-import { fly } from '../../src/delivery/flights.js';
-import type { Flight } from '../../src/delivery/flights.js';
+import { Flight } from '../../src/delivery/flights.js';
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
@@ -8,7 +7,12 @@ const EVENTS: readonly UsageEvent[] = [{ id: 'a', type: 'own', metrics: {}, requ
 const TRANSPORT_ERROR = { kind: 'rejected', reason: 'transport_error' };
 
 function take(): Flight {
-  return { taken: [], startedAtMs: 0, controller: new AbortController(), release: () => undefined };
+  return new Flight([], new AbortController(), 0);
+}
+
+function fly(flight: Flight, events: readonly UsageEvent[], transport: Transport): Promise<SendOutcome> {
+  flight.begin(events, transport);
+  return flight.outcome;
 }
 
 function outcomeOf(send: unknown): Promise<SendOutcome> {
