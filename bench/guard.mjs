@@ -10,8 +10,8 @@ const { values } = await runChild('guard', {}, { flags: FLAGS });
 const { ns, allocatedBytes, keptBytes } = values;
 
 const checks = [
-  ['publish, to the floor: emit, copy, ring', ns.publish / ns.floor, 6],
-  ['host event task_instance, to the floor', ns.taskInstance / ns.floor, 45],
+  ['publish, to the floor: emit, copy, ring', ns.publish / ns.floor, 5],
+  ['host event task_instance, to the floor', ns.taskInstance / ns.floor, 20],
   ['dag_run of 10,000 tasks, to one of 10', ns.largeDag / ns.smallDag, 3],
   ['host event while opted out, to a bare emit', ns.optedOut / ns.bare, 6],
   ['bytes allocated by a publish', allocatedBytes, 600],
