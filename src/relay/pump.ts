@@ -64,7 +64,9 @@ export class Pump {
         },
         take: (limit) => store.take(limit).map(relayed),
         putBack: (taken) => {
-          store.putBack(storedOf(taken));
+          // An opt-out that came meanwhile has emptied the store, which takes nothing back.
+          if (options.gate.isOpen()) store.putBack(storedOf(taken));
+          else options.ledger.drop('opted_out', taken.length);
           return 0;
         },
       },

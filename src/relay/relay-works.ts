@@ -92,12 +92,12 @@ export class RelayWorks {
     if (pump === undefined || store === undefined) return false;
     const timedOut = await pump.drain(deadlineMs);
     await pump.stop();
-    if (this.#given.settings.spool === undefined) this.#ledger.drop('deadline', store.clear());
     this.#left = pump.pending;
-    await store.close();
-    const { spool } = this.#given.settings;
-    if (spool !== undefined && this.#left > 0 && !store.stats().isDurable) {
-      this.#given.log.warn('spool_not_written', 'the disk did not take all that waits: what is in memory alone ends with this process');
+    const lost = await store.close();
+    this.#ledger.drop('deadline', lost);
+    this.#left -= lost;
+    if (lost > 0 && this.#given.settings.spool !== undefined) {
+      this.#given.log.warn('spool_not_written', `the disk did not take ${lost} of the events that wait: they end with this process`);
     }
     return timedOut;
   }
