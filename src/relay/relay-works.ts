@@ -27,6 +27,9 @@ const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, reco
 /** Beyond the limit of an attempt, a transport is given so long. */
 const SLACK_MS = 1000;
 
+/** So many events may wait in memory alone while sending rests. */
+const MOST_IN_MEMORY = 2000;
+
 /** Everything behind the door: the store, the pump, the accounts, the metrics. */
 export class RelayWorks {
   readonly #given: WorksOptions;
@@ -116,10 +119,12 @@ export class RelayWorks {
     if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
     if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
     const transport = relayTransport({ settings, options, gate, log, machine, observe: (seconds) => this.metrics?.observeAttempt(seconds) });
-    const { concurrency, drainConcurrency, attemptTimeoutMs } = settings;
+    const { concurrency, drainConcurrency, attemptTimeoutMs, maxSpoolBytes, spool } = settings;
+    // On disk they wait safely; those in memory would end with the process.
+    const hasRoom = (): boolean => (spool === undefined ? store.length < MOST_IN_MEMORY : store.stats().bytes < maxSpoolBytes / 2);
     const isOpen = gate.check();
     this.#store = store;
-    this.#pump = new Pump({ store, transport, gate, ledger: this.#ledger, log, clock: machine.clock, concurrency, drainConcurrency, sendCapMs: attemptTimeoutMs + SLACK_MS });
+    this.#pump = new Pump({ store, transport, gate, ledger: this.#ledger, log, clock: machine.clock, concurrency, drainConcurrency, sendCapMs: attemptTimeoutMs + SLACK_MS, hasRoom });
     if (!isOpen) {
       void this.#pump.stop();
       this.#ledger.drop('opted_out', store.clear());
