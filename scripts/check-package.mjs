@@ -24,7 +24,23 @@ try {
   if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command says of its version: ${said}`);
   writeFileSync(path.join(project, 'cli.mjs'), "import { createTelemetryCli } from 'cosmos-telemetry/cli';\nprocess.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);\n");
   if (run(process.execPath, 'cli.mjs') !== said) throw new Error('A product does not find the version of the package');
-  console.log(`${filename}: ${files.length} files; import, require and the command work on Node ${process.versions.node}`);
+  // Who has installed nothing beside it gets a relay without metrics, and a reason.
+  writeFileSync(
+    path.join(project, 'relay.mjs'),
+    `import { get } from 'node:http';
+import { createRelay } from 'cosmos-telemetry/relay';
+const relay = createRelay({ listen: '127.0.0.1:0', forward: 'http://127.0.0.1:9', env: {} });
+const { port } = await relay.listen();
+const status = await new Promise((resolve, reject) => {
+  get({ host: '127.0.0.1', port, path: '/metrics', agent: false }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+});
+await relay.close();
+console.log(status);
+`,
+  );
+  const answered = run(process.execPath, 'relay.mjs');
+  if (answered !== '501\n') throw new Error(`A relay without prom-client answers for its metrics: ${answered}`);
+  console.log(`${filename}: ${files.length} files; import, require, the command and the relay work on Node ${process.versions.node}`);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

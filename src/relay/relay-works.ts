@@ -27,6 +27,9 @@ const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, reco
 /** Beyond the limit of an attempt, a transport is given so long. */
 const SLACK_MS = 1000;
 
+/** How long who was turned away is asked to stay away: `Retry-After` says the same. */
+const FULL_MS = 10_000;
+
 /** So many events may wait in memory alone while sending rests. */
 const MOST_IN_MEMORY = 2000;
 
@@ -37,8 +40,8 @@ export class RelayWorks {
   #opening: Promise<void> | undefined;
   #store: RelayStore | undefined;
   #pump: Pump | undefined;
-  /** How many events waited when there was no room for another. */
-  #fullAt: number | undefined;
+  /** How many events waited when there was no room for another, and until when that stands: files may go without an event that tells. */
+  #fullAt: { readonly waiting: number; readonly untilMs: number } | undefined;
   #hasFailed = false;
   #left: number | undefined;
   metrics: Metrics | undefined;
@@ -47,10 +50,18 @@ export class RelayWorks {
     this.#given = given;
   }
 
-  /** Opens the store, once. @throws (rejects) as the store does. */
+  /** Opens the store, once; what failed may be tried again. @throws (rejects) as the store does. */
   open(): Promise<void> {
-    this.#opening ??= this.#open();
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
     return this.#opening;
+  }
+
+  /** What an earlier process left is not kept where telemetry is opted out of, though nobody listens and a handler alone is used. Never rejects. */
+  async forget(): Promise<void> {
+    if (!this.#hasFailed) await this.open().catch(() => undefined);
   }
 
   /** Keeps an event; undefined where it cannot be kept anywhere. Never rejects. */
@@ -60,7 +71,7 @@ export class RelayWorks {
     const store = this.#store;
     if (store === undefined) return undefined;
     const stored = await store.append(target);
-    this.#fullAt = stored === 'full' ? store.length : undefined;
+    this.#fullAt = stored === 'full' ? { waiting: store.length, untilMs: this.#given.parts.machine.clock.now() + FULL_MS } : undefined;
     if (stored !== 'full' && dropped.length > 0) {
       this.#ledger.fieldsDropped += dropped.length;
       log.droppedFields(dropped);
@@ -71,7 +82,10 @@ export class RelayWorks {
   /** Why nothing can be kept now. */
   unready(): 'full' | 'unavailable' | undefined {
     if (this.#hasFailed) return 'unavailable';
-    if (this.#fullAt !== undefined && (this.#store?.length ?? 0) < this.#fullAt) this.#fullAt = undefined;
+    if (this.#fullAt !== undefined) {
+      const { waiting, untilMs } = this.#fullAt;
+      if ((this.#store?.length ?? 0) < waiting || this.#given.parts.machine.clock.now() >= untilMs) this.#fullAt = undefined;
+    }
     return this.#fullAt === undefined ? undefined : 'full';
   }
 
@@ -150,7 +164,9 @@ export class RelayWorks {
     const { log, parts, settings } = this.#given;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
-      return await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, onStored });
+      const store = await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, onStored });
+      this.#hasFailed = false;
+      return store;
     } catch (error) {
       this.#hasFailed = true;
       log.warn('spool_unusable', 'the spool cannot be opened');

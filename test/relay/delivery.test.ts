@@ -2,7 +2,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { startCollector } from '../../src/testing/index.js';
 import { refusedPort } from '../../src/testing/dead-ends.js';
-import { until } from '../helpers/loopback.js';
+import { until } from './helpers/until.js';
 import type { RelayOptions } from '../../src/relay/options.js';
 import { startRig } from './helpers/relay-rig.js';
 import type { Rig } from './helpers/relay-rig.js';

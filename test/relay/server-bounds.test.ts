@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { until } from '../helpers/loopback.js';
+import { until } from './helpers/until.js';
 import { Answers } from '../../src/relay/http/answers.js';
 import { boundedServer, listenAt } from '../../src/relay/http/server.js';
 import { exchange, startRig, statuses } from './helpers/relay-rig.js';

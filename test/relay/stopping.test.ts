@@ -3,7 +3,7 @@ import path from 'node:path';
 import test from 'ava';
 import { theseParts } from '../../src/relay/parts.js';
 import { startCollector } from '../../src/testing/index.js';
-import { until } from '../helpers/loopback.js';
+import { until } from './helpers/until.js';
 import { makeFolder } from './helpers/relay-child.js';
 import { machine, startRig } from './helpers/relay-rig.js';
 
