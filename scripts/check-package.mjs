@@ -1,8 +1,9 @@
 // Looks at the package the way its users get it: packed, installed into an empty project, imported and required.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 const project = mkdtempSync(path.join(tmpdir(), 'package-'));
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
@@ -24,7 +25,30 @@ try {
   if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command says of its version: ${said}`);
   writeFileSync(path.join(project, 'cli.mjs'), "import { createTelemetryCli } from 'cosmos-telemetry/cli';\nprocess.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);\n");
   if (run(process.execPath, 'cli.mjs') !== said) throw new Error('A product does not find the version of the package');
-  console.log(`${filename}: ${files.length} files; import, require and the command work on Node ${process.versions.node}`);
+  // Who has installed nothing beside it gets a relay without metrics, and a reason. What a folder above holds is not there for it.
+  const home = pathToFileURL(realpathSync(project)).href;
+  const hooks = `export async function resolve(name, context, next) {
+  const found = await next(name, context);
+  if (found.url.startsWith('file:') && !found.url.startsWith('${home}/')) throw new Error(name + ' is not in the project');
+  return found;
+}`;
+  writeFileSync(path.join(project, 'alone.mjs'), `import { register } from 'node:module';\nregister('data:text/javascript,${encodeURIComponent(hooks).replaceAll("'", '%27')}');\n`);
+  writeFileSync(
+    path.join(project, 'relay.mjs'),
+    `import { get } from 'node:http';
+import { createRelay } from 'cosmos-telemetry/relay';
+const relay = createRelay({ listen: '127.0.0.1:0', forward: 'http://127.0.0.1:9', env: {} });
+const { port } = await relay.listen();
+const status = await new Promise((resolve, reject) => {
+  get({ host: '127.0.0.1', port, path: '/metrics', agent: false }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+});
+await relay.close();
+console.log(status);
+`,
+  );
+  const answered = run(process.execPath, '--import', './alone.mjs', 'relay.mjs');
+  if (answered !== '501\n') throw new Error(`A relay without prom-client answers for its metrics: ${answered}`);
+  console.log(`${filename}: ${files.length} files; import, require, the command and the relay work on Node ${process.versions.node}`);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

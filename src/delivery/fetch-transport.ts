@@ -22,6 +22,8 @@ export interface FetchTransportParts {
   lookup?: Lookup;
   /** @default one around `logger` */
   log?: Log;
+  /** What an attempt ends with that was aborted before anything of it was written, for certain. @default aborted */
+  abortedUnwritten?: SendOutcome;
   /** Loads HTTP at the first send. */
   load?: (settings: HttpClientSettings) => Promise<HttpClient>;
 }
@@ -56,12 +58,13 @@ class FetchTransport implements Transport {
       clock,
       endpointOrigin: new URL(settings.endpoint).origin,
       allowedRedirectHosts: settings.allowedRedirectHosts,
+      abortedUnwritten: parts.abortedUnwritten ?? ABORTED,
       client: () => (this.#client ??= this.#open()),
     };
   }
 
   async send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
-    if (this.#closed || signal.aborted) return ABORTED;
+    if (this.#closed || signal.aborted) return this.#attempts.abortedUnwritten;
     const [event] = events;
     if (event === undefined || events.length > this.maxBatchSize) return INVALID;
     let url: string;

@@ -2,7 +2,7 @@ import { circuitBreaker } from '../delivery/circuit-breaker.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { fetchTransportWith } from '../delivery/fetch-transport.js';
 import { gated } from '../delivery/gated-transport.js';
-import type { Transport } from '../delivery/transport.js';
+import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { Gate } from '../gate.js';
 import { thisMachine } from '../machine.js';
 import type { MachineAccess } from '../machine.js';
@@ -57,6 +57,9 @@ interface TransportParts {
 /** An open circuit is probed after so many of the first waits, and in the end as often as is waited at most. */
 const PROBE_BACKOFFS = 5;
 
+/** What was still to be connected when the relay ended stays in the spool: nobody has seen it. */
+const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'aborted' };
+
 /** The transport of a relay: one GET an event, a breaker around it, and patience around both. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
   const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
@@ -75,7 +78,7 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       ...(allowedRedirectHosts && { allowedRedirectHosts }),
       ...(proxy !== undefined && { proxy }),
     },
-    { clock, log, ...(lookup && { lookup }) },
+    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }) },
   );
   const probeAfterMs = Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs);
   const breaking = circuitBreaker(gated(timed(fetching, clock, observe), gate), { clock, probeAfterMs, maxProbeAfterMs: maxBackoffMs });

@@ -23,12 +23,11 @@ export interface PumpOptions {
   drainConcurrency: number;
   /** After this time an attempt that has not settled loses its slot and its event counts as `timeout`. */
   sendCapMs: number;
+  /** Whether the store may fill further while those who come go first: one that is full serves nobody. */
+  hasRoom: () => boolean;
   /** @default that of this process */
   pressure?: Pick<Pressure, 'add' | 'isHigh'>;
 }
-
-/** So many events may wait while those who come go first: beyond it the store fills, and then nobody is served. */
-const PATIENT_EVENTS = 20_000;
 
 /** How long sending rests after each round of attempts while others go first. */
 const REST_MS = 50;
@@ -64,7 +63,9 @@ export class Pump {
         },
         take: (limit) => store.take(limit).map(relayed),
         putBack: (taken) => {
-          store.putBack(storedOf(taken));
+          // An opt-out that came meanwhile has emptied the store, which takes nothing back.
+          if (options.gate.isOpen()) store.putBack(storedOf(taken));
+          else options.ledger.drop('opted_out', taken.length);
           return 0;
         },
       },
@@ -140,7 +141,7 @@ export class Pump {
   #onSettled(outcome: SendOutcome, taken: readonly TakenEvent[]): void {
     if (outcome.kind !== 'deferred') this.#options.store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#lookAtDrain();
-    else if (this.#options.store.length < PATIENT_EVENTS && this.#pressure.isHigh) this.#dispatcher.pause.rest(REST_MS);
+    else if (this.#pressure.isHigh && this.#options.hasRoom()) this.#dispatcher.pause.rest(REST_MS);
   }
 
   #lookAtDrain(): void {

@@ -18,7 +18,7 @@ export interface RelayStats extends TelemetryStats {
   readonly store: RelayStoreStats;
 }
 
-/** How a relay ended. `pending` is what it left in the spool for the next one. */
+/** How a relay ended. `pending` is what it left on disk for the next one; what was in memory alone counts as dropped for `deadline`. */
 export interface RelayReport extends RelayStats {
   /** Whether the deadline, or an endpoint that was away for longer, came before everything was delivered. */
   readonly timedOut: boolean;
@@ -45,8 +45,8 @@ export interface Relay extends AsyncDisposable {
    */
   listen(): Promise<RelayAddress>;
   /**
-   * Accepts nothing any more, delivers what the deadline allows, and leaves the rest in the spool; without one it counts as dropped for
-   * `deadline`. Never rejects. A second call gets the report of the first.
+   * Accepts nothing any more, delivers what the deadline allows, and leaves the rest in the spool; without one, or where the disk does not
+   * take it, it counts as dropped for `deadline`. Never rejects. A second call gets the report of the first.
    *
    * @param options.deadlineMs milliseconds. @default 5000
    */

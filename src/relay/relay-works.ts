@@ -27,6 +27,12 @@ const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, reco
 /** Beyond the limit of an attempt, a transport is given so long. */
 const SLACK_MS = 1000;
 
+/** How long who was turned away is asked to stay away: `Retry-After` says the same. */
+const FULL_MS = 10_000;
+
+/** So many events may wait in memory alone while sending rests. */
+const MOST_IN_MEMORY = 2000;
+
 /** Everything behind the door: the store, the pump, the accounts, the metrics. */
 export class RelayWorks {
   readonly #given: WorksOptions;
@@ -34,8 +40,8 @@ export class RelayWorks {
   #opening: Promise<void> | undefined;
   #store: RelayStore | undefined;
   #pump: Pump | undefined;
-  /** How many events waited when there was no room for another. */
-  #fullAt: number | undefined;
+  /** How many events waited when there was no room for another, and until when that stands: files may go without an event that tells. */
+  #fullAt: { readonly waiting: number; readonly untilMs: number } | undefined;
   #hasFailed = false;
   #left: number | undefined;
   metrics: Metrics | undefined;
@@ -44,10 +50,18 @@ export class RelayWorks {
     this.#given = given;
   }
 
-  /** Opens the store, once. @throws (rejects) as the store does. */
+  /** Opens the store, once; what failed may be tried again. @throws (rejects) as the store does. */
   open(): Promise<void> {
-    this.#opening ??= this.#open();
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
     return this.#opening;
+  }
+
+  /** What an earlier process left is not kept where telemetry is opted out of, though nobody listens and a handler alone is used. Never rejects. */
+  async forget(): Promise<void> {
+    if (!this.#hasFailed) await this.open().catch(() => undefined);
   }
 
   /** Keeps an event; undefined where it cannot be kept anywhere. Never rejects. */
@@ -57,7 +71,7 @@ export class RelayWorks {
     const store = this.#store;
     if (store === undefined) return undefined;
     const stored = await store.append(target);
-    this.#fullAt = stored === 'full' ? store.length : undefined;
+    this.#fullAt = stored === 'full' ? { waiting: store.length, untilMs: this.#given.parts.machine.clock.now() + FULL_MS } : undefined;
     if (stored !== 'full' && dropped.length > 0) {
       this.#ledger.fieldsDropped += dropped.length;
       log.droppedFields(dropped);
@@ -68,7 +82,10 @@ export class RelayWorks {
   /** Why nothing can be kept now. */
   unready(): 'full' | 'unavailable' | undefined {
     if (this.#hasFailed) return 'unavailable';
-    if (this.#fullAt !== undefined && (this.#store?.length ?? 0) < this.#fullAt) this.#fullAt = undefined;
+    if (this.#fullAt !== undefined) {
+      const { waiting, untilMs } = this.#fullAt;
+      if ((this.#store?.length ?? 0) < waiting || this.#given.parts.machine.clock.now() >= untilMs) this.#fullAt = undefined;
+    }
     return this.#fullAt === undefined ? undefined : 'full';
   }
 
@@ -92,12 +109,12 @@ export class RelayWorks {
     if (pump === undefined || store === undefined) return false;
     const timedOut = await pump.drain(deadlineMs);
     await pump.stop();
-    if (this.#given.settings.spool === undefined) this.#ledger.drop('deadline', store.clear());
     this.#left = pump.pending;
-    await store.close();
-    const { spool } = this.#given.settings;
-    if (spool !== undefined && this.#left > 0 && !store.stats().isDurable) {
-      this.#given.log.warn('spool_not_written', 'the disk did not take all that waits: what is in memory alone ends with this process');
+    const lost = await store.close();
+    this.#ledger.drop('deadline', lost);
+    this.#left -= lost;
+    if (lost > 0 && this.#given.settings.spool !== undefined) {
+      this.#given.log.warn('spool_not_written', `the disk did not take ${lost} of the events that wait: they end with this process`);
     }
     return timedOut;
   }
@@ -116,10 +133,12 @@ export class RelayWorks {
     if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
     if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
     const transport = relayTransport({ settings, options, gate, log, machine, observe: (seconds) => this.metrics?.observeAttempt(seconds) });
-    const { concurrency, drainConcurrency, attemptTimeoutMs } = settings;
+    const { concurrency, drainConcurrency, attemptTimeoutMs, maxSpoolBytes, spool } = settings;
+    // On disk they wait safely; those in memory would end with the process.
+    const hasRoom = (): boolean => (spool === undefined ? store.length < MOST_IN_MEMORY : store.stats().bytes < maxSpoolBytes / 2);
     const isOpen = gate.check();
     this.#store = store;
-    this.#pump = new Pump({ store, transport, gate, ledger: this.#ledger, log, clock: machine.clock, concurrency, drainConcurrency, sendCapMs: attemptTimeoutMs + SLACK_MS });
+    this.#pump = new Pump({ store, transport, gate, ledger: this.#ledger, log, clock: machine.clock, concurrency, drainConcurrency, sendCapMs: attemptTimeoutMs + SLACK_MS, hasRoom });
     if (!isOpen) {
       void this.#pump.stop();
       this.#ledger.drop('opted_out', store.clear());
@@ -145,7 +164,9 @@ export class RelayWorks {
     const { log, parts, settings } = this.#given;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
-      return await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, onStored });
+      const store = await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, onStored });
+      this.#hasFailed = false;
+      return store;
     } catch (error) {
       this.#hasFailed = true;
       log.warn('spool_unusable', 'the spool cannot be opened');

@@ -80,6 +80,7 @@ class RelayServer implements Relay {
       answers: this.#answers,
       operations: settings.metricsListen === undefined ? this.#operations : undefined,
       isClosing: this.#isClosing,
+      onDiscarded: () => void this.#works.forget(),
       keep: (target, dropped) => this.#works.keep(target, dropped),
     });
     this.handler = this.#door.handle;

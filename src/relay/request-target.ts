@@ -28,6 +28,9 @@ const OLD_FIELDS = [
 const TYPE_AT = OLD_FIELDS.indexOf('event_type');
 const OLD_SEGMENT = /^[\w\-.~!$'()*+,:@%]{0,128}$/;
 
+/** A step to where one is or up, in all its spellings (WHATWG URL): it would lead out of the endpoint's own path. */
+const DOTS = /^(?:\.|%2e){1,2}$/i;
+
 const MALFORMED: Route = { kind: 'refused', why: 'malformed' };
 const UNKNOWN_PATH: Route = { kind: 'refused', why: 'unknown_path' };
 const UNKNOWN_EVENT: Route = { kind: 'refused', why: 'unknown_event' };
@@ -62,18 +65,24 @@ function limited(found: Route, maxForwardBytes: number): Route {
 function current(path: string, query: string | undefined, isVerbatim: boolean): Route {
   const type = path.slice(V3.length);
   if (!NAME_PATTERN.test(type)) return UNKNOWN_PATH;
-  if (isVerbatim) return { kind: 'event', target: query === undefined ? path : `${path}?${query}`, dropped: NOTHING };
+  if (isVerbatim) return asItCame(path, query);
   const fields = DECLARED.get(type);
   if (fields === undefined) return UNKNOWN_EVENT;
   const sifted = sift(fields, query ?? '');
   return { kind: 'event', target: sifted.query === '' ? path : `${path}?${sifted.query}`, dropped: sifted.dropped };
 }
 
+/** The one byte that a URL would encode on its way, in a query: no event could go on as it came. Python encodes it. */
+function asItCame(path: string, query: string | undefined): Route {
+  if (query?.includes("'") === true) return MALFORMED;
+  return { kind: 'event', target: query === undefined ? path : `${path}?${query}`, dropped: NOTHING };
+}
+
 /** Older versions of Cosmos, which put their values into the path: all of them are known, or none of it goes on. */
 function old(path: string, isVerbatim: boolean): Route {
   const [, wire, ...segments] = path.split('/');
   if (segments.length !== OLD_FIELDS.length - (wire === 'v1' ? 1 : 0)) return UNKNOWN_PATH;
-  if (!segments.every((segment) => OLD_SEGMENT.test(segment))) return MALFORMED;
+  if (!segments.every((segment) => OLD_SEGMENT.test(segment) && !DOTS.test(segment))) return MALFORMED;
   const type = segments[TYPE_AT] ?? '';
   if (!NAME_PATTERN.test(type)) return MALFORMED;
   if (!isVerbatim) {

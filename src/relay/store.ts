@@ -52,7 +52,7 @@ export interface RelayStore {
   expire(): number;
   /** Empties it, on disk too. @returns How many events waited. */
   clear(): number;
-  /** Writes down what is not written yet and frees the directory. Never rejects. */
-  close(): Promise<void>;
+  /** Writes down what is not written yet and frees the directory. Never rejects. @returns How many events end with the process. */
+  close(): Promise<number>;
   stats(): RelayStoreStats;
 }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { startCollector } from '../../src/testing/index.js';
-import { until } from '../helpers/loopback.js';
+import { until } from './helpers/until.js';
 import { machine, startRig } from './helpers/relay-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 

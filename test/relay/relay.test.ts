@@ -4,7 +4,9 @@ import { createRelay } from '../../src/relay/index.js';
 import type { RelayOptions } from '../../src/relay/index.js';
 import { createRelayWith } from '../../src/relay/relay.js';
 import { startCollector } from '../../src/testing/index.js';
-import { listen, until } from '../helpers/loopback.js';
+import { systemClock } from '../../src/timing.js';
+import { listen } from '../helpers/loopback.js';
+import { until } from './helpers/until.js';
 import { get, machine, startRig } from './helpers/relay-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
@@ -32,6 +34,42 @@ test('a store that cannot be opened is an answer, and no end', async (t) => {
   t.is((await get(port, '/readyz')).status, 503);
   await t.throwsAsync(relay.listen(), { message: 'no disk' });
   t.is((await relay.close()).published, 0);
+});
+
+test('a store that could not be opened is tried again with the next event', async (t) => {
+  let tries = 0;
+  const relay = createRelayWith({ env: {}, forward: 'http://127.0.0.1:9' }, {
+    machine,
+    openStore: ({ onStored }) => ((tries += 1) === 1 ? Promise.reject(new Error('used by another process')) : Promise.resolve(new StandInStore(onStored))),
+  });
+  t.teardown(() => relay.close({ deadlineMs: 0 }));
+  const { port } = await listen(t, createServer(relay.handler));
+  t.is((await get(port, EVENT)).status, 503);
+  t.deepEqual([(await get(port, EVENT)).status, (await get(port, EVENT)).status, (await get(port, '/readyz')).status], [204, 204, 200]);
+  t.is(tries, 2);
+});
+
+test('a handler alone empties the spool, too, where telemetry is opted out of', async (t) => {
+  let store: StandInStore | undefined;
+  const relay = createRelayWith({ env: { DO_NOT_TRACK: '1' }, spool: '/' }, {
+    machine,
+    openStore: ({ onStored }) => Promise.resolve((store ??= new StandInStore(onStored, ['/v3/dag_run?status=success']))),
+  });
+  const { port } = await listen(t, createServer(relay.handler));
+  t.is((await get(port, EVENT)).status, 202);
+  const { droppedBy } = await relay.close();
+  t.deepEqual([droppedBy, store?.length, store?.isClosed], [{ opted_out: 1 }, 0, true]);
+});
+
+test('who was told that the spool is full may come again after as long as was said', async (t) => {
+  let aheadMs = 0;
+  const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
+  const { get: ask, store } = await startRig(t, {}, { machine: { ...machine, clock } });
+  store().answer = 'full';
+  const { status, headers } = await ask(EVENT);
+  t.deepEqual([status, headers['retry-after'], (await ask('/readyz')).status], [503, '10', 503]);
+  aheadMs = 10_000;
+  t.is((await ask('/readyz')).status, 200);
 });
 
 test('in memory alone, out of the box', async (t) => {

@@ -76,6 +76,20 @@ test('a target that would be too long behind the endpoint is refused at the door
   t.deepEqual(route(target, { isVerbatim: true, maxForwardBytes: target.length - 1 }), { kind: 'refused', why: 'too_long' });
 });
 
+/** An older path with a step in it. */
+const up = (step: string) => `/v1/1.8.0/2.10.1/3.11/Linux/x86_64/dag_run/success/${step}/3/3`;
+
+test('forwarded as it came, a path stays below the endpoint and a query keeps its bytes', (t) => {
+  const verbatim = { isVerbatim: true, maxForwardBytes: 8192 };
+  for (const step of ['.', '..', '%2e', '%2E%2e', '.%2E', '%2e.']) {
+    t.deepEqual(route(up(step), verbatim), { kind: 'refused', why: 'malformed' }, step);
+    t.deepEqual(route(up(step), STRICT), { kind: 'refused', why: 'malformed' }, step);
+  }
+  for (const step of ['...', '.x', '%2e%2e%2e', 'a.b']) t.is(route(up(step), verbatim).kind, 'event', step);
+  t.deepEqual(route("/v3/dag_run?x='a'", verbatim), { kind: 'refused', why: 'malformed' });
+  t.deepEqual(route('/v3/dag_run?x=(a)*;/?:@$,!~', verbatim), { kind: 'event', target: '/v3/dag_run?x=(a)*;/?:@$,!~', dropped: [] });
+});
+
 test('other forms of a target', (t) => {
   const cases: [target: string, why: string][] = [
     ['', 'malformed'],

@@ -35,7 +35,7 @@ test('metrics and health are no way around it', async (t) => {
 
 test('browsers are refused, whatever they ask for', async (t) => {
   const { port, get: ask } = await startRig(t);
-  for (const [name, value] of [['Origin', 'null'], ['origin', `http://127.0.0.1:${port}`], ['Sec-Fetch-Mode', 'no-cors'], ['sec-fetch-site', 'same-origin'], ['SEC-FETCH-ANYTHING', '']]) {
+  for (const [name, value] of [['Origin', 'null'], ['origin', `http://127.0.0.1:${port}`], ['Sec-Fetch-Mode', 'no-cors'], ['sec-fetch-site', 'same-origin'], ['SEC-FETCH-ANYTHING', ''], ['Referer', 'http://example.com/'], ['accept-language', 'de']]) {
     const answer = await ask(EVENT, { [name ?? '']: value ?? '' });
     t.deepEqual([answer.status, answer.headers['access-control-allow-origin']], [403, undefined], name);
   }

@@ -2,7 +2,9 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { until } from '../helpers/loopback.js';
+import { until } from './helpers/until.js';
+import { Answers } from '../../src/relay/http/answers.js';
+import { boundedServer, listenAt } from '../../src/relay/http/server.js';
 import { exchange, startRig, statuses } from './helpers/relay-rig.js';
 
 const EVENT = '/v3/dag_run?status=success';
@@ -55,6 +57,36 @@ test('there are so many connections and no more, and room is made when one goes'
   let status = 0;
   while (status !== 204) status = await get(EVENT).then((answer) => answer.status, () => 0);
   t.is(status, 204);
+});
+
+test('a client that asks and never reads the answers is cut off', async (t) => {
+  const { port, get, relay } = await startRig(t, { maxConnections: 2, requestTimeoutMs: 300, headersTimeoutMs: 300 });
+  const request = `GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
+  // Whole requests, and such as stop in the middle: the one is cut by silence, the other is told first that it took too long.
+  const closed = [request.repeat(500), request.repeat(500).slice(0, -10)].map((text) => {
+    const socket = connect(port, '127.0.0.1');
+    const feed = (): void => {
+      while (socket.write(text));
+    };
+    socket.on('connect', feed).on('drain', feed).on('error', () => undefined).pause();
+    t.teardown(() => socket.destroy());
+    return new Promise<void>((resolve) => {
+      socket.on('close', () => {
+        resolve();
+      });
+    });
+  });
+  await Promise.all(closed);
+  t.is((await get('/healthz')).status, 200);
+  t.true((relay.stats().answers['200'] ?? 0) > 500);
+});
+
+test('a connection that cannot be accepted does not end the server', async (t) => {
+  const server = boundedServer({ maxConnections: 1, headersTimeoutMs: 1000, requestTimeoutMs: 1000, keepAliveTimeoutMs: 1000 }, new Answers(), (_request, response) => response.end());
+  const { port } = await listenAt(server, { host: '127.0.0.1', port: 0 });
+  t.teardown(() => server.close());
+  t.notThrows(() => server.emit('error', Object.assign(new Error('accept ENOBUFS'), { code: 'ENOBUFS' })));
+  t.regex(await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 200 /);
 });
 
 test('requests of one connection are answered in their order', async (t) => {

@@ -21,6 +21,8 @@ export interface AttemptSettings {
   readonly clock: Clock;
   readonly endpointOrigin: string;
   readonly allowedRedirectHosts: ReadonlySet<string>;
+  /** What an attempt ends with that was aborted before anything of it was written, for certain. */
+  readonly abortedUnwritten: SendOutcome;
   /** The client, loaded at the first call. */
   readonly client: () => HttpClient | Promise<HttpClient>;
 }
@@ -55,7 +57,7 @@ export class Attempt {
 
   /** Ends the attempt at once, for the caller's reasons. */
   abort(): void {
-    this.#settle(this.#answer ?? ABORTED);
+    this.#settle(this.#answer ?? (this.#isWritten ? ABORTED : this.#settings.abortedUnwritten));
   }
 
   async #run(start: string): Promise<void> {
@@ -100,8 +102,12 @@ export class Attempt {
   }
 
   #timeUp(): void {
-    const written = this.#exchange !== undefined && this.#client?.mayBeWritten(this.#exchange) === true;
-    this.#settle(this.#answer ?? (written ? TIMEOUT : CONNECT));
+    this.#settle(this.#answer ?? (this.#isWritten ? TIMEOUT : CONNECT));
+  }
+
+  /** Whether anybody may be reading it. */
+  get #isWritten(): boolean {
+    return this.#exchange !== undefined && this.#client?.mayBeWritten(this.#exchange) === true;
   }
 
   #settle(outcome: SendOutcome): void {

@@ -49,6 +49,12 @@ function withoutPort(host: string): string {
   return authority({ host, port: 0 }).slice(0, -2);
 }
 
+/**
+ * Beside `Sec-Fetch-*`, which browsers send to loopback and over https alone, and `Origin`, which an image does without: no page can
+ * keep its browser from naming a language. Neither Cosmos nor a probe sends any of them.
+ */
+const FROM_BROWSER: ReadonlySet<string> = new Set(['origin', 'referer', 'accept-language']);
+
 /** Says why a request is turned away before its target is looked at; undefined where it is not. Pure, and never throws. */
 export function guard(head: RequestHead, hosts: AllowedHosts): AnswerName | undefined {
   let host: string | undefined;
@@ -60,7 +66,7 @@ export function guard(head: RequestHead, hosts: AllowedHosts): AnswerName | unde
     if (name === 'host') {
       if (host !== undefined) return 'malformed';
       host = value;
-    } else if (name === 'origin' || name.startsWith('sec-fetch-')) refusal = 'from_browser';
+    } else if (FROM_BROWSER.has(name) || name.startsWith('sec-fetch-')) refusal = 'from_browser';
     else if (name === 'upgrade') refusal ??= 'no_upgrade';
     else if (name === 'transfer-encoding' || (name === 'content-length' && !/^0+$/.test(value))) refusal ??= 'has_body';
   }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../timing.js';
 import type { ListenAddress } from '../listen-address.js';
@@ -22,7 +22,7 @@ const MAX_HEADERS = 100;
 /** How often connections are looked at that are too slow. */
 const CHECK_MS = 500;
 
-/** How long an answer that is under way may take to leave when the server closes. */
+/** How long an answer that is under way may take to leave, when the server closes or the connection ends with it. */
 const GRACE_MS = 250;
 
 /** A connection serves so many requests, and then makes room. */
@@ -44,6 +44,10 @@ export function boundedServer(limits: ServerLimits, answers: Answers, listener: 
   server.maxConnections = limits.maxConnections;
   server.maxHeadersCount = MAX_HEADERS;
   server.maxRequestsPerSocket = MAX_REQUESTS;
+  // Whoever asks and does not read the answers: nothing moves on such a connection, and no limit of a request covers it.
+  server.timeout = limits.requestTimeoutMs;
+  // A connection that could not be accepted, for want of memory or by a rule of the machine: the next one may be.
+  server.on('error', () => undefined);
   server.on('clientError', (error: ClientError, socket) => {
     // Whoever has been answered already, or has gone, is told nothing more.
     if (!socket.writable || error.code === 'ECONNRESET' || socket.destroyed) socket.destroy();
@@ -66,10 +70,12 @@ function answerTo({ code, rawPacket }: ClientError): AnswerName {
   return lineEndsAt === -1 || lineEndsAt > MAX_TARGET_BYTES ? 'too_long' : 'headers_too_large';
 }
 
-/** Says the last word. A client that goes on sending would otherwise never be rid of. */
+/** Says the last word. A client that goes on sending, or does not read it, would otherwise never be rid of. */
 function end(socket: Duplex, text: string): void {
   socket.on('error', () => undefined);
   socket.end(text, () => socket.destroy());
+  // Undefined where a server of somebody else speaks over another kind of stream.
+  (socket as Partial<Socket>).setTimeout?.(GRACE_MS, () => socket.destroy());
 }
 
 /** @returns Where it really listens. @throws (rejects) as node:net does, for an address that is taken or not this machine's. */

@@ -98,14 +98,25 @@ export class GroupCommit {
     for (const { resolve } of this.#queue.takeAll()) resolve('full');
   }
 
-  /** Writes what is still to be written, with one last try where the disk had failed. Takes nothing afterwards. Never rejects. */
-  async close(): Promise<void> {
+  /**
+   * Writes what is still to be written, with one last try where the disk had failed. Takes nothing afterwards. Never rejects.
+   *
+   * @param isFilled whether events wait on disk: a directory that was deleted since the last write keeps nothing, so it is looked at.
+   */
+  async close(isFilled: boolean): Promise<void> {
     this.#isClosed = true;
     if (this.#retry !== undefined) this.#options.clock.clearTimeout(this.#retry);
     this.#retry = undefined;
-    await this.#running;
+    await this.#rest();
+    if (this.#isDurable && isFilled) this.#start(() => this.#options.revive().catch((error: unknown) => this.fail(error)));
+    await this.#rest();
     if (!this.#isDurable && this.#shelter.size > 0) this.#start(() => this.#tryAgain());
-    await this.#running;
+    await this.#rest();
+  }
+
+  /** Over once nothing runs. */
+  async #rest(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
   }
 
   get #hasWork(): boolean {

@@ -74,9 +74,9 @@ class MemoryStore implements RelayStore {
     return this.#pending.clear();
   }
 
-  close(): Promise<void> {
+  close(): Promise<number> {
     this.#isClosed = true;
-    return Promise.resolve();
+    return Promise.resolve(this.length);
   }
 
   stats(): RelayStoreStats {

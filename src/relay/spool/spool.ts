@@ -23,7 +23,7 @@ export class Spool implements RelayStore {
   readonly #commit: GroupCommit;
   readonly #found: Pick<RelayStoreStats, 'recovered' | 'maybeSentTwice' | 'tornLines'>;
   #nextSeq: number;
-  #closed: Promise<void> | undefined;
+  #closed: Promise<number> | undefined;
 
   constructor(options: SpoolOptions, tenure: Tenure, recovered: Recovered) {
     const { maxBytes = DEFAULT_MAX_BYTES, segmentBytes = DEFAULT_SEGMENT_BYTES, clock, log, onStored } = options;
@@ -116,7 +116,7 @@ export class Spool implements RelayStore {
     return waited;
   }
 
-  close(): Promise<void> {
+  close(): Promise<number> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
@@ -125,10 +125,14 @@ export class Spool implements RelayStore {
     return { waiting: this.length, bytes: this.#segments.bytes, isDurable: this.#commit.isDurable, ...this.#found };
   }
 
-  async #close(): Promise<void> {
-    await this.#commit.close();
+  async #close(): Promise<number> {
+    await this.#commit.close(this.length > 0);
     await this.#segments.close();
+    const isOurs = this.#tenure.isHeld;
     await this.#tenure.end();
+    let lost = 0;
+    for (const { segment } of this.#pending.all()) if (segment === undefined || !isOurs) lost += 1;
+    return lost;
   }
 
   #mark(entries: readonly Entry[], mark: Mark): void {

@@ -24,6 +24,11 @@ export class Tenure {
     return new Tenure(files, directory, await lockDirectory(directory.path, files));
   }
 
+  /** False once the directory was found to be gone, or another's, and could not be taken again. */
+  get isHeld(): boolean {
+    return this.#lock !== undefined;
+  }
+
   /**
    * Takes the directory again where it, or its lock, was deleted: it is made anew, since that is what a start would do. Whoever took
    * it meanwhile keeps it.

@@ -10,6 +10,8 @@ export class StandInStore implements RelayStore {
   /** What `expire` finds too old. */
   tooOld = 0;
   isClosed = false;
+  /** How many events `close` says are in memory alone. */
+  endsWithProcess = 0;
   recovered = 0;
   readonly #onStored: (events: number) => void;
 
@@ -56,9 +58,9 @@ export class StandInStore implements RelayStore {
     return this.waiting.splice(0).length;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<number> {
     this.isClosed = true;
-    await Promise.resolve();
+    return Promise.resolve(this.endsWithProcess);
   }
 
   stats(): RelayStoreStats {
