@@ -177,7 +177,7 @@ test.serial('graceful-shutdown: on SIGTERM it delivers, reports and ends with 0'
   const file = fileURLToPath(new URL('../examples/graceful-shutdown.js', import.meta.url));
   // Windows has no signals to send: there the example's own impatience takes their place.
   const patienceMs = process.platform === 'win32' ? '500' : '50000';
-  const child = spawn(process.execPath, [file, patienceMs], { env: { SystemRoot: process.env['SystemRoot'] }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [file, patienceMs], { env: { SystemRoot: process.env['SystemRoot'], NODE_V8_COVERAGE: '' }, stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
     // Once: a second signal finds no handler, and ends the process at once.
