@@ -21,7 +21,14 @@ export function attempt(inner: Transport, events: readonly UsageEvent[], signal:
  */
 export function attemptThen(inner: Transport, events: readonly UsageEvent[], signal: AbortSignal, done: (outcome: SendOutcome) => void): void {
   if (signal.aborted) return done({ kind: 'aborted' });
-  const failed = (): void => done(signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR);
+  let isOver = false;
+  // A promise may bring a `then` of its own, and answer more than once: a retry for each answer would send an event twice.
+  const end = (outcome: SendOutcome): void => {
+    if (isOver) return;
+    isOver = true;
+    done(outcome);
+  };
+  const failed = (): void => end(signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR);
   const answered = (value: unknown): void => {
     let outcome: SendOutcome;
     try {
@@ -29,7 +36,7 @@ export function attemptThen(inner: Transport, events: readonly UsageEvent[], sig
     } catch {
       return failed();
     }
-    done(outcome);
+    end(outcome);
   };
   try {
     Promise.resolve(inner.send(events, signal)).then(answered, failed);
