@@ -23,10 +23,22 @@ export class Kept {
   }
 }
 
+/** What `console.log` and `util.inspect` ask for. Its registered name saves a load of `node:util`. */
+const inspected = Symbol.for('nodejs.util.inspect.custom');
+
 /** One event as a transport sees it. */
 export class BuiltEvent implements UsageEvent {
   readonly id: string;
   readonly type: string;
+  declare readonly metrics: Readonly<UsageMetrics>;
+  // Collected when somebody asks, and yet the event's own: transports copy events, write them as JSON, and post them to workers.
+  static readonly #ownMetrics: PropertyDescriptor & ThisType<BuiltEvent> = {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return (this.#metrics ??= this.#collect());
+    },
+  };
   readonly #standard: Standard;
   readonly #kept: Kept;
   #metrics: Readonly<UsageMetrics> | undefined;
@@ -36,10 +48,7 @@ export class BuiltEvent implements UsageEvent {
     this.type = type;
     this.#standard = standard;
     this.#kept = kept;
-  }
-
-  get metrics(): Readonly<UsageMetrics> {
-    return (this.#metrics ??= this.#collect());
+    Object.defineProperty(this, 'metrics', BuiltEvent.#ownMetrics);
   }
 
   requestTarget(): string {
@@ -52,8 +61,8 @@ export class BuiltEvent implements UsageEvent {
     return `/${WIRE_VERSION}/${this.type}?${query}`;
   }
 
-  /** For transports that write events as JSON, where a getter would be left out. */
-  toJSON(): Pick<UsageEvent, 'id' | 'type' | 'metrics'> {
+  /** For whoever prints an event to see what is in it: a getter would be shown as one. */
+  [inspected](): Pick<UsageEvent, 'id' | 'type' | 'metrics'> {
     const { id, type, metrics } = this;
     return { id, type, metrics };
   }

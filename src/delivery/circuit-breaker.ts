@@ -85,10 +85,15 @@ class Breaker {
       // A probe that never settles must not keep the circuit open for ever: its place is free again after another wait.
       opening.probeAtMs += opening.waitMs - leftMs;
     }
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       attemptThen(this.#inner, events, signal, (outcome) => {
-        this.#learn(outcome, probe);
-        resolve(outcome);
+        try {
+          this.#learn(outcome, probe);
+          resolve(outcome);
+        } catch (error) {
+          // The clock is the caller's, and so is its fault.
+          reject(error);
+        }
       });
     });
   }

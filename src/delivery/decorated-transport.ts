@@ -4,8 +4,6 @@ import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 /** What an attempt is called that ended in an exception, or in something that is no outcome: the transport has a bug. */
 export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
 
-const SENT: SendOutcome = { kind: 'sent' };
-
 /**
  * One attempt by the inner transport, as data: never rejects. A transport that throws because of the signal was aborted, as
  * anybody's `fetch(url, { signal })` is; any other exception is `transport_error`. Nothing is tried once the signal fired.
@@ -16,16 +14,29 @@ export function attempt(inner: Transport, events: readonly UsageEvent[], signal:
   });
 }
 
-/** The same for who needs no promise of its own: each costs an event something on its way. */
+/**
+ * The same for who needs no promise of its own: each costs an event something on its way.
+ *
+ * @param done called once. It must not throw: nobody is left to hear of it.
+ */
 export function attemptThen(inner: Transport, events: readonly UsageEvent[], signal: AbortSignal, done: (outcome: SendOutcome) => void): void {
   if (signal.aborted) return done({ kind: 'aborted' });
-  const failed = (): void => done(signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR);
+  let isOver = false;
+  // A promise may bring a `then` of its own, and answer more than once: a retry for each answer would send an event twice.
+  const end = (outcome: SendOutcome): void => {
+    if (isOver) return;
+    isOver = true;
+    done(outcome);
+  };
+  const failed = (): void => end(signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR);
   const answered = (value: unknown): void => {
+    let outcome: SendOutcome;
     try {
-      done(outcomeOf(value));
+      outcome = outcomeOf(value);
     } catch {
-      failed();
+      return failed();
     }
+    end(outcome);
   };
   try {
     Promise.resolve(inner.send(events, signal)).then(answered, failed);
@@ -64,7 +75,6 @@ export function outcomeOf(value: unknown): SendOutcome {
   const { kind, reason, waitMs } = Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown };
   switch (kind) {
     case 'sent':
-      return SENT;
     case 'aborted':
       return { kind };
     case 'retryable':

@@ -3,9 +3,11 @@ import type { Gate } from '../gate.js';
 import type { Ledger } from '../ledger.js';
 import type { Log } from '../log.js';
 import type { Clock } from '../timing.js';
+import { DeferredCall } from './deferred-call.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { Flight } from './flights.js';
+import { LoopShare } from './loop-share.js';
 import { Pause } from './pause.js';
 import type { SendOutcome, Transport } from './transport.js';
 
@@ -24,12 +26,11 @@ export interface DispatcherOptions {
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
-/**
- * How many batches in a row a task of the queue sends to a transport that answers at once, before it makes room for the host: one
- * that takes its time has made room by itself.
- */
-const INSTANT_PER_TURN = 64;
-const INSTANT_MS = 0.5;
+/** How many batches a task of the queue sends within one round of the event loop, before it makes room for the host. */
+const BATCHES_PER_ROUND = 64;
+
+/** How many sends share a signal: what a transport hangs on one and forgets there goes with it, however long a task lasts. */
+const SENDS_PER_SIGNAL = 64;
 
 /** How many turns of the microtask queue an abort may take through retries, breaker and transport. */
 const LAST_WORD_TICKS = 50;
@@ -41,6 +42,8 @@ export class Dispatcher {
   /** When nothing is started: the network asked for it, or the process is about to end. */
   readonly pause: Pause;
   readonly #flights = new Set<Flight>();
+  readonly #loop: LoopShare;
+  readonly #kickLater: DeferredCall;
   #queue: PQueue | undefined;
   #isLoading = false;
   #isStopped = false;
@@ -50,6 +53,8 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#batchSize = options.transport.maxBatchSize ?? 1;
+    this.#loop = new LoopShare(options.clock);
+    this.#kickLater = new DeferredCall(options.clock, () => this.kick());
     this.pause = new Pause(options.clock, () => {
       this.kick();
     });
@@ -128,32 +133,38 @@ export class Dispatcher {
   }
 
   readonly #turn = async (): Promise<void> => {
-    const { buffer, clock } = this.#options;
-    const controller = new AbortController();
-    let instant = 0;
+    const { buffer } = this.#options;
+    let controller = new AbortController();
+    let sends = 0;
+    let sameRound = 0;
     try {
-      while (instant < INSTANT_PER_TURN && this.#mayGoOn() && !controller.signal.aborted) {
+      while (sameRound < BATCHES_PER_ROUND && this.#mayGoOn() && !controller.signal.aborted) {
         const taken = buffer.take(this.#batchSize);
         if (taken.length === 0) break;
+        if (sends > 0 && sends % SENDS_PER_SIGNAL === 0) controller = new AbortController();
+        sends += 1;
         const flight = this.#begin(taken, controller);
+        const { round } = this.#loop;
         this.#account(flight, await flight.outcome);
-        instant = clock.now() - flight.startedAtMs < INSTANT_MS ? instant + 1 : 0;
+        // By rounds of the loop and not by the time it took: a transport that computes takes its time, and makes no room by it.
+        sameRound = this.#loop.round === round ? sameRound + 1 : 0;
       }
     } finally {
       this.#turns -= 1;
-      // A transport that answers at once must not keep the host's event loop to itself.
-      if (buffer.length > 0) clock.defer(() => this.kick());
+      // A transport that answers at once, or that computes, must not keep the host's event loop to itself.
+      if (buffer.length > 0) this.#kickLater.soon();
     }
   };
 
   /** Asked before each attempt: the gate reads the environment anew, and now and then the files. */
   #mayGoOn(): boolean {
-    return !this.pause.isOn && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
+    return !this.pause.isOn && !this.#loop.isUsedUp() && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
   }
 
   #begin(taken: readonly TakenEvent[], controller: AbortController): Flight {
     const { builder, clock, transport } = this.#options;
     const flight = new Flight(taken, controller, clock.now());
+    this.#loop.work(flight.startedAtMs);
     this.#flights.add(flight);
     this.#inFlight += taken.length;
     flight.begin(taken.map((event) => (event.built ??= builder.build(event))), transport);

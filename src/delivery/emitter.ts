@@ -182,10 +182,11 @@ export class Emitter {
 
   /** The buffer counts what went for newer events, and this is asked seldom: each publish pays for it while nobody answers. */
   #countOverflow(): void {
-    const dropped = this.#buffer.takeOverflow();
-    if (dropped === 0) return;
-    this.#ledger.drop('buffer_full', dropped);
-    this.#options.log.warn('buffer_full', 'more events wait than are kept; the oldest are dropped');
+    // Until there is nothing new: the logger is the host's, and may publish in its turn.
+    for (let dropped = this.#buffer.takeOverflow(); dropped > 0; dropped = this.#buffer.takeOverflow()) {
+      this.#ledger.drop('buffer_full', dropped);
+      this.#options.log.warn('buffer_full', 'more events wait than are kept; the oldest are dropped');
+    }
   }
 
   #limit(): number {

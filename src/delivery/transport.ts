@@ -58,8 +58,13 @@ export interface Transport {
   [lastCall]?(active: boolean): void;
 }
 
-/** Key of the internal method by which the emitter tells decorators that the host is leaving. @internal */
-export const lastCall: unique symbol = Symbol('cosmos-telemetry.lastCall');
+/**
+ * Key of the internal method by which the emitter tells decorators that the host is leaving. A registered symbol: each entry point
+ * of the package is a bundle of its own, and what one of them decorates another one may drive.
+ *
+ * @internal
+ */
+export const lastCall: unique symbol = Symbol.for('cosmos-telemetry.lastCall');
 
 /** What a reason code must look like, in outcomes and in reports. */
 export const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;

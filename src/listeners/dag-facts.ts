@@ -1,4 +1,5 @@
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
+import { disarmed } from '../rejections.js';
 import { isObject } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 
@@ -50,7 +51,7 @@ export class DagFactsCache {
     const modes = new ExecutionModes();
     // By index and not by iterator: the host's array might bring an endless iterator of its own.
     for (let index = 0; index < taskCount; index += 1) {
-      const task = tasks[index];
+      const task = disarmed(tasks[index]);
       const module = isObject(task) ? this.#reader.read(task, 'module') : undefined;
       if (typeof module !== 'string' || !module.startsWith(this.#ownPrefix)) continue;
       ownTaskCount += 1;

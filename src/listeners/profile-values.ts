@@ -3,7 +3,7 @@ import { disarmed } from '../rejections.js';
 import { isObject, LOST } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import { unlessLost } from './snapshot.js';
-import { profileFacts } from './task-values.js';
+import { isMissing, profileFacts } from './task-values.js';
 
 /** What a task instance event says of a task's profile; undefined where nothing can be said. */
 export interface ProfileValues {
@@ -20,7 +20,7 @@ export function profileValues(profile: unknown, reader: HostReader): Readonly<Pr
   if (profile === LOST) return UNKNOWN;
   if (!isObject(profile)) return NO_PROFILE;
   const { profilesYmlFilepath, profileMappingClass, getProfileType, profileType } = profileFacts(profile, reader);
-  const isMapping = profilesYmlFilepath === undefined || profilesYmlFilepath === null;
+  const isMapping = isMissing(profilesYmlFilepath);
   const mappingClass = isMapping ? unlessLost(reader.plainValue(profileMappingClass, 'profileMappingClass') ?? null) : null;
   const database =
     typeof getProfileType === 'function' ? typeFrom(getProfileType, profile, reader) : (reader.plainValue(profileType, 'profileType') ?? null);

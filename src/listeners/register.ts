@@ -3,6 +3,7 @@ import type { Gate } from '../gate.js';
 import type { HostEmitter, HostEvents } from '../host.js';
 import type { Ledger } from '../ledger.js';
 import type { Log } from '../log.js';
+import { disarmed } from '../rejections.js';
 import { isObject } from './host-reader.js';
 
 /** Takes one payload of the host. `'invalid'` where it is none. */
@@ -129,7 +130,7 @@ export class ListenerRegistry {
 }
 
 function detailOf(listener: PayloadListener): PayloadListener {
-  return (event) => listener((event as CustomEvent<unknown>).detail);
+  return (event) => listener(disarmed((event as CustomEvent<unknown>).detail));
 }
 
 function methodsOf(host: unknown): Methods {

@@ -8,7 +8,8 @@ import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './register.js';
 import { blankOf, unlessLost } from './snapshot.js';
 import { profileValues } from './profile-values.js';
-import { instanceValues, taskIdentity, taskValues } from './task-values.js';
+import { commandValues, instanceValues, taskIdentity, taskOf, taskValues } from './task-values.js';
+import type { CommandValues } from './task-values.js';
 
 /** What a task instance listener needs. */
 export interface TaskInstanceListenerOptions {
@@ -18,6 +19,9 @@ export interface TaskInstanceListenerOptions {
 }
 
 type Plain = MetricValue | undefined | typeof LOST;
+
+/** What a task says that runs no command. */
+const NO_COMMAND: Readonly<CommandValues> = { baseCmd: undefined, installDeps: undefined, callback: undefined };
 
 /** A command has few parts; a list of a million is no command. */
 const MAX_COMMAND_PARTS = 64;
@@ -32,7 +36,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
   return (payload) => {
     const taskInstance = isObject(payload) ? reader.object(payload, 'taskInstance') : undefined;
     if (taskInstance === undefined) return 'invalid';
-    const { task, mapIndex, duration } = instanceValues(taskInstance, reader);
+    const task = taskOf(taskInstance, reader);
     if (!isObject(task)) return 'invalid';
     const identity = taskIdentity(task, reader);
     const { module } = identity;
@@ -40,7 +44,9 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     const isDbtOperator = identity.isDbtOperator === true;
     if (!isOwnModule && !isDbtOperator) return undefined;
 
+    const { mapIndex, duration } = instanceValues(taskInstance, reader);
     const values = taskValues(task, reader);
+    const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
     const metrics = { ...blank };
     metrics['status'] = status;
     metrics['operator_name'] = unlessLost(reader.plainValue(values.operatorName, 'operatorName'));
@@ -52,9 +58,9 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     metrics['profile_mapping_class'] = profile.mappingClass;
     metrics['database'] = profile.database;
     metrics['is_mapped_task'] = isMapped(mapIndex);
-    metrics['dbt_command'] = isDbtOperator ? unlessLost(command(values.baseCmd)) : undefined;
-    metrics['install_deps'] = isDbtOperator ? unlessLost(reader.plainValue(values.installDeps, 'installDeps') ?? undefined) : undefined;
-    metrics['has_callback'] = isDbtOperator && hasCallback(values.callback);
+    metrics['dbt_command'] = isDbtOperator ? unlessLost(commandText(command.baseCmd)) : undefined;
+    metrics['install_deps'] = isDbtOperator ? unlessLost(reader.plainValue(command.installDeps, 'installDeps') ?? undefined) : undefined;
+    metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
     metrics['duration'] = unlessLost(reader.plainValue(duration, 'duration') ?? undefined);
     bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
     return undefined;
@@ -66,7 +72,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     return reader.plainValue(module.slice(ownOperators.length, end === -1 ? undefined : end), 'module');
   }
 
-  function command(value: unknown): Plain {
+  function commandText(value: unknown): Plain {
     if (value === undefined || value === null || value === '' || value === LOST) return undefined;
     const parts = reader.list(value);
     if (parts === undefined) return reader.plainValue(value, 'baseCmd');

@@ -12,11 +12,15 @@ export interface TaskIdentity {
   isDbtOperator: unknown;
 }
 
-/** What a task says of itself besides. */
+/** What any task says of itself besides. */
 export interface TaskValues {
   operatorName: unknown;
   invocationMode: unknown;
   profileConfig: unknown;
+}
+
+/** What a dbt operator says besides. */
+export interface CommandValues {
   baseCmd: unknown;
   installDeps: unknown;
   callback: unknown;
@@ -24,7 +28,6 @@ export interface TaskValues {
 
 /** What a task instance says of itself. */
 export interface InstanceValues {
-  task: unknown;
   mapIndex: unknown;
   duration: unknown;
 }
@@ -37,12 +40,20 @@ export interface ProfileFacts {
   profileType: unknown;
 }
 
+/** The task of an instance, as the host gave it; `LOST` where asking threw. It is asked for alone: most tasks are not the product's. */
+export function taskOf(instance: object, reader: HostReader): unknown {
+  try {
+    return disarmed((instance as { task?: unknown }).task);
+  } catch {
+    return reader.lose('task');
+  }
+}
+
 /** As the host gave them; `LOST` where asking threw. */
 export function instanceValues(instance: object, reader: HostReader): InstanceValues {
-  const values: InstanceValues = { task: undefined, mapIndex: undefined, duration: undefined };
+  const values: InstanceValues = { mapIndex: undefined, duration: undefined };
   try {
     const source = instance as Partial<InstanceValues>;
-    values.task = disarmed(source.task);
     values.mapIndex = disarmed(source.mapIndex);
     values.duration = disarmed(source.duration);
     return values;
@@ -66,19 +77,23 @@ export function taskIdentity(task: object, reader: HostReader): TaskIdentity {
 
 /** As the host gave them; `LOST` where asking threw. */
 export function taskValues(task: object, reader: HostReader): TaskValues {
-  const values: TaskValues = {
-    operatorName: undefined,
-    invocationMode: undefined,
-    profileConfig: undefined,
-    baseCmd: undefined,
-    installDeps: undefined,
-    callback: undefined,
-  };
+  const values: TaskValues = { operatorName: undefined, invocationMode: undefined, profileConfig: undefined };
   try {
     const source = task as Partial<TaskValues>;
     values.operatorName = disarmed(source.operatorName);
     values.invocationMode = disarmed(source.invocationMode);
     values.profileConfig = disarmed(source.profileConfig);
+    return values;
+  } catch {
+    return reader.readAll(task, values);
+  }
+}
+
+/** As the host gave them; `LOST` where asking threw. */
+export function commandValues(task: object, reader: HostReader): CommandValues {
+  const values: CommandValues = { baseCmd: undefined, installDeps: undefined, callback: undefined };
+  try {
+    const source = task as Partial<CommandValues>;
     values.baseCmd = disarmed(source.baseCmd);
     values.installDeps = disarmed(source.installDeps);
     values.callback = disarmed(source.callback);
@@ -88,17 +103,29 @@ export function taskValues(task: object, reader: HostReader): TaskValues {
   }
 }
 
-/** As the host gave them; `LOST` where asking threw. The class is asked for where no file stands in its place. */
+/**
+ * As the host gave them; `LOST` where asking threw. What something else stands for is not asked for: the class where there is a
+ * file, the type where there is a function that tells it. A getter of the host's may read a file for its answer.
+ */
 export function profileFacts(profile: object, reader: HostReader): ProfileFacts {
   const values: ProfileFacts = { profilesYmlFilepath: undefined, profileMappingClass: undefined, getProfileType: undefined, profileType: undefined };
   try {
     const source = profile as Partial<ProfileFacts>;
     values.profilesYmlFilepath = disarmed(source.profilesYmlFilepath);
-    values.profileMappingClass = disarmed(source.profileMappingClass);
+    if (isMissing(values.profilesYmlFilepath)) values.profileMappingClass = disarmed(source.profileMappingClass);
     values.getProfileType = disarmed(source.getProfileType);
-    values.profileType = disarmed(source.profileType);
+    if (typeof values.getProfileType !== 'function') values.profileType = disarmed(source.profileType);
     return values;
   } catch {
-    return reader.readAll(profile, values);
+    values.profilesYmlFilepath = reader.read(profile, 'profilesYmlFilepath');
+    values.profileMappingClass = isMissing(values.profilesYmlFilepath) ? reader.read(profile, 'profileMappingClass') : undefined;
+    values.getProfileType = reader.read(profile, 'getProfileType');
+    values.profileType = typeof values.getProfileType === 'function' ? undefined : reader.read(profile, 'profileType');
+    return values;
   }
+}
+
+/** Whether nothing stands there. */
+export function isMissing(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
 }

@@ -7,6 +7,7 @@ import { lastCall } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
 import type { Step } from '../helpers/stepped-transport.js';
+import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
@@ -318,4 +319,15 @@ test('the inner transport must be one', (t) => {
     instanceOf: TypeError,
     message: 'Expected `inner` to be an object with `send()`, got undefined.',
   });
+});
+
+test.serial('a clock that throws is the caller\'s to hear of, and leaves no rejection to the process', async (t) => {
+  const clock = Object.assign(new VirtualClock(), {
+    now: (): number => {
+      throw new Error('hunter2');
+    },
+  });
+  const breaker = circuitBreaker(new SteppedTransport(CONNECT), { failureThreshold: 1, clock });
+  const unhandled = await unhandledRejections(() => t.throwsAsync(breaker.send([usageEvent()], new AbortController().signal), { message: 'hunter2' }));
+  t.deepEqual(unhandled, []);
 });

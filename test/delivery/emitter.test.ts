@@ -1,5 +1,8 @@
 import test from 'ava';
-import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
+import type { Transport } from '../../src/delivery/transport.js';
+import { createTelemetryWith } from '../../src/telemetry.js';
+import { ManualClock } from '../helpers/manual-clock.js';
+import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 
 const SENT = { kind: 'sent' } as const;
@@ -168,4 +171,55 @@ test('a transport that answers at once leaves the event loop to the host between
   t.is(sends, 64, 'one turn, then the event loop');
   await clock.advance(0);
   t.is(sends, 1000);
+});
+
+for (const concurrency of [1, 6]) {
+  test(`a transport that computes leaves the event loop to the host after 8 ms, with ${concurrency} under way at a time`, async (t) => {
+    const clock = new ManualClock();
+    const deferred: (() => void)[] = [];
+    let sends = 0;
+    const transport: Transport = {
+      send: async () => {
+        sends += 1;
+        clock.nowMs += 1;
+        return SENT;
+      },
+    };
+    const machine = virtualMachine(Object.assign(clock, { defer: (callback: () => void) => void deferred.push(callback) }) as never);
+    const telemetry = createTelemetryWith({ product: { name: 'acme', version: '1.0.0' }, transport, env: {}, concurrency, drainOnExit: false }, machine);
+    for (let event = 0; event < 100; event += 1) telemetry.publish('dbt_docs_access', {} as never);
+    const perRound: number[] = [];
+    while (deferred.length > 0) {
+      const before = sends;
+      for (const callback of deferred.splice(0)) callback();
+      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+      perRound.push(sends - before);
+    }
+    t.is(sends, 100);
+    t.is(Math.max(...perRound), 8);
+    t.true(addsUp(telemetry.stats()));
+  });
+}
+
+test('a signal is not used for more than 64 sends, however long one transport keeps up', async (t) => {
+  const { publish, clock, transport } = telemetryRig({ concurrency: 1 });
+  await publish(130);
+  for (let answered = 0; answered < 130; answered += 1) {
+    // Each takes its time, so that one task goes on with all of them.
+    await clock.advance(1);
+    transport.open[0]?.answer(SENT);
+  }
+  await clock.advance(1);
+  const signals = transport.sends.map(({ signal }) => signal);
+  t.is(signals.length, 130);
+  t.is(new Set(signals).size, 3);
+  t.is(signals[63], signals[0]);
+  t.not(signals[64], signals[0]);
+});
+
+test('the accounts add up for who asks while the logger publishes in its turn', (t) => {
+  const logger = { debug: () => undefined, warn: () => void telemetry.publish('tick', { n: 9 }) };
+  const { telemetry } = telemetryRig({ maxPendingEvents: 2, logger });
+  for (let n = 0; n < 3; n += 1) telemetry.publish('tick', { n });
+  t.like(telemetry.stats(), { published: 4, dropped: 2, pending: 2, reasons: { buffer_full: 2 } });
 });

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
@@ -229,4 +230,17 @@ test('a field that throws when it is asked is a no, and harms nothing else', (t)
   const definition = defineEvent('own', { bad: optional(throwing), good: optional(count(NOTE)) });
   t.is(build({ bad: 1, good: 2 }, { definition }).requestTarget(), '/v3/own?good=2');
   t.is(ledger.fieldsDropped, 1);
+});
+
+test('an event can be copied, written, posted to a worker and printed with all that is in it', (t) => {
+  const { build } = setUp({ acme_version: '1.0.0' });
+  const seen = { id: 'p-7', type: 'own', metrics: { acme_version: '1.0.0', models: 3 } };
+  const event = () => build({ models: 3 }, { seq: 7 });
+  t.deepEqual(Object.keys(event()), ['id', 'type', 'metrics']);
+  t.deepEqual({ ...event() } as object, seen);
+  t.deepEqual(structuredClone(event()) as object, seen);
+  t.is(JSON.stringify(event()), JSON.stringify(seen));
+  t.is(inspect(event()), inspect(seen));
+  const one = event();
+  t.is(one.metrics, one.metrics, 'collected once');
 });

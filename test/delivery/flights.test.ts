@@ -1,4 +1,5 @@
 import test from 'ava';
+import { attemptThen } from '../../src/delivery/decorated-transport.js';
 import { Flight } from '../../src/delivery/flights.js';
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
@@ -119,4 +120,22 @@ test('a flight that is released is over, whatever its transport says afterwards'
   flight.release({ kind: 'rejected', reason: 'timeout' });
   answers[0]?.({ kind: 'sent' });
   t.deepEqual(await landed, { kind: 'rejected', reason: 'timeout' });
+});
+
+test('each outcome is an object of its own, for decorators that write into it', async (t) => {
+  const [first, second] = [await outcomeOf(() => ({ kind: 'sent' })), await outcomeOf(() => ({ kind: 'sent' }))];
+  t.not(first, second);
+});
+
+function answersTwice(heard: (outcome: unknown) => void): void {
+  heard({ kind: 'retryable', reason: 'connect' });
+  heard({ kind: 'sent' });
+}
+
+test('a promise that answers twice is heard once', (t) => {
+  const answer = Promise.resolve();
+  Reflect.set(answer, 'then', answersTwice);
+  const heard: SendOutcome[] = [];
+  attemptThen({ send: () => answer } as object as Transport, EVENTS, new AbortController().signal, (outcome) => heard.push(outcome));
+  t.deepEqual(heard, [{ kind: 'retryable', reason: 'connect' }]);
 });

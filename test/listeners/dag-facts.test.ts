@@ -2,6 +2,7 @@ import test from 'ava';
 import { Ledger } from '../../src/ledger.js';
 import { DagFactsCache } from '../../src/listeners/dag-facts.js';
 import { HostReader } from '../../src/listeners/host-reader.js';
+import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 function setUp(product = 'cosmos') {
   const ledger = new Ledger();
@@ -124,4 +125,11 @@ test('a module of a million dots costs no more than its first three parts', (t) 
   const module = `cosmos.operators.local${'.'.repeat(20_000_000)}`;
   const list = tasks(...Array.from({ length: 200 }, () => module));
   t.deepEqual(cache.of(list), { taskCount: 200, ownTaskCount: 200, executionModes: 'local' });
+});
+
+test.serial('a task that is a promise is none, and its rejection ends no process', async (t) => {
+  const { cache } = setUp();
+  const list = Object.defineProperty(tasks('cosmos.operators.local'), 1, { get: () => Promise.reject(new Error('hunter2')) });
+  const unhandled = await unhandledRejections(() => t.is(cache.of(list)?.ownTaskCount, 1));
+  t.deepEqual(unhandled, []);
 });

@@ -5,6 +5,7 @@ import type { HostEmitter, HostEvents } from '../../src/host.js';
 import type { EventNames } from '../../src/listeners/register.js';
 import { mitt } from '../helpers/mitt.js';
 import { FakeProduct } from '../helpers/product.js';
+import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 const RUN = { dagRun: { dagId: 'd', dag: { tasks: [{ module: 'cosmos.operators.local' }] } } };
 const TASK = { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: { module: 'cosmos.operators.local' } } };
@@ -259,4 +260,14 @@ test('a function that has the methods is a host too', (t) => {
   t.is(product.taken.length, 1);
   undo();
   t.deepEqual(inner.eventNames(), []);
+});
+
+test.serial('the detail of an event may be a promise that its getter makes: no payload, and no rejection for the process', async (t) => {
+  const product = new FakeProduct();
+  const host = new EventTarget();
+  product.registry.register(host);
+  const event = Object.defineProperty(new Event('dag_run.success'), 'detail', { get: () => Promise.reject(new Error('hunter2')) });
+  const unhandled = await unhandledRejections(() => host.dispatchEvent(event));
+  t.deepEqual(unhandled, []);
+  t.like(product.stats(), { published: 1, dropped: 1, reasons: { invalid: 1 } });
 });

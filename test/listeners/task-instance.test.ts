@@ -251,3 +251,52 @@ test('the snapshot does not change with the objects of the host', (t) => {
   t.deepEqual(metrics, before);
   t.is(metrics?.['dbt_command'], 'run');
 });
+
+/** An object that notes which of its properties are asked for. */
+function noting(values: Record<string, unknown>): { object: object; asked: string[] } {
+  const asked: string[] = [];
+  const object = Object.fromEntries(Object.keys(values).map((name) => [name, undefined]));
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(object, name, {
+      get: () => {
+        asked.push(name);
+        return value;
+      },
+    });
+  }
+  return { object, asked };
+}
+
+test('of a task that is not the own one nothing is asked but what tells so, nor of its instance', (t) => {
+  const { object: task, asked } = noting({ module: 'airflow.operators.bash', isDbtOperator: false, operatorName: 'B', profileConfig: {}, callback: [] });
+  const instance = noting({ task, mapIndex: 1, duration: 2 });
+  const product = new FakeProduct();
+  t.is(product.listeners['task_instance.success']({ taskInstance: instance.object }), undefined);
+  t.deepEqual(asked, ['module', 'isDbtOperator']);
+  t.deepEqual(instance.asked, ['task']);
+});
+
+test('an own task that runs no command is not asked for one', (t) => {
+  const { object, asked } = noting({ module: 'cosmos.operators.local', isDbtOperator: false, baseCmd: ['run'], installDeps: true, callback: [throws] });
+  const { metrics, dropped } = finish(object);
+  t.is(metrics?.['has_callback'], false);
+  t.is(dropped, 0);
+  t.deepEqual(asked, ['module', 'isDbtOperator']);
+});
+
+test('a profile is not asked for what something else stands for', (t) => {
+  const profile = noting({ profilesYmlFilepath: '/p.yml', profileMappingClass: 'M', getProfileType: () => 'postgres', profileType: 'mysql' });
+  const { metrics } = finish({ ...OWN, profileConfig: profile.object });
+  t.like(metrics, { profile_strategy: 'yaml_file', profile_mapping_class: null, database: 'postgres' });
+  t.deepEqual(profile.asked, ['profilesYmlFilepath', 'getProfileType']);
+  const failing = { profilesYmlFilepath: '/p.yml', get profileMappingClass() { return throws(); }, getProfileType: () => 'postgres' };
+  t.is(finish({ ...OWN, profileConfig: failing }).dropped, 0, 'so one that would fail costs nothing');
+});
+
+test('a profile whose file cannot be asked for is still asked for its type', (t) => {
+  const profile = throwing('profilesYmlFilepath', { profileMappingClass: 'M', profileType: 'postgres' });
+  const { metrics, dropped } = finish({ ...OWN, profileConfig: profile });
+  t.is(metrics?.['database'], 'postgres');
+  t.false('profile_strategy' in (metrics ?? {}) && metrics?.['profile_strategy'] !== undefined);
+  t.is(dropped, 1);
+});
