@@ -178,8 +178,9 @@ export class Spool implements RelayStore {
   /** Events that came in before keep their numbers, so those of an earlier process, which are older, get lower ones. */
   #adopt({ entries, segments, nextSeq, nextNumber, tornLines, twins }: Recovered): void {
     const { log, onRecovered } = this.#options;
-    const seqOffset = this.#nextSeq === 0 ? 0 : nextSeq;
-    if (seqOffset === 0) this.#nextSeq = nextSeq;
+    const isFirst = this.#nextSeq === 0;
+    const seqOffset = isFirst ? 0 : nextSeq;
+    if (isFirst) this.#nextSeq = nextSeq;
     this.#segments.adopt(segments, nextNumber, seqOffset);
     for (const entry of entries) {
       entry.seq -= seqOffset;

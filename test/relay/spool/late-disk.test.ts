@@ -55,12 +55,17 @@ test('a directory that cannot be made at first is made later', async (t) => {
   const directory = freshDirectory(t);
   const faulty = new FaultyFiles();
   faulty.failAll('EROFS');
-  const { store, clock } = await openRig(t, { directory, fs: faulty.files });
+  const { store, clock, reopen } = await openRig(t, { directory, fs: faulty.files });
   t.is(await store.append('/a'), 'memory');
   faulty.faults.clear();
   while (!store.stats().isDurable) await clock.advance(100);
   t.is(spoolFiles(directory).length, 2);
-  t.deepEqual([targetsOf(store.take(9)), await store.close()], [['/a'], 0]);
+  t.is(await store.append('/b'), 'disk');
+  const taken = store.take(9);
+  t.deepEqual(taken.map(({ seq, target }) => [seq, target]), [[0, '/a'], [1, '/b']]);
+  store.putBack(taken);
+  t.deepEqual([store.length, await store.close()], [2, 0]);
+  t.deepEqual(targetsOf((await reopen()).take(9)), ['/a', '/b']);
 });
 
 test('a disk that is back only at the end takes what waits, beside what was left', async (t) => {
