@@ -25,6 +25,8 @@ export interface StoreRequest {
   readonly log: RelayLog;
   /** Called in the step in which the store has more events. */
   readonly onStored: (events: number) => void;
+  /** Called when the disk works only now, and `stats()` tells what an earlier process left on it. */
+  readonly onRecovered: () => void;
 }
 
 /** Time, chance and the machine, the store and metrics: what tests own. */
@@ -38,9 +40,9 @@ export interface RelayParts {
 /** Everything as it is on this machine. */
 export const theseParts: RelayParts = {
   machine: thisMachine,
-  openStore: async ({ directory, log, ...rest }) => {
+  openStore: async ({ directory, log, onRecovered, ...rest }) => {
     const { memoryStore, openSpool } = await import('./spool/index.js');
-    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, ...rest });
+    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, onRecovered, ...rest });
   },
 };
 

@@ -40,7 +40,7 @@ export interface Relay extends AsyncDisposable {
   /**
    * Opens the spool and listens.
    *
-   * @throws (rejects) `SpoolError` for a spool that cannot be used, a TypeError for an endpoint that is the relay itself, and whatever
+   * @throws (rejects) `SpoolError` for a spool that must not be used, or cannot be for good (a disk that fails is tried again), a TypeError for an endpoint that is the relay itself, and whatever
    * node:net says of an address that cannot be listened at.
    */
   listen(): Promise<RelayAddress>;

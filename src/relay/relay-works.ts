@@ -5,12 +5,13 @@ import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import { relayTransport } from './parts.js';
-import type { RelayParts } from './parts.js';
+import type { RelayParts, StoreRequest } from './parts.js';
 import { Pump } from './pump.js';
 import { RelayLedger } from './relay-ledger.js';
 import type { RelayLog } from './relay-log.js';
 import type { RelayStats } from './relay-types.js';
 import type { RelayStore, RelayStoreStats, Stored } from './store.js';
+import { within } from './within.js';
 
 /** What the works are made of. */
 export interface WorksOptions {
@@ -24,11 +25,12 @@ export interface WorksOptions {
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
 
-/** Beyond the limit of an attempt, a transport is given so long. */
-const SLACK_MS = 1000;
-
 /** How long who was turned away is asked to stay away: `Retry-After` says the same. */
 const FULL_MS = 10_000;
+
+/** Beyond the limit of an attempt a transport is given so long, and beyond the deadline of its end a disk. */
+const SLACK_MS = 1000;
+export const DISK_GRACE_MS = 1000;
 
 /** So many events may wait in memory alone while sending rests. */
 const MOST_IN_MEMORY = 2000;
@@ -44,6 +46,8 @@ export class RelayWorks {
   #fullAt: { readonly waiting: number; readonly untilMs: number } | undefined;
   #hasFailed = false;
   #left: number | undefined;
+  /** One that is there only to be emptied, once its disk works. */
+  #doomed: RelayStore | undefined;
   metrics: Metrics | undefined;
 
   constructor(given: WorksOptions) {
@@ -103,16 +107,22 @@ export class RelayWorks {
 
   /** Delivers what the deadline allows, and lets go of everything. Never rejects. @returns Whether something was left. */
   async close(deadlineMs: number): Promise<boolean> {
-    await this.#opening?.catch(() => undefined);
+    const { clock } = this.#given.parts.machine;
+    const untilMs = clock.now() + deadlineMs;
+    const opening = this.#opening?.catch(() => undefined);
+    if (opening !== undefined && !(await within(opening, deadlineMs + DISK_GRACE_MS, clock))) {
+      void opening.then(() => this.close(0));
+      return true;
+    }
+    await this.#doomed?.close(DISK_GRACE_MS);
     const pump = this.#pump;
     const store = this.#store;
     if (pump === undefined || store === undefined) return false;
     const timedOut = await pump.drain(deadlineMs);
     await pump.stop();
-    this.#left = pump.pending;
-    const lost = await store.close();
+    const lost = await store.close(Math.max(0, untilMs - clock.now()) + DISK_GRACE_MS);
     this.#ledger.drop('deadline', lost);
-    this.#left -= lost;
+    this.#left = pump.pending - lost;
     if (lost > 0 && this.#given.settings.spool !== undefined) {
       this.#given.log.warn('spool_not_written', `the disk did not take ${lost} of the events that wait: they end with this process`);
     }
@@ -125,13 +135,13 @@ export class RelayWorks {
     this.metrics = await loadMetrics(stats, parts.loadProm);
     if (this.metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
     if (!gate.check()) return this.#discard();
-    const store = await this.#openStore((events) => this.#pump?.onStored(events));
-    const { recovered, tornLines } = store.stats();
-    this.#ledger.published += recovered;
-    // Before the first of them is sent.
-    this.#ledger.drop('expired', store.expire());
-    if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
-    if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
+    const onRecovered = (): void => {
+      if (this.#store === undefined) return;
+      this.#takeOver(this.#store);
+      this.#pump?.onStored(0);
+    };
+    const store = await this.#openStore({ onStored: (events) => this.#pump?.onStored(events), onRecovered });
+    this.#takeOver(store);
     const transport = relayTransport({ settings, options, gate, log, machine, observe: (seconds) => this.metrics?.observeAttempt(seconds) });
     const { concurrency, drainConcurrency, attemptTimeoutMs, maxSpoolBytes, spool } = settings;
     // On disk they wait safely; those in memory would end with the process.
@@ -145,26 +155,40 @@ export class RelayWorks {
     }
   }
 
+  /** Counts what an earlier process left. */
+  #takeOver(store: RelayStore): void {
+    const { log } = this.#given;
+    const { recovered, tornLines } = store.stats();
+    this.#ledger.published += recovered;
+    // Before the first of them is sent.
+    this.#ledger.drop('expired', store.expire());
+    if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
+    if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
+  }
+
   /** Opted out from the start: nothing is kept, and what an earlier process kept is emptied. */
   async #discard(): Promise<void> {
     const { log, settings } = this.#given;
     log.warn('opted_out', 'telemetry is opted out of here: every event is discarded');
     if (settings.spool === undefined) return;
     // A directory that is not there need not be made to be emptied.
-    const isThere = await access(settings.spool).then(() => true, () => false);
-    if (!isThere) return;
-    const store = await this.#openStore(() => undefined);
-    const { recovered } = store.stats();
-    this.#ledger.published += recovered;
-    this.#ledger.drop('opted_out', store.clear());
-    await store.close();
+    if (!(await access(settings.spool).then(() => true, () => false))) return;
+    const empty = (from: RelayStore): Promise<number> => {
+      this.#ledger.published += from.stats().recovered;
+      this.#ledger.drop('opted_out', from.clear());
+      this.#doomed = undefined;
+      return from.close(DISK_GRACE_MS);
+    };
+    const store = await this.#openStore({ onStored: () => undefined, onRecovered: () => this.#doomed && void empty(this.#doomed) });
+    if (store.stats().isDurable) await empty(store);
+    else this.#doomed = store;
   }
 
-  async #openStore(onStored: (events: number) => void): Promise<RelayStore> {
+  async #openStore(heard: Pick<StoreRequest, 'onStored' | 'onRecovered'>): Promise<RelayStore> {
     const { log, parts, settings } = this.#given;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
-      const store = await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, onStored });
+      const store = await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, ...heard });
       this.#hasFailed = false;
       return store;
     } catch (error) {

@@ -18,7 +18,8 @@ import { theseParts } from './parts.js';
 import type { RelayParts } from './parts.js';
 import { RelayLog } from './relay-log.js';
 import type { Relay, RelayAddress, RelayReport, RelayStats } from './relay-types.js';
-import { RelayWorks } from './relay-works.js';
+import { DISK_GRACE_MS, RelayWorks } from './relay-works.js';
+import { within } from './within.js';
 import { MAX_URL_BYTES } from '../wire/request-url.js';
 
 /**
@@ -163,8 +164,9 @@ class RelayServer implements Relay {
     // While it drains it still answers, so that whoever asks learns that it is about to go.
     await Promise.resolve();
     if (this.#isListening) this.#log.info('closing', 'no events are accepted any more');
-    await this.#door.quiet();
-    const timedOut = await this.#works.close(deadlineMs);
+    // Answers wait for the disk, though not for ever.
+    await within(this.#door.quiet(), deadlineMs + DISK_GRACE_MS, clock);
+    const timedOut = await this.#works.close(Math.max(0, startedAtMs + deadlineMs - clock.now()));
     await this.#closeServers();
     const report = { ...this.stats(), timedOut, durationMs: clock.now() - startedAtMs };
     const { sent, failed, dropped, pending } = report;

@@ -52,7 +52,13 @@ export interface RelayStore {
   expire(): number;
   /** Empties it, on disk too. @returns How many events waited. */
   clear(): number;
-  /** Writes down what is not written yet and frees the directory. Never rejects. @returns How many events end with the process. */
-  close(): Promise<number>;
+  /**
+   * Writes down what is not written yet and frees the directory. Never rejects.
+   *
+   * @param withinMs how long a disk that does not answer is waited for, in milliseconds; without it, until it answers. What is not known
+   * to be on disk by then ends with the process.
+   * @returns How many events end with the process.
+   */
+  close(withinMs?: number): Promise<number>;
   stats(): RelayStoreStats;
 }

@@ -3,6 +3,7 @@ import type { SizedLine } from './shelter.js';
 
 /** An append that waits for its write. */
 export interface WaitingAppend extends SizedLine {
+  readonly sinceMs: number;
   readonly resolve: (stored: Stored) => void;
 }
 
@@ -14,6 +15,11 @@ export class AppendQueue {
 
   get size(): number {
     return this.#waiting.length;
+  }
+
+  /** The one that has waited for longest. */
+  get first(): WaitingAppend | undefined {
+    return this.#waiting[0];
   }
 
   add(append: WaitingAppend): void {

@@ -9,6 +9,9 @@ export interface DiskTrouble {
 
 const KEPT = 'events are kept in memory until it takes them again';
 
+/** A disk that neither takes nor refuses. */
+export const HANGS: DiskTrouble = { code: 'spool_hangs', text: `the disk of the spool does not answer; ${KEPT}` };
+
 /** Sorts an error of the file system by what there is to mend. */
 export function diskTrouble(error: unknown): DiskTrouble {
   if (error instanceof SpoolError) return { code: 'spool_refused', text: `${error.message} Meanwhile ${KEPT}` };

@@ -3,7 +3,8 @@ import type { Segment } from './segment.js';
 
 /** One event in memory, and where its line is. */
 export class Entry implements StoredEvent {
-  readonly seq: number;
+  /** Settled for good once it is among those that wait. */
+  seq: number;
   readonly target: string;
   acceptedAtMs: number;
   readonly mayBeSecond: boolean;

@@ -24,6 +24,19 @@ export function errorCode(error: unknown): string {
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,31}$/.test(code) ? code : 'unknown';
 }
 
+/** What may pass: a disk that is read-only, full, broken or away, a right that is missing, too many open files. */
+const PASSING: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']);
+
+/** The code of the system's error behind one of ours. */
+export function causeCode(error: unknown): string {
+  return errorCode(error instanceof SpoolError ? error.cause : error);
+}
+
+/** Whether a directory may be fit later, with nothing changed in what was asked for. */
+export function mayPass(error: unknown): boolean {
+  return (!(error instanceof SpoolError) || error.code === 'unusable') && PASSING.has(causeCode(error));
+}
+
 /** An error as the operating system would raise it. */
 export function systemError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });

@@ -17,9 +17,15 @@ export interface Line {
   readonly target: string;
 }
 
-/** An event as a line of JSON. `json` is its target, written as JSON already. */
-export function encodeLine({ seq, slot, acceptedAtMs }: Entry, json: string): string {
-  return `{"seq":${seq},"mark":${slot},"at":${acceptedAtMs},"target":${json}}\n`;
+/** An event on its way to disk, with its target written as JSON. */
+export interface PendingLine {
+  readonly entry: Entry;
+  readonly json: string;
+}
+
+/** An event as a line of JSON. `json` is its target, written as JSON already; its number on disk is higher by `seqOffset`. */
+export function encodeLine({ seq, slot, acceptedAtMs }: Entry, json: string, seqOffset: number): string {
+  return `{"seq":${seq + seqOffset},"mark":${slot},"at":${acceptedAtMs},"target":${json}}\n`;
 }
 
 /** What a line says, or nothing where it is not one of ours. Further names in it are left alone. */

@@ -2,6 +2,7 @@ import type { Entry } from './entry.js';
 import { systemError } from './errors.js';
 import { FILE_MODE, OVERWRITE } from './files.js';
 import type { SpoolFiles } from './files.js';
+import { HeldMarks } from './held-marks.js';
 
 /** What an event's character in the marks says. Anything else counts as `begun`: it may have been sent. */
 export const MARK = { waiting: '.', begun: 'b', done: 'd' } as const;
@@ -20,9 +21,34 @@ const MAX_OPEN = 16;
 export class MarkWriter {
   readonly #files: SpoolFiles;
   readonly #open = new Map<string, number>();
+  #held: HeldMarks | undefined;
+  /** Files to be let go of, once the disk answers again. */
+  readonly #forgotten = new Set<string>();
 
   constructor(files: SpoolFiles) {
     this.#files = files;
+  }
+
+  /** Whether marks are only remembered. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Remembers marks instead of writing them: a disk that does not answer would hold up the whole process. */
+  hold(): void {
+    this.#held ??= new HeldMarks();
+  }
+
+  /** Writes what was remembered, and goes on as before. @throws What the file system throws. */
+  release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    try {
+      for (const { path, slot, characters } of held?.pieces() ?? []) this.write(path, slot, characters);
+    } finally {
+      for (const path of this.#forgotten) this.forget(path);
+      this.#forgotten.clear();
+    }
   }
 
   /** Writes the same mark for each of some events, in as few writes as their places allow. @throws What the file system throws. */
@@ -40,12 +66,21 @@ export class MarkWriter {
 
   /** Overwrites the characters from `slot` on. @throws What the file system throws. */
   write(path: string, slot: number, characters: string): void {
+    if (this.#held !== undefined) {
+      this.#held.add(path, slot, characters);
+      return;
+    }
     const written = this.#files.writeSync(this.#descriptor(path), characters, slot, 'latin1');
     if (written !== characters.length) throw systemError('ENOSPC', 'Not all marks were written.');
   }
 
   /** Lets go of a file. */
   forget(path: string): void {
+    if (this.#held !== undefined) {
+      this.#held.forget(path);
+      this.#forgotten.add(path);
+      return;
+    }
     const descriptor = this.#open.get(path);
     if (descriptor === undefined) return;
     this.#open.delete(path);

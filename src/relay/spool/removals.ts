@@ -24,9 +24,16 @@ export class Removals {
     void this.sweep();
   }
 
-  /** Deletes segments, and whatever else waits, before it returns; what cannot be deleted waits on. @returns Whether all of it is gone. */
-  removeNow(segments: Iterable<Segment>): boolean {
+  /**
+   * Deletes segments, and whatever else waits, before it returns; what cannot be deleted waits on, and so does all of it where the
+   * disk does not answer. @returns Whether all of it is gone.
+   */
+  remove(segments: Iterable<Segment>, isDiskSilent: boolean): boolean {
     for (const segment of segments) this.#waiting.add(segment);
+    if (isDiskSilent) {
+      void this.sweep();
+      return this.#waiting.size === 0;
+    }
     for (const segment of this.#waiting) {
       try {
         for (const path of pathsOf(segment)) ignoreMissing(() => this.#files.unlinkSync(path));

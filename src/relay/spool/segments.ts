@@ -3,39 +3,40 @@ import type { Entry } from './entry.js';
 import { syncDirectory } from './directory.js';
 import type { SpoolFiles } from './files.js';
 import { encodeLine } from './line.js';
-import { MARK, MarkWriter } from './marks.js';
-import type { Mark } from './marks.js';
+import type { PendingLine } from './line.js';
+import { MARK } from './marks.js';
+import type { Mark, MarkWriter } from './marks.js';
 import { Removals } from './removals.js';
 import { marksChunk, Segment } from './segment.js';
-
-/** An event on its way to disk, with its target written as JSON. */
-export interface PendingLine {
-  readonly entry: Entry;
-  readonly json: string;
-}
 
 /** The events on disk: which segment takes lines, what is marked where, what may be deleted. */
 export class Segments {
   readonly #directory: string;
   readonly #files: SpoolFiles;
   readonly #segmentBytes: number;
-  readonly #all: Set<Segment>;
+  readonly #all = new Set<Segment>();
   readonly #marks: MarkWriter;
   readonly #removals: Removals;
   #active: Segment | undefined;
-  #nextNumber: number;
+  #nextNumber = 1;
+  #seqOffset = 0;
   #clears = 0;
   /** The directory is others' from then on. */
   #isClosed = false;
 
-  constructor(directory: string, files: SpoolFiles, segmentBytes: number, found: readonly Segment[], nextNumber: number) {
+  constructor(directory: string, files: SpoolFiles, segmentBytes: number, marks: MarkWriter) {
     this.#directory = directory;
     this.#files = files;
     this.#segmentBytes = segmentBytes;
-    this.#marks = new MarkWriter(files);
+    this.#marks = marks;
     this.#removals = new Removals(files);
-    this.#all = new Set(found);
+  }
+
+  /** Takes over what an earlier process left. `seqOffset`: by how much numbers are higher on disk than here. */
+  adopt(found: readonly Segment[], nextNumber: number, seqOffset: number): void {
     this.#nextNumber = nextNumber;
+    this.#seqOffset = seqOffset;
+    for (const segment of found) this.#all.add(segment);
     for (const segment of found) this.#removeIfDone(segment);
   }
 
@@ -65,7 +66,7 @@ export class Segments {
       if (entry.isSettled) continue;
       entries.push(entry);
       segment.give(entry);
-      text += encodeLine(entry, json);
+      text += encodeLine(entry, json, this.#seqOffset);
     }
     try {
       segment.layMarks(this.#marks);
@@ -120,9 +121,9 @@ export class Segments {
     void this.#active?.finish();
     this.#active = undefined;
     this.#marks.forgetAll();
-    const isGone = this.#isClosed || this.#removals.removeNow(this.#all);
+    const all = [...this.#all];
     this.#all.clear();
-    return isGone;
+    return this.#isClosed || this.#removals.remove(all, this.#marks.isHeld);
   }
 
   /** Deletes what is to be deleted and could not be yet. Never rejects. */
@@ -134,8 +135,8 @@ export class Segments {
   async forgetLost(): Promise<ReadonlySet<Segment>> {
     const lost = new Set<Segment>();
     for (const segment of this.#all) if (await segment.isLost(this.#files)) lost.add(segment);
-    // Nothing is deleted: what has such a name later may be somebody else's.
     for (const segment of lost) {
+      // Its files are not deleted: what has such a name later may be somebody else's.
       this.#all.delete(segment);
       this.#marks.forget(segment.marksPath);
     }

@@ -1,6 +1,6 @@
 import type { Entry } from './entry.js';
 import { LINE_OVERHEAD_BYTES } from './line.js';
-import type { PendingLine } from './segments.js';
+import type { PendingLine } from './line.js';
 
 /** An event on its way to disk, and the room that its line will take at most. */
 export interface SizedLine extends PendingLine {

@@ -1,16 +1,22 @@
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../store.js';
+import { unusable } from './directory.js';
+import { endSpool } from './ending.js';
 import { Entry } from './entry.js';
+import { nodeFiles } from './files.js';
 import { GroupCommit } from './group-commit.js';
-import { MARK } from './marks.js';
+import { MARK, MarkWriter } from './marks.js';
 import type { Mark } from './marks.js';
 import { DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, fittingSegmentBytes } from './options.js';
 import type { SpoolOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
+import { recover } from './recovery.js';
 import type { Recovered } from './recovery.js';
 import { marksChunk } from './segment.js';
 import { Segments } from './segments.js';
 import { sizedLine } from './shelter.js';
-import type { Tenure } from './tenure.js';
+import { Tenure } from './tenure.js';
+
+const NOTHING_FOUND = { recovered: 0, maybeSentTwice: 0, tornLines: 0 };
 
 /** A store in a directory that is ours. Every pending event is in memory too, so that taking one reads nothing. */
 export class Spool implements RelayStore {
@@ -21,21 +27,22 @@ export class Spool implements RelayStore {
   readonly #pending = new PendingEvents<Entry>();
   readonly #segments: Segments;
   readonly #commit: GroupCommit;
-  readonly #found: Pick<RelayStoreStats, 'recovered' | 'maybeSentTwice' | 'tornLines'>;
-  #nextSeq: number;
+  #found: Pick<RelayStoreStats, 'recovered' | 'maybeSentTwice' | 'tornLines'> | undefined;
+  #nextSeq = 0;
+  #isOpen = false;
   #closed: Promise<number> | undefined;
 
-  constructor(options: SpoolOptions, tenure: Tenure, recovered: Recovered) {
-    const { maxBytes = DEFAULT_MAX_BYTES, segmentBytes = DEFAULT_SEGMENT_BYTES, clock, log, onStored } = options;
-    const { entries, segments, nextSeq, nextNumber, tornLines, twins } = recovered;
+  constructor(options: SpoolOptions) {
+    const { maxBytes = DEFAULT_MAX_BYTES, segmentBytes = DEFAULT_SEGMENT_BYTES, clock, log, onStored, directory, fs = nodeFiles } = options;
+    const marks = new MarkWriter(fs);
     this.#options = options;
     this.#maxBytes = maxBytes;
-    this.#tenure = tenure;
-    this.#nextSeq = nextSeq;
+    this.#tenure = new Tenure(directory, fs);
     this.#segmentBytes = fittingSegmentBytes(segmentBytes, maxBytes);
-    this.#segments = new Segments(tenure.path, tenure.files, this.#segmentBytes, segments, nextNumber);
+    this.#segments = new Segments(this.#tenure.path, fs, this.#segmentBytes, marks);
     this.#commit = new GroupCommit({
       segments: this.#segments,
+      marks,
       clock,
       log,
       batchBytes: this.#segmentBytes,
@@ -46,10 +53,17 @@ export class Spool implements RelayStore {
       },
       revive: () => this.#revive(),
     });
-    for (const entry of entries) this.#pending.add(entry);
-    const maybeSentTwice = entries.filter(({ mayBeSecond }) => mayBeSecond).length;
-    this.#found = { recovered: entries.length, maybeSentTwice, tornLines };
-    this.#onDisk(() => this.#segments.settle(twins));
+  }
+
+  /** Takes the directory, or begins in memory where the disk may work later. @throws (rejects) SpoolError where waiting would not mend it. */
+  async open(): Promise<void> {
+    try {
+      await this.#commit.open();
+      this.#isOpen = true;
+    } catch (error) {
+      await this.#tenure.end();
+      throw error;
+    }
   }
 
   get length(): number {
@@ -67,7 +81,7 @@ export class Spool implements RelayStore {
   append(target: string): Promise<Stored> {
     if (this.#closed !== undefined) return Promise.resolve('full');
     const line = sizedLine(new Entry(this.#nextSeq, target, Math.trunc(this.#options.clock.wallNow())));
-    const taken = this.#segments.bytes + this.#commit.reservedBytes;
+    const taken = this.#segments.bytes + this.#commit.writes.reservedBytes;
     // The next write may begin a segment, with a first stretch of marks.
     if (taken + line.bytes + marksChunk(this.#segmentBytes) > this.#maxBytes) return Promise.resolve('full');
     this.#nextSeq += 1;
@@ -77,7 +91,7 @@ export class Spool implements RelayStore {
   take(limit: number): StoredEvent[] {
     if (this.#closed !== undefined) return [];
     const entries = this.#pending.take(limit);
-    for (const entry of entries) if (entry.segment === undefined) this.#commit.unshelter(entry);
+    for (const entry of entries) if (entry.segment === undefined) this.#commit.writes.unshelter(entry);
     const unmarked = entries.filter((entry) => !entry.isBegun);
     for (const entry of unmarked) entry.isBegun = true;
     // A disk that takes no marks keeps no event from being delivered: after a crash it may be delivered again, uncounted.
@@ -102,37 +116,28 @@ export class Spool implements RelayStore {
   expire(): number {
     const { clock, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
     const expired = this.#pending.expire(clock.wallNow(), maxAgeMs);
-    for (const entry of expired) this.#commit.unshelter(entry);
+    for (const entry of expired) this.#commit.writes.unshelter(entry);
     this.#onDisk(() => this.#segments.settle(expired));
     return expired.length;
   }
 
   clear(): number {
     const waited = this.#pending.clear();
-    this.#commit.clear();
+    this.#commit.writes.clear();
     if (!this.#segments.clear()) {
       this.#options.log.warn('spool_not_cleared', 'events of the spool could not be deleted from its directory; it is tried again');
     }
     return waited;
   }
 
-  close(): Promise<number> {
-    this.#closed ??= this.#close();
+  close(withinMs?: number): Promise<number> {
+    const parts = { commit: this.#commit, segments: this.#segments, tenure: this.#tenure, pending: this.#pending, clock: this.#options.clock };
+    this.#closed ??= endSpool(parts, withinMs);
     return this.#closed;
   }
 
   stats(): RelayStoreStats {
-    return { waiting: this.length, bytes: this.#segments.bytes, isDurable: this.#commit.isDurable, ...this.#found };
-  }
-
-  async #close(): Promise<number> {
-    await this.#commit.close(this.length > 0);
-    await this.#segments.close();
-    const isOurs = this.#tenure.isHeld;
-    await this.#tenure.end();
-    let lost = 0;
-    for (const { segment } of this.#pending.all()) if (segment === undefined || !isOurs) lost += 1;
-    return lost;
+    return { waiting: this.length, bytes: this.#segments.bytes, isDurable: this.#commit.writes.isDurable, ...(this.#found ?? NOTHING_FOUND) };
   }
 
   #mark(entries: readonly Entry[], mark: Mark): void {
@@ -150,9 +155,17 @@ export class Spool implements RelayStore {
     }
   }
 
-  /** Before the disk is tried again: the directory is ours again, and what was lost with it is to be written anew. */
+  /** Before the disk is tried, at first or again: the directory is ours, and what was lost with it is to be written anew. */
   async #revive(): Promise<void> {
-    await this.#tenure.renew();
+    const { path, files } = this.#tenure;
+    await this.#tenure.take();
+    if (this.#found === undefined) {
+      const recovered = await recover(path, files, Math.trunc(this.#options.clock.wallNow())).catch((error: unknown) => {
+        throw unusable(path, 'read', error);
+      });
+      if (!this.#commit.isAbandoned) this.#adopt(recovered);
+      return;
+    }
     const lost = await this.#segments.forgetLost();
     for (const entry of this.#pending.all()) {
       if (entry.segment === undefined || !lost.has(entry.segment)) continue;
@@ -160,5 +173,22 @@ export class Spool implements RelayStore {
       if (entry.isWaiting) this.#commit.shelter(entry);
     }
     await this.#segments.sweep();
+  }
+
+  /** Events that came in before keep their numbers, so those of an earlier process, which are older, get lower ones. */
+  #adopt({ entries, segments, nextSeq, nextNumber, tornLines, twins }: Recovered): void {
+    const { log, onRecovered } = this.#options;
+    const isFirst = this.#nextSeq === 0;
+    const seqOffset = isFirst ? 0 : nextSeq;
+    if (isFirst) this.#nextSeq = nextSeq;
+    this.#segments.adopt(segments, nextNumber, seqOffset);
+    for (const entry of entries) {
+      entry.seq -= seqOffset;
+      this.#pending.add(entry);
+    }
+    this.#found = { recovered: entries.length, maybeSentTwice: entries.filter(({ mayBeSecond }) => mayBeSecond).length, tornLines };
+    this.#onDisk(() => this.#segments.settle(twins));
+    if (tornLines > 0) log.warn('spool_torn', `${tornLines} lines of the spool could not be read, and are passed over`);
+    if (this.#isOpen) onRecovered?.();
   }
 }

@@ -33,15 +33,15 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EMFILE']) {
       t.is(await store.append('/c'), 'memory');
       t.is(faulty.count(call), tries, 'the disk is left alone for five seconds');
       await clock.advance(1);
-      while (clock.pendingTimers === 0) await turn();
+      while (faulty.count(call) === tries) await turn();
       t.true(faulty.count(call) > tries, 'then it is tried');
       t.false(store.stats().isDurable);
       const [a] = store.take(1);
       store.settle(a === undefined ? [] : [a]);
 
       faulty.faults.clear();
-      await clock.advance(5000);
-      await untilDurable(store);
+      // The try that failed may still be tidying up.
+      while (!store.stats().isDurable) await clock.advance(100);
       t.is(await store.append('/d'), 'disk');
       store.take(1);
       await store.close();
@@ -173,10 +173,12 @@ test('waiting for the disk does not hold the process', async (t) => {
   const { store, clock } = await openRig(t, { directory: freshDirectory(t), fs: faulty.files });
   faulty.failAll('EROFS');
   await store.append('/a');
-  t.deepEqual([clock.pendingTimers, clock.pendingRefTimers], [1, 0]);
+  t.is(clock.pendingRefTimers, 0);
+  while (clock.pendingTimers > 1) await turn();
+  t.is(clock.pendingRefTimers, 0);
 });
 
-test('a spool that cannot be opened says why, and lets the directory go', async (t) => {
+test('a spool that can never be opened says why, and lets the directory go', async (t) => {
   for (const call of ['mkdir', 'chmod', 'lstat', 'readdir', 'link', 'open', 'file.readFile', 'file.stat'] as const) {
     const directory = freshDirectory(t);
     if (call.startsWith('file.') || call === 'open') {
@@ -185,8 +187,8 @@ test('a spool that cannot be opened says why, and lets the directory go', async 
       await store.close();
     }
     const faulty = new FaultyFiles();
-    faulty.faults.set(call, 'EIO');
-    const error = await t.throwsAsync(openRig(t, { directory, fs: faulty.files }), { instanceOf: SpoolError, code: 'unusable', message: /\(EIO\)/ }, call);
+    faulty.faults.set(call, 'ENOTDIR');
+    const error = await t.throwsAsync(openRig(t, { directory, fs: faulty.files }), { instanceOf: SpoolError, code: 'unusable', message: /\(ENOTDIR\)/ }, call);
     t.true(error?.message.includes(directory) && !error.message.includes('secret'));
     faulty.faults.clear();
     await openRig(t, { directory, fs: faulty.files });
