@@ -8,7 +8,7 @@ import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './register.js';
 import { blankOf, unlessLost } from './snapshot.js';
 import { profileValues } from './profile-values.js';
-import { commandValues, instanceValues, taskIdentity, taskOf, taskValues } from './task-values.js';
+import { commandValues, instanceValues, taskIdentity, taskInstanceOf, taskOf, taskValues } from './task-values.js';
 import type { CommandValues } from './task-values.js';
 
 /** What a task instance listener needs. */
@@ -34,8 +34,8 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
   const blank = blankOf(taskInstanceFields(product));
 
   return (payload) => {
-    const taskInstance = isObject(payload) ? reader.object(payload, 'taskInstance') : undefined;
-    if (taskInstance === undefined) return 'invalid';
+    const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
+    if (!isObject(taskInstance)) return 'invalid';
     const task = taskOf(taskInstance, reader);
     if (!isObject(task)) return 'invalid';
     const identity = taskIdentity(task, reader);

@@ -40,6 +40,15 @@ export interface ProfileFacts {
   profileType: unknown;
 }
 
+/** The task instance of a payload, as the host gave it; `LOST` where asking threw. */
+export function taskInstanceOf(payload: object, reader: HostReader): unknown {
+  try {
+    return disarmed((payload as { taskInstance?: unknown }).taskInstance);
+  } catch {
+    return reader.lose('taskInstance');
+  }
+}
+
 /** The task of an instance, as the host gave it; `LOST` where asking threw. It is asked for alone: most tasks are not the product's. */
 export function taskOf(instance: object, reader: HostReader): unknown {
   try {
