@@ -124,8 +124,8 @@ class TelemetryClient implements AsyncDisposable {
           attemptTimeoutMs,
           maxSockets: Math.max(concurrency, drainConcurrency),
           env,
-          ...(allowedRedirectHosts && { allowedRedirectHosts }),
-          ...(proxy !== undefined && { proxy }),
+          allowedRedirectHosts,
+          proxy,
         },
         { clock, log, ...(machine.lookup && { lookup: machine.lookup }) },
       );

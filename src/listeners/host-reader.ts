@@ -50,11 +50,6 @@ export class HostReader {
     return isObject(value) ? value : undefined;
   }
 
-  /** A property that a field could hold; undefined where there is none. */
-  plain(source: object, key: string): MetricValue | undefined | typeof LOST {
-    return this.plainValue(this.read(source, key), key);
-  }
-
   /** A value that a field could hold, or `LOST`. `name` is the property it comes from. */
   plainValue(value: unknown, name: string): MetricValue | undefined | typeof LOST {
     if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH ? value : this.lose(name);

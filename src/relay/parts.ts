@@ -77,8 +77,8 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       attemptTimeoutMs,
       maxSockets: Math.max(concurrency, drainConcurrency),
       env,
-      ...(allowedRedirectHosts && { allowedRedirectHosts }),
-      ...(proxy !== undefined && { proxy }),
+      allowedRedirectHosts,
+      proxy,
     },
     { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }) },
   );

@@ -28,7 +28,7 @@ export function errorCode(error: unknown): string {
 const PASSING: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']);
 
 /** The code of the system's error behind one of ours. */
-export function causeCode(error: unknown): string {
+function causeCode(error: unknown): string {
   return errorCode(error instanceof SpoolError ? error.cause : error);
 }
 
