@@ -21,10 +21,7 @@ export async function startFront() {
     else if (behind.kind === 'answer') setTimeout(() => response.writeHead(behind.status ?? 200).end(), behind.delayMs);
     // 'hang': never an answer.
   });
-  server.on('connection', (socket) => {
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
-  });
+  follow(server, connections);
   await listen(server, 0);
   const { port } = server.address();
   return {
@@ -52,10 +49,7 @@ export async function startUpstream() {
     targets.push(request.url);
     setTimeout(() => response.writeHead(200).end(), delayMs);
   });
-  server.on('connection', (socket) => {
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
-  });
+  follow(server, connections);
   await listen(server, 0);
   const { port } = server.address();
   return {
@@ -112,4 +106,12 @@ async function stop(server, connections) {
   server.closeAllConnections();
   for (const socket of connections) socket.destroy();
   await closed;
+}
+
+/** Keeps the connections of a server, so that they can be cut when it goes. */
+function follow(server, connections) {
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
 }
