@@ -11,12 +11,26 @@ import { freshDirectory, openRig } from './rig.js';
 const RUNS = Number(process.env['SPOOL_RUNS'] ?? 8);
 const STEPS = 120;
 
-/** What a machine would find after the process was killed at this moment: the files as they are, without the lock. */
+/**
+ * A copy of the files as they are, without the lock. A removal that is under way may take a file between the list and its copy,
+ * and what was copied until then never stood together on disk: another look is taken.
+ */
+function picture(t: ExecutionContext, directory: string): string {
+  for (;;) {
+    const copy = freshDirectory(t);
+    mkdirSync(copy, { mode: 0o700 });
+    try {
+      for (const name of readdirSync(directory)) if (!name.startsWith('lock')) copyFileSync(join(directory, name), join(copy, name));
+      return copy;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** What a machine would find after the process was killed at this moment. */
 async function afterCrash(t: ExecutionContext, directory: string): Promise<Map<string, boolean>> {
-  const copy = freshDirectory(t);
-  mkdirSync(copy, { mode: 0o700 });
-  for (const name of readdirSync(directory)) if (!name.startsWith('lock')) copyFileSync(join(directory, name), join(copy, name));
-  const { store } = await openRig(t, { directory: copy });
+  const { store } = await openRig(t, { directory: picture(t, directory) });
   const found = new Map(store.take(100_000).map(({ target, mayBeSecond }) => [target, mayBeSecond]));
   t.is(found.size, store.stats().recovered, 'each once');
   await store.close();
