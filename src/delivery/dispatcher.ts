@@ -26,9 +26,6 @@ export interface DispatcherOptions {
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
-/** How many batches a task of the queue sends within one round of the event loop, before it makes room for the host. */
-const BATCHES_PER_ROUND = 64;
-
 /** How many sends share a signal: what a transport hangs on one and forgets there goes with it, however long a task lasts. */
 const SENDS_PER_SIGNAL = 64;
 
@@ -136,29 +133,30 @@ export class Dispatcher {
     const { buffer } = this.#options;
     let controller = new AbortController();
     let sends = 0;
-    let sameRound = 0;
     try {
-      while (sameRound < BATCHES_PER_ROUND && this.#mayGoOn() && !controller.signal.aborted) {
+      while (this.#mayGoOn() && !controller.signal.aborted) {
+        // A transport that answers at once, or that computes, must not keep the host's event loop to itself.
+        if (this.#loop.isUsedUp()) {
+          await this.#loop.nextRound();
+          continue;
+        }
         const taken = buffer.take(this.#batchSize);
         if (taken.length === 0) break;
         if (sends > 0 && sends % SENDS_PER_SIGNAL === 0) controller = new AbortController();
         sends += 1;
         const flight = this.#begin(taken, controller);
-        const { round } = this.#loop;
         this.#account(flight, await flight.outcome);
-        // By rounds of the loop and not by the time it took: a transport that computes takes its time, and makes no room by it.
-        sameRound = this.#loop.round === round ? sameRound + 1 : 0;
       }
     } finally {
       this.#turns -= 1;
-      // A transport that answers at once, or that computes, must not keep the host's event loop to itself.
+      // Not at once: where the gate has closed, the next task would end as this one did.
       if (buffer.length > 0) this.#kickLater.soon();
     }
   };
 
   /** Asked before each attempt: the gate reads the environment anew, and now and then the files. */
   #mayGoOn(): boolean {
-    return !this.pause.isOn && !this.#loop.isUsedUp() && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
+    return !this.pause.isOn && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
   }
 
   #begin(taken: readonly TakenEvent[], controller: AbortController): Flight {
