@@ -1,7 +1,7 @@
 import type { Clock } from '../../timing.js';
 import { CONNECT_REASON } from '../transport.js';
 import type { SendOutcome } from '../transport.js';
-import type { Exchange, HttpClient } from './http-client.js';
+import type { Answer, Exchange, HttpClient, Route } from './http-client.js';
 import { startLimit } from './limit.js';
 import { isRedirect, MAX_REDIRECTS, nextHop } from './redirects.js';
 import { discardBody } from './response-body.js';
@@ -25,6 +25,13 @@ export interface AttemptSettings {
   readonly abortedUnwritten: SendOutcome;
   /** The client, loaded at the first call. */
   readonly client: () => HttpClient | Promise<HttpClient>;
+}
+
+/** Where an attempt asks next. */
+interface Hop {
+  readonly route: Route | undefined;
+  readonly url: string;
+  readonly hops: number;
 }
 
 /**
@@ -52,7 +59,9 @@ export class Attempt {
 
   /** Begins; `end` may be called before this returns. */
   start(url: string): void {
-    void this.#run(url);
+    const client = this.#settings.client();
+    if (!(client instanceof Promise)) return this.#open(client, url);
+    client.then((loaded) => this.#open(loaded, url)).catch(() => this.#failed());
   }
 
   /** Ends the attempt at once, for the caller's reasons. */
@@ -60,33 +69,42 @@ export class Attempt {
     this.#settle(this.#answer ?? (this.#isWritten ? ABORTED : this.#settings.abortedUnwritten));
   }
 
-  async #run(start: string): Promise<void> {
-    try {
-      const loaded = this.#settings.client();
-      const client = loaded instanceof Promise ? await loaded : loaded;
+  #open(client: HttpClient, url: string): void {
+    if (this.#over) return;
+    this.#client = client;
+    // From here on: loading HTTP, once a process, is our own time and says nothing about the network.
+    const { attemptTimeoutMs, clock } = this.#settings;
+    this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeUp());
+    this.#ask(client, { route: client.home, url, hops: 0 });
+  }
+
+  #ask(client: HttpClient, hop: Hop): void {
+    const { route, url } = hop;
+    if (this.#over) return;
+    if (route === undefined) return this.#settle(PROXY_INVALID);
+    this.#exchange = client.begin(route, url, {
+      answered: (answer) => this.#answered(client, hop, answer),
+      failed: () => this.#failed(),
+    });
+  }
+
+  #answered(client: HttpClient, { route, url, hops }: Hop, { status, headers, body }: Answer): void {
+    const next = isRedirect(status) ? this.#next(headers, url, hops) : undefined;
+    if (next === undefined) this.#answer = this.#judge(status, headers, route?.forwarded === true);
+    discardBody(body, (isWhole) => {
       if (this.#over) return;
-      this.#client = client;
-      // From here on: loading HTTP, once a process, is our own time and says nothing about the network.
-      const { attemptTimeoutMs, clock } = this.#settings;
-      this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeUp());
-      let url = start;
-      let route = client.home;
-      for (let hops = 0; !this.#over; hops += 1) {
-        if (route === undefined) return this.#settle(PROXY_INVALID);
-        this.#exchange = client.begin(route, url);
-        const { status, headers, body } = await this.#exchange.response;
-        const next = isRedirect(status) ? this.#next(headers, url, hops) : undefined;
-        if (next === undefined) this.#answer = this.#judge(status, headers, route.forwarded);
-        if (await discardBody(body)) this.#exchange = undefined;
-        if (next === undefined) return this.#settle(this.#answer ?? NETWORK);
-        this.#drop();
-        route = await client.route(next);
-        url = next.href;
-      }
-    } catch {
-      const unwritten = this.#exchange !== undefined && this.#client?.mayBeWritten(this.#exchange) === false;
-      this.#settle(this.#answer ?? (unwritten ? CONNECT : NETWORK));
-    }
+      if (isWhole) this.#exchange = undefined;
+      if (next === undefined) return this.#settle(this.#answer ?? NETWORK);
+      this.#drop();
+      const follow = (to: Route | undefined): void => this.#ask(client, { route: to, url: next.href, hops: hops + 1 });
+      client.route(next).then(follow).catch(() => this.#failed());
+    });
+  }
+
+  /** Something broke off. */
+  #failed(): void {
+    const unwritten = this.#exchange !== undefined && this.#client?.mayBeWritten(this.#exchange) === false;
+    this.#settle(this.#answer ?? (unwritten ? CONNECT : NETWORK));
   }
 
   #next(headers: AnswerHeaders, url: string, hops: number): URL | undefined {

@@ -1,6 +1,6 @@
 import type { Agent, ClientRequest } from 'node:http';
 import fetch from 'node-fetch';
-import type { RequestInit, Response } from 'node-fetch';
+import type { RequestInit } from 'node-fetch';
 import type { Log } from '../../log.js';
 import type { Clock } from '../../timing.js';
 import { closeAgent, PlainAgent, SecureAgent } from './agents.js';
@@ -13,6 +13,7 @@ import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
 import { chooseWay } from './proxy.js';
 import type { Proxy } from './proxy.js';
+import type { AnswerHeaders } from './status-outcome.js';
 import { untraced } from './untraced.js';
 
 /** What a client is made from. */
@@ -36,9 +37,21 @@ export interface Route {
   readonly forwarded: boolean;
 }
 
+/** What a server said: all that counts of it, and the rest to be read away. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: AnswerHeaders;
+  readonly body: NodeJS.ReadableStream | null;
+}
+
+/** Hears once how a request ends: by an answer, or by none. */
+export interface Hearer {
+  answered(answer: Answer): void;
+  failed(): void;
+}
+
 /** A request under way. */
 export interface Exchange {
-  readonly response: Promise<Response>;
   /** The request itself; undefined where the host has put its own agent in the place of ours. */
   readonly request: ClientRequest | undefined;
   /** What ends a request that may not be in our hands. */
@@ -47,6 +60,26 @@ export interface Exchange {
 
 /** What leaves beside the event, and node-fetch's own `accept`: nothing that tells one sender from another. */
 const HEADERS = { 'user-agent': 'cosmos-telemetry' };
+
+/** How many listeners node-fetch has for an answer. */
+const LISTENERS_OF_NODE_FETCH = 2;
+
+/**
+ * Has the answer come here and not to node-fetch, which would make a Response of it, with streams and an AbortController around a
+ * body that nobody reads: a third of what the whole request costs. Not where somebody else listens too, a host's instrumentation
+ * perhaps, or where node-fetch listens in another way than it does today.
+ *
+ * @returns whether it will come here
+ */
+function takeAnswer(request: ClientRequest, answered: Hearer['answered']): boolean {
+  if (request.listenerCount('response') !== LISTENERS_OF_NODE_FETCH) return false;
+  request.removeAllListeners('response');
+  request.once('response', (message) => {
+    const headers = { get: (name: string) => message.headers[name]?.toString() ?? null };
+    answered({ status: message.statusCode ?? 0, headers, body: message });
+  });
+  return true;
+}
 
 /**
  * HTTP as a transport needs it: node-fetch over agents of its own, which look names up, bound connects, choose proxies and
@@ -104,8 +137,8 @@ export class HttpClient {
     return route;
   }
 
-  /** Starts a request. Never throws; `response` rejects where there is none. */
-  begin(route: Route, url: string): Exchange {
+  /** Starts a request. Never throws. */
+  begin(route: Route, url: string, hearer: Hearer): Exchange {
     this.#latest = undefined;
     const cut = this.#inHand ? undefined : new Cut();
     const init = cut === undefined ? route.init : { ...route.init, signal: cut };
@@ -113,7 +146,16 @@ export class HttpClient {
     // node-fetch makes its request before it returns, so the latest one is this one.
     const request = this.#latest as ClientRequest | undefined;
     this.#inHand = request !== undefined;
-    return { response, request, cut };
+    let isHeard = false;
+    const answered = (answer: Answer): void => {
+      isHeard = true;
+      hearer.answered(answer);
+    };
+    if (request === undefined || !takeAnswer(request, answered)) void response.then(answered).catch(() => {});
+    response.catch(() => {
+      if (!isHeard) hearer.failed();
+    });
+    return { request, cut };
   }
 
   /** Ends a request, whether there is an answer yet or not. */

@@ -6,18 +6,22 @@ export const MAX_BODY_BYTES = 65_536;
  * file may unpack to anything.
  *
  * @param body the body as it came over the wire
- * @returns whether it ended, so that its connection can be used again; false when it broke off or was cut at
- * `MAX_BODY_BYTES`, and the connection is for the caller to destroy
+ * @param done hears once whether it ended, so that its connection can be used again; false when it broke off
+ * or was cut at `MAX_BODY_BYTES`, and the connection is for the caller to destroy
  */
-export async function discardBody(body: NodeJS.ReadableStream | null): Promise<boolean> {
-  if (body === null) return true;
-  return new Promise((resolve) => {
-    let bytes = 0;
-    body.on('data', (chunk: Uint8Array) => {
-      bytes += chunk.length;
-      if (bytes > MAX_BODY_BYTES) resolve(false);
-    });
-    body.once('end', () => resolve(true));
-    body.once('close', () => resolve(false));
+export function discardBody(body: NodeJS.ReadableStream | null, done: (isWhole: boolean) => void): void {
+  if (body === null) return done(true);
+  let bytes = 0;
+  let isOver = false;
+  const end = (isWhole: boolean): void => {
+    if (isOver) return;
+    isOver = true;
+    done(isWhole);
+  };
+  body.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) end(false);
   });
+  body.once('end', () => end(true));
+  body.once('close', () => end(false));
 }
