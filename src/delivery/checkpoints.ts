@@ -11,6 +11,8 @@ interface Waiter {
 export class Checkpoints {
   readonly #clock: Clock;
   readonly #waiters = new Set<Waiter>();
+  /** The least that anybody waits for. */
+  #soonestSeq = Infinity;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -26,6 +28,7 @@ export class Checkpoints {
     return new Promise((resolve) => {
       const end = (timedOut: boolean) => {
         this.#waiters.delete(waiter);
+        this.#soonestSeq = Math.min(...Array.from(this.#waiters, (other) => other.untilSeq));
         this.#clock.clearTimeout(waiter.timer);
         resolve(timedOut);
       };
@@ -34,6 +37,7 @@ export class Checkpoints {
       }, Math.min(deadlineMs, MAX_TIMER_MS));
       const waiter: Waiter = { untilSeq, timer, end };
       this.#waiters.add(waiter);
+      this.#soonestSeq = Math.min(this.#soonestSeq, untilSeq);
     });
   }
 
@@ -44,7 +48,6 @@ export class Checkpoints {
 
   /** Whether somebody waits for nothing beyond `seq`, so that nobody computes how far it is for nothing. */
   mayEndAt(seq: number): boolean {
-    for (const { untilSeq } of this.#waiters) if (untilSeq <= seq) return true;
-    return false;
+    return this.#waiters.size > 0 && seq >= this.#soonestSeq;
   }
 }

@@ -22,13 +22,11 @@ export function attempt(inner: Transport, events: readonly UsageEvent[], signal:
 export function attemptThen(inner: Transport, events: readonly UsageEvent[], signal: AbortSignal, done: (outcome: SendOutcome) => void): void {
   if (signal.aborted) return done({ kind: 'aborted' });
   let isOver = false;
-  // A promise may bring a `then` of its own, and answer more than once: a retry for each answer would send an event twice.
-  const end = (outcome: SendOutcome): void => {
+  const failed = (): void => {
     if (isOver) return;
     isOver = true;
-    done(outcome);
+    done(signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR);
   };
-  const failed = (): void => end(signal.aborted ? { kind: 'aborted' } : TRANSPORT_ERROR);
   const answered = (value: unknown): void => {
     let outcome: SendOutcome;
     try {
@@ -36,7 +34,10 @@ export function attemptThen(inner: Transport, events: readonly UsageEvent[], sig
     } catch {
       return failed();
     }
-    end(outcome);
+    // A promise may bring a `then` of its own, and answer more than once: a retry for each answer would send an event twice.
+    if (isOver) return;
+    isOver = true;
+    done(outcome);
   };
   try {
     Promise.resolve(inner.send(events, signal)).then(answered, failed);

@@ -3,13 +3,15 @@ import type { Gate } from '../gate.js';
 import type { Ledger } from '../ledger.js';
 import type { Log } from '../log.js';
 import type { Clock } from '../timing.js';
+import { attemptThen } from './decorated-transport.js';
 import { DeferredCall } from './deferred-call.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
-import { Flight } from './flights.js';
 import { LoopShare } from './loop-share.js';
 import { Pause } from './pause.js';
 import type { SendOutcome, Transport } from './transport.js';
+import { Turn, Turns } from './turn.js';
+import type { Flight } from './turn.js';
 
 /** How a dispatcher is made. */
 export interface DispatcherOptions {
@@ -26,9 +28,6 @@ export interface DispatcherOptions {
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
-/** How many sends share a signal: what a transport hangs on one and forgets there goes with it, however long a task lasts. */
-const SENDS_PER_SIGNAL = 64;
-
 /** How many turns of the microtask queue an abort may take through retries, breaker and transport. */
 const LAST_WORD_TICKS = 50;
 
@@ -38,7 +37,7 @@ export class Dispatcher {
   readonly #batchSize: number;
   /** When nothing is started: the network asked for it, or the process is about to end. */
   readonly pause: Pause;
-  readonly #flights = new Set<Flight>();
+  readonly #running = new Turns();
   readonly #loop: LoopShare;
   readonly #kickLater: DeferredCall;
   #queue: PQueue | undefined;
@@ -52,9 +51,7 @@ export class Dispatcher {
     this.#batchSize = options.transport.maxBatchSize ?? 1;
     this.#loop = new LoopShare(options.clock);
     this.#kickLater = new DeferredCall(options.clock, () => this.kick());
-    this.pause = new Pause(options.clock, () => {
-      this.kick();
-    });
+    this.pause = new Pause(options.clock, () => this.kick());
   }
 
   /** How many events are under way. */
@@ -65,7 +62,7 @@ export class Dispatcher {
   /** The number of the oldest event that waits or is under way. */
   get oldestSeq(): number {
     let oldest = this.#options.buffer.oldestSeq;
-    for (const { taken } of this.#flights) for (const { seq } of taken) if (seq < oldest) oldest = seq;
+    for (const { taken } of this.#running.flights) for (const { seq } of taken) if (seq < oldest) oldest = seq;
     return oldest;
   }
 
@@ -73,14 +70,10 @@ export class Dispatcher {
   kick(): void {
     const { buffer, limit } = this.#options;
     if (this.#isStopped || buffer.length === 0 || this.pause.isOn) return;
-    if (this.#queue === undefined) {
-      void this.#load();
-      return;
-    }
-    const most = limit();
-    this.#queue.concurrency = most;
+    if (this.#queue === undefined) return void this.#load();
+    const most = (this.#queue.concurrency = limit());
     // A task that waits for its transport takes no second event, so each waiting batch may have a task of its own.
-    const wanted = Math.min(most, this.#flights.size + Math.ceil(buffer.length / this.#batchSize));
+    const wanted = Math.min(most, this.#running.flights.length + Math.ceil(buffer.length / this.#batchSize));
     while (this.#turns < wanted) {
       this.#turns += 1;
       void this.#queue.add(this.#turn).catch(() => undefined);
@@ -90,7 +83,7 @@ export class Dispatcher {
   /** Ends what has been under way for longer than the cap: a transport that never settles loses its slot. */
   abortOverdue(capMs: number): void {
     const startedBefore = this.#options.clock.now() - capMs;
-    for (const flight of this.#flights) {
+    for (const flight of this.#running.flights) {
       if (flight.startedAtMs <= startedBefore) this.#end(flight, { kind: 'rejected', reason: 'timeout' });
     }
   }
@@ -99,10 +92,10 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.pause.end();
-    for (const flight of this.#flights) flight.controller.abort();
+    for (const { controller } of this.#running.flights) controller.abort();
     // What was answered counts by its answer, though its body was still under way: transports get no time, but a word.
-    for (let tick = 0; tick < LAST_WORD_TICKS && this.#flights.size > 0; tick += 1) await Promise.resolve();
-    for (const flight of this.#flights) this.#end(flight, { kind: 'aborted' });
+    for (let tick = 0; tick < LAST_WORD_TICKS && this.#inFlight > 0; tick += 1) await Promise.resolve();
+    for (const flight of this.#running.flights) this.#end(flight, { kind: 'aborted' });
     void this.#closeTransport();
   }
 
@@ -129,67 +122,76 @@ export class Dispatcher {
     if (this.#queue !== undefined) this.kick();
   }
 
-  readonly #turn = async (): Promise<void> => {
-    const { buffer } = this.#options;
-    let controller = new AbortController();
-    let sends = 0;
+  readonly #turn = (): Promise<void> =>
+    new Promise((resolve) => {
+      const turn = new Turn(resolve);
+      this.#running.add(turn);
+      this.#goOn(turn);
+    });
+
+  #goOn(turn: Turn): void {
     try {
-      while (this.#mayGoOn() && !controller.signal.aborted) {
-        // A transport that answers at once, or that computes, must not keep the host's event loop to itself.
-        if (this.#loop.isUsedUp()) {
-          await this.#loop.nextRound();
-          continue;
-        }
-        const taken = buffer.take(this.#batchSize);
-        if (taken.length === 0) break;
-        if (sends > 0 && sends % SENDS_PER_SIGNAL === 0) controller = new AbortController();
-        sends += 1;
-        const flight = this.#begin(taken, controller);
-        this.#account(flight, await flight.outcome);
-      }
-    } finally {
-      this.#turns -= 1;
-      // Not at once: where the gate has closed, the next task would end as this one did.
-      if (buffer.length > 0) this.#kickLater.soon();
+      if (this.#mayGoOn() && !turn.isAborted && this.#sendNext(turn)) return;
+    } catch {
+      // Nothing of ours throws; should it all the same, the task ends and its place is free.
     }
-  };
+    this.#turns -= 1;
+    this.#running.delete(turn);
+    turn.end();
+    // Not at once: where the gate has closed, the next task would end as this one did.
+    if (this.#options.buffer.length > 0) this.#kickLater.soon();
+  }
+
+  /** @returns whether the turn goes on later by itself. */
+  #sendNext(turn: Turn): boolean {
+    const { buffer, builder, clock, transport } = this.#options;
+    const nowMs = clock.now();
+    // A transport that answers at once, or that computes, must not keep the host's event loop to itself.
+    if (this.#loop.isUsedUp(nowMs)) {
+      this.#loop.nextRound(() => this.#goOn(turn));
+      return true;
+    }
+    const taken = buffer.take(this.#batchSize);
+    if (taken.length === 0) return false;
+    const flight = turn.begin(taken, nowMs);
+    this.#loop.work(nowMs);
+    this.#inFlight += taken.length;
+    const events = taken.map((event) => (event.built ??= builder.build(event)));
+    attemptThen(transport, events, flight.controller.signal, (outcome) => this.#land(flight, outcome));
+    return true;
+  }
 
   /** Asked before each attempt: the gate reads the environment anew, and now and then the files. */
   #mayGoOn(): boolean {
     return !this.pause.isOn && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
   }
 
-  #begin(taken: readonly TakenEvent[], controller: AbortController): Flight {
-    const { builder, clock, transport } = this.#options;
-    const flight = new Flight(taken, controller, clock.now());
-    this.#loop.work(flight.startedAtMs);
-    this.#flights.add(flight);
-    this.#inFlight += taken.length;
-    flight.begin(taken.map((event) => (event.built ??= builder.build(event))), transport);
-    return flight;
-  }
-
   #end(flight: Flight, outcome: SendOutcome): void {
     flight.controller.abort();
-    this.#account(flight, outcome);
-    flight.release(outcome);
+    this.#land(flight, outcome);
   }
 
-  /** Enters a flight into the ledger, once. */
-  #account(flight: Flight, outcome: SendOutcome): void {
-    if (!this.#flights.delete(flight)) return;
+  /** The first outcome of a flight counts, and its turn goes on. */
+  #land(flight: Flight, outcome: SendOutcome): void {
+    if (!flight.turn.land(flight)) return;
+    this.#account(flight.taken, outcome);
+    this.#goOn(flight.turn);
+  }
+
+  /** Enters into the ledger what became of some events. */
+  #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
     const { buffer, ledger, log, onSettled } = this.#options;
-    const events = flight.taken.length;
+    const events = taken.length;
     this.#inFlight -= events;
     if (outcome.kind === 'sent') ledger.sent += events;
     else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
     else if (outcome.kind === 'aborted') ledger.fail('aborted', events);
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
     else {
-      ledger.drop('buffer_full', buffer.putBack(flight.taken));
+      ledger.drop('buffer_full', buffer.putBack(taken));
       this.pause.begin(outcome.waitMs);
     }
     if ('reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
-    onSettled(outcome, flight.taken);
+    onSettled(outcome, taken);
   }
 }

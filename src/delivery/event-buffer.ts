@@ -75,7 +75,9 @@ export class EventBuffer {
 
   /** Takes out the oldest events, at most `limit`. */
   take(limit: number): TakenEvent[] {
-    const taken = this.#returned.length === 0 ? [] : this.#returned.splice(0, limit);
+    // Of one event mostly, and a list that is made with it takes no room for sixteen more.
+    if (limit === 1 && this.#returned.length === 0) return this.#inRing === 0 ? [] : [this.#shift()];
+    const taken = this.#returned.splice(0, limit);
     while (taken.length < limit && this.#inRing > 0) taken.push(this.#shift());
     return taken;
   }
@@ -144,8 +146,8 @@ export class EventBuffer {
   }
 
   #relaid<T>(items: readonly T[], slots: number): (T | undefined)[] {
-    const laid = Array.from<T | undefined>({ length: slots });
-    for (let index = 0; index < this.#inRing; index += 1) laid[index] = items[(this.#head + index) % this.#slots];
+    const laid: (T | undefined)[] = items.slice(this.#head).concat(items.slice(0, this.#head));
+    laid.length = slots;
     return laid;
   }
 }

@@ -11,8 +11,7 @@ export class LoopShare {
   readonly #clock: Clock;
   #pieces = 0;
   #sinceMs = 0;
-  #next: Promise<void> | undefined;
-  #begin: () => void = () => undefined;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -27,21 +26,18 @@ export class LoopShare {
   }
 
   /** Whether it is time to let others have it. */
-  isUsedUp(): boolean {
-    return this.#pieces > 0 && (this.#pieces >= SHARE_PIECES || this.#clock.now() - this.#sinceMs >= SHARE_MS);
+  isUsedUp(nowMs: number): boolean {
+    return this.#pieces > 0 && (this.#pieces >= SHARE_PIECES || nowMs - this.#sinceMs >= SHARE_MS);
   }
 
-  /** Fulfils once the event loop has got round to everybody; at once where no work has begun. */
-  nextRound(): Promise<void> {
-    if (this.#pieces === 0) return Promise.resolve();
-    return (this.#next ??= new Promise((resolve) => {
-      this.#begin = resolve;
-    }));
+  /** Calls back once the event loop has got round to everybody; at once where no work has begun. */
+  nextRound(callback: () => void): void {
+    if (this.#pieces === 0) callback();
+    else this.#waiting.push(callback);
   }
 
   readonly #onRound = (): void => {
     this.#pieces = 0;
-    this.#next = undefined;
-    this.#begin();
+    for (const callback of this.#waiting.splice(0)) callback();
   };
 }

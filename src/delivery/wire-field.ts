@@ -3,42 +3,42 @@ import { pythonFloat, pythonStr } from '../wire/python-values.js';
 import { quotePlus } from '../wire/query-string.js';
 
 /**
- * One declared field on its way out: its check, and its encoding, which is chosen once and not for each value. The last text is
- * remembered with its encoding, since hosts send the same few over and over.
+ * One declared field on its way out: its check, and its encoding, which is chosen once and not for each value. The last value is
+ * remembered with what became of it, since hosts send the same few over and over.
  */
 export class WireField {
   readonly name: string;
   readonly #field: Field;
   readonly #prefix: string;
   readonly #number: (value: number) => string;
-  #lastText = '';
+  #lastValue: unknown;
   #lastPair: string | undefined;
 
   constructor(name: string, field: Field) {
     this.name = name;
     this.#field = field;
-    this.#prefix = `${quotePlus(name)}=`;
+    this.#prefix = `&${quotePlus(name)}=`;
     this.#number = field.kind === 'duration' ? pythonFloat : pythonStr;
   }
 
-  /** Whether the value is of the declared kind. A field that was not made by a kind may throw: that is a no. */
-  accepts(value: unknown): value is MetricValue {
-    if (value === this.#lastText && this.#lastPair !== undefined) return true;
+  /**
+   * `&name=value` as it stands in a query, or undefined where the value is not of the declared kind. A field that was not made by a
+   * kind may throw: that is a no.
+   */
+  pair(value: unknown): string | undefined {
+    if (value === this.#lastValue && this.#lastPair !== undefined) return this.#lastPair;
     try {
-      return this.#field.accepts(value);
+      return this.#field.accepts(value) ? this.#encode(value as MetricValue) : undefined;
     } catch {
-      return false;
+      return undefined;
     }
   }
 
-  /** `name=value` as it stands in a query. The value is one that was accepted. */
-  pair(value: MetricValue): string {
-    // A number may need its plus sign quoted, that of an exponent.
-    if (typeof value !== 'string') return this.#prefix + quotePlus(typeof value === 'number' ? this.#number(value) : pythonStr(value));
-    if (value !== this.#lastText || this.#lastPair === undefined) {
-      this.#lastText = value;
-      this.#lastPair = this.#prefix + quotePlus(value);
-    }
+  #encode(value: MetricValue): string {
+    // Not remembered: 0 and -0 are equal, and yet two texts. Its text is quoted for the plus sign of an exponent.
+    if (typeof value === 'number') return this.#prefix + quotePlus(this.#number(value));
+    this.#lastPair = this.#prefix + quotePlus(pythonStr(value));
+    this.#lastValue = value;
     return this.#lastPair;
   }
 }

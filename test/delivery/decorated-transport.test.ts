@@ -1,23 +1,13 @@
 import test from 'ava';
-import { attemptThen } from '../../src/delivery/decorated-transport.js';
-import { Flight } from '../../src/delivery/flights.js';
+import { attempt, attemptThen } from '../../src/delivery/decorated-transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 const EVENTS: readonly UsageEvent[] = [{ id: 'a', type: 'own', metrics: {}, requestTarget: () => '/v3/own?' }];
 const TRANSPORT_ERROR = { kind: 'rejected', reason: 'transport_error' };
 
-function take(): Flight {
-  return new Flight([], new AbortController(), 0);
-}
-
-function fly(flight: Flight, events: readonly UsageEvent[], transport: Transport): Promise<SendOutcome> {
-  flight.begin(events, transport);
-  return flight.outcome;
-}
-
 function outcomeOf(send: unknown): Promise<SendOutcome> {
-  return fly(take(), EVENTS, { send } as Transport);
+  return attempt({ send } as Transport, EVENTS, new AbortController().signal);
 }
 
 function throws(): never {
@@ -25,7 +15,7 @@ function throws(): never {
 }
 
 test('hands events and signal to the transport, as methods of it', async (t) => {
-  const flight = take();
+  const controller = new AbortController();
   const transport: Transport & { seen: unknown[] } = {
     seen: [],
     send(events, signal) {
@@ -33,9 +23,9 @@ test('hands events and signal to the transport, as methods of it', async (t) => 
       return Promise.resolve({ kind: 'sent' });
     },
   };
-  t.deepEqual(await fly(flight, EVENTS, transport), { kind: 'sent' });
+  t.deepEqual(await attempt(transport, EVENTS, controller.signal), { kind: 'sent' });
   t.is(transport.seen[0], EVENTS);
-  t.is(transport.seen[1], flight.controller.signal);
+  t.is(transport.seen[1], controller.signal);
 });
 
 const OUTCOMES: readonly SendOutcome[] = [
@@ -111,15 +101,6 @@ test('an outcome that changes its mind is what it was when it was given', async 
     },
   };
   t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), { kind: 'rejected', reason: 'http_500' });
-});
-
-test('a flight that is released is over, whatever its transport says afterwards', async (t) => {
-  const flight = take();
-  const answers: ((outcome: SendOutcome) => void)[] = [];
-  const landed = fly(flight, EVENTS, { send: () => new Promise((resolve) => answers.push(resolve)) });
-  flight.release({ kind: 'rejected', reason: 'timeout' });
-  answers[0]?.({ kind: 'sent' });
-  t.deepEqual(await landed, { kind: 'rejected', reason: 'timeout' });
 });
 
 test('each outcome is an object of its own, for decorators that write into it', async (t) => {
