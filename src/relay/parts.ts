@@ -13,6 +13,8 @@ import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import { patient, timed } from './patient-transport.js';
 import type { RelayLog } from './relay-log.js';
+import type { RelayStats } from './relay-types.js';
+import type { RouteOptions } from './request-target.js';
 import type { RelayStore } from './store.js';
 
 /** What a relay asks of whoever opens its store. */
@@ -23,6 +25,8 @@ export interface StoreRequest {
   readonly maxAgeMs: number;
   readonly clock: Clock;
   readonly log: RelayLog;
+  /** What of a target that an earlier process left may leave today. */
+  readonly admit: (target: string) => string | undefined;
   /** Called in the step in which the store has more events. */
   readonly onStored: (events: number) => void;
   /** Called when the disk works only now, and `stats()` tells what an earlier process left on it. */
@@ -37,12 +41,23 @@ export interface RelayParts {
   readonly loadProm?: (() => Promise<PromClient>) | undefined;
 }
 
+/** What the works are made of. */
+export interface WorksOptions {
+  readonly options: RelayOptions;
+  readonly settings: RelaySettings;
+  readonly routing: RouteOptions;
+  readonly parts: RelayParts;
+  readonly gate: Gate;
+  readonly log: RelayLog;
+  readonly stats: () => RelayStats;
+}
+
 /** Everything as it is on this machine. */
 export const theseParts: RelayParts = {
   machine: thisMachine,
-  openStore: async ({ directory, log, onRecovered, ...rest }) => {
+  openStore: async ({ directory, log, admit, onRecovered, ...rest }) => {
     const { memoryStore, openSpool } = await import('./spool/index.js');
-    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, onRecovered, ...rest });
+    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, admit, onRecovered, ...rest });
   },
 };
 

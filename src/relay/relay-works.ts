@@ -1,27 +1,15 @@
 import { access } from 'node:fs/promises';
-import type { Gate } from '../gate.js';
 import type { DroppedField } from './declared-fields.js';
 import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
-import type { RelayOptions, RelaySettings } from './options.js';
 import { relayTransport } from './parts.js';
-import type { RelayParts, StoreRequest } from './parts.js';
+import type { StoreRequest, WorksOptions } from './parts.js';
 import { Pump } from './pump.js';
 import { RelayLedger } from './relay-ledger.js';
-import type { RelayLog } from './relay-log.js';
 import type { RelayStats } from './relay-types.js';
+import { admitted } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from './store.js';
 import { within } from './within.js';
-
-/** What the works are made of. */
-export interface WorksOptions {
-  readonly options: RelayOptions;
-  readonly settings: RelaySettings;
-  readonly parts: RelayParts;
-  readonly gate: Gate;
-  readonly log: RelayLog;
-  readonly stats: () => RelayStats;
-}
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
 
@@ -44,8 +32,11 @@ export class RelayWorks {
   #pump: Pump | undefined;
   /** How many events waited when there was no room for another, and until when that stands: files may go without an event that tells. */
   #fullAt: { readonly waiting: number; readonly untilMs: number } | undefined;
+  #isOpen = false;
   #hasFailed = false;
   #left: number | undefined;
+  /** How many events an earlier process left, whatever became of them. */
+  #recovered = 0;
   /** One that is there only to be emptied, once its disk works. */
   #doomed: RelayStore | undefined;
   metrics: Metrics | undefined;
@@ -56,15 +47,18 @@ export class RelayWorks {
 
   /** Opens the store, once; what failed may be tried again. @throws (rejects) as the store does. */
   open(): Promise<void> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = undefined;
-      throw error;
-    });
+    this.#opening ??= this.#open().then(
+      () => void (this.#isOpen = true),
+      (error: unknown) => {
+        this.#opening = undefined;
+        throw error;
+      },
+    );
     return this.#opening;
   }
 
-  /** What an earlier process left is not kept where telemetry is opted out of, though nobody listens and a handler alone is used. Never rejects. */
-  async forget(): Promise<void> {
+  /** Opens it at the first request, where nobody listens and a handler alone is used. Never rejects. */
+  async begin(): Promise<void> {
     if (!this.#hasFailed) await this.open().catch(() => undefined);
   }
 
@@ -85,7 +79,7 @@ export class RelayWorks {
 
   /** Why nothing can be kept now. */
   unready(): 'full' | 'unavailable' | undefined {
-    if (this.#hasFailed) return 'unavailable';
+    if (!this.#isOpen) return 'unavailable';
     if (this.#fullAt !== undefined) {
       const { waiting, untilMs } = this.#fullAt;
       if ((this.#store?.length ?? 0) < waiting || this.#given.parts.machine.clock.now() >= untilMs) this.#fullAt = undefined;
@@ -95,10 +89,10 @@ export class RelayWorks {
 
   stats(): Omit<RelayStats, 'answers' | 'isAccepting'> {
     const ledger = this.#ledger;
-    const store = this.#store?.stats() ?? NO_STORE;
+    const store = { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered };
     return {
       ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
-      accepted: ledger.published - store.recovered,
+      accepted: ledger.published - this.#recovered,
       failedBy: Object.fromEntries(ledger.failedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
       store,
@@ -159,6 +153,7 @@ export class RelayWorks {
   #takeOver(store: RelayStore): void {
     const { log } = this.#given;
     const { recovered, tornLines } = store.stats();
+    this.#recovered += recovered;
     this.#ledger.published += recovered;
     // Before the first of them is sent.
     this.#ledger.drop('expired', store.expire());
@@ -174,7 +169,7 @@ export class RelayWorks {
     // A directory that is not there need not be made to be emptied.
     if (!(await access(settings.spool).then(() => true, () => false))) return;
     const empty = (from: RelayStore): Promise<number> => {
-      this.#ledger.published += from.stats().recovered;
+      this.#takeOver(from);
       this.#ledger.drop('opted_out', from.clear());
       this.#doomed = undefined;
       return from.close(DISK_GRACE_MS);
@@ -185,10 +180,10 @@ export class RelayWorks {
   }
 
   async #openStore(heard: Pick<StoreRequest, 'onStored' | 'onRecovered'>): Promise<RelayStore> {
-    const { log, parts, settings } = this.#given;
+    const { log, parts, settings, routing } = this.#given;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
-      const store = await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, ...heard });
+      const store = await parts.openStore({ directory, maxBytes, maxAgeMs, clock: parts.machine.clock, log, admit: (target) => admitted(target, routing), ...heard });
       this.#hasFailed = false;
       return store;
     } catch (error) {

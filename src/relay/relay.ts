@@ -65,7 +65,8 @@ class RelayServer implements Relay {
     this.#settings = settings;
     this.#parts = parts;
     this.#log = log;
-    this.#works = new RelayWorks({ options, settings, parts, gate, log, stats: () => this.stats() });
+    const routing = { isVerbatim: settings.isVerbatim, maxForwardBytes: MAX_URL_BYTES - Buffer.byteLength(settings.forward) };
+    this.#works = new RelayWorks({ options, settings, routing, parts, gate, log, stats: () => this.stats() });
     this.#hosts = new AllowedHosts(settings.listen, settings.allowedHosts);
     this.#operations = new Operations({
       metrics: () => this.#works.metrics,
@@ -75,16 +76,19 @@ class RelayServer implements Relay {
     this.#door = new Door({
       hosts: () => this.#hosts,
       prefix: new SecretPrefix(settings.prefix),
-      routing: { isVerbatim: settings.isVerbatim, maxForwardBytes: MAX_URL_BYTES - Buffer.byteLength(settings.forward) },
+      routing,
       rate: new RateLimit(settings.maxEventsPerSecond, clock),
       gate,
       answers: this.#answers,
       operations: settings.metricsListen === undefined ? this.#operations : undefined,
       isClosing: this.#isClosing,
-      onDiscarded: () => void this.#works.forget(),
       keep: (target, dropped) => this.#works.keep(target, dropped),
     });
-    this.handler = this.#door.handle;
+    this.handler = (request, response) => {
+      // Who mounts it does not listen: what an earlier process left is delivered from the first request on.
+      if (!this.#isClosing()) void this.#works.begin();
+      this.#door.handle(request, response);
+    };
   }
 
   listen(): Promise<RelayAddress> {

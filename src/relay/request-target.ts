@@ -58,6 +58,12 @@ export function route(target: string, { isVerbatim, maxForwardBytes }: RouteOpti
   return own === path ? { kind: 'path', path } : UNKNOWN_PATH;
 }
 
+/** What of a target that was kept may go on today: it may be of another version, or with another setting. Undefined where nothing may. */
+export function admitted(target: string, options: RouteOptions): string | undefined {
+  const found = route(target, options);
+  return found.kind === 'event' ? found.target : undefined;
+}
+
 function limited(found: Route, maxForwardBytes: number): Route {
   return found.kind === 'event' && found.target.length > maxForwardBytes ? { kind: 'refused', why: 'too_long' } : found;
 }

@@ -15,8 +15,8 @@ for (const env of SWITCHES) {
     const answer = await get(EVENT);
     t.deepEqual([answer.status, answer.text], [202, 'telemetry is opted out of here: the event is discarded\n']);
     t.deepEqual([store().length, store().isClosed], [0, true]);
-    const { published, droppedBy, pending } = await relay.close();
-    t.deepEqual({ published, droppedBy, pending }, { published: 2, droppedBy: { opted_out: 2 }, pending: 0 });
+    const { published, accepted, store: { recovered }, droppedBy, pending } = await relay.close();
+    t.deepEqual({ published, accepted, recovered, droppedBy, pending }, { published: 2, accepted: 0, recovered: 2, droppedBy: { opted_out: 2 }, pending: 0 });
     t.is(collector.connections, 0);
   });
 

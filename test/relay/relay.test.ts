@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import test from 'ava';
 import { createRelay } from '../../src/relay/index.js';
 import type { RelayOptions } from '../../src/relay/index.js';
+import type { RelayParts, StoreRequest } from '../../src/relay/parts.js';
 import { createRelayWith } from '../../src/relay/relay.js';
 import { startCollector } from '../../src/testing/index.js';
 import { systemClock } from '../../src/timing.js';
@@ -26,6 +27,30 @@ test('its handler can be mounted in a server that is there', async (t) => {
   t.is(sent, 2);
   t.is((await get(port, EVENT)).status, 503);
 });
+
+test('mounted, it opens its store at the first request, whatever that asks for', async (t) => {
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  const relay = createRelayWith({ forward: collector.url, env: {} }, { machine, openStore: ({ onStored }) => Promise.resolve(new StandInStore(onStored, ['/v3/dag_run?status=failed'])) });
+  t.teardown(() => relay.close({ deadlineMs: 0 }));
+  const { port } = await listen(t, createServer(relay.handler));
+  t.is((await get(port, '/readyz')).status, 503, 'not yet');
+  await collector.waitFor(1);
+  t.is((await get(port, '/readyz')).status, 200);
+  t.deepEqual(collector.requests.map(({ url }) => url), ['/v3/dag_run?status=failed']);
+});
+
+for (const [verbatim, admitted] of [[false, ['/v3/dag_run?status=success', undefined, undefined]], [true, ['/v3/dag_run?status=success&secret=1', '/v3/own?a=1', undefined]]] as const) {
+  test(`what an earlier process left is looked at as if it came now${verbatim ? ', with --verbatim' : ''}`, async (t) => {
+    let admit: StoreRequest['admit'] | undefined;
+    const openStore: RelayParts['openStore'] = ({ onStored, ...asked }) => {
+      ({ admit } = asked);
+      return Promise.resolve(new StandInStore(onStored));
+    };
+    await startRig(t, { verbatim }, { openStore });
+    t.deepEqual(['/v3/dag_run?status=success&secret=1', '/v3/own?a=1', ':1234/steal'].map((target) => admit?.(target)), admitted);
+  });
+}
 
 test('a store that cannot be opened is an answer, and no end', async (t) => {
   const relay = createRelayWith({ env: {} }, { machine, openStore: () => Promise.reject(new Error('no disk')) });

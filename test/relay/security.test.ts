@@ -41,6 +41,35 @@ test('browsers are refused, whatever they ask for', async (t) => {
   }
 });
 
+test('what stands behind a hundred other headers is seen, too', async (t) => {
+  const { port } = await startRig(t);
+  const head = `GET ${EVENT} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
+  const behind = [['Origin: http://evil.example', 403], ['Sec-Fetch-Site: cross-site', 403], ['Host: evil.example', 400], ['Content-Length: 5', 413], ['Transfer-Encoding: chunked', 413], ['X: y', 204]] as const;
+  for (const others of [99, 126, 300]) {
+    const many = Array.from({ length: others }, (_, index) => `x${index}: 1\r\n`).join('');
+    for (const [last, status] of behind) {
+      const body = status === 413 ? (last.startsWith('C') ? 'hello' : '0\r\n\r\n') : '';
+      t.deepEqual(statuses(await exchange(port, `${head}${many}${last}\r\nConnection: close\r\n\r\n${body}`)), [status], `${others}, then ${last}`);
+    }
+    t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${many}Host: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`)), [204], `${others}, then Host`);
+  }
+});
+
+test('what is wrong behind a request is answered after it', async (t) => {
+  const { port, store } = await startRig(t);
+  const request = `GET ${EVENT} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
+  for (const [behind, status] of [['BAD\r\n\r\n', 400], [`CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n`, 405]] as const) {
+    t.deepEqual(statuses(await exchange(port, request + behind)), [204, status], behind);
+  }
+  t.is(store().nextSeq, 2);
+});
+
+test('what a client expects is not asked for', async (t) => {
+  const { port, relay } = await startRig(t);
+  t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nExpect: miracles\r\nConnection: close\r\n\r\n`)), [204]);
+  t.deepEqual(relay.stats().answers, { 204: 1 });
+});
+
 test('it is no proxy and speaks no other protocol', async (t) => {
   const { port } = await startRig(t);
   const host = `Host: 127.0.0.1:${port}\r\n`;

@@ -21,8 +21,6 @@ export interface DoorParts {
   /** Undefined where metrics and health have an address of their own. */
   readonly operations: Operations | undefined;
   readonly isClosing: () => boolean;
-  /** Called where an event was discarded. Never throws. */
-  readonly onDiscarded: () => void;
   /** Keeps an event. Undefined where nothing can be kept. Never rejects. */
   readonly keep: (target: string, dropped: readonly DroppedField[]) => Promise<Stored | undefined>;
 }
@@ -74,7 +72,6 @@ export class Door {
   #receive({ target, dropped }: Extract<Route, { kind: 'event' }>, response: ServerResponse): void {
     const { answers, gate, rate, isClosing } = this.#parts;
     const refusal: AnswerName | undefined = isClosing() ? 'closing' : !gate.isOpen() ? 'opted_out' : !rate.take() ? 'too_many' : undefined;
-    if (refusal === 'opted_out') this.#parts.onDiscarded();
     if (refusal === undefined) void this.#keep(target, dropped, response);
     else answers.give(response, refusal);
   }

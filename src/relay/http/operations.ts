@@ -29,9 +29,9 @@ export class Operations {
   }
 
   async #render(metrics: Metrics | undefined, response: ServerResponse): Promise<void> {
-    const { answers } = this.#parts;
+    const { answers, unready } = this.#parts;
     if (metrics === undefined) {
-      answers.give(response, 'no_metrics');
+      answers.give(response, unready() === 'unavailable' ? 'unavailable' : 'no_metrics');
       return;
     }
     try {

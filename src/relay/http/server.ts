@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { RequestListener, Server } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../timing.js';
@@ -17,7 +17,6 @@ export interface ServerLimits {
 
 /** A target of the longest kind, and as much again for headers; Node holds it for each connection that sends its head. */
 const MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES;
-const MAX_HEADERS = 100;
 
 /** How often connections are looked at that are too slow. */
 const CHECK_MS = 500;
@@ -30,6 +29,13 @@ const MAX_REQUESTS = 10_000;
 
 /** A plain HTTP server within bounds: slow clients are cut off, and whatever is no HTTP is answered and closed. */
 export function boundedServer(limits: ServerLimits, answers: Answers, listener: RequestListener): Server {
+  /** The latest answer on each connection: what is wrong behind its request waits for it. */
+  const answering = new WeakMap<Duplex, ServerResponse>();
+  const lastWord = (socket: Duplex, answer: AnswerName): void => {
+    const earlier = answering.get(socket);
+    if (earlier === undefined || earlier.writableFinished) end(socket, answers.raw(answer));
+    else earlier.once('finish', () => end(socket, answers.raw(answer)));
+  };
   const server = createServer(
     {
       maxHeaderSize: MAX_HEAD_BYTES,
@@ -39,10 +45,14 @@ export function boundedServer(limits: ServerLimits, answers: Answers, listener: 
       connectionsCheckingInterval: Math.min(CHECK_MS, limits.headersTimeoutMs),
       noDelay: true,
     },
-    listener,
+    (request, response) => {
+      answering.set(request.socket, response);
+      listener(request, response);
+    },
   );
   server.maxConnections = limits.maxConnections;
-  server.maxHeadersCount = MAX_HEADERS;
+  // No limit but that of their bytes: beyond one Node leaves headers out, and what is not seen cannot be turned away.
+  server.maxHeadersCount = 0;
   server.maxRequestsPerSocket = MAX_REQUESTS;
   // Whoever asks and does not read the answers: nothing moves on such a connection, and no limit of a request covers it.
   server.timeout = limits.requestTimeoutMs;
@@ -51,10 +61,12 @@ export function boundedServer(limits: ServerLimits, answers: Answers, listener: 
   server.on('clientError', (error: ClientError, socket) => {
     // Whoever has been answered already, or has gone, is told nothing more.
     if (!socket.writable || error.code === 'ECONNRESET' || socket.destroyed) socket.destroy();
-    else end(socket, answers.raw(answerTo(error)));
+    else lastWord(socket, answerTo(error));
   });
+  // What a client expects is not asked for: a 417 of Node's own would be in no count.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   server.on('connect', (_request, socket) => {
-    end(socket, answers.raw('not_get'));
+    lastWord(socket, 'not_get');
   });
   return server;
 }

@@ -35,7 +35,7 @@ async function statOrMake(directory: string, files: SpoolFiles): Promise<Stats> 
     if (errorCode(error) !== 'ENOENT') throw unusable(directory, 'looked at', error);
   }
   try {
-    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectory(directory, files);
     const made = await files.lstat(directory);
     // A umask may have taken rights from the owner too. What another process made meanwhile is judged as it is.
     if (made.isDirectory() && isOwn(made)) await files.chmod(directory, DIRECTORY_MODE);
@@ -44,6 +44,23 @@ async function statOrMake(directory: string, files: SpoolFiles): Promise<Stats> 
   } catch (error) {
     throw unusable(directory, 'made', error);
   }
+}
+
+/** @throws What the file system says. Asked to make its parents, too, Node says ENOENT where a disk is read-only or full. */
+async function makeDirectory(directory: string, files: SpoolFiles): Promise<void> {
+  try {
+    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    let first = directory;
+    while (dirname(first) !== first && (await isMissing(dirname(first), files))) first = dirname(first);
+    await files.mkdir(first, { recursive: false, mode: DIRECTORY_MODE });
+    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  }
+}
+
+async function isMissing(path: string, files: SpoolFiles): Promise<boolean> {
+  return files.lstat(path).then(() => false, (error: unknown) => errorCode(error) === 'ENOENT');
 }
 
 /** @throws SpoolError where somebody else could change what the path holds. */

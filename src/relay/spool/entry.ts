@@ -1,3 +1,4 @@
+import type { Clock } from '../../timing.js';
 import type { StoredEvent } from '../store.js';
 import type { Segment } from './segment.js';
 
@@ -6,7 +7,9 @@ export class Entry implements StoredEvent {
   /** Settled for good once it is among those that wait. */
   seq: number;
   readonly target: string;
-  acceptedAtMs: number;
+  readonly acceptedAtMs: number;
+  /** Since when it waits, by the clock that only ever grows: the machine's time may be set while it does. */
+  readonly sinceMs: number;
   readonly mayBeSecond: boolean;
   /** Whether it stands among those that wait, and nobody has taken it. */
   isWaiting = false;
@@ -19,10 +22,12 @@ export class Entry implements StoredEvent {
   /** Its column in the marks of that segment. */
   slot = 0;
 
-  constructor(seq: number, target: string, acceptedAtMs: number, mayBeSecond = false) {
+  /** @param ageMs how long it has waited already */
+  constructor(seq: number, target: string, clock: Pick<Clock, 'now' | 'wallNow'>, { ageMs = 0, mayBeSecond = false } = {}) {
     this.seq = seq;
     this.target = target;
-    this.acceptedAtMs = acceptedAtMs;
+    this.acceptedAtMs = Math.trunc(clock.wallNow()) - ageMs;
+    this.sinceMs = clock.now() - ageMs;
     this.mayBeSecond = mayBeSecond;
     this.isBegun = mayBeSecond;
   }

@@ -19,7 +19,7 @@ export interface SpoolFiles {
   chmod(path: string, mode: number): Promise<void>;
   link(existing: string, path: string): Promise<void>;
   lstat(path: string): Promise<Stats>;
-  mkdir(path: string, options: { recursive: true; mode: number }): Promise<string | undefined>;
+  mkdir(path: string, options: { recursive: boolean; mode: number }): Promise<string | undefined>;
   open(path: string, flags: number, mode?: number): Promise<SpoolFile>;
   readdir(path: string): Promise<string[]>;
   unlink(path: string): Promise<void>;

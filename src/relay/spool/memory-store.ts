@@ -44,7 +44,7 @@ class MemoryStore implements RelayStore {
     const bytes = roomOf(target);
     if (this.#isClosed || this.#bytes + bytes > this.#maxBytes) return Promise.resolve('full');
     this.#bytes += bytes;
-    this.#pending.add(new Entry(this.#nextSeq, target, Math.trunc(this.#options.clock.wallNow())));
+    this.#pending.add(new Entry(this.#nextSeq, target, this.#options.clock));
     this.#nextSeq += 1;
     this.#options.onStored(1);
     return Promise.resolve('memory');
@@ -64,7 +64,7 @@ class MemoryStore implements RelayStore {
 
   expire(): number {
     const { clock, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
-    const expired = this.#pending.expire(clock.wallNow(), maxAgeMs);
+    const expired = this.#pending.expire(clock.now(), maxAgeMs);
     this.#free(expired);
     return expired.length;
   }

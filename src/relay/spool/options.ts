@@ -21,6 +21,8 @@ export interface SpoolOptions extends MemoryStoreOptions {
   directory: string;
   /** At which size a file of events is followed by the next, in bytes: a file goes once all its events are settled. @default 1 MiB */
   segmentBytes?: number | undefined;
+  /** What of a target that an earlier process left may leave; undefined where nothing may. @default all of it */
+  admit?: ((target: string) => string | undefined) | undefined;
   /** Called when the disk works only after the spool was opened in memory, and `stats()` tells what an earlier process left on it. */
   onRecovered?: (() => void) | undefined;
   log: Log;
@@ -56,6 +58,7 @@ const spoolChecks: Checks<SpoolOptions> = {
   ...checks,
   directory: aPath,
   segmentBytes: integer(1024, 4096 * MIB),
+  admit: aFunction,
   onRecovered: aFunction,
   log: withMethods('warn', 'debug'),
   fs: anObject,

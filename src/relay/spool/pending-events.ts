@@ -2,7 +2,7 @@ import type { StoredEvent } from '../store.js';
 
 /** What a store keeps of an event while it is pending. */
 export interface PendingEvent extends StoredEvent {
-  acceptedAtMs: number;
+  readonly sinceMs: number;
   /** Whether nobody has taken it. */
   isWaiting: boolean;
 }
@@ -83,9 +83,7 @@ export class PendingEvents<E extends PendingEvent> {
     const kept: E[] = [];
     const expired: E[] = [];
     for (const event of this.#heap) {
-      // A wall clock that was ahead when it came in: its age is counted from the first look that knows better.
-      if (event.acceptedAtMs > nowMs) event.acceptedAtMs = nowMs;
-      if (nowMs - event.acceptedAtMs > maxAgeMs) expired.push(event);
+      if (nowMs - event.sinceMs > maxAgeMs) expired.push(event);
       else kept.push(event);
     }
     if (expired.length === 0) return expired;

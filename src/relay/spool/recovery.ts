@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { refuseUnsafe, unsafe, unusable } from './directory.js';
 import { Entry } from './entry.js';
 import { errorCode } from './errors.js';
+import type { Clock } from '../../timing.js';
 import { READ } from './files.js';
 import type { SpoolFiles } from './files.js';
 import { MIN_LINE_BYTES, parseLine } from './line.js';
@@ -19,8 +20,16 @@ export interface Recovered {
   readonly nextSeq: number;
   /** The number of the next segment. */
   readonly nextNumber: number;
-  /** Lines that could not be read. */
+  /** Lines that could not be read, or hold what may not leave. */
   readonly tornLines: number;
+}
+
+/** What recovering takes. */
+export interface RecoveryOptions {
+  readonly files: SpoolFiles;
+  readonly clock: Pick<Clock, 'now' | 'wallNow'>;
+  /** What of a target may leave today; undefined where nothing may: the file may be of another version, or of another hand. */
+  readonly admit: (target: string) => string | undefined;
 }
 
 const NEWLINE = 0x0a;
@@ -30,10 +39,10 @@ const NEWLINE = 0x0a;
  *
  * @throws SpoolError for a file of ours that is not ours alone, or that cannot be read.
  */
-export async function recover(directory: string, files: SpoolFiles, nowMs: number): Promise<Recovered> {
+export async function recover(directory: string, { files, clock, admit }: RecoveryOptions): Promise<Recovered> {
   const names = await files.readdir(directory);
   const numbers = names.flatMap((name) => numberOfEvents(name) ?? []).sort((left, right) => left - right);
-  const reader = new SegmentReader(files, nowMs);
+  const reader = new SegmentReader({ files, clock, admit });
   for (const number of numbers) await reader.read(new Segment(directory, number));
   const orphans = names.filter((name) => isOrphan(name, numbers));
   // What cannot be removed is left over again the next time.
@@ -50,27 +59,35 @@ function isOrphan(name: string, numbers: readonly number[]): boolean {
 
 class SegmentReader {
   readonly #files: SpoolFiles;
-  readonly #nowMs: number;
+  readonly #clock: RecoveryOptions['clock'];
+  readonly #admit: RecoveryOptions['admit'];
   readonly #segments: Segment[] = [];
   readonly #bySeq = new Map<number, Entry>();
   readonly #twins: Entry[] = [];
+  readonly #strangers: Entry[] = [];
   #nextSeq = 0;
   #tornLines = 0;
 
-  constructor(files: SpoolFiles, nowMs: number) {
+  constructor({ files, clock, admit }: RecoveryOptions) {
     this.#files = files;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
+    this.#admit = admit;
   }
 
   result(): Omit<Recovered, 'nextNumber'> {
-    const entries = [...this.#bySeq.values()];
+    for (const entry of this.#strangers) {
+      entry.seq = this.#nextSeq;
+      this.#nextSeq += 1;
+    }
+    const entries = [...this.#bySeq.values(), ...this.#strangers];
     return { entries, twins: this.#twins, segments: this.#segments, nextSeq: this.#nextSeq, tornLines: this.#tornLines };
   }
 
   async read(segment: Segment): Promise<void> {
-    const events = await this.#readFile(segment.eventsPath);
+    const { bytes: events, inode } = await this.#readFile(segment.eventsPath);
     const marks = await this.#readMarks(segment.marksPath);
     segment.eventsBytes = events.length;
+    segment.inode = inode;
     segment.marksBytes = marks.length;
     this.#segments.push(segment);
     let start = 0;
@@ -93,13 +110,20 @@ class SegmentReader {
     this.#nextSeq = Math.max(this.#nextSeq, line.seq + 1);
     const mark = marks[line.mark];
     if (mark === MARK.done) return;
-    const twin = this.#bySeq.get(line.seq);
+    const target = this.#admit(line.target);
+    if (target === undefined) {
+      this.#tornLines += 1;
+      return;
+    }
+    const twin = this.#twinOf(line.seq, target);
     if (twin?.segment === segment && twin.slot === line.mark) {
       this.#tornLines += 1;
       return;
     }
     const mayBeSecond = mark !== MARK.waiting || twin?.mayBeSecond === true;
-    const entry = new Entry(line.seq, line.target, Math.min(line.at, this.#nowMs), mayBeSecond);
+    // A wall clock that was ahead when it came in: its age is counted from now.
+    const ageMs = Math.max(0, Math.trunc(this.#clock.wallNow()) - line.at);
+    const entry = new Entry(line.seq, target, this.#clock, { ageMs, mayBeSecond });
     entry.segment = segment;
     entry.slot = line.mark;
     segment.live += 1;
@@ -108,23 +132,32 @@ class SegmentReader {
     this.#bySeq.set(line.seq, entry);
   }
 
+  /** The same event from an earlier line. Another one of that number, which only somebody else can have put there, gets a new number. */
+  #twinOf(seq: number, target: string): Entry | undefined {
+    const other = this.#bySeq.get(seq);
+    if (other === undefined || other.target === target) return other;
+    this.#bySeq.delete(seq);
+    this.#strangers.push(other);
+    return undefined;
+  }
+
   async #readMarks(path: string): Promise<string> {
     try {
-      return (await this.#readFile(path)).toString('latin1');
+      return (await this.#readFile(path)).bytes.toString('latin1');
     } catch (error) {
       if (errorCode((error as Error).cause) === 'ENOENT') return '';
       throw error;
     }
   }
 
-  async #readFile(path: string): Promise<Buffer> {
+  async #readFile(path: string): Promise<{ bytes: Buffer; inode: number }> {
     try {
       const file = await this.#files.open(path, READ);
       try {
         const stats = await file.stat();
         if (!stats.isFile()) throw unsafe(path, 'is not a file');
         refuseUnsafe(path, stats);
-        return await file.readFile();
+        return { bytes: await file.readFile(), inode: stats.ino };
       } finally {
         await file.close();
       }

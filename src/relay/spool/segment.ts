@@ -45,6 +45,8 @@ export class Segment {
   slots = 0;
   eventsBytes = 0;
   marksBytes = 0;
+  /** Which file holds its events: one of that name may be another's later. */
+  inode: number | undefined;
   readonly #chunk: number;
   #file: SpoolFile | undefined;
 
@@ -101,13 +103,14 @@ export class Segment {
     // A file that was deleted takes everything, and keeps nothing.
     if (stats.nlink === 0) throw systemError('ENOENT', 'The segment was deleted.');
     this.eventsBytes += lines.length;
+    this.inode = stats.ino;
   }
 
-  /** Whether somebody deleted it. @throws (rejects) What the file system says. */
+  /** Whether somebody deleted it, and perhaps put another in its place. @throws (rejects) What the file system says. */
   async isLost(files: SpoolFiles): Promise<boolean> {
     try {
-      await files.lstat(this.eventsPath);
-      return false;
+      const { ino } = await files.lstat(this.eventsPath);
+      return this.inode !== undefined && ino !== this.inode;
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return true;
       throw error;

@@ -73,7 +73,7 @@ export class Segments {
       this.mark(entries.filter((entry) => entry.isBegun), MARK.begun);
       await segment.append(Buffer.from(text));
     } catch (error) {
-      if (clears === this.#clears) await this.#abandon(segment, entries);
+      if (clears === this.#clears) await this.#abandon(segment, entries, errorCode(error) === 'ENOENT');
       if (clears === this.#clears) throw error;
     }
     if (clears !== this.#clears) throw new Cleared();
@@ -159,11 +159,12 @@ export class Segments {
     this.#marks.forgetAll();
   }
 
-  async #abandon(segment: Segment, entries: readonly Entry[]): Promise<void> {
-    // Their lines may have reached the disk, and must not come back beside those that are written later.
+  async #abandon(segment: Segment, entries: readonly Entry[], isDeleted: boolean): Promise<void> {
+    // Their lines may have reached the disk, and must not come back beside those that are written later. But of what is deleted nothing
+    // can, and a file of its name is somebody else's.
     const own = entries.filter((entry) => entry.segment === segment);
     try {
-      this.mark(own, MARK.done);
+      if (!isDeleted) this.mark(own, MARK.done);
     } catch {
       // A disk that takes neither: cutting back is the other way.
     }
@@ -173,12 +174,11 @@ export class Segments {
   }
 
   #letGo(entry: Entry): void {
-    const segment = entry.segment;
+    const { segment } = entry;
     entry.segment = undefined;
-    if (segment !== undefined) {
-      segment.live -= 1;
-      this.#removeIfDone(segment);
-    }
+    if (segment === undefined) return;
+    segment.live -= 1;
+    this.#removeIfDone(segment);
   }
 
   /** A segment that is being filled goes too, once it is large enough to be worth it. */

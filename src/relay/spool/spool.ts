@@ -80,7 +80,7 @@ export class Spool implements RelayStore {
 
   append(target: string): Promise<Stored> {
     if (this.#closed !== undefined) return Promise.resolve('full');
-    const line = sizedLine(new Entry(this.#nextSeq, target, Math.trunc(this.#options.clock.wallNow())));
+    const line = sizedLine(new Entry(this.#nextSeq, target, this.#options.clock));
     const taken = this.#segments.bytes + this.#commit.writes.reservedBytes;
     // The next write may begin a segment, with a first stretch of marks.
     if (taken + line.bytes + marksChunk(this.#segmentBytes) > this.#maxBytes) return Promise.resolve('full');
@@ -115,7 +115,7 @@ export class Spool implements RelayStore {
 
   expire(): number {
     const { clock, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
-    const expired = this.#pending.expire(clock.wallNow(), maxAgeMs);
+    const expired = this.#pending.expire(clock.now(), maxAgeMs);
     for (const entry of expired) this.#commit.writes.unshelter(entry);
     this.#onDisk(() => this.#segments.settle(expired));
     return expired.length;
@@ -141,9 +141,7 @@ export class Spool implements RelayStore {
   }
 
   #mark(entries: readonly Entry[], mark: Mark): void {
-    this.#onDisk(() => {
-      this.#segments.mark(entries, mark);
-    });
+    this.#onDisk(() => this.#segments.mark(entries, mark));
   }
 
   /** Runs something synchronous that the disk may refuse. */
@@ -158,21 +156,28 @@ export class Spool implements RelayStore {
   /** Before the disk is tried, at first or again: the directory is ours, and what was lost with it is to be written anew. */
   async #revive(): Promise<void> {
     const { path, files } = this.#tenure;
+    const { clock, admit = (target) => target } = this.#options;
+    // First of all: where somebody else has the directory by now, files of these names are theirs, and so are their marks.
+    if (this.#found !== undefined) await this.#rescueLost();
     await this.#tenure.take();
     if (this.#found === undefined) {
-      const recovered = await recover(path, files, Math.trunc(this.#options.clock.wallNow())).catch((error: unknown) => {
+      const recovered = await recover(path, { files, clock, admit }).catch((error: unknown) => {
         throw unusable(path, 'read', error);
       });
       if (!this.#commit.isAbandoned) this.#adopt(recovered);
       return;
     }
+    await this.#segments.sweep();
+  }
+
+  /** What was lost with its file is in memory alone, and is written anew. */
+  async #rescueLost(): Promise<void> {
     const lost = await this.#segments.forgetLost();
     for (const entry of this.#pending.all()) {
       if (entry.segment === undefined || !lost.has(entry.segment)) continue;
       entry.segment = undefined;
       if (entry.isWaiting) this.#commit.shelter(entry);
     }
-    await this.#segments.sweep();
   }
 
   /** Events that came in before keep their numbers, so those of an earlier process, which are older, get lower ones. */

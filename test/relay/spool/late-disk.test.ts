@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
+import { nodeFiles } from '../../../src/relay/spool/files.js';
 import { startChild } from './children.js';
 import { FaultyFiles } from './faulty-files.js';
 import type { Call } from './faulty-files.js';
@@ -132,3 +134,20 @@ test('what waiting would not mend is refused at the start all the same', async (
   await openRig(t, { directory: taken });
   await t.throwsAsync(openRig(t, { directory: taken }), { code: 'in_use' });
 });
+
+for (const [code, isMissing] of [['EROFS', false], ['ENOSPC', true]] as const) {
+  test(`a directory that is missing${isMissing ? ' with its parent' : ''} where ${code} keeps it from being made, of which Node says ENOENT: memory for now`, async (t) => {
+    const directory = isMissing ? join(freshDirectory(t), 'spool') : freshDirectory(t);
+    let isBroken = true;
+    const mkdir: typeof nodeFiles.mkdir = (path, options) => {
+      if (!isBroken) return nodeFiles.mkdir(path, options);
+      return Promise.reject(Object.assign(new Error('no'), { code: options.recursive ? 'ENOENT' : code }));
+    };
+    const { store, clock, lines } = await openRig(t, { directory, fs: { ...nodeFiles, mkdir } });
+    t.is(await store.append('/a'), 'memory');
+    t.true(lines.some((line) => line.includes(`(${code})`)));
+    isBroken = false;
+    while (!store.stats().isDurable) await clock.advance(100);
+    t.is(await store.append('/b'), 'disk');
+  });
+}

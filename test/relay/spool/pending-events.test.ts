@@ -3,7 +3,7 @@ import { PendingEvents } from '../../../src/relay/spool/pending-events.js';
 import type { PendingEvent } from '../../../src/relay/spool/pending-events.js';
 import { seededChance } from './chance.js';
 
-const made = (seq: number): PendingEvent => ({ seq, target: `/${seq}`, acceptedAtMs: seq, mayBeSecond: false, isWaiting: false });
+const made = (seq: number): PendingEvent => ({ seq, target: `/${seq}`, acceptedAtMs: 0, sinceMs: seq, mayBeSecond: false, isWaiting: false });
 
 test('whatever comes back when, the oldest leave first', (t) => {
   const random = seededChance(t);

@@ -199,3 +199,72 @@ test('events of a directory that is behind a torn line of an earlier process are
   await appendAll(t, again, ['/b']);
   t.deepEqual(spoolFiles(directory).filter((name) => name.startsWith('events')), ['events-000001.jsonl', 'events-000002.jsonl']);
 });
+
+/** The path alone, where it is one. */
+const admit = (target: string): string | undefined => (/^\/[a-z]/.test(target) ? target.split('?', 1)[0] : undefined);
+
+test('what comes back is looked at again: of another version or another hand, it may not leave', async (t) => {
+  const directory = freshDirectory(t);
+  const { store } = await openRig(t, { directory });
+  await appendAll(t, store, ['/kept', '/shortened?secret=1', '/../../etc', ':1234/steal']);
+  await store.close();
+  const again = await openRig(t, { directory, admit });
+  t.deepEqual([again.store.stats().recovered, again.store.stats().tornLines], [2, 2]);
+  const taken = again.store.take(9);
+  t.deepEqual(targetsOf(taken), ['/kept', '/shortened']);
+  again.store.settle(taken);
+  await again.store.close();
+  t.deepEqual(spoolFiles(directory), [], 'what may not leave does not stay for ever');
+});
+
+test('two events of one number are two events: a directory that was put together from two', async (t) => {
+  const directories = [freshDirectory(t), freshDirectory(t)];
+  for (const [index, directory] of directories.entries()) {
+    const { store } = await openRig(t, { directory });
+    await appendAll(t, store, [`/first-${index}`, `/second-${index}`]);
+    await store.close();
+  }
+  const [directory = '', other = ''] = directories;
+  copyFileSync(join(other, 'events-000001.jsonl'), join(directory, 'events-000002.jsonl'));
+  copyFileSync(join(other, 'marks-000001.txt'), join(directory, 'marks-000002.txt'));
+  const { store, reopen } = await openRig(t, { directory });
+  const taken = store.take(9);
+  t.deepEqual(targetsOf(taken).toSorted(), ['/first-0', '/first-1', '/second-0', '/second-1']);
+  t.is(new Set(taken.map(({ seq }) => seq)).size, 4);
+  store.settle(taken);
+  await store.close();
+  t.is((await reopen()).length, 0);
+});
+
+test('a wall clock that is wrong for a moment makes nothing old', async (t) => {
+  const { store, clock } = await openRig(t, { directory: freshDirectory(t), maxAgeMs: 1000 });
+  const right = clock.wallNow.bind(clock);
+  await appendAll(t, store, ['/a']);
+  for (const wrongByMs of [90_000_000, -90_000_000]) {
+    clock.wallNow = () => right() + wrongByMs;
+    t.is(store.expire(), 0);
+    await appendAll(t, store, [`/${wrongByMs}`]);
+    clock.wallNow = right;
+    t.is(store.expire(), 0);
+  }
+  await clock.advance(1001);
+  t.is(store.expire(), 3);
+});
+
+test('a file of the same name that somebody else put there is theirs', async (t) => {
+  const directory = freshDirectory(t);
+  const { store, clock, lines, reopen } = await openRig(t, { directory });
+  await appendAll(t, store, ['/a', '/b']);
+  rmSync(directory, { recursive: true });
+  const other = await openRig(t, { directory });
+  await appendAll(t, other.store, ['/theirs-1', '/theirs-2', '/theirs-3']);
+  t.is(await store.append('/c'), 'memory', 'their lock keeps us out');
+  while (!lines.some((line) => line.includes('in use') || line.includes('used by'))) await clock.advance(1000);
+  store.settle(store.take(1));
+  await other.store.close();
+  while (!store.stats().isDurable) await clock.advance(1000);
+  store.settle(store.take(1));
+  t.is(await store.append('/d'), 'disk');
+  await store.close();
+  t.deepEqual(targetsOf((await reopen()).take(9)).toSorted(), ['/c', '/d', '/theirs-1', '/theirs-2', '/theirs-3']);
+});
