@@ -135,19 +135,22 @@ export class EventBuffer {
     this.#inRing -= 1;
   }
 
-  /** Doubles the ring up to the capacity, laid out anew from its head. */
+  /** Doubles the ring up to the capacity. What stands from its head on moves to the new end, so that it stays one piece. */
   #grow(): void {
     const slots = Math.min(this.#capacity, Math.max(FIRST_SLOTS, this.#slots * 2));
-    this.#metrics = this.#relaid(this.#metrics, slots);
-    this.#definitions = this.#relaid(this.#definitions, slots);
-    this.#packed = this.#relaid(this.#packed, slots);
+    const head = this.#inRing === 0 ? 0 : this.#head;
+    for (const items of [this.#metrics, this.#definitions, this.#packed]) stretch(items, this.#slots, slots, head);
+    this.#head = head === 0 ? 0 : head + slots - this.#slots;
     this.#slots = slots;
-    this.#head = 0;
   }
+}
 
-  #relaid<T>(items: readonly T[], slots: number): (T | undefined)[] {
-    const laid: (T | undefined)[] = items.slice(this.#head).concat(items.slice(0, this.#head));
-    laid.length = slots;
-    return laid;
+/** In place, since a copy would be garbage on the host's path; one that begins at its first slot needs no move. */
+function stretch(items: unknown[], from: number, to: number, head: number): void {
+  items.length = to;
+  if (head === 0) return;
+  for (let index = from - 1; index >= head; index -= 1) {
+    items[index + to - from] = items[index];
+    items[index] = undefined;
   }
 }
