@@ -33,7 +33,7 @@ const publishGoals = (found) => {
 
 const deferredGoals = (found) => [
   ['all work of an event, no-op transport, to naive', atMost('1/15'), found.ratio('deferred', 'ours', 'naive', 'nsPerEvent')?.median ?? null],
-  ['encoding, to URLSearchParams', atMost(0.5), found.ratio('encoding', 'ours: requestTarget()', 'URLSearchParams', 'nsPerEvent')?.median ?? null],
+  ['encoding, to URLSearchParams', atMost(0.5), found.ratio('encoding', 'ours: check and encode', 'URLSearchParams', 'nsPerEvent')?.median ?? null],
 ];
 
 const deliveryGoals = (found) => [
