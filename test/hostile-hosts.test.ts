@@ -12,6 +12,9 @@ import { addsUp } from './helpers/telemetry-rig.js';
 
 const EVENTS: readonly HostEventName[] = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
 
+/** What a slow machine takes is no fault of anybody here. */
+const PATIENTLY = { deadlineMs: 60_000 };
+
 /** So many payloads between two looks at what has left. */
 const AT_A_TIME = 250;
 
@@ -52,7 +55,7 @@ for (const event of EVENTS) {
         }
         host.emit(event, marked(event, `GoodEvent${from + index}`));
       }
-      const report = await telemetry.drain();
+      const report = await telemetry.drain(PATIENTLY);
       if (!addsUp(report) || report.pending !== 0) faults.push(JSON.stringify(report));
       const arrived = new Set(transport.events.flatMap(({ metrics }) => [metrics['dag_hash'], metrics['operator_name']]));
       for (const [index, { name }] of some.entries()) {
@@ -116,7 +119,7 @@ test('whatever is published directly, nothing is thrown and nothing ill-typed le
     } catch {
       faults.push(`${what}: threw`);
     }
-    if (calls % 1000 === 0) await telemetry.drain();
+    if (calls % 1000 === 0) await telemetry.drain(PATIENTLY);
   };
   for (const { name, make } of hostileValues()) {
     await attempt(`metrics: ${name}`, 'dag_run', make());
@@ -131,7 +134,7 @@ test('whatever is published directly, nothing is thrown and nothing ill-typed le
     await attempt(`storage_type: ${name}`, 'dbt_docs_access', Object.defineProperty({ ...docs }, 'storage_type', { get: makeGetter('s3'), enumerable: true }));
   }
   t.true(publish('dbt_docs_access', docs));
-  const report = await telemetry.close();
+  const report = await telemetry.close(PATIENTLY);
   faults.push(...transport.events.flatMap((each) => declared.faults(each)));
   t.deepEqual(faults, []);
   t.true(addsUp(report));
