@@ -21,19 +21,39 @@ const publishGoals = (found) => {
   const cheaper = (row, others) => inverse(found.ratioToLowest('publish', row, others, 'nsPerCall')?.median);
   return [
     ['publish, to the floor: emit, copy, ring', atMost(1.5), ratio('ours: publish', 'floor: emit, copy, ring')],
-    ['host event dag_run of 10 tasks, handed over as it is, to the floor without a copy: emit, ring', forTheRecord, ratio('ours: host event, dag_run of 10 tasks', 'floor: emit, ring')],
+    [
+      'host event dag_run of 10 tasks, handed over as it is, to the floor without a copy: emit, ring',
+      forTheRecord,
+      ratio('ours: host event, dag_run of 10 tasks', 'floor: emit, ring'),
+    ],
     ['publish, cheaper than p-queue add(no-op)', atLeast(3), cheaper('ours: publish', ['p-queue add'])],
     ['publish, cheaper than the cheapest rival', atLeast(17), cheaper('ours: publish', RIVALS)],
     ['host event through its listener, cheaper than the cheapest rival', atLeast(4), cheaper('ours: host event, task_instance', RIVALS)],
-    ['dag_run of 10,000 tasks, to one of 10, the same DAG object', atMost(1.5), ratio('ours: host event, dag_run of 10,000 tasks', 'ours: host event, dag_run of 10 tasks')],
+    [
+      'dag_run of 10,000 tasks, to one of 10, the same DAG object',
+      atMost(1.5),
+      ratio('ours: host event, dag_run of 10,000 tasks', 'ours: host event, dag_run of 10 tasks'),
+    ],
     ['host event while opted out, to a bare emit', atMost(2), ratio('ours: host event, opted out', 'eventemitter3 emit, one listener')],
-    ['publish with 1,000,000 waiting, to 1,000 waiting', atMost(2), ratio('ours: publish, 1,000,000 waiting', 'ours: publish, 1,000 waiting')],
+    [
+      'publish with 1,000,000 waiting, to 1,000 waiting',
+      atMost(2),
+      ratio('ours: publish, 1,000,000 waiting', 'ours: publish, 1,000 waiting'),
+    ],
   ];
 };
 
 const deferredGoals = (found) => [
-  ['all work of an event, no-op transport, to naive', atMost('1/15'), found.ratio('deferred', 'ours', 'naive', 'nsPerEvent')?.median ?? null],
-  ['encoding, to URLSearchParams', atMost(0.5), found.ratio('encoding', 'ours: check and encode', 'URLSearchParams', 'nsPerEvent')?.median ?? null],
+  [
+    'all work of an event, no-op transport, to naive',
+    atMost('1/15'),
+    found.ratio('deferred', 'ours', 'naive', 'nsPerEvent')?.median ?? null,
+  ],
+  [
+    'encoding, to URLSearchParams',
+    atMost(0.5),
+    found.ratio('encoding', 'ours: check and encode', 'URLSearchParams', 'nsPerEvent')?.median ?? null,
+  ],
 ];
 
 const deliveryGoals = (found) => [
@@ -47,7 +67,11 @@ const deliveryGoals = (found) => [
   }),
   ...[4, 16].map((concurrency) => {
     const perS = found.median('delivery', 'ours', 'eventsPerS', `c = ${concurrency}, 20 ms`);
-    return [`events/s at c = ${concurrency} and 20 ms, of c / round trip`, atLeast(0.9), perS === null ? null : perS / (concurrency / 0.02)];
+    return [
+      `events/s at c = ${concurrency} and 20 ms, of c / round trip`,
+      atLeast(0.9),
+      perS === null ? null : perS / (concurrency / 0.02),
+    ];
   }),
   ['a burst of 10,000: delivered', atLeast(100, '%'), lowest(found.list('burst', 'ours', 'deliveredPercent'))],
   ['a burst of 10,000: sockets, at a concurrency of 6', atMost(6, 'sockets'), highest(found.list('burst', 'ours', 'sockets'))],
@@ -70,7 +94,16 @@ const memoryGoals = (found) => {
 const importGoals = (found) =>
   ['ours: import', 'ours: import, construction, opted out'].flatMap((row) => [
     [`${row}, to the four libraries`, atMost(0.45), found.ratio('import', row, FOUR, 'ms')?.median ?? null],
-    [`${row}, to the fastest rival`, atMost('1/3'), found.ratioToLowest('import', row, RIVALS.map((rival) => `${rival}: import`), 'ms')?.median ?? null],
+    [
+      `${row}, to the fastest rival`,
+      atMost('1/3'),
+      found.ratioToLowest(
+        'import',
+        row,
+        RIVALS.map((rival) => `${rival}: import`),
+        'ms',
+      )?.median ?? null,
+    ],
   ]);
 
 const exitGoals = (found) => {
@@ -79,10 +112,18 @@ const exitGoals = (found) => {
   return [
     ['close(), connections refused: process gone after', atMost(150, 'ms'), exitMs('refuses connections, close')],
     ['close(), silent endpoint: process gone after', atMost(DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, close')],
-    ['no close(), connections refused: process gone after', atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'), exitMs('refuses connections, no close')],
+    [
+      'no close(), connections refused: process gone after',
+      atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'),
+      exitMs('refuses connections, no close'),
+    ],
     ['no close(), silent endpoint: process gone after', atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, no close')],
     ['exit code, whatever the endpoint does', atMost(0, ''), codes.length === 0 ? null : Math.max(...codes.map((code) => code ?? 1))],
-    ['no close(), endpoint answers: delivered', atLeast(100, '%'), lowest(found.list('exit', 'ours', 'deliveredPercent', 'answers, no close'))],
+    [
+      'no close(), endpoint answers: delivered',
+      atLeast(100, '%'),
+      lowest(found.list('exit', 'ours', 'deliveredPercent', 'answers, no close')),
+    ],
   ];
 };
 
@@ -91,7 +132,15 @@ export function judgeGoals(found) {
   const groups = [publishGoals, deferredGoals, deliveryGoals, memoryGoals, importGoals, exitGoals];
   return groups
     .flatMap((goals) => goals(found))
-    .map(([goal, { limit, shown, unit, isMet, sign }, measured]) => ({ goal, limit, shown, unit, sign, measured, isMet: measured === null ? null : isMet(measured) }));
+    .map(([goal, { limit, shown, unit, isMet, sign }, measured]) => ({
+      goal,
+      limit,
+      shown,
+      unit,
+      sign,
+      measured,
+      isMet: measured === null ? null : isMet(measured),
+    }));
 }
 
 export function goalsTable(found) {

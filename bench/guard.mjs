@@ -18,7 +18,12 @@ const checks = [
   ['bytes of a waiting event, to a plain object', keptBytes.waiting / keptBytes.plain, 1.6],
 ];
 
-console.log(`\nGuard\n\n${table(['', 'measured', 'at most'], checks.map(([what, value, limit]) => [what, figure(value), figure(limit)]))}\n`);
+console.log(
+  `\nGuard\n\n${table(
+    ['', 'measured', 'at most'],
+    checks.map(([what, value, limit]) => [what, figure(value), figure(limit)]),
+  )}\n`,
+);
 for (const [what, value, limit] of checks) {
   if (value > 0 && value <= limit) continue;
   console.error(`broken: ${what}: ${figure(value)}, and not at most ${limit}`);

@@ -30,7 +30,9 @@ for (const row of ROWS) {
   const perCall = ((await instructions(row, MANY)) - (await instructions(row, FEW))) / (MANY - FEW);
   rows.push([row, perCall.toLocaleString('en-US', { maximumFractionDigits: 0 })]);
 }
-console.log(`Instructions of a call, collections of garbage included; Node ${process.versions.node}\n\n${table(['', 'instructions'], rows)}`);
+console.log(
+  `Instructions of a call, collections of garbage included; Node ${process.versions.node}\n\n${table(['', 'instructions'], rows)}`,
+);
 
 async function instructions(row, calls) {
   const { stderr } = await runChild('instructions', { row, calls }, { flags: FLAGS, under: VALGRIND, capMs: 600_000 });

@@ -30,7 +30,11 @@ const FILLERS = {
   goals: () => goalsTable(found),
   missed: () => missed(),
   machine: () => machine(),
-  versions: () => Object.entries(results.versions).filter(([name]) => name !== 'vega').map(([name, version]) => `${name} ${version}`).join(', '),
+  versions: () =>
+    Object.entries(results.versions)
+      .filter(([name]) => name !== 'vega')
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
   median: (...where) => figure(found.median(...where)),
   ratio: (scenario, row, other, value, column) => figure(found.ratio(scenario, row, other, value, column)?.median ?? null),
 };

@@ -37,7 +37,15 @@ try {
 }
 
 const tookS = Math.round((Date.now() - startedAtMs) / 1000);
-const results = { date: new Date(startedAtMs).toISOString().slice(0, 10), tookS, commit, quick, machine, versions: describeVersions(), cells };
+const results = {
+  date: new Date(startedAtMs).toISOString().slice(0, 10),
+  tookS,
+  commit,
+  quick,
+  machine,
+  versions: describeVersions(),
+  cells,
+};
 writeResults(out, results);
 const found = new Findings(cells);
 if (!quick) console.log(`\n${goalsTable(found)}\n`);
@@ -62,11 +70,13 @@ function check() {
   if (unknown.length > 0) fail(`Expected --only to name some of ${SCENARIOS.join(', ')}, got ${unknown.join(', ')}.`);
   if (!existsSync(new URL('../dist/index.js', import.meta.url))) fail('There is no dist/: run `npm run build` first.');
   if (quick) return;
-  if (!existsSync(new URL('node_modules', import.meta.url))) fail('The packages to compare with are not there: run `npm ci` in bench/ first, or use --quick.');
+  if (!existsSync(new URL('node_modules', import.meta.url)))
+    fail('The packages to compare with are not there: run `npm ci` in bench/ first, or use --quick.');
   const theirs = describeVersions();
   for (const name of ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch']) {
     const { version } = JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8'));
-    if (version !== theirs[name]) fail(`The library runs with ${name} ${version}, the comparison with ${theirs[name]}: pin the same in bench/package.json.`);
+    if (version !== theirs[name])
+      fail(`The library runs with ${name} ${version}, the comparison with ${theirs[name]}: pin the same in bench/package.json.`);
   }
 }
 

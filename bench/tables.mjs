@@ -3,24 +3,34 @@ import { CAP_MS } from './scenarios/exit.mjs';
 import { figure, table, withSpread } from './harness/table.mjs';
 
 /** The row that the others are measured against, where there is one. */
-const BASE = { publish: 'floor: emit, copy, ring', deferred: 'naive', encoding: 'URLSearchParams', import: 'eventemitter3, p-queue, p-retry, node-fetch' };
+const BASE = {
+  publish: 'floor: emit, copy, ring',
+  deferred: 'naive',
+  encoding: 'URLSearchParams',
+  import: 'eventemitter3, p-queue, p-retry, node-fetch',
+};
 
 /** Rows with their values and, where there is a base, the ratio to it within each round. */
 function listed(found, scenario, values) {
   const base = BASE[scenario];
   const [, first] = values[0];
   const head = ['', ...values.map(([title]) => title), ...(base === undefined ? [] : [`x ${base}`])];
-  const rows = found.rows(scenario).map((row) => [
-    row,
-    ...values.map(([, value]) => withSpread(found.spread(scenario, row, value))),
-    ...(base === undefined ? [] : [withSpread(found.ratio(scenario, row, base, first))]),
-  ]);
+  const rows = found
+    .rows(scenario)
+    .map((row) => [
+      row,
+      ...values.map(([, value]) => withSpread(found.spread(scenario, row, value))),
+      ...(base === undefined ? [] : [withSpread(found.ratio(scenario, row, base, first))]),
+    ]);
   return table(head, rows);
 }
 
 /** One value, rows by columns. */
 function crossed(found, scenario, { columns = found.columns(scenario), rows = found.rows(scenario), cell }) {
-  return table(['', ...columns], rows.map((row) => [row, ...columns.map((column) => cell(row, column))]));
+  return table(
+    ['', ...columns],
+    rows.map((row) => [row, ...columns.map((column) => cell(row, column))]),
+  );
 }
 
 const medians = (found, scenario, value) => (row, column) => figure(found.median(scenario, row, value, column));
@@ -35,14 +45,18 @@ function delivery(found) {
     const perS = found.median('delivery', row, 'eventsPerS', column);
     return perS === null ? '-' : `${figure(perS)}${ratio(row, column)}`;
   };
-  const byRequest = found.rows('delivery').filter((row) => at((column) => column.startsWith('c =')).some((column) => found.median('delivery', row, 'eventsPerS', column) !== null));
+  const byRequest = found
+    .rows('delivery')
+    .filter((row) =>
+      at((column) => column.startsWith('c =')).some((column) => found.median('delivery', row, 'eventsPerS', column) !== null),
+    );
   const atOnce = at((column) => column.startsWith('c =') && !column.includes('ms'));
   const delayed = at((column) => column.includes('ms'));
   const batched = at((column) => column.startsWith('its own'));
   const parts = [
     'Events per second, in brackets the ratio to the node-fetch loop in the same round',
     crossed(found, 'delivery', { columns: atOnce, rows: byRequest, cell: speed }),
-    'Microseconds of the client\'s processor for an event',
+    "Microseconds of the client's processor for an event",
     crossed(found, 'delivery', { columns: atOnce, rows: byRequest, cell: medians(found, 'delivery', 'cpuUsPerEvent') }),
   ];
   if (delayed.length > 0) {
@@ -50,11 +64,19 @@ function delivery(found) {
     parts.push('Events per second where each answer takes 20 ms', crossed(found, 'delivery', { columns: delayed, rows, cell: speed }));
   }
   if (batched.length > 0) {
-    const rows = batched.flatMap((column) => found.rows('delivery').filter((row) => found.median('delivery', row, 'eventsPerS', column) !== null).map((row) => [row, column]));
+    const rows = batched.flatMap((column) =>
+      found
+        .rows('delivery')
+        .filter((row) => found.median('delivery', row, 'eventsPerS', column) !== null)
+        .map((row) => [row, column]),
+    );
     const value = (row, name, column) => figure(found.median('delivery', row, name, column));
     const names = ['eventsPerS', 'cpuUsPerEvent', 'deliveredPercent', 'sockets'];
     const lines = rows.map(([row, column]) => [`${row}, ${column}`, ...names.map((name) => value(row, name, column))]);
-    parts.push('Rivals, in their own batches, with room for all events', table(['', 'events/s', 'us of processor an event', '% delivered', 'sockets'], lines));
+    parts.push(
+      'Rivals, in their own batches, with room for all events',
+      table(['', 'events/s', 'us of processor an event', '% delivered', 'sockets'], lines),
+    );
   }
   return parts.join('\n\n');
 }
@@ -81,21 +103,56 @@ function drain(found) {
   };
   const columns = found.columns('drain').map((column) => [column, column.replace('c = ', '')]);
   const head = ['Round trip', ...columns.map(([, concurrency]) => `${concurrency} at a time`)];
-  return table(head, found.rows('drain').map((row) => [row, ...columns.map(([column]) => best(row, column))]));
+  return table(
+    head,
+    found.rows('drain').map((row) => [row, ...columns.map(([column]) => best(row, column))]),
+  );
 }
 
 /** Name, heading and table of each scenario, in the order in which they are shown. */
 const TABLES = {
   publish: ['Handing over one event, ns a call', (found) => listed(found, 'publish', [['ns', 'nsPerCall']])],
-  million: ['A million publishes at a silent endpoint', (found) => listed(found, 'million', [['ns a publish', 'nsPerPublish'], ['heap growth, MiB', 'heapGrowthMiB'], ['resident growth, MiB', 'residentGrowthMiB']])],
-  deferred: ['All work of an event, nothing sent', (found) => listed(found, 'deferred', [['ns', 'nsPerEvent'], ['ns of processor', 'cpuNsPerEvent']])],
+  million: [
+    'A million publishes at a silent endpoint',
+    (found) =>
+      listed(found, 'million', [
+        ['ns a publish', 'nsPerPublish'],
+        ['heap growth, MiB', 'heapGrowthMiB'],
+        ['resident growth, MiB', 'residentGrowthMiB'],
+      ]),
+  ],
+  deferred: [
+    'All work of an event, nothing sent',
+    (found) =>
+      listed(found, 'deferred', [
+        ['ns', 'nsPerEvent'],
+        ['ns of processor', 'cpuNsPerEvent'],
+      ]),
+  ],
   encoding: ['Encoding one event, ns', (found) => listed(found, 'encoding', [['ns', 'nsPerEvent']])],
   delivery: ['Delivery', delivery],
-  burst: ['10,000 events at once into a cold process, defaults', (found) => listed(found, 'burst', [['% delivered', 'deliveredPercent'], ['sockets', 'sockets'], ['caller held, ms', 'heldMs'], ['all over, ms', 'tookMs']])],
+  burst: [
+    '10,000 events at once into a cold process, defaults',
+    (found) =>
+      listed(found, 'burst', [
+        ['% delivered', 'deliveredPercent'],
+        ['sockets', 'sockets'],
+        ['caller held, ms', 'heldMs'],
+        ['all over, ms', 'tookMs'],
+      ]),
+  ],
   memory: ['Bytes kept for each event published, by how many were', memory],
   exit: ['From the last line of a program to the end of its process', exit],
   import: ['Import in a fresh process, ms', (found) => listed(found, 'import', [['ms', 'ms']])],
-  install: ['Installed', (found) => listed(found, 'install', [['packages', 'packages'], ['files', 'files'], ['MB', 'megabytes']])],
+  install: [
+    'Installed',
+    (found) =>
+      listed(found, 'install', [
+        ['packages', 'packages'],
+        ['files', 'files'],
+        ['MB', 'megabytes'],
+      ]),
+  ],
   drain: ['Events that close({ deadlineMs: 2000 }) delivers of 20,000 waiting', drain],
 };
 

@@ -13,7 +13,12 @@ function jsonLinesTransport(url: string): Transport {
     async send(events, signal) {
       try {
         const body = events.map(({ id, type, metrics }) => `${JSON.stringify({ id, type, ...metrics })}\n`).join('');
-        const response = await fetch(url, { method: 'POST', body, redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(5000)]) });
+        const response = await fetch(url, {
+          method: 'POST',
+          body,
+          redirect: 'error',
+          signal: AbortSignal.any([signal, AbortSignal.timeout(5000)]),
+        });
         await response.body?.cancel();
         return outcomeOf(response.status);
       } catch {
@@ -61,5 +66,10 @@ await telemetry.close();
 server.close();
 
 const ids = new Set(batches.flat().map(({ id }) => id));
-console.log(`${requests} requests, batches of ${batches.map((batch) => batch.length).toSorted((one, other) => other - one).join(', ')}`);
+console.log(
+  `${requests} requests, batches of ${batches
+    .map((batch) => batch.length)
+    .toSorted((one, other) => other - one)
+    .join(', ')}`,
+);
 console.log(`sent ${drained.sent} of ${drained.published}, ${ids.size} different ids`);

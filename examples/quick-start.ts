@@ -93,7 +93,11 @@ async function silence(): Promise<void> {
     ['99 of 100 hooks under', microseconds(ours.hooks.p99Us), microseconds(naive.hooks.p99Us)],
     ['median hook', microseconds(ours.hooks.medianUs), microseconds(naive.hooks.medianUs)],
     ['asked to end by', `close({ deadlineMs: ${CLOSE_MS} })`, 'await queue.onIdle()'],
-    ['which took', `${number(report?.durationMs ?? Number.NaN)} ms`, naive.ending === 'killed' ? `more than ${number(PATIENCE_MS)} ms` : ''],
+    [
+      'which took',
+      `${number(report?.durationMs ?? Number.NaN)} ms`,
+      naive.ending === 'killed' ? `more than ${number(PATIENCE_MS)} ms` : '',
+    ],
     ['process', `${ours.ending} after ${number(ours.endedAfterMs)} ms`, `${naive.ending} after ${number(naive.endedAfterMs)} ms`],
     ['events accounted for', `${number(ours.settled)} of ${number(ours.events)}`, `${number(naive.settled)} of ${number(naive.events)}`],
   ]);
@@ -103,7 +107,11 @@ async function silence(): Promise<void> {
     return;
   }
   print(sum(report));
-  print(`with a reason for each loss: ${Object.entries(report.reasons).map(([why, events]) => `${why} ${number(events)}`).join(', ')}`);
+  print(
+    `with a reason for each loss: ${Object.entries(report.reasons)
+      .map(([why, events]) => `${why} ${number(events)}`)
+      .join(', ')}`,
+  );
   print(dim('The slowest hook includes whatever the garbage collector and the machine did meanwhile.'));
 
   expect(report.published === RUNS * 10 && naive.events === report.published, `${RUNS * 10} events published by both`);
@@ -160,12 +168,19 @@ async function optedOut(): Promise<void> {
   });
   await collector.close();
 
-  const { enabled, rules: [rule] } = explainSettings(resolveSettings({ product: 'cosmos', env }));
+  const {
+    enabled,
+    rules: [rule],
+  } = explainSettings(resolveSettings({ product: 'cosmos', env }));
   const { connections, requests } = collector;
   const { sockets, lookups, files, timers } = traces;
   const listeners = host.eventNames().length;
-  print(`telemetry is ${enabled ? 'on' : 'off'}, decided by ${rule?.name}=${rule?.value}. What ${number(host.hookUs.length)} host events left:`);
-  print(`sockets ${sockets}, look-ups ${lookups}, files ${files}, timers ${timers}, connections ${connections}, requests ${requests.length}`);
+  print(
+    `telemetry is ${enabled ? 'on' : 'off'}, decided by ${rule?.name}=${rule?.value}. What ${number(host.hookUs.length)} host events left:`,
+  );
+  print(
+    `sockets ${sockets}, look-ups ${lookups}, files ${files}, timers ${timers}, connections ${connections}, requests ${requests.length}`,
+  );
   print(`listeners on the host ${listeners}, metadata stored: ${isStored}`);
   if (report !== undefined) print(sum(report));
 

@@ -5,7 +5,9 @@ import { build } from 'esbuild';
 
 const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'));
 const main = exports['.'].default;
-const others = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)].filter((file) => file !== undefined && file !== main);
+const others = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)].filter(
+  (file) => file !== undefined && file !== main,
+);
 
 /** Entry points that share their code. The main one shares nothing, so that it stays in one piece: it is what a host loads. */
 for (const files of [[main], others]) {

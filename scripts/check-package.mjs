@@ -13,7 +13,9 @@ try {
   const [{ filename, files }] = JSON.parse(
     execFileSync(npm, ['pack', '--json', '--pack-destination', project], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
   );
-  const strays = files.map(({ path: file }) => file).filter((file) => !/^(dist|src)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|PRIVACY\.md)$/.test(file));
+  const strays = files
+    .map(({ path: file }) => file)
+    .filter((file) => !/^(dist|src)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|PRIVACY\.md)$/.test(file));
   if (strays.length > 0) throw new Error(`The package holds files that nobody asked for: ${strays.join(', ')}`);
   writeFileSync(path.join(project, 'package.json'), '{ "name": "somebody", "private": true }');
   run(npm, 'install', '--no-audit', '--no-fund', `./${filename}`);
@@ -23,7 +25,10 @@ try {
   for (const file of ['import.mjs', 'require.cjs']) run(process.execPath, file);
   const said = run(npm, 'exec', '--offline', '--', 'cosmos-telemetry', '--version');
   if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command says of its version: ${said}`);
-  writeFileSync(path.join(project, 'cli.mjs'), "import { createTelemetryCli } from 'cosmos-telemetry/cli';\nprocess.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);\n");
+  writeFileSync(
+    path.join(project, 'cli.mjs'),
+    "import { createTelemetryCli } from 'cosmos-telemetry/cli';\nprocess.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);\n",
+  );
   if (run(process.execPath, 'cli.mjs') !== said) throw new Error('A product does not find the version of the package');
   // Who has installed nothing beside it gets a relay without metrics, and a reason. What a folder above holds is not there for it.
   const home = pathToFileURL(realpathSync(project)).href;
@@ -32,7 +37,10 @@ try {
   if (found.url.startsWith('file:') && !found.url.startsWith('${home}/')) throw new Error(name + ' is not in the project');
   return found;
 }`;
-  writeFileSync(path.join(project, 'alone.mjs'), `import { register } from 'node:module';\nregister('data:text/javascript,${encodeURIComponent(hooks).replaceAll("'", '%27')}');\n`);
+  writeFileSync(
+    path.join(project, 'alone.mjs'),
+    `import { register } from 'node:module';\nregister('data:text/javascript,${encodeURIComponent(hooks).replaceAll("'", '%27')}');\n`,
+  );
   writeFileSync(
     path.join(project, 'relay.mjs'),
     `import { get } from 'node:http';

@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 const FUZZ_RUNS = process.argv[2] ?? '100000';
 const ava = fileURLToPath(new URL('../node_modules/ava/entrypoints/cli.mjs', import.meta.url));
-const child = spawn(process.execPath, [ava, 'build/test/fuzz.test.js', '--timeout=60m'], { env: { ...process.env, FUZZ_RUNS }, stdio: 'inherit' });
+const child = spawn(process.execPath, [ava, 'build/test/fuzz.test.js', '--timeout=60m'], {
+  env: { ...process.env, FUZZ_RUNS },
+  stdio: 'inherit',
+});
 child.once('close', (code) => {
   process.exitCode = code ?? 1;
 });

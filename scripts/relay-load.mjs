@@ -83,7 +83,11 @@ async function flatOut(port) {
 
 function show(what, took) {
   const at = (share) => `${took[Math.min(took.length - 1, Math.floor(took.length * share))].toFixed(1)} ms`;
-  console.log(`${what.padEnd(44)} ${Math.round(took.length / SECONDS).toLocaleString('en').padStart(7)} a second   median ${at(0.5)}   p99 ${at(0.99)}   slowest ${at(1)}`);
+  console.log(
+    `${what.padEnd(44)} ${Math.round(took.length / SECONDS)
+      .toLocaleString('en')
+      .padStart(7)} a second   median ${at(0.5)}   p99 ${at(0.99)}   slowest ${at(1)}`,
+  );
 }
 
 /** Runs each a few times in turn and keeps the best: other work on the machine can only take away. */
@@ -116,7 +120,9 @@ async function measure() {
   const upstream = await start('bare');
   const forward = `http://127.0.0.1:${upstream.port}/up`;
   try {
-    console.log(`Node ${process.versions.node}, ${os.cpus().length} cores, spool in ${os.tmpdir()}, best of ${ROUNDS} rounds of ${SECONDS} s`);
+    console.log(
+      `Node ${process.versions.node}, ${os.cpus().length} cores, spool in ${os.tmpdir()}, best of ${ROUNDS} rounds of ${SECONDS} s`,
+    );
     const runs = new Map([
       [
         'calm',

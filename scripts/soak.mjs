@@ -43,7 +43,10 @@ async function collect() {
   // In front of it, so that the same port can refuse for a while.
   const front = createServer((socket) => {
     const inner = connect(collector.port, '127.0.0.1');
-    for (const [one, other] of [[socket, inner], [inner, socket]]) {
+    for (const [one, other] of [
+      [socket, inner],
+      [inner, socket],
+    ]) {
       sockets.add(one);
       one.on('error', () => other.resetAndDestroy());
       one.on('close', () => {
@@ -96,7 +99,8 @@ async function soak(seconds) {
       looks += 1;
       const { published: all, sent, failed, dropped, pending, reasons } = telemetry.stats();
       const losses = Object.values(reasons).reduce((sum, count) => sum + count, 0);
-      if (all !== sent + failed + dropped + pending || losses !== failed + dropped) violations.push(`accounts: ${JSON.stringify(telemetry.stats())}`);
+      if (all !== sent + failed + dropped + pending || losses !== failed + dropped)
+        violations.push(`accounts: ${JSON.stringify(telemetry.stats())}`);
       if (all !== published) violations.push(`${published} published, ${all} counted`);
     }, LOOK_MS),
   ];
@@ -110,7 +114,14 @@ async function soak(seconds) {
     const { heapUsed, rss } = process.memoryUsage();
     memory.push(heapUsed / 2 ** 20);
     const { sent, failed, dropped, pending } = telemetry.stats();
-    const columns = [`${second + 1} s`.padStart(6), name.padEnd(24), `sent ${sent}`.padEnd(12), `failed ${failed}`.padEnd(13), `dropped ${dropped}`.padEnd(14), `pending ${pending}`.padEnd(13)];
+    const columns = [
+      `${second + 1} s`.padStart(6),
+      name.padEnd(24),
+      `sent ${sent}`.padEnd(12),
+      `failed ${failed}`.padEnd(13),
+      `dropped ${dropped}`.padEnd(14),
+      `pending ${pending}`.padEnd(13),
+    ];
     console.log(`${columns.join(' ')} heap ${memory.at(-1).toFixed(1)} MB, resident ${(rss / 2 ** 20).toFixed(0)} MB`);
   }
   for (const timer of timers) clearInterval(timer);
@@ -123,13 +134,18 @@ async function soak(seconds) {
   const unknown = (reasons.timeout ?? 0) + (reasons.network ?? 0) + (reasons.aborted ?? 0);
   if (pending !== 0) violations.push(`${pending} pending after close()`);
   if (sent > answered2xx) violations.push(`${sent} sent, but only ${answered2xx} answered with 2xx`);
-  if (answered2xx - sent > unknown) violations.push(`${answered2xx - sent} answered and not counted as sent, but only ${unknown} ended unknown`);
+  if (answered2xx - sent > unknown)
+    violations.push(`${answered2xx - sent} answered and not counted as sent, but only ${unknown} ended unknown`);
   // The first round warms up; after that the same weather finds the same memory.
   const [warm, end] = [memory[Math.min(WEATHER.length, memory.length) - 1], memory.at(-1)];
   if (end - warm > MOST_GROWTH_MB) violations.push(`the heap grew from ${warm.toFixed(1)} to ${end.toFixed(1)} MB`);
   console.log(`\n${JSON.stringify(report)}`);
-  console.log(`${requests} requests, ${answered2xx} answered with 2xx, ${sent} counted as sent, ${unknown} ended unknown; ${looks} looks at the accounts`);
-  console.log(`slowest publish ${slowestUs.toFixed(0)} us; heap after the first round ${warm.toFixed(1)} MB, at the end ${end.toFixed(1)} MB`);
+  console.log(
+    `${requests} requests, ${answered2xx} answered with 2xx, ${sent} counted as sent, ${unknown} ended unknown; ${looks} looks at the accounts`,
+  );
+  console.log(
+    `slowest publish ${slowestUs.toFixed(0)} us; heap after the first round ${warm.toFixed(1)} MB, at the end ${end.toFixed(1)} MB`,
+  );
   for (const violation of violations.slice(0, 20)) console.error(`VIOLATION ${violation}`);
   console.log(violations.length === 0 ? 'no promise was broken' : `${violations.length} violations`);
   process.exitCode = violations.length === 0 ? 0 : 1;

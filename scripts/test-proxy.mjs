@@ -26,7 +26,12 @@ async function publish(endpoint) {
   const logger = { debug: (line) => lines.push(line), warn: (line) => lines.push(line) };
   const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, logger });
   for (let event = 0; event < EVENTS; event += 1) {
-    telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+    telemetry.publish('dbt_docs_access', {
+      storage_type: 's3',
+      docs_dir_configured: true,
+      uses_custom_conn: false,
+      has_custom_name: false,
+    });
   }
   await telemetry.drain({ deadlineMs: 10_000 });
   process.stdout.write(JSON.stringify({ report: await telemetry.close({ deadlineMs: 0 }), lines }));
@@ -47,19 +52,36 @@ async function testAll() {
   try {
     const good = `http://me:${PASSWORD}@127.0.0.1:${port}`;
     const http = await run('http://collector.test', { HTTP_PROXY: good });
-    check(http.report.sent === EVENTS && plain.answered2xx === EVENTS, `${EVENTS} events to an http endpoint: ${http.report.sent} sent, ${plain.answered2xx} answered, ${JSON.stringify(http.report.reasons)}`);
+    check(
+      http.report.sent === EVENTS && plain.answered2xx === EVENTS,
+      `${EVENTS} events to an http endpoint: ${http.report.sent} sent, ${plain.answered2xx} answered, ${JSON.stringify(http.report.reasons)}`,
+    );
     const https = await run('https://collector.test', { HTTPS_PROXY: good });
-    check(https.report.sent === EVENTS && secure.answered2xx === EVENTS, `${EVENTS} events to an https endpoint, through a tunnel: ${https.report.sent} sent, ${secure.answered2xx} answered`);
+    check(
+      https.report.sent === EVENTS && secure.answered2xx === EVENTS,
+      `${EVENTS} events to an https endpoint, through a tunnel: ${https.report.sent} sent, ${secure.answered2xx} answered`,
+    );
     check(secure.connections < EVENTS, `tunnels are kept: ${secure.connections} for ${EVENTS} events`);
-    for (const [scheme, credentials] of [['http', ''], ['https', ''], ['http', 'me:wrong@'], ['https', 'me:wrong@']]) {
+    for (const [scheme, credentials] of [
+      ['http', ''],
+      ['https', ''],
+      ['http', 'me:wrong@'],
+      ['https', 'me:wrong@'],
+    ]) {
       const name = scheme === 'http' ? 'HTTP_PROXY' : 'HTTPS_PROXY';
       const { report, lines } = await run(`${scheme}://collector.test`, { [name]: `http://${credentials}127.0.0.1:${port}` });
       // Whom it does not know it tells so by 401, which only an endpoint should say, and by 407 who says nothing.
       const told = lines.some((line) => /\] (connect|circuit_open|http_401): /.test(line));
-      check(report.sent === 0 && told, `${scheme} with ${credentials === '' ? 'no' : 'wrong'} credentials: ${JSON.stringify(report.reasons)}`);
+      check(
+        report.sent === 0 && told,
+        `${scheme} with ${credentials === '' ? 'no' : 'wrong'} credentials: ${JSON.stringify(report.reasons)}`,
+      );
     }
     check(plain.requests.length === EVENTS && secure.requests.length === EVENTS, 'and nothing else has arrived');
-    check(plain.requests.every(({ headers }) => headers['proxy-authorization'] === undefined), "the proxy's credentials stay with the proxy");
+    check(
+      plain.requests.every(({ headers }) => headers['proxy-authorization'] === undefined),
+      "the proxy's credentials stay with the proxy",
+    );
   } finally {
     proxy.kill();
     way.closeAllConnections();
@@ -94,7 +116,14 @@ async function startWay(plain, secure) {
   const way = createServer((request, response) => void pass(request, response));
   way.on('connect', (_request, client) => {
     const inner = connect(secure.port, '127.0.0.1', () => client.write('HTTP/1.1 200 OK\r\n\r\n'));
-    for (const [one, other] of [[client, inner], [inner, client]]) one.on('error', () => {}).on('close', () => other.destroy()).pipe(other);
+    for (const [one, other] of [
+      [client, inner],
+      [inner, client],
+    ])
+      one
+        .on('error', () => {})
+        .on('close', () => other.destroy())
+        .pipe(other);
   });
   await once(way.listen(0, '127.0.0.1'), 'listening');
   return way;
@@ -103,7 +132,15 @@ async function startWay(plain, secure) {
 async function startProxy(folder, port, wayPort) {
   const file = path.join(folder, 'tinyproxy.conf');
   const log = path.join(folder, 'tinyproxy.log');
-  const lines = [`Port ${port}`, 'Listen 127.0.0.1', 'Timeout 30', 'MaxClients 100', `BasicAuth me ${PASSWORD}`, `LogFile "${log}"`, `Upstream http 127.0.0.1:${wayPort} "collector.test"`];
+  const lines = [
+    `Port ${port}`,
+    'Listen 127.0.0.1',
+    'Timeout 30',
+    'MaxClients 100',
+    `BasicAuth me ${PASSWORD}`,
+    `LogFile "${log}"`,
+    `Upstream http 127.0.0.1:${wayPort} "collector.test"`,
+  ];
   writeFileSync(file, `${lines.join('\n')}\n`);
   const proxy = spawn(process.env.TINYPROXY ?? 'tinyproxy', ['-d', '-c', file], { stdio: 'ignore' });
   let ended = '';

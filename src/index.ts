@@ -1,11 +1,11 @@
-export { createTelemetry } from './telemetry.js';
-export type { DrainReport, Telemetry } from './telemetry-types.js';
-export type { TelemetryOptions } from './options.js';
-export type { TelemetryBus } from './bus.js';
-export type { TelemetryStats } from './ledger.js';
+export { createTelemetry } from './client/telemetry.js';
+export type { DrainReport, Telemetry } from './client/telemetry.js';
+export type { TelemetryOptions } from './client/options.js';
+export type { TelemetryBus } from './bus/bus.js';
+export type { TelemetryStats } from './base/ledger.js';
 export type { EventNames } from './listeners/register.js';
-export type { Clock, Timer } from './timing.js';
-export type { Logger } from './log.js';
+export type { Clock, Timer } from './base/clock.js';
+export type { Logger } from './base/log.js';
 export type {
   AddRemoveHost,
   Dag,
@@ -17,49 +17,35 @@ export type {
   ProfileConfig,
   Task,
   TaskInstance,
-} from './host.js';
-
+} from './listeners/host.js';
 export { defineEvent } from './events/definition.js';
 export type { EventDefinition, Fields, MetricsOf } from './events/definition.js';
-export {
-  boolean,
-  command,
-  count,
-  duration,
-  hash,
-  identifier,
-  identifierSet,
-  nullable,
-  oneOf,
-  optional,
-  version,
-} from './events/fields.js';
-export type { Field, FieldKind, FieldNote, MetricValue, UsageMetrics } from './events/fields.js';
+export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
+export type { Field, FieldKind, FieldNote } from './events/fields.js';
+export type { MetricValue, UsageMetrics } from './wire/python.js';
 export type { EventMetrics } from './events/product-events.js';
 export { collectStandardUsageMetrics } from './events/standard-metrics.js';
 export type { Host, Product } from './events/standard-metrics.js';
-export { renderPrivacyNotice } from './privacy-notice.js';
-export type { PrivacyNoticeOptions } from './privacy-notice.js';
-
-export { explainSettings, resolveSettings, shouldEmit } from './settings.js';
-export type { Rule, Settings, SettingsOptions } from './settings.js';
-export { configFilePath, policyFilePaths } from './settings/telemetry-places.js';
-export { emitUsageMetrics, emitUsageMetricsIfEnabled } from './usage-metrics.js';
-export type { EmitOptions } from './usage-metrics.js';
+export { renderPrivacyNotice } from './notice/privacy-notice.js';
+export type { PrivacyNoticeOptions } from './notice/privacy-notice.js';
+export { explainSettings, resolveSettings, shouldEmit } from './opt-out/settings.js';
+export type { Rule, Settings, SettingsOptions } from './opt-out/settings.js';
+export { configFilePath, policyFilePaths } from './opt-out/telemetry-json.js';
+export { emitUsageMetrics, emitUsageMetricsIfEnabled } from './client/direct.js';
+export type { EmitOptions } from './client/direct.js';
 export {
   compressTelemetryMetadata,
   decompressTelemetryMetadata,
-  storeTelemetryMetadata,
   TELEMETRY_METADATA_PARAM,
   TelemetryMetadataError,
-} from './metadata.js';
-export type { TelemetryMetadataProblem } from './metadata.js';
-export { COSMOS_ENDPOINT } from './constants.js';
-
+} from './events/metadata.js';
+export { storeTelemetryMetadata } from './client/direct.js';
+export type { TelemetryMetadataProblem } from './base/ledger.js';
+export { COSMOS_ENDPOINT } from './base/constants.js';
 export { circuitBreaker } from './delivery/circuit-breaker.js';
 export type { CircuitBreakerOptions } from './delivery/circuit-breaker.js';
-export { fetchTransport } from './delivery/fetch-transport.js';
-export type { FetchTransportOptions } from './delivery/fetch-transport.js';
-export { retrying } from './delivery/retrying-transport.js';
-export type { RetryingOptions } from './delivery/retrying-transport.js';
+export { fetchTransport } from './delivery/http/fetch-transport.js';
+export type { FetchTransportOptions } from './delivery/http/fetch-transport.js';
+export { retrying } from './delivery/retry.js';
+export type { RetryingOptions } from './delivery/retry.js';
 export type { SendOutcome, Transport, UsageEvent } from './delivery/transport.js';

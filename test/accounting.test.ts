@@ -48,8 +48,17 @@ test('published = sent + failed + dropped + pending, whatever happens in whateve
         const logger = { debug: () => check('in the logger'), warn: () => check('in the logger') };
         const clock = new VirtualClock();
         const transport = retries === 0 ? scripted : retrying(scripted, { retries, clock });
-        const { telemetry, env, clock: rigClock } = telemetryRig({
-          scripted, transport, concurrency, drainConcurrency: concurrency + 3, maxPendingEvents: 25, logger,
+        const {
+          telemetry,
+          env,
+          clock: rigClock,
+        } = telemetryRig({
+          scripted,
+          transport,
+          concurrency,
+          drainConcurrency: concurrency + 3,
+          maxPendingEvents: 25,
+          logger,
         });
         const check = (where: string) => {
           const stats = telemetry.stats();

@@ -1,11 +1,11 @@
 import { EventEmitter as NodeEmitter } from 'node:events';
 import test from 'ava';
 import { EventEmitter } from 'eventemitter3';
-import type { TelemetryBus } from '../src/bus.js';
+import type { TelemetryBus } from '../src/bus/bus.js';
 import { defineEvent } from '../src/events/definition.js';
 import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../src/events/fields.js';
 import type { EventMetrics } from '../src/events/product-events.js';
-import type { HostEmitter, HostEvents } from '../src/host.js';
+import type { HostEmitter, HostEvents } from '../src/listeners/host.js';
 import { mitt } from './helpers/mitt.js';
 import { FakeProduct } from './helpers/product.js';
 
@@ -38,7 +38,9 @@ test('what is declared compiles, and leaves as it is', (t) => {
   t.true(bus.publish('dag_run', { ...RUN, acme_task_count: 3, dag_hash: 'abcdefgh' }, 'packed'));
   t.true(bus.publish('model_built', MODEL));
   t.true(bus.publish('model_built', { ...MODEL, owner: null, took: 1.5, cached: true, cause: null }));
-  t.true(bus.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false }));
+  t.true(
+    bus.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false }),
+  );
   bus.on('model_built', (metrics, packed: string | undefined) => {
     const { layer }: { layer: 'staging' | 'marts' } = metrics;
     const { took, owner }: { took: number | null; owner?: string | null } = metrics;

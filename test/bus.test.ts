@@ -127,8 +127,15 @@ test('a subscriber may publish: its event comes after, and the accounts add up a
     product.bus.publish('unknown', {});
   });
   product.bus.publish('own', { models: 1 });
-  t.deepEqual(product.taken.map(({ metrics }) => metrics['models']), [1, 2, 3]);
-  t.deepEqual(sums, [[1, 1], [2, 2], [3, 3]]);
+  t.deepEqual(
+    product.taken.map(({ metrics }) => metrics['models']),
+    [1, 2, 3],
+  );
+  t.deepEqual(sums, [
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ]);
   t.like(product.stats(), { published: 6, pending: 3, dropped: 3, reasons: { invalid: 3 } });
 });
 

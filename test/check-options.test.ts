@@ -1,6 +1,6 @@
 import test from 'ava';
-import { aFunction, anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../src/check-options.js';
-import type { Check, Checks } from '../src/check-options.js';
+import { aFunction, anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../src/base/check-options.js';
+import type { Check, Checks } from '../src/base/check-options.js';
 
 interface Options {
   size?: number;
@@ -16,7 +16,8 @@ function check(options: unknown): () => void {
 }
 
 test('takes what is right, and what is left out', (t) => {
-  for (const options of [{}, { size: 1 }, { size: 10, mode: 'b' }, { size: undefined, mode: undefined }, Object.create(null)]) t.notThrows(check(options));
+  for (const options of [{}, { size: 1 }, { size: 10, mode: 'b' }, { size: undefined, mode: undefined }, Object.create(null)])
+    t.notThrows(check(options));
 });
 
 test('names the option and the value that is wrong', (t) => {
@@ -52,7 +53,12 @@ const KINDS: readonly [name: string, check: Check, accepts: readonly unknown[], 
   ['anyOf', anyOf(true, 'x'), [true, 'x'], [false, 1, 'true', 'X', null]],
   ['aFunction', aFunction, [() => undefined, Date], [null, {}, 'f']],
   ['anObject', anObject, [{}, new Date(0), Object.create(null)], [null, [], 'o', () => undefined]],
-  ['withMethods', withMethods('debug', 'warn'), [console, { debug: () => undefined, warn: () => undefined }], [{}, { debug: () => undefined }, { debug: 1, warn: 1 }, null, 'x']],
+  [
+    'withMethods',
+    withMethods('debug', 'warn'),
+    [console, { debug: () => undefined, warn: () => undefined }],
+    [{}, { debug: () => undefined }, { debug: 1, warn: 1 }, null, 'x'],
+  ],
 ];
 
 for (const [name, [expected, accepts], right, wrong] of KINDS) {

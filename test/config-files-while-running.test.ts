@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import test from 'ava';
 import type { TelemetryOptions } from '../src/index.js';
-import type { MachineAccess } from '../src/machine.js';
-import { createTelemetryWith } from '../src/telemetry.js';
+import type { MachineAccess } from '../src/base/machine.js';
+import { createTelemetryWith } from '../src/client/telemetry.js';
 import { ScriptedTransport } from './helpers/scripted-transport.js';
 import { virtualMachine } from './helpers/telemetry-rig.js';
 import { settle, VirtualClock } from './helpers/virtual-clock.js';
@@ -40,7 +40,12 @@ function rig(options: Partial<TelemetryOptions> = {}, files: Record<string, stri
     machine,
   );
   const publish = (): boolean =>
-    telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+    telemetry.publish('dbt_docs_access', {
+      storage_type: 's3',
+      docs_dir_configured: true,
+      uses_custom_conn: false,
+      has_custom_name: false,
+    });
   /** Publishes one event and lets its attempt begin; with an answer, it ends as well. */
   const attempt = async (isAnswered = true): Promise<void> => {
     publish();

@@ -24,7 +24,11 @@ async function tryIt(env: NodeJS.ProcessEnv, before: readonly string[] = []): Pr
   const [, program = ''] = /```js\n([\s\S]+?)```/.exec(PAGE) ?? [];
   mkdirSync(folder, { recursive: true });
   writeFileSync(path.join(folder, 'try.mjs'), program);
-  const { stdout } = await run(before[0] ?? process.execPath, before.length === 0 ? ['try.mjs'] : [...before.slice(1), process.execPath, 'try.mjs'], { cwd: folder, env: { ...CHILD, ...env }, timeout: 30_000 });
+  const { stdout } = await run(
+    before[0] ?? process.execPath,
+    before.length === 0 ? ['try.mjs'] : [...before.slice(1), process.execPath, 'try.mjs'],
+    { cwd: folder, env: { ...CHILD, ...env }, timeout: 30_000 },
+  );
   return stdout;
 }
 
@@ -71,7 +75,10 @@ test('its table of dependencies is that of package.json and the lock file', (t) 
   t.deepEqual(Object.fromEntries(rows.map(([, name, range]) => [name, range])), read('package.json').dependencies);
   const { packages } = read('package-lock.json');
   for (const [, name = '', , version] of rows) t.is(packages[`node_modules/${name}`]?.version, version, name);
-  t.deepEqual(Object.keys(packages).filter((name) => packages[name]?.hasInstallScript && !packages[name].dev), []);
+  t.deepEqual(
+    Object.keys(packages).filter((name) => packages[name]?.hasInstallScript && !packages[name].dev),
+    [],
+  );
 });
 
 test('links to files lead somewhere, also those of the notices', (t) => {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { describe } from '../src/describe.js';
+import { describe } from '../src/base/describe.js';
 
 function trap(): never {
   throw new Error('ran');
@@ -16,7 +16,10 @@ test('shows what is short and harmless as it is', (t) => {
   t.is(describe(null), 'null');
   t.is(describe(10n), 'a bigint');
   t.is(describe(Symbol('secret')), 'a symbol');
-  t.is(describe(() => 'secret'), 'a function');
+  t.is(
+    describe(() => 'secret'),
+    'a function',
+  );
   t.is(describe([1, 2]), 'an array');
   t.is(describe({ secret: 1 }), 'an object');
 });

@@ -59,7 +59,11 @@ example(
     t.regex(text, /\n {3}sockets 0, look-ups 0, files 0, timers 0, connections 0, requests 0\n/);
     t.regex(text, /\n {3}listeners on the host 0, metadata stored: false\n/);
     t.regex(text, /\n {3}published 0 = sent 0 \+ failed 0 \+ dropped 0 \+ pending 0$/);
-    t.deepEqual(output.filter((line) => line.length > 100), [], 'it fits a terminal');
+    t.deepEqual(
+      output.filter((line) => line.length > 100),
+      [],
+      'it fits a terminal',
+    );
     t.deepEqual(notAsQuoted(output), [], 'what the README quotes is what it prints');
     t.false(text.includes('\u001B'), 'no colours where nobody looks');
   },
@@ -68,7 +72,9 @@ example(
 
 example('acme', "its name in the fields, its own event, its people's switch", (t, output) => {
   matches(t, output, [
-    new RegExp(String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&is_acme_operator_subclass=False&.*&execution_mode=spark&.*&duration=7\.0$`),
+    new RegExp(
+      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&is_acme_operator_subclass=False&.*&execution_mode=spark&.*&duration=7\.0$`,
+    ),
     new RegExp(String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${NODE}&status=failed&task_count=2&acme_task_count=1&execution_modes=spark$`),
     new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=31&elapsed=84\.2$`),
     'published 3, sent 3',
@@ -78,9 +84,14 @@ example('acme', "its name in the fields, its own event, its people's switch", (t
   t.notRegex(output.join('\n'), /nightly|extract|notify/, 'the names of flows and jobs stay on the machine');
 });
 
-example('acme', 'sends nothing for a person who said no', (t, output) => {
-  matches(t, output, ['published 0, sent 0', 'ACME_TELEMETRY=off: false', 'ACME_TELEMETRY=on: true']);
-}, { DO_NOT_TRACK: '1' });
+example(
+  'acme',
+  'sends nothing for a person who said no',
+  (t, output) => {
+    matches(t, output, ['published 0, sent 0', 'ACME_TELEMETRY=off: false', 'ACME_TELEMETRY=on: true']);
+  },
+  { DO_NOT_TRACK: '1' },
+);
 
 test.serial('acme-cli: its people see its events, endpoint and switches, and decide', async (t) => {
   tested.add('acme-cli');
@@ -92,8 +103,14 @@ test.serial('acme-cli: its people see its events, endpoint and switches, and dec
 
   const before = await acme('telemetry status', { ACME_TELEMETRY_ENDPOINT: 'http://localhost:8080/' });
   t.deepEqual([before.code, before.stderr], [0, '']);
-  t.regex(before.stdout, /^Telemetry of acme is on\.\n[^]*\n {2}endpoint +http:\/\/localhost:8080, set by ACME_TELEMETRY_ENDPOINT \(the program says https:\/\/telemetry\.acme\.example\)\n/);
-  t.regex((await acme('telemetry status', { ACME_TELEMETRY: 'off' })).stdout, /^Telemetry of acme is off\.\n\n {2}decided by +ACME_TELEMETRY=off in the environment\n/);
+  t.regex(
+    before.stdout,
+    /^Telemetry of acme is on\.\n[^]*\n {2}endpoint +http:\/\/localhost:8080, set by ACME_TELEMETRY_ENDPOINT \(the program says https:\/\/telemetry\.acme\.example\)\n/,
+  );
+  t.regex(
+    (await acme('telemetry status', { ACME_TELEMETRY: 'off' })).stdout,
+    /^Telemetry of acme is off\.\n\n {2}decided by +ACME_TELEMETRY=off in the environment\n/,
+  );
 
   const disabled = await acme('telemetry disable');
   t.is(disabled.code, 0);
@@ -102,9 +119,18 @@ test.serial('acme-cli: its people see its events, endpoint and switches, and dec
 
   const preview = await acme('telemetry preview --sample');
   t.is(preview.code, 0);
-  t.regex(preview.stdout, new RegExp(String.raw`\n4 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=\d+&elapsed=[\d.]+\n`));
+  t.regex(
+    preview.stdout,
+    new RegExp(
+      String.raw`\n4 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=\d+&elapsed=[\d.]+\n`,
+    ),
+  );
   t.regex(preview.stdout, /\n {3}outcome = completed +How the backfill ended\.\n/);
-  t.deepEqual(await acme('telemetry nonsense'), { code: 2, stdout: '', stderr: 'acme telemetry: unknown command nonsense; see `acme telemetry --help`\n' });
+  t.deepEqual(await acme('telemetry nonsense'), {
+    code: 2,
+    stdout: '',
+    stderr: 'acme telemetry: unknown command nonsense; see `acme telemetry --help`\n',
+  });
   t.is((await acme('nonsense')).code, 2);
 });
 
@@ -138,9 +164,14 @@ example('cosmos-documentation', 'the three functions and the client make the sam
   ]);
 });
 
-example('cosmos-documentation', 'nothing leaves under an opt-out', (t, output) => {
-  matches(t, output, ['should emit: false', 'dbt_docs_access sent: false', 'dag_run sent: false']);
-}, { SCARF_NO_ANALYTICS: 'True' });
+example(
+  'cosmos-documentation',
+  'nothing leaves under an opt-out',
+  (t, output) => {
+    matches(t, output, ['should emit: false', 'dbt_docs_access sent: false', 'dag_run sent: false']);
+  },
+  { SCARF_NO_ANALYTICS: 'True' },
+);
 
 example('opt-out', 'each switch, and the rule that decided', (t, output) => {
   matches(t, output, [
@@ -177,7 +208,10 @@ test.serial('graceful-shutdown: on SIGTERM it delivers, reports and ends with 0'
   const file = fileURLToPath(new URL('../examples/graceful-shutdown.js', import.meta.url));
   // Windows has no signals to send: there the example's own impatience takes their place.
   const patienceMs = process.platform === 'win32' ? '500' : '50000';
-  const child = spawn(process.execPath, [file, patienceMs], { env: { SystemRoot: process.env['SystemRoot'], NODE_V8_COVERAGE: '' }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [file, patienceMs], {
+    env: { SystemRoot: process.env['SystemRoot'], NODE_V8_COVERAGE: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
     // Once: a second signal finds no handler, and ends the process at once.
@@ -223,6 +257,8 @@ test('the sample of the access log is what this package sends, in the format of 
 });
 
 test('every example has a test', (t) => {
-  const examples = readdirSync(SOURCES).filter((name) => name.endsWith('.ts')).map((name) => path.basename(name, '.ts'));
+  const examples = readdirSync(SOURCES)
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => path.basename(name, '.ts'));
   t.deepEqual([...tested].toSorted(), examples.toSorted());
 });

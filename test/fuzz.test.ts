@@ -4,16 +4,16 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import { EventBuilder } from '../src/delivery/event-builder.js';
 import { chooseWay } from '../src/delivery/http/proxy.js';
-import { nextHop } from '../src/delivery/http/redirects.js';
-import { statusOutcome } from '../src/delivery/http/status-outcome.js';
+import { nextHop } from '../src/delivery/http/responses.js';
+import { statusOutcome } from '../src/delivery/http/responses.js';
 import { builtInEvents } from '../src/events/product-events.js';
 import { createTelemetry, decompressTelemetryMetadata, TelemetryMetadataError } from '../src/index.js';
-import { Ledger } from '../src/ledger.js';
-import { thisMachine } from '../src/machine.js';
-import { environmentOptsOut } from '../src/settings/opt-outs.js';
-import { readCfgOption } from '../src/settings/airflow-cfg.js';
-import { resolveSettingsWith, shouldEmit } from '../src/settings.js';
-import { createTelemetryWith } from '../src/telemetry.js';
+import { Ledger } from '../src/base/ledger.js';
+import { thisMachine } from '../src/base/machine.js';
+import { environmentOptsOut } from '../src/opt-out/variables.js';
+import { readCfgOption } from '../src/opt-out/airflow-cfg.js';
+import { resolveSettingsWith, shouldEmit } from '../src/opt-out/settings.js';
+import { createTelemetryWith } from '../src/client/telemetry.js';
 import { recordingTransport } from '../src/testing/index.js';
 import { DAG_RUN_EVENTS, fieldPaths, TASK_INSTANCE_EVENTS, validPackedMetadata, validPayload } from '../src/testing/valid-payloads.js';
 import { DeclaredFields } from './helpers/declared.js';
@@ -27,14 +27,36 @@ const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ ma
 // Serial: each looks at the time and the memory of the process.
 test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and only declared fields of them leave', async (t) => {
   const valid = Buffer.from(validPackedMetadata(), 'base64');
-  const mutated = fc.array(fc.record({ at: fc.nat(valid.length - 1), byte: fc.nat(255) }), { minLength: 1, maxLength: 5 }).map((changes) => {
-    const bytes = Buffer.from(valid);
-    for (const { at, byte } of changes) bytes[at] = byte;
-    return bytes.toString('base64');
-  });
-  const known = fc.constantFrom('database', 'install_deps', 'total_dbt_models', 'invocation_mode', 'test_behavior', 'status', '__proto__', 'dag_hash');
-  const packedJson = fc.oneof(fc.json(), fc.dictionary(known, fc.jsonValue()).map((value) => JSON.stringify(value)), text).map((json) => deflateSync(json).toString('base64'));
-  const blob = fc.oneof(fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes).toString('base64')), mutated, packedJson, text);
+  const mutated = fc
+    .array(fc.record({ at: fc.nat(valid.length - 1), byte: fc.nat(255) }), { minLength: 1, maxLength: 5 })
+    .map((changes) => {
+      const bytes = Buffer.from(valid);
+      for (const { at, byte } of changes) bytes[at] = byte;
+      return bytes.toString('base64');
+    });
+  const known = fc.constantFrom(
+    'database',
+    'install_deps',
+    'total_dbt_models',
+    'invocation_mode',
+    'test_behavior',
+    'status',
+    '__proto__',
+    'dag_hash',
+  );
+  const packedJson = fc
+    .oneof(
+      fc.json(),
+      fc.dictionary(known, fc.jsonValue()).map((value) => JSON.stringify(value)),
+      text,
+    )
+    .map((json) => deflateSync(json).toString('base64'));
+  const blob = fc.oneof(
+    fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes).toString('base64')),
+    mutated,
+    packedJson,
+    text,
+  );
   const builder = new EventBuilder({}, new Ledger(), 'x-');
   const [dagRun] = builtInEvents('acme');
   const declared = new DeclaredFields('acme');
@@ -53,7 +75,13 @@ test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and
 });
 
 test.serial('fuzz: a status and a Retry-After give one outcome, and no pause beyond five minutes', async (t) => {
-  const retryAfter = fc.oneof(text, fc.integer().map(String), fc.double().map(String), fc.date({ noInvalidDate: true }).map((date) => date.toUTCString()), fc.constant(null));
+  const retryAfter = fc.oneof(
+    text,
+    fc.integer().map(String),
+    fc.double().map(String),
+    fc.date({ noInvalidDate: true }).map((date) => date.toUTCString()),
+    fc.constant(null),
+  );
   await fuzz(t, fc.tuple(fc.integer({ min: -1, max: 1000 }), retryAfter), ([status, header]) => {
     const outcome = statusOutcome(status, { get: () => header }, { wallNow: () => 1_767_225_600_000 });
     must((outcome.kind === 'sent') === (status >= 200 && status <= 299), outcome.kind);
@@ -63,9 +91,28 @@ test.serial('fuzz: a status and a Retry-After give one outcome, and no pause bey
 });
 
 test.serial('fuzz: no Location leads anywhere but to the own origin and the hosts allowed, never from https to http', async (t) => {
-  const host = fc.constantFrom('collector.test', 'allowed.test', 'evil.test', 'collector.test@evil.test', 'collector.test.evil.test', '127.0.0.1', '[::1]', 'COLLECTOR.TEST');
-  const built = fc.tuple(fc.constantFrom('https:', 'http:', 'ftp:', 'javascript:', ''), fc.constantFrom('//', '/', '\\\\', '\\', ''), host, fc.constantFrom('', ':443', ':80', ':8443'), fc.string());
-  const location = fc.oneof(text, fc.webUrl(), built.map((parts) => parts.join('')));
+  const host = fc.constantFrom(
+    'collector.test',
+    'allowed.test',
+    'evil.test',
+    'collector.test@evil.test',
+    'collector.test.evil.test',
+    '127.0.0.1',
+    '[::1]',
+    'COLLECTOR.TEST',
+  );
+  const built = fc.tuple(
+    fc.constantFrom('https:', 'http:', 'ftp:', 'javascript:', ''),
+    fc.constantFrom('//', '/', '\\\\', '\\', ''),
+    host,
+    fc.constantFrom('', ':443', ':80', ':8443'),
+    fc.string(),
+  );
+  const location = fc.oneof(
+    text,
+    fc.webUrl(),
+    built.map((parts) => parts.join('')),
+  );
   await fuzz(t, location, (value) => {
     const next = nextHop(value, 'https://collector.test/base/v3/dag_run?a=1', 'https://collector.test', new Set(['allowed.test']));
     if (next === undefined) return;
@@ -74,42 +121,94 @@ test.serial('fuzz: no Location leads anywhere but to the own origin and the host
   });
 });
 
-test.serial('fuzz: whatever bytes a server answers with, a send has an outcome, and it is only sent where the status was 2xx', async (t) => {
-  const line = fc.oneof(fc.constantFrom('HTTP/1.1 200 OK', 'HTTP/1.0 204 None', 'HTTP/1.1 302 Found', 'HTTP/1.1 503 Busy', 'HTTP/1.1 100 Continue', 'HTTP/1.1 999 ?'), fc.string());
-  const header = fc.oneof(
-    fc.tuple(fc.constantFrom('location', 'retry-after', 'content-length', 'transfer-encoding', 'content-encoding', 'connection', 'set-cookie'), fc.string()).map(([name, value]) => `${name}: ${value}`),
-    fc.constantFrom('content-length: 5', 'transfer-encoding: chunked', 'content-encoding: gzip', 'location: /', 'retry-after: 1'),
-    fc.string(),
-  );
-  const answers = fc.tuple(line, fc.array(header, { maxLength: 5 }), fc.string()).map(([first, headers, body]) => [first, ...headers, '', body].join('\r\n'));
-  let answer = '';
-  const server = await startTcp(t, (socket) => {
-    socket.on('data', () => socket.end(answer, 'latin1'));
-  });
-  const transport = transportTo(t, server.port, { attemptTimeoutMs: 2000 });
-  const check = async (bytes: string): Promise<void> => {
-    answer = bytes;
-    const outcome = await send(transport);
-    must(['sent', 'retryable', 'rejected', 'deferred'].includes(outcome.kind), outcome.kind);
-    if ('reason' in outcome) must(/^[a-z0-9_]{1,40}$/.test(outcome.reason), outcome.reason);
-    if (outcome.kind === 'sent') must(/HTTP\/1\.[01] 2\d\d/.test(bytes), bytes);
-  };
-  await fuzz(t, answers, check, { every: 10 });
-});
+test.serial(
+  'fuzz: whatever bytes a server answers with, a send has an outcome, and it is only sent where the status was 2xx',
+  async (t) => {
+    const line = fc.oneof(
+      fc.constantFrom(
+        'HTTP/1.1 200 OK',
+        'HTTP/1.0 204 None',
+        'HTTP/1.1 302 Found',
+        'HTTP/1.1 503 Busy',
+        'HTTP/1.1 100 Continue',
+        'HTTP/1.1 999 ?',
+      ),
+      fc.string(),
+    );
+    const header = fc.oneof(
+      fc
+        .tuple(
+          fc.constantFrom('location', 'retry-after', 'content-length', 'transfer-encoding', 'content-encoding', 'connection', 'set-cookie'),
+          fc.string(),
+        )
+        .map(([name, value]) => `${name}: ${value}`),
+      fc.constantFrom('content-length: 5', 'transfer-encoding: chunked', 'content-encoding: gzip', 'location: /', 'retry-after: 1'),
+      fc.string(),
+    );
+    const answers = fc
+      .tuple(line, fc.array(header, { maxLength: 5 }), fc.string())
+      .map(([first, headers, body]) => [first, ...headers, '', body].join('\r\n'));
+    let answer = '';
+    const server = await startTcp(t, (socket) => {
+      socket.on('data', () => socket.end(answer, 'latin1'));
+    });
+    const transport = transportTo(t, server.port, { attemptTimeoutMs: 2000 });
+    const check = async (bytes: string): Promise<void> => {
+      answer = bytes;
+      const outcome = await send(transport);
+      must(['sent', 'retryable', 'rejected', 'deferred'].includes(outcome.kind), outcome.kind);
+      if ('reason' in outcome) must(/^[a-z0-9_]{1,40}$/.test(outcome.reason), outcome.reason);
+      if (outcome.kind === 'sent') must(/HTTP\/1\.[01] 2\d\d/.test(bytes), bytes);
+    };
+    await fuzz(t, answers, check, { every: 10 });
+  },
+);
 
 const VARIABLES = [
-  'DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'ACME_TELEMETRY_ENDPOINT', 'COSMOS_TELEMETRY', 'COSMOS_TELEMETRY_ENDPOINT', 'HOME',
-  'AIRFLOW__COSMOS__ENABLE_TELEMETRY', 'AIRFLOW_CONFIG', 'AIRFLOW_HOME', 'HTTP_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy', 'ALL_PROXY',
+  'DO_NOT_TRACK',
+  'SCARF_NO_ANALYTICS',
+  'ACME_TELEMETRY',
+  'ACME_TELEMETRY_ENDPOINT',
+  'COSMOS_TELEMETRY',
+  'COSMOS_TELEMETRY_ENDPOINT',
+  'HOME',
+  'AIRFLOW__COSMOS__ENABLE_TELEMETRY',
+  'AIRFLOW_CONFIG',
+  'AIRFLOW_HOME',
+  'HTTP_PROXY',
+  'https_proxy',
+  'NO_PROXY',
+  'no_proxy',
+  'ALL_PROXY',
 ] as const;
 
 test.serial('fuzz: no environment and no file behind it stop a host, and an opt-out beside them still counts', async (t) => {
   const value = fc.oneof(
     text,
-    fc.constantFrom('1', 'true', 'false', '', ' F ', 'none', '~', '~/x', '$HOME', '${HOME}/$AIRFLOW_HOME', '$AIRFLOW_CONFIG$AIRFLOW_CONFIG', '*', '10.0.0.0/8,::1', '[::1]:8'),
+    fc.constantFrom(
+      '1',
+      'true',
+      'false',
+      '',
+      ' F ',
+      'none',
+      '~',
+      '~/x',
+      '$HOME',
+      '${HOME}/$AIRFLOW_HOME',
+      '$AIRFLOW_CONFIG$AIRFLOW_CONFIG',
+      '*',
+      '10.0.0.0/8,::1',
+      '[::1]:8',
+    ),
     fc.webUrl({ withQueryParameters: true }),
     fc.tuple(fc.string(), fc.string()).map(([user, host]) => `http://${user}@${host}`),
   );
-  const environments = fc.tuple(fc.dictionary(fc.constantFrom(...VARIABLES), value, { noNullPrototype: true }), fc.constantFrom('acme', 'cosmos'), text);
+  const environments = fc.tuple(
+    fc.dictionary(fc.constantFrom(...VARIABLES), value, { noNullPrototype: true }),
+    fc.constantFrom('acme', 'cosmos'),
+    text,
+  );
   await fuzz(t, environments, ([env, product, file]) => {
     const settings = resolveSettingsWith({ product, env }, { readFile: () => file });
     must(typeof shouldEmit(settings) === 'boolean' && Object.isFrozen(settings), 'no settings');
@@ -119,17 +218,42 @@ test.serial('fuzz: no environment and no file behind it stop a host, and an opt-
     must(!shouldEmit(resolveSettingsWith({ product, env: withOptOut }, { readFile: () => file })), 'DO_NOT_TRACK=1 was ignored');
     must(['direct', 'proxied', 'invalid'].includes(chooseWay(new URL('https://collector.test'), undefined, env).kind), 'no way');
     must(chooseWay(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
-    const telemetry = createTelemetryWith({ product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env }, { ...thisMachine, readFile: () => file });
+    const telemetry = createTelemetryWith(
+      { product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env },
+      { ...thisMachine, readFile: () => file },
+    );
     must(typeof telemetry.enabled === 'boolean', 'no telemetry');
   });
 });
 
 test.serial('fuzz: no airflow.cfg stops a host', async (t) => {
   const line = fc.oneof(
-    fc.constantFrom('[cosmos]', '[DEFAULT]', '[', '[]', 'enable_telemetry = %(a)s', 'ENABLE_TELEMETRY: false', 'a = %(enable_telemetry)s', 'a=%', ' more', '\tmore', '#', '; x', '=', ':', '\uFEFF', 'a = %(b)s%(b)s%(b)s', 'b = %(c)s%(c)s'),
+    fc.constantFrom(
+      '[cosmos]',
+      '[DEFAULT]',
+      '[',
+      '[]',
+      'enable_telemetry = %(a)s',
+      'ENABLE_TELEMETRY: false',
+      'a = %(enable_telemetry)s',
+      'a=%',
+      ' more',
+      '\tmore',
+      '#',
+      '; x',
+      '=',
+      ':',
+      '\uFEFF',
+      'a = %(b)s%(b)s%(b)s',
+      'b = %(c)s%(c)s',
+    ),
     fc.string(),
   );
-  const file = fc.oneof(fc.array(line, { maxLength: 30 }).map((lines) => ['[cosmos]', ...lines].join('\n')), fc.tuple(fc.array(line), fc.constantFrom('\r\n', '\r', '\n')).map(([lines, end]) => lines.join(end)), text);
+  const file = fc.oneof(
+    fc.array(line, { maxLength: 30 }).map((lines) => ['[cosmos]', ...lines].join('\n')),
+    fc.tuple(fc.array(line), fc.constantFrom('\r\n', '\r', '\n')).map(([lines, end]) => lines.join(end)),
+    text,
+  );
   await fuzz(t, file, (content) => {
     const entry = readCfgOption(content, 'cosmos', 'enable_telemetry');
     must(['absent', 'found', 'broken'].includes(entry.kind), entry.kind);
@@ -145,8 +269,32 @@ test.serial('fuzz: whatever object graph a host emits, nothing is thrown, nothin
   telemetry.register(host);
   const declared = new DeclaredFields('acme');
   const anything = fc.anything({
-    withBigInt: true, withBoxedValues: true, withDate: true, withMap: true, withNullPrototype: true, withObjectString: true, withSet: true, withSparseArray: true, withTypedArray: true,
-    key: fc.oneof(fc.constantFrom('dagRun', 'dag', 'tasks', 'params', 'module', 'taskInstance', 'task', 'value', 'length', 'then', '__proto__', 'constructor'), fc.string()),
+    withBigInt: true,
+    withBoxedValues: true,
+    withDate: true,
+    withMap: true,
+    withNullPrototype: true,
+    withObjectString: true,
+    withSet: true,
+    withSparseArray: true,
+    withTypedArray: true,
+    key: fc.oneof(
+      fc.constantFrom(
+        'dagRun',
+        'dag',
+        'tasks',
+        'params',
+        'module',
+        'taskInstance',
+        'task',
+        'value',
+        'length',
+        'then',
+        '__proto__',
+        'constructor',
+      ),
+      fc.string(),
+    ),
   });
   const event = fc.constantFrom(...DAG_RUN_EVENTS, ...TASK_INSTANCE_EVENTS);
   const change = fc.record({ event, field: fc.nat(), value: anything, whole: fc.boolean() });
@@ -158,7 +306,17 @@ test.serial('fuzz: whatever object graph a host emits, nothing is thrown, nothin
     must(faults.length === 0, faults.slice(0, 5).join('\n'));
     transport.clear();
   };
-  const check = ({ event: name, field, value, whole }: { event: (typeof DAG_RUN_EVENTS)[number] | (typeof TASK_INSTANCE_EVENTS)[number]; field: number; value: unknown; whole: boolean }): unknown => {
+  const check = ({
+    event: name,
+    field,
+    value,
+    whole,
+  }: {
+    event: (typeof DAG_RUN_EVENTS)[number] | (typeof TASK_INSTANCE_EVENTS)[number];
+    field: number;
+    value: unknown;
+    whole: boolean;
+  }): unknown => {
     if (whole) host.emit(name, value);
     else {
       const payload = validPayload(name, 'acme');

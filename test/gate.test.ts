@@ -1,5 +1,5 @@
 import test from 'ava';
-import { Gate } from '../src/gate.js';
+import { Gate } from '../src/opt-out/gate.js';
 import { ManualClock } from './helpers/manual-clock.js';
 
 function setUp(open = true) {

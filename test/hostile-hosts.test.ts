@@ -124,14 +124,23 @@ test('whatever is published directly, nothing is thrown and nothing ill-typed le
   for (const { name, make } of hostileValues()) {
     await attempt(`metrics: ${name}`, 'dag_run', make());
     await attempt(`type: ${name}`, make(), docs);
-    await attempt(`packed metadata: ${name}`, 'dag_run', { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: '' }, make());
+    await attempt(
+      `packed metadata: ${name}`,
+      'dag_run',
+      { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: '' },
+      make(),
+    );
     await attempt(`undeclared field: ${name}`, 'dbt_docs_access', { ...docs, anything: make(), ['__proto__']: make() });
     for (const [type, { fields }] of productEvents('acme', 'airflow', [])) {
       for (const field of Object.keys(fields)) await attempt(`${type}.${field}: ${name}`, type, { [field]: make() }, validPackedMetadata());
     }
   }
   for (const { name, makeGetter } of hostileGetters()) {
-    await attempt(`storage_type: ${name}`, 'dbt_docs_access', Object.defineProperty({ ...docs }, 'storage_type', { get: makeGetter('s3'), enumerable: true }));
+    await attempt(
+      `storage_type: ${name}`,
+      'dbt_docs_access',
+      Object.defineProperty({ ...docs }, 'storage_type', { get: makeGetter('s3'), enumerable: true }),
+    );
   }
   t.true(publish('dbt_docs_access', docs));
   const report = await telemetry.close(PATIENTLY);

@@ -12,10 +12,16 @@ for (const [kind, words] of Object.entries(PARTS)) {
     const { code, stdout, stderr } = await runChild('isolation-child', [collector.url, kind], { NODE_V8_COVERAGE: undefined });
     t.is(stderr, '');
     t.is(code, 0);
-    const reports = stdout.trim().split('\n').map((line) => JSON.parse(line) as PartReport & { isMainThread: boolean });
+    const reports = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as PartReport & { isMainThread: boolean });
     t.log(reports.map(({ part, lingeredMs }) => `${part} ${Math.round(lingeredMs)} ms`).join(', '));
     t.deepEqual(reports.map(({ part }) => part).toSorted(), ['first', kind, kind].toSorted());
-    t.deepEqual(reports.map(({ stats }) => stats.published).toSorted((a, b) => a - b), [3, 4, 5]);
+    t.deepEqual(
+      reports.map(({ stats }) => stats.published).toSorted((a, b) => a - b),
+      [3, 4, 5],
+    );
     for (const { part, stats, listeners, beforeExit, isMainThread } of reports) {
       t.is(stats.sent, stats.published, part);
       t.is(stats.pending, 0, part);

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { Ledger } from '../src/ledger.js';
-import type { Loss } from '../src/ledger.js';
+import { Ledger } from '../src/base/ledger.js';
+import type { Loss } from '../src/base/ledger.js';
 
 test('begins empty', (t) => {
   t.deepEqual(new Ledger().snapshot(0), {
@@ -83,7 +83,10 @@ test('a reason with the name of a property of all objects is a reason like any o
   ledger.fail('__proto__', 1);
   ledger.fail('constructor', 2);
   const { reasons } = ledger.snapshot(0);
-  t.deepEqual(Object.entries(reasons), [['__proto__', 1], ['constructor', 2]]);
+  t.deepEqual(Object.entries(reasons), [
+    ['__proto__', 1],
+    ['constructor', 2],
+  ]);
 });
 
 test('reasons that a transport invents without end are kept up to a hundred; the rest counts as other', (t) => {

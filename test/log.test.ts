@@ -1,6 +1,6 @@
 import test from 'ava';
-import { Log } from '../src/log.js';
-import type { Logger } from '../src/log.js';
+import { Log } from '../src/base/log.js';
+import type { Logger } from '../src/base/log.js';
 import { ManualClock } from './helpers/manual-clock.js';
 import { unhandledRejections } from './helpers/unhandled-rejections.js';
 

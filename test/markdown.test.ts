@@ -1,5 +1,5 @@
 import test from 'ava';
-import { bullets, codeSpan, list, paragraph, prose, table } from '../src/markdown.js';
+import { bullets, codeSpan, list, paragraph, prose, table } from '../src/notice/markdown.js';
 
 test('a code span holds whatever is in it, on one line', (t) => {
   t.is(codeSpan('task_count'), '`task_count`');
@@ -15,7 +15,12 @@ test('declared sentences stay prose: one line, no HTML, code as it is', (t) => {
 
 test('a paragraph ends its lines before the hundredth character, outside of code and links', (t) => {
   const words = Array.from({ length: 40 }, () => 'seven77').join(' ');
-  t.deepEqual(paragraph(words, '- ', '  ').split('\n').map(({ length }) => length), [97, 97, 97, 33]);
+  t.deepEqual(
+    paragraph(words, '- ', '  ')
+      .split('\n')
+      .map(({ length }) => length),
+    [97, 97, 97, 33],
+  );
   const long = `${'x'.repeat(90)} \`a code span\` [some words](#there) end`;
   t.is(paragraph(long), `${'x'.repeat(90)}\n\`a code span\` [some words](#there) end`);
 });
@@ -33,5 +38,14 @@ test('lists: a sentence an item, or several that keep lines of their own', (t) =
 });
 
 test('a pipe or a line break in a cell does not end it', (t) => {
-  t.is(table(['A', 'B'], [['a|b', '`c|d`'], ['two\nlines', '']]), '| A | B |\n| --- | --- |\n| a\\|b | `c\\|d` |\n| two lines |  |');
+  t.is(
+    table(
+      ['A', 'B'],
+      [
+        ['a|b', '`c|d`'],
+        ['two\nlines', ''],
+      ],
+    ),
+    '| A | B |\n| --- | --- |\n| a\\|b | `c\\|d` |\n| two lines |  |',
+  );
 });

@@ -5,11 +5,11 @@ import {
   compressTelemetryMetadata,
   decompressTelemetryMetadata,
   metadataParam,
-  storeTelemetryMetadata,
   TELEMETRY_METADATA_PARAM,
   TelemetryMetadataError,
-} from '../src/metadata.js';
-import type { TelemetryMetadataProblem } from '../src/metadata.js';
+} from '../src/events/metadata.js';
+import { storeTelemetryMetadata } from '../src/client/direct.js';
+import type { TelemetryMetadataProblem } from '../src/base/ledger.js';
 import { readVectors } from './helpers/vectors.js';
 
 interface MetadataVectors {
@@ -177,7 +177,10 @@ test('a DAG that cannot be written to, or metadata that cannot be packed, is no 
 
 test('a product name that could change the param is a mistake', (t) => {
   for (const product of ['', 'A', 'a__b-', 7]) {
-    t.throws(() => storeTelemetryMetadata({}, {}, { product: product as string, env: {} }), { instanceOf: TypeError, message: /`product`/ });
+    t.throws(() => storeTelemetryMetadata({}, {}, { product: product as string, env: {} }), {
+      instanceOf: TypeError,
+      message: /`product`/,
+    });
   }
 });
 

@@ -1,25 +1,29 @@
 import test from 'ava';
-import { configFilePlaces, OPT_OUT_FILE, optOutTable } from '../src/opt-out-table.js';
-import { resolveSettings, shouldEmit } from '../src/settings.js';
+import { configFilePlaces, OPT_OUT_FILE, optOutTable } from '../src/notice/opt-outs.js';
+import { resolveSettings, shouldEmit } from '../src/opt-out/settings.js';
 
 const enabled = (product: string, env: NodeJS.ProcessEnv) => shouldEmit(resolveSettings({ product, env }));
 
 test('every switch is there, those of Airflow for cosmos alone', (t) => {
-  t.deepEqual(optOutTable('acme').map(({ kind, name }) => [kind, name]), [
-    ['env', 'DO_NOT_TRACK'],
-    ['env', 'SCARF_NO_ANALYTICS'],
-    ['env', 'ACME_TELEMETRY'],
-    ['file', 'telemetry.json of your own'],
-    ['file', 'telemetry.json of the machine'],
-    ['option', 'enabled: false'],
-    ['option', "consent: 'opt-in'"],
-  ]);
+  t.deepEqual(
+    optOutTable('acme').map(({ kind, name }) => [kind, name]),
+    [
+      ['env', 'DO_NOT_TRACK'],
+      ['env', 'SCARF_NO_ANALYTICS'],
+      ['env', 'ACME_TELEMETRY'],
+      ['file', 'telemetry.json of your own'],
+      ['file', 'telemetry.json of the machine'],
+      ['option', 'enabled: false'],
+      ['option', "consent: 'opt-in'"],
+    ],
+  );
   const own = new Set(optOutTable('acme').map(({ name }) => name));
-  t.deepEqual(optOutTable('cosmos').map(({ name }) => name).filter((name) => !own.has(name)), [
-    'COSMOS_TELEMETRY',
-    'AIRFLOW__COSMOS__ENABLE_TELEMETRY',
-    'enable_telemetry under [cosmos] in airflow.cfg',
-  ]);
+  t.deepEqual(
+    optOutTable('cosmos')
+      .map(({ name }) => name)
+      .filter((name) => !own.has(name)),
+    ['COSMOS_TELEMETRY', 'AIRFLOW__COSMOS__ENABLE_TELEMETRY', 'enable_telemetry under [cosmos] in airflow.cfg'],
+  );
 });
 
 for (const product of ['cosmos', 'acme']) {

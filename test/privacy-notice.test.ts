@@ -6,10 +6,20 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { acmePrivacyNotice } from '../examples/acme/events.js';
 import { metadataFields } from '../src/events/dag-run.js';
-import { fieldExample } from '../src/events/field-words.js';
+import { fieldExample } from '../src/notice/fields.js';
 import { productEvents } from '../src/events/product-events.js';
 import { standardFields } from '../src/events/standard-metrics.js';
-import { compressTelemetryMetadata, COSMOS_ENDPOINT, count, createTelemetry, defineEvent, hash, identifier, oneOf, renderPrivacyNotice } from '../src/index.js';
+import {
+  compressTelemetryMetadata,
+  COSMOS_ENDPOINT,
+  count,
+  createTelemetry,
+  defineEvent,
+  hash,
+  identifier,
+  oneOf,
+  renderPrivacyNotice,
+} from '../src/index.js';
 import type { EventDefinition, Fields, UsageMetrics } from '../src/index.js';
 import { recordingTransport } from '../src/testing/index.js';
 
@@ -40,7 +50,11 @@ test('PRIVACY.md is what the declarations say', (t) => {
 test('the notice of the example product is what its declarations say', (t) => {
   const file = readFileSync(`${ROOT}examples/acme/PRIVACY.md`, 'utf8');
   t.true(file === acmePrivacyNotice(), 'examples/acme/PRIVACY.md differs from what is declared: run `npm run privacy`');
-  t.deepEqual(examples(section(file, '`backfill`')), [['outcome', 'completed'], ['days', '31'], ['elapsed', '84.2']]);
+  t.deepEqual(examples(section(file, '`backfill`')), [
+    ['outcome', 'completed'],
+    ['days', '31'],
+    ['elapsed', '84.2'],
+  ]);
 });
 
 test('every event and every field is there, with its meaning, its reason and an example', (t) => {
@@ -49,8 +63,12 @@ test('every event and every field is there, with its meaning, its reason and an 
   for (const { type, fields } of events) groups.push([`\`${type}\``, type === 'dag_run' ? { ...fields, ...metadataFields } : fields]);
   for (const [heading, fields] of groups) {
     const text = section(cosmos, heading);
-    t.deepEqual(examples(text).map(([name]) => name), Object.keys(fields));
-    for (const { description, reason } of Object.values(fields)) t.true(oneLine(text).includes(`${description} *Why:* ${reason}`), description);
+    t.deepEqual(
+      examples(text).map(([name]) => name),
+      Object.keys(fields),
+    );
+    for (const { description, reason } of Object.values(fields))
+      t.true(oneLine(text).includes(`${description} *Why:* ${reason}`), description);
   }
   for (const { type, description } of events) t.true(oneLine(section(cosmos, `\`${type}\``)).startsWith(` ${description} `), type);
 });
@@ -73,7 +91,10 @@ for (const product of ['cosmos', 'acme']) {
     for (const definition of productEvents(product, 'airflow', []).values()) {
       const pairs = (await sentWith(product, definition)).split('?')[1]?.split('&') ?? [];
       const own = pairs.slice(pairs.findIndex((pair) => pair.startsWith('platform_machine=')) + 1);
-      t.deepEqual(examples(section(notice, `\`${definition.type}\``)).map((pair) => pair.join('=')), own);
+      t.deepEqual(
+        examples(section(notice, `\`${definition.type}\``)).map((pair) => pair.join('=')),
+        own,
+      );
     }
   });
 }
@@ -112,7 +133,10 @@ function to(endpoint?: string | URL): string {
 }
 
 test('it says where it goes, and whether others can read it on the way', (t) => {
-  t.regex(to(new URL('https://telemetry.acme.example/in/')), /^ To `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./);
+  t.regex(
+    to(new URL('https://telemetry.acme.example/in/')),
+    /^ To `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./,
+  );
   t.regex(to('http://telemetry.acme.example'), /over plain HTTP, which whoever carries it can read\./);
   t.regex(to(), /^ To the endpoint that the program names; there is none by default\..*`ACME_TELEMETRY_ENDPOINT`/);
 });
@@ -127,11 +151,15 @@ test('the host has a name of its own', (t) => {
 });
 
 test('it is Markdown, the same each time, and can be read in a terminal', (t) => {
-  const hostile = defineEvent('render', {
-    kind: oneOf(['a|b', 'c`d'], { description: 'One\n\n# or <b>two</b>.', reason: 'To | know.' }),
-    many: count(note),
-    blank: oneOf(['', 'x'], note),
-  }, 'Sent | when.\n- it ends');
+  const hostile = defineEvent(
+    'render',
+    {
+      kind: oneOf(['a|b', 'c`d'], { description: 'One\n\n# or <b>two</b>.', reason: 'To | know.' }),
+      many: count(note),
+      blank: oneOf(['', 'x'], note),
+    },
+    'Sent | when.\n- it ends',
+  );
   const odd = renderPrivacyNotice({ product: 'acme', events: [hostile, defineEvent('bare', {})] });
   t.true(odd.includes('- **`blank`**, for example empty: one of nothing, `x`\\\n'));
   t.true(odd.includes('\n  One # or \\<b>two\\</b>.\\\n'));
@@ -141,7 +169,9 @@ test('it is Markdown, the same each time, and can be read in a terminal', (t) =>
       t.true(line.length <= (line.startsWith('|') ? 140 : 105), line);
       if (line.startsWith('|')) t.is(line.match(/(?<!\\)\|/g)?.length, 4, line);
     }
-    const anchors = new Set([...notice.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading.toLowerCase().replaceAll('`', '').replaceAll(' ', '-')));
+    const anchors = new Set(
+      [...notice.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading.toLowerCase().replaceAll('`', '').replaceAll(' ', '-')),
+    );
     for (const [, anchor = ''] of notice.matchAll(/\]\(#([^)]+)\)/g)) t.true(anchors.has(anchor), anchor);
     t.is(notice.match(/^# /gm)?.length, 1);
   }

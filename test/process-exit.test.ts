@@ -80,7 +80,10 @@ test.serial('a script that ends while the circuit is open is not held up either'
 });
 
 test.serial('a script that ends while nobody answers is held for the exit deadline at most', async (t) => {
-  const endpoint = await listen(t, net.createServer(() => undefined));
+  const endpoint = await listen(
+    t,
+    net.createServer(() => undefined),
+  );
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, exitDeadlineMs: 300, attemptTimeoutMs: 10_000 } });
   t.is(report.stats.sent, 0);
   t.true(report.afterEndMs + report.starvedMs >= 290, `${report.afterEndMs} ms`);
@@ -88,7 +91,10 @@ test.serial('a script that ends while nobody answers is held for the exit deadli
 });
 
 test.serial('with drainOnExit: false it ends at once and adds no listener', async (t) => {
-  const endpoint = await listen(t, net.createServer(() => undefined));
+  const endpoint = await listen(
+    t,
+    net.createServer(() => undefined),
+  );
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, drainOnExit: false, attemptTimeoutMs: 10_000 } });
   t.like(report.stats, { published: 20, sent: 0, pending: 20 });
   t.is(report.beforeExitListeners.whileWaiting, 0);
@@ -127,7 +133,10 @@ test.serial('close against a refused port is over at once and says what it could
 });
 
 test.serial('close against a silent port ends at its deadline', async (t) => {
-  const endpoint = await listen(t, net.createServer(() => undefined));
+  const endpoint = await listen(
+    t,
+    net.createServer(() => undefined),
+  );
   const report = await run(t, { events: 100, end: 'close', deadlineMs: 300, options: { endpoint, attemptTimeoutMs: 10_000 } });
   t.like(report.stats, { sent: 0, pending: 0, reasons: { aborted: 24, deadline: 76 } });
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);

@@ -43,10 +43,10 @@ test.serial('nothing is unpacked before the queue takes the event', async (t) =>
   telemetry.register(host);
   const real = zlib.inflateSync;
   let unpacked = 0;
-  zlib.inflateSync = ((...args: Parameters<typeof real>) => {
+  zlib.inflateSync = (...args: Parameters<typeof real>) => {
     unpacked += 1;
     return real(...args);
-  });
+  };
   t.teardown(() => {
     zlib.inflateSync = real;
   });

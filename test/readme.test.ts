@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { DEFAULTS } from '../src/constants.js';
+import { DEFAULTS } from '../src/base/constants.js';
 import type { TelemetryOptions } from '../src/index.js';
 import { startCollector } from '../src/testing/index.js';
 
@@ -59,7 +59,10 @@ test.serial('every TypeScript block compiles, and the ten lines of a host delive
   const { stdout, stderr } = await run(process.execPath, [path.join(folder, `block-${tenLines}.js`)], { env });
   t.is(stderr, '');
   t.regex(stdout, /published: 1,\s+sent: 1,\s+failed: 0,\s+dropped: 0,\s+pending: 0/);
-  t.deepEqual(collector.requests.map(({ eventType }) => eventType), ['dag_run']);
+  t.deepEqual(
+    collector.requests.map(({ eventType }) => eventType),
+    ['dag_run'],
+  );
   t.deepEqual(collector.requests[0]?.query.slice(-4), [
     ['status', 'success'],
     ['task_count', '1'],
@@ -106,7 +109,10 @@ const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
 
 test.serial('the table of options has each of them, with the default that holds', (t) => {
   const rows = tableUnder('Options');
-  t.deepEqual(rows.map(([name = '']) => name), Object.keys(OPTIONS));
+  t.deepEqual(
+    rows.map(([name = '']) => name),
+    Object.keys(OPTIONS),
+  );
   const { drainDeadlineMs, ...defaults } = DEFAULTS;
   const numbers = rows.filter(([, value = '']) => /^\d+$/.test(value)).map(([name, value]) => [name, Number(value)]);
   t.deepEqual(Object.fromEntries(numbers), defaults);
@@ -118,8 +124,16 @@ test.serial('the map in CONTRIBUTING.md has every file of the source', (t) => {
   const listed = new Set([...map.matchAll(/`([\w-]+(?:\/[\w-]+)*\.ts)`/g)].map(([, name = '']) => path.basename(name)));
   const files = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const names = new Set(files.map((file) => path.basename(file)));
-  t.deepEqual([...names].filter((name) => !listed.has(name)), [], 'not on the map');
-  t.deepEqual([...listed].filter((name) => !names.has(name)), [], 'on the map only');
+  t.deepEqual(
+    [...names].filter((name) => !listed.has(name)),
+    [],
+    'not on the map',
+  );
+  t.deepEqual(
+    [...listed].filter((name) => !names.has(name)),
+    [],
+    'on the map only',
+  );
 });
 
 test.serial('links to files lead somewhere', (t) => {

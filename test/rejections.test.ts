@@ -1,6 +1,6 @@
 /* eslint-disable unicorn/no-thenable -- thenables are what this is about */
 import test from 'ava';
-import { onRejection } from '../src/rejections.js';
+import { onRejection } from '../src/base/foreign-values.js';
 import { settled } from './helpers/product.js';
 import { unhandledRejections } from './helpers/unhandled-rejections.js';
 

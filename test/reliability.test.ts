@@ -7,7 +7,11 @@ const read = (path: string): string => readFileSync(fileURLToPath(new URL(`../..
 /** The titles of a test file, each with `…` where something is filled in. */
 function titlesOf(file: string): Set<string> {
   const titles = read(file).matchAll(/^\s*test(?:\.serial)?\((?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"([^"]*)")/gm);
-  return new Set([...titles].map(([, single, template, double]) => (single ?? template ?? double ?? '').replaceAll(/\$\{[^}]*\}/g, '…').replaceAll("\\'", "'")));
+  return new Set(
+    [...titles].map(([, single, template, double]) =>
+      (single ?? template ?? double ?? '').replaceAll(/\$\{[^}]*\}/g, '…').replaceAll("\\'", "'"),
+    ),
+  );
 }
 
 test('each test that docs/reliability.md names is there', (t) => {

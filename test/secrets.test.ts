@@ -4,11 +4,11 @@ import type { ExecutionContext } from 'ava';
 import { createTelemetry, emitUsageMetrics, fetchTransport } from '../src/index.js';
 import type { Logger, TelemetryOptions } from '../src/index.js';
 import { NameLookup } from '../src/delivery/http/name-lookup.js';
-import { thisMachine } from '../src/machine.js';
-import { createTelemetryWith } from '../src/telemetry.js';
+import { thisMachine } from '../src/base/machine.js';
+import { createTelemetryWith } from '../src/client/telemetry.js';
 import { hostilePayloads } from '../src/testing/index.js';
 import { validPayload } from '../src/testing/valid-payloads.js';
-import { systemClock } from '../src/timing.js';
+import { systemClock } from '../src/base/clock.js';
 import { NETWORK_FAULTS } from './helpers/faults.js';
 import type { FaultSite } from './helpers/faults.js';
 
@@ -16,7 +16,16 @@ const PASSWORD = 'hunter2';
 const DAG_ID = 'payroll_of_the_board';
 
 /** What nobody may read: secrets in clear and as a header has them, the DAG id, and anything that only a payload or a query holds. */
-const SECRETS = [PASSWORD, Buffer.from(`me:${PASSWORD}`).toString('base64'), DAG_ID, 'status=', 'dag_hash', 'DbtRunLocalOperator', '/v3/', '?'];
+const SECRETS = [
+  PASSWORD,
+  Buffer.from(`me:${PASSWORD}`).toString('base64'),
+  DAG_ID,
+  'status=',
+  'dag_hash',
+  'DbtRunLocalOperator',
+  '/v3/',
+  '?',
+];
 
 class Listening implements Logger {
   readonly lines: string[] = [];
@@ -32,7 +41,11 @@ class Listening implements Logger {
 
 function keepsSecrets(t: ExecutionContext, texts: readonly string[], where: string): void {
   for (const text of texts) {
-    t.deepEqual(SECRETS.filter((secret) => text.includes(secret)), [], `${where}: ${text}`);
+    t.deepEqual(
+      SECRETS.filter((secret) => text.includes(secret)),
+      [],
+      `${where}: ${text}`,
+    );
   }
 }
 
@@ -51,10 +64,20 @@ function emitAll(host: EventEmitter): void {
 const PRODUCT = { name: 'acme', version: '1.0.0' } as const;
 
 async function fail({ endpoint, nameServer, proxy }: FaultSite['where'], logger: Logger): Promise<string> {
-  const names = nameServer === undefined ? undefined : new NameLookup({ timeoutMs: 100, clock: systemClock, readHosts: async () => '', servers: [nameServer] });
+  const names =
+    nameServer === undefined
+      ? undefined
+      : new NameLookup({ timeoutMs: 100, clock: systemClock, readHosts: async () => '', servers: [nameServer] });
   const telemetry = createTelemetryWith(
     {
-      product: PRODUCT, endpoint, env: {}, logger, connectTimeoutMs: 100, attemptTimeoutMs: 200, retries: 0, dagHash: (id) => id,
+      product: PRODUCT,
+      endpoint,
+      env: {},
+      logger,
+      connectTimeoutMs: 100,
+      attemptTimeoutMs: 200,
+      retries: 0,
+      dagHash: (id) => id,
       ...(proxy !== undefined && { proxy: proxy.replace('secret', PASSWORD) }),
     },
     { ...thisMachine, ...(names && { lookup: names.lookup }) },
@@ -88,14 +111,18 @@ test('no log line and no report holds one, whatever fails in the host', async (t
     throw leak;
   };
   const transport = { send: fails, close: fails };
-  const env = { ACME_TELEMETRY_ENDPOINT: `http://me:${PASSWORD}@collector.test/?token=${PASSWORD}`, HTTP_PROXY: `socks5://me:${PASSWORD}@proxy.test` };
+  const env = {
+    ACME_TELEMETRY_ENDPOINT: `http://me:${PASSWORD}@collector.test/?token=${PASSWORD}`,
+    HTTP_PROXY: `socks5://me:${PASSWORD}@proxy.test`,
+  };
   const host = Object.assign(new EventEmitter(), { off: fails });
   const telemetry = createTelemetry({ product: PRODUCT, transport, env, logger, dagHash: fails, maxPendingEvents: 2 });
   telemetry.register(host);
   telemetry.bus.on('dag_run', fails);
   telemetry.bus.on('task_instance', async () => fails());
   for (let round = 0; round < 3; round += 1) emitAll(host);
-  for (const { make } of hostilePayloads({ product: 'acme' }).filter(({ name }) => name.startsWith('payload: '))) host.emit('dag_run.success', make('dag_run.success'));
+  for (const { make } of hostilePayloads({ product: 'acme' }).filter(({ name }) => name.startsWith('payload: ')))
+    host.emit('dag_run.success', make('dag_run.success'));
   const drained = await telemetry.drain({ deadlineMs: PASSWORD as never });
   const closed = await telemetry.close();
   telemetry.publish('dag_run', { status: 'success', dag_hash: DAG_ID } as never);
@@ -104,20 +131,57 @@ test('no log line and no report holds one, whatever fails in the host', async (t
   const reports = [drained, closed, await viaProxy.close()];
   await emitUsageMetrics({ event_type: 'dag_run', dag_id: DAG_ID }, { endpoint: 'http://127.0.0.1:9', product: PRODUCT, env, logger });
   keepsSecrets(t, [...logger.lines, JSON.stringify(reports)], 'in the host');
-  const expected = ['transport_error', 'buffer_full', 'invalid', 'subscriber_failed', 'unregister_failed', 'transport_close_failed', 'deadline_invalid', 'closed', 'endpoint_invalid', 'proxy_invalid', 'connect'];
-  t.deepEqual(expected.filter((code) => !logger.codes.has(code)), []);
+  const expected = [
+    'transport_error',
+    'buffer_full',
+    'invalid',
+    'subscriber_failed',
+    'unregister_failed',
+    'transport_close_failed',
+    'deadline_invalid',
+    'closed',
+    'endpoint_invalid',
+    'proxy_invalid',
+    'connect',
+  ];
+  t.deepEqual(
+    expected.filter((code) => !logger.codes.has(code)),
+    [],
+  );
 });
 
 test('no thrown message holds one, whatever a programmer gets wrong', (t) => {
   const url = `http://me:${PASSWORD}@collector.test/?status=${PASSWORD}#${PASSWORD}`;
   const base = { product: PRODUCT, endpoint: 'http://collector.test', env: {} };
   const wrong: Partial<Record<keyof TelemetryOptions | 'unknown', unknown>>[] = [
-    { endpoint: url }, { endpoint: new URL(url) }, { proxy: 7 }, { transport: url }, { logger: url }, { dagHash: url }, { env: url }, { host: url },
-    { host: { name: url } }, { events: url }, { allowedRedirectHosts: [url] }, { consent: url }, { connectTimeoutMs: url }, { unknown: url }, { product: url },
-    { product: { name: url, version: '1' } }, { product: { name: 'acme', version: url } },
+    { endpoint: url },
+    { endpoint: new URL(url) },
+    { proxy: 7 },
+    { transport: url },
+    { logger: url },
+    { dagHash: url },
+    { env: url },
+    { host: url },
+    { host: { name: url } },
+    { events: url },
+    { allowedRedirectHosts: [url] },
+    { consent: url },
+    { connectTimeoutMs: url },
+    { unknown: url },
+    { product: url },
+    { product: { name: url, version: '1' } },
+    { product: { name: 'acme', version: url } },
   ];
-  const messages = wrong.map((options) => t.throws(() => createTelemetry({ ...base, ...options } as never), { instanceOf: TypeError }, JSON.stringify(options))?.message ?? '');
-  for (const options of [{ endpoint: url }, { endpoint: 'http://x', proxy: new URL(url) }, { endpoint: 'http://x', allowedRedirectHosts: [url] }, { endpoint: 'http://x', env: url }]) {
+  const messages = wrong.map(
+    (options) =>
+      t.throws(() => createTelemetry({ ...base, ...options } as never), { instanceOf: TypeError }, JSON.stringify(options))?.message ?? '',
+  );
+  for (const options of [
+    { endpoint: url },
+    { endpoint: 'http://x', proxy: new URL(url) },
+    { endpoint: 'http://x', allowedRedirectHosts: [url] },
+    { endpoint: 'http://x', env: url },
+  ]) {
     messages.push(t.throws(() => fetchTransport(options as never), { instanceOf: TypeError }, JSON.stringify(options))?.message ?? '');
   }
   for (const message of messages) t.false(message.includes(PASSWORD), message);

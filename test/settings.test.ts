@@ -1,8 +1,8 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 
-import { consentWithdrawn, explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../src/settings.js';
-import type { Rule, Settings, SettingsOptions } from '../src/settings.js';
+import { consentWithdrawn, explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../src/opt-out/settings.js';
+import type { Rule, Settings, SettingsOptions } from '../src/opt-out/settings.js';
 import { readVectors } from './helpers/vectors.js';
 
 const missing = {
@@ -24,8 +24,10 @@ const explained = (options: SettingsOptions, machine: { readFile: (path: string)
   return `${enabled} ${rules.map((rule) => rule.name).join(' ')}`;
 };
 
-const emits = (options: SettingsOptions, machine: { readFile: (path: string) => string } = missing) => (): boolean =>
-  shouldEmit(resolveSettingsWith(options, machine));
+const emits =
+  (options: SettingsOptions, machine: { readFile: (path: string) => string } = missing) =>
+  (): boolean =>
+    shouldEmit(resolveSettingsWith(options, machine));
 
 /** Runs something while `Object.prototype` carries a value, as after a prototype pollution elsewhere in the host. */
 function polluted<T>(name: string, value: unknown, run: () => T): T {
@@ -91,10 +93,30 @@ test('truth table: what opts out, for which product, and which of the three flag
 
 test('every combination: one no is a no, and an opt-in needs a yes', (t) => {
   type Say = 'yes' | 'no' | 'nothing';
-  const tracking: [string | undefined, Say][] = [[undefined, 'nothing'], ['0', 'nothing'], ['1', 'no']];
-  const own: [string | undefined, Say][] = [[undefined, 'nothing'], ['1', 'yes'], ['0', 'no'], ['', 'no']];
-  const airflow: [string | undefined, Say][] = [[undefined, 'nothing'], ['True', 'yes'], ['False', 'no'], ['maybe', 'no']];
-  const files: [string | undefined, Say][] = [[undefined, 'nothing'], ['[core]', 'nothing'], [on, 'yes'], [off, 'no'], ['[cosmos]\nx', 'no']];
+  const tracking: [string | undefined, Say][] = [
+    [undefined, 'nothing'],
+    ['0', 'nothing'],
+    ['1', 'no'],
+  ];
+  const own: [string | undefined, Say][] = [
+    [undefined, 'nothing'],
+    ['1', 'yes'],
+    ['0', 'no'],
+    ['', 'no'],
+  ];
+  const airflow: [string | undefined, Say][] = [
+    [undefined, 'nothing'],
+    ['True', 'yes'],
+    ['False', 'no'],
+    ['maybe', 'no'],
+  ];
+  const files: [string | undefined, Say][] = [
+    [undefined, 'nothing'],
+    ['[core]', 'nothing'],
+    [on, 'yes'],
+    [off, 'no'],
+    ['[cosmos]\nx', 'no'],
+  ];
   let asked = 0;
   for (const product of ['acme', 'cosmos']) {
     for (const consent of ['opt-out', 'opt-in'] as const) {
@@ -112,7 +134,8 @@ test('every combination: one no is a no, and an opt-in needs a yes', (t) => {
                 const says = [dntSays, scarfSays, switchSays, product === 'cosmos' ? airflowSays : 'nothing'];
                 const expected = !says.includes('no') && (consent === 'opt-out' || says.includes('yes'));
                 const machine = file === undefined ? missing : cfg(file);
-                if (shouldEmit(resolveSettingsWith({ product, env, consent }, machine)) !== expected) t.fail(JSON.stringify({ product, env, consent, file }));
+                if (shouldEmit(resolveSettingsWith({ product, env, consent }, machine)) !== expected)
+                  t.fail(JSON.stringify({ product, env, consent, file }));
                 if (shouldEmit(resolveSettingsWith({ product, env, consent, enabled: false }, machine))) t.fail('enabled: false');
                 asked += 1;
               }
@@ -138,7 +161,14 @@ test('rules stand in order of precedence, each with its source', (t) => {
   const all = { DO_NOT_TRACK: '1', SCARF_NO_ANALYTICS: '1', COSMOS_TELEMETRY: '0', AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'f' };
   t.deepEqual(
     resolveSettingsWith({ env: all, enabled: false, consent: 'opt-in' }, missing).rules.map(({ name, optsOut }) => `${name} ${optsOut}`),
-    ['enabled true', 'DO_NOT_TRACK true', 'SCARF_NO_ANALYTICS true', 'COSMOS_TELEMETRY true', 'AIRFLOW__COSMOS__ENABLE_TELEMETRY true', 'consent true'],
+    [
+      'enabled true',
+      'DO_NOT_TRACK true',
+      'SCARF_NO_ANALYTICS true',
+      'COSMOS_TELEMETRY true',
+      'AIRFLOW__COSMOS__ENABLE_TELEMETRY true',
+      'consent true',
+    ],
   );
 });
 
@@ -183,7 +213,8 @@ test('a wrong option is a TypeError that names it and its value', (t) => {
     const error = t.throws(() => resolveSettingsWith(options as SettingsOptions, missing), { instanceOf: TypeError });
     t.regex(error.message, message);
   };
-  for (const product of ['', 'Acme', '9lives', 'a-b', 'a b', 'acme\n', 'ä', 'x'.repeat(33)]) wrong({ product }, /^Expected `product` to match .*, got "/);
+  for (const product of ['', 'Acme', '9lives', 'a-b', 'a b', 'acme\n', 'ä', 'x'.repeat(33)])
+    wrong({ product }, /^Expected `product` to match .*, got "/);
   wrong({ product: 'Acme' }, /"Acme"\.$/);
   wrong({ product: 7 }, /`product` .* got 7\.$/);
   wrong({ product: { toString: () => 'acme' } }, /`product` .* got an object\.$/);
@@ -213,9 +244,29 @@ test('without options it is Cosmos in this process', (t) => {
 test('what is no settings emits nothing and throws nothing', (t) => {
   const good = { enableTelemetry: true, doNotTrack: false, noAnalytics: false, rules: [] };
   t.true(shouldEmit(good));
-  const throwing = new Proxy(good, { get: () => { throw new Error('no'); } });
+  const throwing = new Proxy(good, {
+    get: () => {
+      throw new Error('no');
+    },
+  });
   const inherited = Object.create(good) as unknown;
-  for (const garbage of [null, 0, 1, '', 'on', true, [], {}, () => good, Symbol('x'), throwing, inherited, { ...good, doNotTrack: undefined }, { ...good, enableTelemetry: 1 }, { ...good, noAnalytics: 0 }]) {
+  for (const garbage of [
+    null,
+    0,
+    1,
+    '',
+    'on',
+    true,
+    [],
+    {},
+    () => good,
+    Symbol('x'),
+    throwing,
+    inherited,
+    { ...good, doNotTrack: undefined },
+    { ...good, enableTelemetry: 1 },
+    { ...good, noAnalytics: 0 },
+  ]) {
     t.false(shouldEmit(garbage as Settings));
   }
 });
@@ -230,12 +281,32 @@ test('a polluted Object.prototype never turns telemetry on', (t) => {
     ['env', { ACME_TELEMETRY: '1' }, () => shouldEmit(resolveSettingsWith({ product: 'acme', consent: 'opt-in' }, missing))],
     ['enableTelemetry', true, () => shouldEmit({ doNotTrack: false, noAnalytics: false } as Settings)],
     ['DO_NOT_TRACK', '0', emits({ env: Object.create({ DO_NOT_TRACK: '1' }) as NodeJS.ProcessEnv })],
-    ['AIRFLOW_HOME', '/nowhere', () => shouldEmit(resolveSettingsWith({ env: { HOME: '/h' } }, {
-      readFile: (path) => (path === '/h/airflow/airflow.cfg' ? off : cfg('').readFile(path)),
-    }))],
-    ['HOME', '/nowhere', () => shouldEmit(resolveSettingsWith({ env: { AIRFLOW_HOME: '$HOME' } }, {
-      readFile: (path) => (path === '$HOME/airflow.cfg' ? off : cfg('').readFile(path)),
-    }))],
+    [
+      'AIRFLOW_HOME',
+      '/nowhere',
+      () =>
+        shouldEmit(
+          resolveSettingsWith(
+            { env: { HOME: '/h' } },
+            {
+              readFile: (path) => (path === '/h/airflow/airflow.cfg' ? off : cfg('').readFile(path)),
+            },
+          ),
+        ),
+    ],
+    [
+      'HOME',
+      '/nowhere',
+      () =>
+        shouldEmit(
+          resolveSettingsWith(
+            { env: { AIRFLOW_HOME: '$HOME' } },
+            {
+              readFile: (path) => (path === '$HOME/airflow.cfg' ? off : cfg('').readFile(path)),
+            },
+          ),
+        ),
+    ],
     ['enable_telemetry', 'true', emits({ env: { HOME: '/h' } }, cfg(off))],
   ];
   for (const [name, value, ask] of yes) {
@@ -247,29 +318,51 @@ test('a polluted Object.prototype never turns telemetry on', (t) => {
 });
 
 test('an environment that cannot be read opts out, says so, and throws nothing', (t) => {
-  const env = new Proxy({}, { get: () => { throw new Error('secret'); } });
+  const env = new Proxy(
+    {},
+    {
+      get: () => {
+        throw new Error('secret');
+      },
+    },
+  );
   for (const product of ['acme', 'cosmos']) {
     const settings = resolveSettingsWith({ product, env }, missing);
     t.is(flags(settings), 'false true true');
     t.deepEqual(settings.rules[0], { name: 'DO_NOT_TRACK', value: 'cannot be read', optsOut: true, source: { kind: 'env' } });
   }
-  for (const weird of ['DO_NOT_TRACK', 7, true, () => ({})]) t.false(shouldEmit(resolveSettings({ env: weird as unknown as NodeJS.ProcessEnv })));
+  for (const weird of ['DO_NOT_TRACK', 7, true, () => ({})])
+    t.false(shouldEmit(resolveSettings({ env: weird as unknown as NodeJS.ProcessEnv })));
 });
 
 test('any environment and any file: no throw, and nothing unknown is a yes', (t) => {
-  const names = ['DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'COSMOS_TELEMETRY', 'AIRFLOW__COSMOS__ENABLE_TELEMETRY', 'AIRFLOW_HOME', 'AIRFLOW_CONFIG', 'HOME', 'A'];
+  const names = [
+    'DO_NOT_TRACK',
+    'SCARF_NO_ANALYTICS',
+    'COSMOS_TELEMETRY',
+    'AIRFLOW__COSMOS__ENABLE_TELEMETRY',
+    'AIRFLOW_HOME',
+    'AIRFLOW_CONFIG',
+    'HOME',
+    'A',
+  ];
   const word = fc.constantFrom('', '0', '1', 'true', 'false', 'on', 'maybe', '$A', '~', '#');
   const text = fc.string({ unit: 'binary', maxLength: 30 });
   // Every yes holds one of these, however it is put together from variables.
   const saidYes = /1|t|on|yes|enabled/i;
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(word, text)), fc.oneof(word, text), fc.boolean(), (env, value, wrapped) => {
-      const file = wrapped ? `[cosmos]\nenable_telemetry = ${value}` : value;
-      const settings = resolveSettingsWith({ env, consent: 'opt-in' }, cfg(file));
-      if (shouldEmit(settings)) t.true([value, ...Object.values(env)].some((answer) => saidYes.test(answer)));
-      for (const rule of settings.rules) t.true(rule.value.length <= 64);
-      t.is(explainSettings(settings).enabled, shouldEmit(settings));
-    }),
+    fc.property(
+      fc.dictionary(fc.constantFrom(...names), fc.oneof(word, text)),
+      fc.oneof(word, text),
+      fc.boolean(),
+      (env, value, wrapped) => {
+        const file = wrapped ? `[cosmos]\nenable_telemetry = ${value}` : value;
+        const settings = resolveSettingsWith({ env, consent: 'opt-in' }, cfg(file));
+        if (shouldEmit(settings)) t.true([value, ...Object.values(env)].some((answer) => saidYes.test(answer)));
+        for (const rule of settings.rules) t.true(rule.value.length <= 64);
+        t.is(explainSettings(settings).enabled, shouldEmit(settings));
+      },
+    ),
     { numRuns: 2000 },
   );
 });

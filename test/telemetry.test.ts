@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import test from 'ava';
 import { count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../src/index.js';
-import { createTelemetryWith } from '../src/telemetry.js';
+import { createTelemetryWith } from '../src/client/telemetry.js';
 import { ScriptedTransport } from './helpers/scripted-transport.js';
 import { telemetryRig, virtualMachine } from './helpers/telemetry-rig.js';
 import { VirtualClock } from './helpers/virtual-clock.js';
@@ -36,7 +36,10 @@ for (const [options, message] of [
   [{ attemptTimeoutMs: -1 }, 'Expected `attemptTimeoutMs` to be a number of milliseconds from 1 to 3600000, got -1.'],
   [{ exitDeadlineMs: Infinity }, 'Expected `exitDeadlineMs` to be a number of milliseconds from 0 to 3600000, got Infinity.'],
   [{ retries: null }, 'Expected `retries` to be a whole number from 0 to 100, got null.'],
-  [{ allowedRedirectHosts: 'a.test' }, 'Expected `allowedRedirectHosts` to be a list of host names without scheme, port or wildcard, got "a.test".'],
+  [
+    { allowedRedirectHosts: 'a.test' },
+    'Expected `allowedRedirectHosts` to be a list of host names without scheme, port or wildcard, got "a.test".',
+  ],
   [{ proxy: true }, 'Expected `proxy` to be a URL or false, got true.'],
   [{ drainOnExit: 'no' }, 'Expected `drainOnExit` to be one of true, false, got "no".'],
   [{ logger: {} }, 'Expected `logger` to be an object with `debug()` and `warn()`, got an object.'],
@@ -57,7 +60,15 @@ for (const [options, message] of [
   });
 }
 
-for (const endpoint of ['ftp://collector.test', 'not a url', '', 'https://me:hunter2@collector.test', 'https://collector.test/?key=hunter2', 'https://collector.test/#x', 7]) {
+for (const endpoint of [
+  'ftp://collector.test',
+  'not a url',
+  '',
+  'https://me:hunter2@collector.test',
+  'https://collector.test/?key=hunter2',
+  'https://collector.test/#x',
+  7,
+]) {
   test(`an endpoint that is none is refused without showing what is secret in it: ${String(endpoint).replace('hunter2', '...')}`, (t) => {
     const error = t.throws(() => create({ endpoint }), { instanceOf: TypeError });
     t.regex(error.message, /`?endpoint`?/);
@@ -141,7 +152,9 @@ test('the product stands where cosmos stands, and its metadata in its own param'
   const params = { [TELEMETRY_METADATA_PARAM]: 'eJyrVkpJLElMSixOVbJSKsgvLkkvSi1WqgUAdC8JaQ==' };
   const tasks = [{ module: 'acme.operators.local' }, { module: 'cosmos.operators.local' }];
   host.emit('dag_run.success', { dagRun: { dagId: 'orders', dag: { params, tasks } } });
-  host.emit('task_instance.failed', { taskInstance: { dagId: 'orders', taskId: 't', mapIndex: -1, task: { module: 'x.y', isDbtOperator: true, operatorName: 'Mine' } } });
+  host.emit('task_instance.failed', {
+    taskInstance: { dagId: 'orders', taskId: 't', mapIndex: -1, task: { module: 'x.y', isDbtOperator: true, operatorName: 'Mine' } },
+  });
   await clock.advance(0);
   t.deepEqual(
     transport.sends.map(({ events }) => events[0]?.requestTarget()),

@@ -35,18 +35,33 @@ test("every recorded request of Cosmos' own code arrives byte for byte", async (
   for (const { name, event_type, metrics } of cases) {
     t.true(await emitUsageMetrics({ ...Object.fromEntries(metrics), event_type }, { endpoint, env: {} }), name);
   }
-  t.deepEqual(targets, cases.map(({ url }) => url.replace(COSMOS, '/base')));
+  t.deepEqual(
+    targets,
+    cases.map(({ url }) => url.replace(COSMOS, '/base')),
+  );
 });
 
 test('true on any 2xx, false on all else', async (t) => {
-  for (const [status, expected] of [[200, true], [204, true], [299, true], [302, false], [404, false], [500, false]] as const) {
+  for (const [status, expected] of [
+    [200, true],
+    [204, true],
+    [299, true],
+    [302, false],
+    [404, false],
+    [500, false],
+  ] as const) {
     const { endpoint, targets } = await collector(t, status);
     t.is(await emitUsageMetrics({ event_type: 'dag_run' }, { endpoint, env: {} }), expected, String(status));
     t.is(targets.length, 1, 'one attempt');
   }
 });
 
-for (const env of [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: 'yes' }, { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'false' }, { COSMOS_TELEMETRY: '0' }]) {
+for (const env of [
+  { DO_NOT_TRACK: '1' },
+  { SCARF_NO_ANALYTICS: 'yes' },
+  { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'false' },
+  { COSMOS_TELEMETRY: '0' },
+]) {
   test(`both functions ask the opt-outs: ${Object.keys(env)[0]}`, async (t) => {
     const { endpoint, targets } = await collector(t);
     t.false(await emitUsageMetrics({ event_type: 'dag_run' }, { endpoint, env }));
@@ -67,13 +82,23 @@ test('the opt-outs asked are those of the product', async (t) => {
   const { endpoint, targets } = await collector(t);
   const product = { name: 'acme', version: '1.0.0' };
   t.false(await emitUsageMetrics({ event_type: 'x' }, { endpoint, product, env: { ACME_TELEMETRY: 'no' } }));
-  t.true(await emitUsageMetrics({ event_type: 'x' }, { endpoint, product, env: { COSMOS_TELEMETRY: 'no', AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'f' } }));
+  t.true(
+    await emitUsageMetrics(
+      { event_type: 'x' },
+      { endpoint, product, env: { COSMOS_TELEMETRY: 'no', AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'f' } },
+    ),
+  );
   t.is(targets.length, 1);
 });
 
 test('if enabled, the standard metrics go first, and the event type stays out of the query', async (t) => {
   const { endpoint, targets } = await collector(t);
-  const options = { endpoint, env: {}, product: { name: 'cosmos', version: '1.12.0' }, host: { version: '2.10.1+astro.1', pythonVersion: '3.11.7' } };
+  const options = {
+    endpoint,
+    env: {},
+    product: { name: 'cosmos', version: '1.12.0' },
+    host: { version: '2.10.1+astro.1', pythonVersion: '3.11.7' },
+  };
   t.true(await emitUsageMetricsIfEnabled('dag_run', { status: 'success', python_version: '3.12', event_type: '../x' }, options));
   const [target = ''] = targets;
   t.regex(
@@ -85,7 +110,10 @@ test('if enabled, the standard metrics go first, and the event type stays out of
 test('without a product there is no product version, and no Python means the version of Node', async (t) => {
   const { endpoint, targets } = await collector(t);
   t.true(await emitUsageMetricsIfEnabled('dag_run', { a: 1 }, { endpoint, env: {} }));
-  t.regex(targets[0] ?? '', new RegExp(`^/base/v3/dag_run\\?node_version=${process.versions.node}&platform_system=\\w+&platform_machine=\\w+&a=1$`));
+  t.regex(
+    targets[0] ?? '',
+    new RegExp(`^/base/v3/dag_run\\?node_version=${process.versions.node}&platform_system=\\w+&platform_machine=\\w+&a=1$`),
+  );
 });
 
 test("the operator's endpoint goes before the program's, and one that is none is ignored", async (t) => {
@@ -93,7 +121,9 @@ test("the operator's endpoint goes before the program's, and one that is none is
   const operator = await collector(t);
   const lines: string[] = [];
   const logger = { debug: () => undefined, warn: (line: string) => void lines.push(line) };
-  t.true(await emitUsageMetrics({ event_type: 'x' }, { endpoint: program.endpoint, env: { COSMOS_TELEMETRY_ENDPOINT: operator.endpoint } }));
+  t.true(
+    await emitUsageMetrics({ event_type: 'x' }, { endpoint: program.endpoint, env: { COSMOS_TELEMETRY_ENDPOINT: operator.endpoint } }),
+  );
   const wrong = { COSMOS_TELEMETRY_ENDPOINT: 'https://me:hunter2@x.test/' };
   t.true(await emitUsageMetrics({ event_type: 'x' }, { endpoint: program.endpoint, env: wrong, logger }));
   t.deepEqual([operator.targets.length, program.targets.length], [1, 1]);

@@ -26,27 +26,47 @@ for (const folder of [home, policies]) {
 }
 
 let reports = 0;
-async function leave(env: NodeJS.ProcessEnv, options: Partial<TelemetryOptions> = {}, endpoint = 'http://collector.invalid/'): Promise<TracesReport> {
+async function leave(
+  env: NodeJS.ProcessEnv,
+  options: Partial<TelemetryOptions> = {},
+  endpoint = 'http://collector.invalid/',
+): Promise<TracesReport> {
   const file = path.join(root, `report-${(reports += 1)}.json`);
   const { code, stdout, stderr } = await runChild('traces-child', [endpoint, JSON.stringify(options), file], { ...PLACES, ...env });
   if (code !== 0 || stdout !== '' || stderr !== '') throw new Error(`${code} ${stdout} ${stderr}`);
   return JSON.parse(readFileSync(file, 'utf8')) as TracesReport;
 }
 
-const NOTHING = { published: 0, sent: 0, failed: 0, dropped: 0, pending: 0, reasons: {}, fieldsDropped: 0, metadataUnreadable: 0, timedOut: false };
+const NOTHING = {
+  published: 0,
+  sent: 0,
+  failed: 0,
+  dropped: 0,
+  pending: 0,
+  reasons: {},
+  fieldsDropped: 0,
+  metadataUnreadable: 0,
+  timedOut: false,
+};
 
 const silently: [what: string, env: NodeJS.ProcessEnv, options?: Partial<TelemetryOptions>][] = [
   ['DO_NOT_TRACK', { DO_NOT_TRACK: '1' }],
   ['SCARF_NO_ANALYTICS', { SCARF_NO_ANALYTICS: 'true' }],
   ['the switch of the product', { ACME_TELEMETRY: 'off' }],
   ['a switch that nobody understands', { ACME_TELEMETRY: 'perhaps' }],
-  ['DO_NOT_TRACK beside a yes and a wish to see', { DO_NOT_TRACK: '1', ACME_TELEMETRY: '1', ACME_TELEMETRY_DEBUG: path.join(root, 'audit') }],
+  [
+    'DO_NOT_TRACK beside a yes and a wish to see',
+    { DO_NOT_TRACK: '1', ACME_TELEMETRY: '1', ACME_TELEMETRY_DEBUG: path.join(root, 'audit') },
+  ],
   ['enabled: false', {}, { enabled: false }],
 ];
 for (const [what, env, options] of silently) {
   test.serial(`opted out by ${what}: 10,000 events leave nothing, and no file is opened`, async (t) => {
     const { resources, files, listeners, hostListeners, enabled, stats } = await leave(env, options);
-    t.deepEqual({ resources, files, listeners, hostListeners, enabled }, { resources: [], files: [], listeners: [], hostListeners: [], enabled: false });
+    t.deepEqual(
+      { resources, files, listeners, hostListeners, enabled },
+      { resources: [], files: [], listeners: [], hostListeners: [], enabled: false },
+    );
     t.like(stats, NOTHING);
   });
 }
@@ -89,7 +109,19 @@ async function trace(env: NodeJS.ProcessEnv, endpoint: string): Promise<string[]
   const child = [process.execPath, script, endpoint, '{"maxPendingEvents": 10}', path.join(root, 'strace-report.json')];
   try {
     // Pipes of a child are sockets, and asking what they are is a call of the network: files stand in for them.
-    const command = ['-c', 'exec "$@" < /dev/null > /dev/null 2>&1', 'sh', 'strace', '-f', '-qq', '-e', 'trace=network,openat', '-o', file, ...child];
+    const command = [
+      '-c',
+      'exec "$@" < /dev/null > /dev/null 2>&1',
+      'sh',
+      'strace',
+      '-f',
+      '-qq',
+      '-e',
+      'trace=network,openat',
+      '-o',
+      file,
+      ...child,
+    ];
     await run('sh', command, { env: { PATH: process.env['PATH'], ...PLACES, ...env }, timeout: 50_000 });
     return readFileSync(file, 'utf8').split('\n');
   } catch {
@@ -101,7 +133,10 @@ const NETWORK = /\b(socket|connect|sendto|sendmsg|sendmmsg|bind|getsockopt|setso
 /** What happened in the window, but for the looks that newer versions of Node take at processor and memory now and then. */
 const between = (lines: string[]): string[] =>
   lines
-    .slice(lines.findIndex((line) => line.includes('window-begins')) + 1, lines.findIndex((line) => line.includes('window-ends')))
+    .slice(
+      lines.findIndex((line) => line.includes('window-begins')) + 1,
+      lines.findIndex((line) => line.includes('window-ends')),
+    )
     .filter((line) => !/"\/(sys|proc\/sys)\//.test(line));
 
 test.serial('traced by strace, an opted-out process makes no call of the network and opens no file of ours', async (t) => {
@@ -113,17 +148,36 @@ test.serial('traced by strace, an opted-out process makes no call of the network
     t.pass();
     return;
   }
-  t.true(control.some((line) => /connect\(.*AF_INET/.test(line)), 'without an opt-out the trace shows a connection');
-  t.true(between(control).some((line) => line.includes('acme/telemetry.json')), 'and the config files');
+  t.true(
+    control.some((line) => /connect\(.*AF_INET/.test(line)),
+    'without an opt-out the trace shows a connection',
+  );
+  t.true(
+    between(control).some((line) => line.includes('acme/telemetry.json')),
+    'and the config files',
+  );
   for (const env of [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: '1' }, { ACME_TELEMETRY: '0' }]) {
     const lines = (await trace(env, collector.url)) ?? [];
-    t.true(lines.some((line) => line.includes('window-ends')), 'it ran to its end');
-    t.deepEqual(lines.filter((line) => NETWORK.test(line)), [], JSON.stringify(env));
+    t.true(
+      lines.some((line) => line.includes('window-ends')),
+      'it ran to its end',
+    );
+    t.deepEqual(
+      lines.filter((line) => NETWORK.test(line)),
+      [],
+      JSON.stringify(env),
+    );
     t.deepEqual(between(lines), [], JSON.stringify(env));
-    t.deepEqual(lines.filter((line) => line.includes('telemetry.json')), []);
+    t.deepEqual(
+      lines.filter((line) => line.includes('telemetry.json')),
+      [],
+    );
   }
   const byOwnFile = (await trace({ XDG_CONFIG_HOME: home }, collector.url)) ?? [];
-  t.deepEqual(byOwnFile.filter((line) => NETWORK.test(line)), []);
+  t.deepEqual(
+    byOwnFile.filter((line) => NETWORK.test(line)),
+    [],
+  );
   t.deepEqual(
     between(byOwnFile).map((line) => /"([^"]*)"/.exec(line)?.[1]),
     [path.join(away, 'acme/telemetry.json'), '/etc/xdg/acme/telemetry.json', path.join(home, 'acme/telemetry.json')],

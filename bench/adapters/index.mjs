@@ -5,13 +5,13 @@ const BY_NAME = {
   'floor: emit, ring': ['floors', 'openRing'],
   'floor: emit, copy, ring': ['floors', 'openCopyRing'],
   'p-queue add': ['p-queue', 'open'],
-  'naive': ['naive', 'open'],
+  naive: ['naive', 'open'],
   'node-fetch loop': ['request-loops', 'openNodeFetch'],
   'node:http loop': ['request-loops', 'openNodeHttp'],
-  'ours': ['ours', 'open'],
-  'OpenTelemetry': ['otel', 'open'],
-  'PostHog': ['posthog', 'open'],
-  'Segment': ['segment', 'open'],
+  ours: ['ours', 'open'],
+  OpenTelemetry: ['otel', 'open'],
+  PostHog: ['posthog', 'open'],
+  Segment: ['segment', 'open'],
 };
 
 /** Products for the same purpose. */

@@ -31,7 +31,11 @@ export const openNodeFetch = (options) =>
 
 /** node:http, which node-fetch stands upon. */
 export const openNodeHttp = (options) =>
-  loop(options, (url, agent, isSecure) => () => new Promise((resolve, reject) => {
-    const get = isSecure ? httpsGet : httpGet;
-    get(url, { agent }, (response) => response.once('end', resolve).resume()).once('error', reject);
-  }));
+  loop(
+    options,
+    (url, agent, isSecure) => () =>
+      new Promise((resolve, reject) => {
+        const get = isSecure ? httpsGet : httpGet;
+        get(url, { agent }, (response) => response.once('end', resolve).resume()).once('error', reject);
+      }),
+  );

@@ -7,7 +7,9 @@ const MAIN = fileURLToPath(new URL('child-main.mjs', import.meta.url));
 const GUARD = new URL('loopback-only.mjs', import.meta.url).href;
 
 /** Neither opt-outs nor proxies nor settings of the one who runs this may have a say in what is measured. */
-const ENVIRONMENT = Object.fromEntries(['PATH', 'HOME', 'TMPDIR', 'SystemRoot'].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+const ENVIRONMENT = Object.fromEntries(
+  ['PATH', 'HOME', 'TMPDIR', 'SystemRoot'].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+);
 
 /**
  * Runs `measure(params)` of a scenario in a fresh process.
@@ -37,6 +39,7 @@ export async function runChild(scenario, params, { flags = [], env = {}, capMs =
   const [exitCode] = await once(child, 'close');
   clearTimeout(cap);
   const last = said.stdout.trimEnd().split('\n').at(-1);
-  if (!last?.startsWith('{')) throw new Error(`${scenario} ${JSON.stringify(params)} ended with ${exitCode ?? 'a signal'}: ${said.stderr.slice(-2000)}`);
+  if (!last?.startsWith('{'))
+    throw new Error(`${scenario} ${JSON.stringify(params)} ended with ${exitCode ?? 'a signal'}: ${said.stderr.slice(-2000)}`);
   return { values: JSON.parse(last), exitCode, killed, endedAtMs, stderr: said.stderr };
 }

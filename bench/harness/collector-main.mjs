@@ -69,10 +69,12 @@ function acknowledge(response) {
 }
 
 function startSilent() {
-  return countSockets(createNetServer((socket) => {
-    socket.on('error', () => {});
-    socket.resume();
-  }));
+  return countSockets(
+    createNetServer((socket) => {
+      socket.on('error', () => {});
+      socket.resume();
+    }),
+  );
 }
 
 function countSockets(server) {

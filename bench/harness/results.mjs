@@ -24,7 +24,8 @@ export function writeResults(file, results) {
 /** @throws Error where the file is of another format */
 export function readResults(file) {
   const results = JSON.parse(readFileSync(file, 'utf8'));
-  if (results.format !== FORMAT) throw new Error(`${file} has format ${results.format}, and this reads ${FORMAT}: run the benchmarks again`);
+  if (results.format !== FORMAT)
+    throw new Error(`${file} has format ${results.format}, and this reads ${FORMAT}: run the benchmarks again`);
   return results;
 }
 
@@ -76,7 +77,9 @@ export class Findings {
   /** The same, to whichever of the others was lowest. */
   ratioToLowest(scenario, row, others, value, column) {
     const there = others.filter((other) => this.median(scenario, other, value, column) !== null);
-    const lowest = there.toSorted((left, right) => this.median(scenario, left, value, column) - this.median(scenario, right, value, column))[0];
+    const lowest = there.toSorted(
+      (left, right) => this.median(scenario, left, value, column) - this.median(scenario, right, value, column),
+    )[0];
     return lowest === undefined ? null : this.ratio(scenario, row, lowest, value, column);
   }
 

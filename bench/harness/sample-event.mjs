@@ -20,7 +20,12 @@ export const EVENT = {
 };
 
 /** What our library adds to each event when it is sent. The others are given it beside the event, so that all send the same. */
-export const STANDARD = { acme_version: '1.0.0', node_version: process.versions.node, platform_system: 'Linux', platform_machine: 'x86_64' };
+export const STANDARD = {
+  acme_version: '1.0.0',
+  node_version: process.versions.node,
+  platform_system: 'Linux',
+  platform_machine: 'x86_64',
+};
 
 /** An event of its own for each call, as hosts make them. */
 export const freshEvent = (number) => ({ ...EVENT, duration: number + 0.5 });

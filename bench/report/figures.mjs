@@ -37,29 +37,55 @@ export const FIGURES = [
   {
     name: 'publish',
     alt: 'Nanoseconds that handing over one event takes, by who takes it',
-    draw: (found, alt) => barChart({ title: alt, unit: 'nanoseconds a call, logarithmic', isLog: true, bars: bars(found, 'publish', 'nsPerCall', { rows: PUBLISH_ROWS }) }),
+    draw: (found, alt) =>
+      barChart({
+        title: alt,
+        unit: 'nanoseconds a call, logarithmic',
+        isLog: true,
+        bars: bars(found, 'publish', 'nsPerCall', { rows: PUBLISH_ROWS }),
+      }),
   },
   {
     name: 'delivery',
     alt: 'Events per second to an endpoint that answers at once, one request an event',
     draw(found, alt) {
       const points = DELIVERY_ROWS.flatMap((row) =>
-        [1, 4, 6, 16, 64].map((x) => ({ label: row, kind: row === 'node-fetch loop' ? 'library' : kindOf(row), x, y: found.median('delivery', row, 'eventsPerS', `c = ${x}`) })),
+        [1, 4, 6, 16, 64].map((x) => ({
+          label: row,
+          kind: row === 'node-fetch loop' ? 'library' : kindOf(row),
+          x,
+          y: found.median('delivery', row, 'eventsPerS', `c = ${x}`),
+        })),
       );
-      return lineChart({ title: alt, unit: 'events per second', xTitle: 'requests under way at a time', points: points.filter(({ y }) => y !== null) });
+      return lineChart({
+        title: alt,
+        unit: 'events per second',
+        xTitle: 'requests under way at a time',
+        points: points.filter(({ y }) => y !== null),
+      });
     },
   },
   {
     name: 'memory',
     alt: 'Bytes that an event keeps while it waits, of 100,000',
-    draw: (found, alt) => barChart({ title: alt, unit: 'bytes an event', isLog: false, bars: bars(found, 'memory', 'bytesPerEvent', { rows: MEMORY_ROWS, column: '100,000' }) }),
+    draw: (found, alt) =>
+      barChart({
+        title: alt,
+        unit: 'bytes an event',
+        isLog: false,
+        bars: bars(found, 'memory', 'bytesPerEvent', { rows: MEMORY_ROWS, column: '100,000' }),
+      }),
   },
   {
     name: 'exit',
     alt: 'From the last line of a program to the end of its process, when the endpoint says nothing',
     draw(found, alt) {
       const ended = ['close', 'no close'].flatMap((how) =>
-        bars(found, 'exit', 'exitMs', { column: `says nothing, ${how}` }).map((bar) => ({ ...bar, label: `${bar.label}, ${how}`, ...(bar.median >= CAP_MS && { text: 'killed' }) })),
+        bars(found, 'exit', 'exitMs', { column: `says nothing, ${how}` }).map((bar) => ({
+          ...bar,
+          label: `${bar.label}, ${how}`,
+          ...(bar.median >= CAP_MS && { text: 'killed' }),
+        })),
       );
       return barChart({ title: alt, unit: 'milliseconds, logarithmic', isLog: true, bars: ended });
     },

@@ -24,7 +24,13 @@ export function plan({ quick }) {
 
 function atOnce(concurrency, rows, tls = false) {
   const column = `c = ${concurrency}${tls ? ', TLS' : ''}`;
-  return rows.map((row) => ({ row, column, params: { row, concurrency, warmUp: WARM_UP, events: EVENTS }, collector: { kind: 'get' }, tls }));
+  return rows.map((row) => ({
+    row,
+    column,
+    params: { row, concurrency, warmUp: WARM_UP, events: EVENTS },
+    collector: { kind: 'get' },
+    tls,
+  }));
 }
 
 function delayed(concurrency) {

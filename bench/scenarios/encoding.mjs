@@ -1,7 +1,7 @@
 // What turning one event into a request target costs, beside URLSearchParams with the same facts. Ours checks each field as well.
 import { taskInstanceFields } from '../../build/src/events/task-instance.js';
 import { EventBuilder } from '../../build/src/delivery/event-builder.js';
-import { Ledger } from '../../build/src/ledger.js';
+import { Ledger } from '../../build/src/base/ledger.js';
 import { freshEvent, PRODUCT, STANDARD } from '../harness/sample-event.mjs';
 import { median } from '../harness/stats.mjs';
 
@@ -14,7 +14,7 @@ const ENCODERS = {
     const builder = new EventBuilder(STANDARD, new Ledger(), 'id-');
     return (metrics, seq) => builder.build({ seq, definition, metrics, packed: undefined, built: undefined }).requestTarget();
   },
-  'URLSearchParams': () => (metrics) => `/v3/task_instance?${new URLSearchParams(metrics).toString()}`,
+  URLSearchParams: () => (metrics) => `/v3/task_instance?${new URLSearchParams(metrics).toString()}`,
 };
 
 export function plan({ quick }) {
@@ -25,7 +25,12 @@ export function measure({ row }) {
   const encode = ENCODERS[row]();
   // The others' standard fields are among them already; putting them there is none of the encoding.
   const given = (number) => (row.startsWith('ours') ? freshEvent(number) : { ...STANDARD, ...freshEvent(number) });
-  const nsPerEvent = Array.from({ length: REPEATS }, () => timeOf(encode, Array.from({ length: EVENTS }, (_, number) => given(number))));
+  const nsPerEvent = Array.from({ length: REPEATS }, () =>
+    timeOf(
+      encode,
+      Array.from({ length: EVENTS }, (_, number) => given(number)),
+    ),
+  );
   return { nsPerEvent: median(nsPerEvent.slice(2)) };
 }
 

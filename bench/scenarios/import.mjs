@@ -1,9 +1,11 @@
 // What loading a package costs a process that starts: milliseconds from the first import to what the row says.
 import { EVENT, PRODUCT } from '../harness/sample-event.mjs';
 
-const imports = (...names) => async () => {
-  for (const name of names) await import(name);
-};
+const imports =
+  (...names) =>
+  async () => {
+    for (const name of names) await import(name);
+  };
 
 async function construct(options) {
   const { createTelemetry } = await import('../../dist/index.js');

@@ -10,9 +10,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Each by the packages that one must name to have it; their versions are those of package.json beside us. */
 const PACKAGES = {
   'eventemitter3, p-queue, p-retry, node-fetch': ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch'],
-  'OpenTelemetry': ['@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http', '@opentelemetry/api-logs'],
-  'PostHog': ['posthog-node'],
-  'Segment': ['@segment/analytics-node'],
+  OpenTelemetry: ['@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http', '@opentelemetry/api-logs'],
+  PostHog: ['posthog-node'],
+  Segment: ['@segment/analytics-node'],
 };
 
 export function plan({ quick }) {
@@ -23,8 +23,17 @@ export function measure({ row }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-install-'));
   try {
     writeFileSync(path.join(folder, 'package.json'), '{ "name": "somebody", "private": true }');
-    npm(folder, 'install', '--ignore-scripts', '--no-audit', '--no-fund', ...(row === 'ours' ? [packed(folder)] : PACKAGES[row].map(pinned)));
-    const files = readdirSync(path.join(folder, 'node_modules'), { recursive: true }).map((file) => path.join(folder, 'node_modules', file));
+    npm(
+      folder,
+      'install',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      ...(row === 'ours' ? [packed(folder)] : PACKAGES[row].map(pinned)),
+    );
+    const files = readdirSync(path.join(folder, 'node_modules'), { recursive: true }).map((file) =>
+      path.join(folder, 'node_modules', file),
+    );
     const stats = files.map((file) => statSync(file)).filter((stat) => stat.isFile());
     const { packages } = JSON.parse(readFileSync(path.join(folder, 'package-lock.json'), 'utf8'));
     return {

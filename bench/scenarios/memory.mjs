@@ -9,7 +9,14 @@ const PLAIN = 'plain objects in a list';
 const DEFAULT_BOUND = 'ours, default bound';
 
 export function plan({ quick }) {
-  const rows = [PLAIN, 'floor: emit, copy, ring', 'naive', 'ours', DEFAULT_BOUND, ...(quick ? [] : ['OpenTelemetry', 'PostHog', 'Segment'])];
+  const rows = [
+    PLAIN,
+    'floor: emit, copy, ring',
+    'naive',
+    'ours',
+    DEFAULT_BOUND,
+    ...(quick ? [] : ['OpenTelemetry', 'PostHog', 'Segment']),
+  ];
   const counts = quick ? COUNTS.slice(0, 1) : COUNTS;
   // A process of a gigabyte is measured once: memory hardly varies. Segment keeps 17 kB an event, so it is asked for few.
   return counts.flatMap((count) =>
@@ -31,7 +38,8 @@ export async function measure({ row, count, endpoint }) {
   // Held where no collector may think that nobody will ask for it again.
   const kept = (globalThis.kept = []);
   const options = { endpoint, ...(row !== DEFAULT_BOUND && { capacity: count + 1024 }) };
-  const client = row === PLAIN ? { publish: (event) => kept.push({ ...event }) } : await openClient(row === DEFAULT_BOUND ? 'ours' : row, options);
+  const client =
+    row === PLAIN ? { publish: (event) => kept.push({ ...event }) } : await openClient(row === DEFAULT_BOUND ? 'ours' : row, options);
   globalThis.client = client;
   // What is loaded or laid out at the first events is none of theirs.
   for (let event = 0; event < 100; event += 1) client.publish(freshEvent(event));

@@ -21,7 +21,9 @@ import { ownListeners } from './scenarios/own-listeners.mjs';
 import { endpointAway, goodDay, relayKilled } from './scenarios/relayed.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const { values: options } = parseArgs({ options: { 'write-docs': { type: 'boolean' }, relay: { type: 'string' }, only: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { 'write-docs': { type: 'boolean' }, relay: { type: 'string' }, only: { type: 'string' } },
+});
 const checks = new Checks();
 const folder = mkdtempSync(path.join(tmpdir(), 'airflow-'));
 process.once('exit', () => {
@@ -66,8 +68,16 @@ async function inAirflow(major, scenario) {
     await run(stage.home.python, [here('plugin_cases.py')], { env: stage.home.env, cwd: home });
     checks.add(`Airflow ${major}: the plug-in's own cases`, true);
     const found = await scenario(stage);
-    checks.add(`Airflow ${major}: HTTP_PROXY was set all the time, and nobody asked the proxy`, stage.proxy.asked.length === 0, stage.proxy.asked.join(', '));
-    checks.add(`Airflow ${major}: nothing tried to leave this machine`, escapes(stage.home).length === 0, JSON.stringify(escapes(stage.home).slice(0, 3)));
+    checks.add(
+      `Airflow ${major}: HTTP_PROXY was set all the time, and nobody asked the proxy`,
+      stage.proxy.asked.length === 0,
+      stage.proxy.asked.join(', '),
+    );
+    checks.add(
+      `Airflow ${major}: nothing tried to leave this machine`,
+      escapes(stage.home).length === 0,
+      JSON.stringify(escapes(stage.home).slice(0, 3)),
+    );
     const [provoked] = await provokeEscape(stage.home);
     checks.add(`Airflow ${major}: and who tries is stopped`, provoked?.host === '192.0.2.1');
     await optedOut(stage);

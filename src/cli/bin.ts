@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { COSMOS_ENDPOINT } from '../constants.js';
-import { createTelemetryCliWith } from './telemetry-cli.js';
+import { COSMOS_ENDPOINT } from '../base/constants.js';
+import { createTelemetryCliWith } from './cli.js';
 
 const cli = createTelemetryCliWith(
   { product: { name: 'cosmos' }, endpoint: COSMOS_ENDPOINT, command: 'cosmos-telemetry' },

@@ -3,8 +3,8 @@ import type { Fields } from '../events/definition.js';
 import type { Field, FieldKind } from '../events/fields.js';
 import { standardFields } from '../events/standard-metrics.js';
 import type { Answer, Command, CommandContext } from './command.js';
-import { columns } from './layout.js';
-import { unknownEvent } from './preview-document.js';
+import { unknownEvent } from './preview-run.js';
+import { columns } from './terminal.js';
 
 const KINDS: Readonly<Record<FieldKind, string>> = {
   oneOf: 'a word',
@@ -40,7 +40,9 @@ export const events: Command = {
         ...section('with every event', 'What program this is, and what it runs on.', standard, context),
         ...chosen.flatMap(({ type, description, fields }) => [
           ...section(type, description, fields, context),
-          ...(type === 'dag_run' ? section('dag_run, metadata', 'Added where the DAG carries packed metadata in its params.', metadata, context) : []),
+          ...(type === 'dag_run'
+            ? section('dag_run, metadata', 'Added where the DAG carries packed metadata in its params.', metadata, context)
+            : []),
         ]),
       ],
       json: {

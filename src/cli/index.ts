@@ -1,4 +1,4 @@
-export { createTelemetryCli } from './telemetry-cli.js';
-export type { TelemetryCli } from './telemetry-cli.js';
+export { createTelemetryCli } from './cli.js';
+export type { TelemetryCli } from './cli.js';
 export type { TelemetryCliOptions } from './program.js';
-export type { CliIo, CliStream } from './io.js';
+export type { CliIo, CliStream } from './terminal.js';

@@ -1,22 +1,93 @@
 import { EventEmitter } from 'node:events';
-import { EventBus } from '../bus.js';
-import { EventBuilder } from '../delivery/event-builder.js';
+import { systemClock } from '../base/clock.js';
+import { shorten } from '../base/describe.js';
+import { Ledger } from '../base/ledger.js';
+import type { Loss } from '../base/ledger.js';
+import { Log } from '../base/log.js';
+import { EventBus } from '../bus/bus.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
-import { productDagHash } from '../events/dag-hash.js';
+import { EventBuilder } from '../delivery/event-builder.js';
 import { metadataFields } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
-import type { Field, UsageMetrics } from '../events/fields.js';
+import type { Field } from '../events/fields.js';
+import { compressTelemetryMetadata, metadataParam } from '../events/metadata.js';
+import { productDagHash } from '../events/product-events.js';
+import type { EventDefinitions } from '../events/product-events.js';
 import { collectStandardUsageMetrics, standardFields } from '../events/standard-metrics.js';
-import { Gate } from '../gate.js';
-import { Ledger } from '../ledger.js';
-import type { Loss } from '../ledger.js';
-import { hostListeners } from '../listeners/host-listeners.js';
-import { ListenerRegistry } from '../listeners/register.js';
-import { Log } from '../log.js';
-import { systemClock } from '../timing.js';
-import { isTooLong, requestUrl } from '../wire/request-url.js';
-import type { PreviewItem } from './preview-document.js';
+import type { HostEvents } from '../listeners/host.js';
+import { hostListeners, ListenerRegistry } from '../listeners/register.js';
+import { fieldExample } from '../notice/fields.js';
+import { Gate } from '../opt-out/gate.js';
+import type { MetricValue, UsageMetrics } from '../wire/python.js';
+import { isTooLong, requestUrl } from '../wire/url.js';
+import { CliFailure, EXIT } from './command.js';
 import type { Program } from './program.js';
+
+/** One event that somebody wants to see: one that a host emits, or one that a program publishes itself. */
+export type PreviewItem =
+  | { readonly kind: 'host'; readonly event: keyof HostEvents; readonly payload: unknown }
+  | { readonly kind: 'published'; readonly event: string; readonly metrics: unknown; readonly packedMetadata?: string };
+
+/** Every name: the compiler refuses this list when one is missing. */
+const HOST_EVENTS: Readonly<Record<keyof HostEvents, true>> = {
+  'dag_run.success': true,
+  'dag_run.failed': true,
+  'task_instance.success': true,
+  'task_instance.failed': true,
+};
+
+const FORM = '{"event": "dag_run.success", "payload": {...}}';
+
+/**
+ * Reads a document: one event or a list of events.
+ *
+ * @param source How messages name it.
+ * @throws CliFailure naming it, and which of its events is wrong.
+ */
+export function parseDocument(text: string, source: string, definitions: EventDefinitions): PreviewItem[] {
+  const value = parseJson(text, source);
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0) throw new CliFailure(`${source} holds no event: ${FORM} or a list of such is expected`);
+  return list.map((item, index) => toItem(item, list.length === 1 ? source : `${source}, event ${index + 1},`, definitions));
+}
+
+function parseJson(text: string, source: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // The parser's message may hold what stands in the file, so only the place is taken from it.
+    const position = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
+    const line = position === undefined ? undefined : text.slice(0, Number(position)).split('\n').length;
+    throw new CliFailure(`${source} is not JSON${line === undefined ? '' : ` (line ${line})`}`);
+  }
+}
+
+function toItem(item: unknown, source: string, definitions: EventDefinitions): PreviewItem {
+  if (typeof item !== 'object' || item === null || Array.isArray(item)) throw new CliFailure(`${source} is no event: ${FORM} is expected`);
+  const { event, payload, metrics, packedMetadata, ...rest } = item as Record<string, unknown>;
+  if (typeof event !== 'string') throw new CliFailure(`${source} has no "event": ${FORM} is expected`);
+  const [unknownKey] = Object.keys(rest);
+  if (unknownKey !== undefined) throw new CliFailure(`${source} has an unknown key "${shorten(unknownKey)}"`);
+  if (isHostEvent(event)) {
+    if (payload === undefined) throw new CliFailure(`${source} has no "payload", which ${event} needs`);
+    return { kind: 'host', event, payload };
+  }
+  if (!definitions.has(event))
+    throw unknownEvent(`${source} has an unknown event`, event, [...Object.keys(HOST_EVENTS), ...definitions.keys()]);
+  if (metrics === undefined) throw new CliFailure(`${source} has no "metrics", which ${event} needs`);
+  if (packedMetadata !== undefined && typeof packedMetadata !== 'string')
+    throw new CliFailure(`${source} has "packedMetadata" that is no text`);
+  return { kind: 'published', event, metrics, ...(packedMetadata !== undefined && { packedMetadata }) };
+}
+
+function isHostEvent(event: string): event is keyof HostEvents {
+  return Object.hasOwn(HOST_EVENTS, event);
+}
+
+/** @returns What to throw for an event that there is not; the ones that there are stand in it. */
+export function unknownEvent(start: string, event: string, known: readonly string[]): CliFailure {
+  return new CliFailure(`${start} "${shorten(event)}"; known: ${known.join(', ')}`, EXIT.usage);
+}
 
 /** One field as it would leave, read back from the request itself. */
 export interface PreviewField {
@@ -102,4 +173,36 @@ function decode(target: string, own: Fields, { product, host }: Program): Previe
     }
     return [];
   });
+}
+
+/** One event of each kind that the program may send, all made up: what a host emits as a host emits it, all else as it is published. */
+export function sampleItems({ product, definitions }: Program): PreviewItem[] {
+  const task = sampleTask(product.name);
+  const tasks = [task, { ...task, module: 'somebody.else' }];
+  const params = { [metadataParam(product.name)]: compressTelemetryMetadata(exampleMetrics(metadataFields)) };
+  const dagRun = { dagId: 'example_dag', dag: { params, tasks } };
+  const taskInstance = { dagId: 'example_dag', taskId: 'example_task', mapIndex: -1, duration: 7.5, task };
+  const published = [...definitions.values()].filter(({ type }) => type !== 'dag_run' && type !== 'task_instance');
+  return [
+    { kind: 'host', event: 'dag_run.success', payload: { dagRun } },
+    { kind: 'host', event: 'task_instance.success', payload: { taskInstance } },
+    ...published.map(({ type, fields }) => ({ kind: 'published', event: type, metrics: exampleMetrics(fields) }) as const),
+  ];
+}
+
+function sampleTask(product: string) {
+  return {
+    module: `${product}.operators.local`,
+    operatorName: 'ExampleOperator',
+    isDbtOperator: true,
+    invocationMode: 'subprocess',
+    baseCmd: ['run'],
+    installDeps: true,
+    callback: null,
+    profileConfig: { profileMappingClass: 'ExampleProfileMapping', profileType: 'postgres' },
+  };
+}
+
+function exampleMetrics(fields: Fields): Record<string, MetricValue> {
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldExample(field)]));
 }

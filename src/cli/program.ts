@@ -1,5 +1,5 @@
-import { aFunction, anObject, anyOf, checkOptions } from '../check-options.js';
-import type { Check, Checks } from '../check-options.js';
+import { aFunction, anObject, anyOf, checkOptions } from '../base/check-options.js';
+import type { Check, Checks } from '../base/check-options.js';
 import { assertName } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
 import { isVersion } from '../events/fields.js';
@@ -7,7 +7,7 @@ import { productEvents } from '../events/product-events.js';
 import type { EventDefinitions } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { Host } from '../events/standard-metrics.js';
-import { parseEndpoint } from '../wire/request-url.js';
+import { parseEndpoint } from '../wire/url.js';
 
 /** What `createTelemetryCli` takes: what the program hands to `createTelemetry`, so that both say the same. */
 export interface TelemetryCliOptions {

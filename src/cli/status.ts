@@ -1,7 +1,6 @@
-import { debugWords, heading, inquiryJson, inquiryLines, places } from './inquiry-words.js';
+import { EXIT } from './command.js';
 import type { Answer, Command, CommandContext } from './command.js';
-import { EXIT } from './failure.js';
-import { inquire } from './inquiry.js';
+import { debugWords, heading, inquire, inquiryJson, inquiryLines, places } from './inquiry.js';
 
 /** Says whether telemetry is on, and everything that has a say in it. */
 export const status: Command = {

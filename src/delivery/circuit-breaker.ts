@@ -1,8 +1,7 @@
-import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../check-options.js';
-import { systemClock } from '../timing.js';
-import type { Clock } from '../timing.js';
-import { attemptThen, decorate } from './decorated-transport.js';
-import { CONNECT_REASON } from './transport.js';
+import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
+import { systemClock } from '../base/clock.js';
+import type { Clock } from '../base/clock.js';
+import { attemptThen, CONNECT_REASON, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** When `circuitBreaker` stops trying, and when it looks again. */

@@ -1,11 +1,71 @@
-import type { Log } from '../log.js';
-import type { DebugMode } from '../settings/debug-mode.js';
-import { readProblem } from '../settings/rules.js';
-import type { Clock } from '../timing.js';
-import { requestUrl } from '../wire/request-url.js';
-import { LineWriter } from './line-writer.js';
-import type { DescriptorAccess } from './line-writer.js';
+import type { Clock } from '../base/clock.js';
+import { readProblem } from '../base/describe.js';
+import type { Log } from '../base/log.js';
+import { machineDescriptors } from '../base/machine.js';
+import type { DescriptorAccess } from '../base/machine.js';
+import type { DebugMode } from '../opt-out/variables.js';
+import { requestUrl } from '../wire/url.js';
 import type { SendOutcome, Transport } from './transport.js';
+
+const STDERR = 2;
+
+/** A pipe that is full says EAGAIN: so long is waited for its reader, in all. */
+const PAUSE_MS = 10;
+const MAX_PAUSES = 100;
+
+/**
+ * Writes lines to standard error or to the end of a file, in order and off the host's path. It goes by the descriptor and not
+ * by `process.stderr`, which blocks the host while a pipe is full and throws into it when the pipe is closed.
+ */
+export class LineWriter {
+  readonly #clock: Clock;
+  readonly #access: DescriptorAccess;
+  readonly #path: string | undefined;
+  #descriptor: Promise<number> | undefined;
+  #last: Promise<void> = Promise.resolve();
+
+  /** @param path A file; standard error without one. Nothing is opened before the first line. */
+  constructor(path: string | undefined, clock: Clock, access: DescriptorAccess = machineDescriptors()) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#access = access;
+  }
+
+  /** Resolves when the line is written; rejects as node:fs does. A file that could not be opened is not tried again. */
+  write(line: string): Promise<void> {
+    const written = this.#last.then(() => this.#write(Buffer.from(`${line}\n`)));
+    this.#last = written.catch(() => undefined);
+    return written;
+  }
+
+  /** Lets the file go once what was to be written is written. Never rejects. */
+  async close(): Promise<void> {
+    await this.#last;
+    if (this.#path === undefined || this.#descriptor === undefined) return;
+    await this.#descriptor.then((descriptor) => this.#access.close(descriptor)).catch(() => undefined);
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#descriptor ??= this.#path === undefined ? Promise.resolve(STDERR) : this.#access.open(this.#path);
+    const descriptor = await this.#descriptor;
+    let pauses = 0;
+    for (let rest = bytes; rest.length > 0; ) {
+      try {
+        rest = rest.subarray(await this.#access.write(descriptor, rest));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || pauses === MAX_PAUSES) throw error;
+        pauses += 1;
+        await this.#pause();
+      }
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.setTimeout(resolve, PAUSE_MS).unref();
+    });
+  }
+}
 
 /** How a debug transport is made. */
 export interface DebugTransportOptions {

@@ -1,14 +1,111 @@
-import type { EventConsumer } from '../bus.js';
-import type { Ledger, TelemetryStats } from '../ledger.js';
-import { Checkpoints } from './checkpoints.js';
-import { DeferredCall } from './deferred-call.js';
+import { MAX_TIMER_MS } from '../base/check-options.js';
+import type { Clock, Timer } from '../base/clock.js';
+import type { Ledger, TelemetryStats } from '../base/ledger.js';
+import type { EventConsumer } from '../bus/bus.js';
 import { Dispatcher } from './dispatcher.js';
-import type { EmitterOptions } from './emitter-options.js';
+import type { DispatcherOptions } from './dispatcher.js';
 import { EventBuffer } from './event-buffer.js';
-import { ExitHook } from './exit-hook.js';
-import { Heartbeat, HEARTBEAT_MS } from './heartbeat.js';
+import { DeferredCall, Heartbeat, HEARTBEAT_MS } from './pacing.js';
 import { CONNECT_REASON, lastCall } from './transport.js';
 import type { SendOutcome } from './transport.js';
+
+interface Waiter {
+  readonly untilSeq: number;
+  readonly timer: Timer;
+  readonly end: (timedOut: boolean) => void;
+}
+
+/** Those who wait for events to be over, each up to an event of its own and a deadline of its own. */
+export class Checkpoints {
+  readonly #clock: Clock;
+  readonly #waiters = new Set<Waiter>();
+  /** The least that anybody waits for. */
+  #soonestSeq = Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Waits until everything before `untilSeq` is over. The timer holds the process, since somebody awaits it.
+   *
+   * @returns Whether the deadline came first.
+   */
+  wait(untilSeq: number, oldestSeq: number, deadlineMs: number): Promise<boolean> {
+    if (oldestSeq >= untilSeq) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const end = (timedOut: boolean) => {
+        this.#waiters.delete(waiter);
+        this.#soonestSeq = Math.min(...Array.from(this.#waiters, (other) => other.untilSeq));
+        this.#clock.clearTimeout(waiter.timer);
+        resolve(timedOut);
+      };
+      const timer = this.#clock.setTimeout(
+        () => {
+          end(true);
+        },
+        Math.min(deadlineMs, MAX_TIMER_MS),
+      );
+      const waiter: Waiter = { untilSeq, timer, end };
+      this.#waiters.add(waiter);
+      this.#soonestSeq = Math.min(this.#soonestSeq, untilSeq);
+    });
+  }
+
+  /** Says how far it is: everything before `oldestSeq` is over. */
+  reached(oldestSeq: number): void {
+    for (const waiter of this.#waiters) if (oldestSeq >= waiter.untilSeq) waiter.end(false);
+  }
+
+  /** Whether somebody waits for nothing beyond `seq`, so that nobody computes how far it is for nothing. */
+  mayEndAt(seq: number): boolean {
+    return this.#waiters.size > 0 && seq >= this.#soonestSeq;
+  }
+}
+
+/** How an emitter is made. */
+export interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'onSettled'> {
+  maxPendingEvents: number;
+  concurrency: number;
+  drainConcurrency: number;
+  /** After this time a `send()` that has not settled loses its slot and its events count as `timeout`. */
+  sendCapMs: number;
+  drainOnExit: boolean;
+  exitDeadlineMs: number;
+}
+
+const waiting = new Set<() => void>();
+
+/** One `beforeExit` listener serves all who wait, and it is there only while somebody does. */
+function callAll(): void {
+  // Gone before anybody is called: a callback that writes to a stream would otherwise bring it back for ever.
+  process.off('beforeExit', callAll);
+  const callbacks = [...waiting];
+  waiting.clear();
+  for (const callback of callbacks) callback();
+}
+
+/** One callback for the moment when the process has nothing else to do. It can be set and cleared, and is cleared when it is called. */
+export class ExitHook {
+  readonly #callback: () => void;
+
+  constructor(callback: () => void) {
+    this.#callback = callback;
+  }
+
+  get isSet(): boolean {
+    return waiting.has(this.#callback);
+  }
+
+  set(): void {
+    if (waiting.size === 0) process.on('beforeExit', callAll);
+    waiting.add(this.#callback);
+  }
+
+  clear(): void {
+    if (waiting.delete(this.#callback) && waiting.size === 0) process.off('beforeExit', callAll);
+  }
+}
 
 /** The host is leaving: each event is worth one more attempt, and the first sign of a dead network ends that too. */
 interface Leaving {
@@ -162,13 +259,13 @@ export class Emitter {
     transport[lastCall]?.(true);
     this.#dispatcher.pause.wake();
     // Waited for before anything is given up: whoever gives up ends the waiting, and cannot end what has not begun.
-    const waiting = this.#wait(this.#leaveWaits, deadlineMs);
+    const ended = this.#wait(this.#leaveWaits, deadlineMs);
     if (this.#dispatcher.pause.untilMs > leaving.untilMs) {
       leaving.giveUp();
       this.#settled();
     }
     this.#kick();
-    const timedOut = await waiting;
+    const timedOut = await ended;
     if (this.#leaving === leaving) {
       this.#leaving = undefined;
       transport[lastCall]?.(false);

@@ -1,5 +1,5 @@
 import type { EventDefinition } from '../events/definition.js';
-import type { UsageMetrics } from '../events/fields.js';
+import type { UsageMetrics } from '../wire/python.js';
 import type { UsageEvent } from './transport.js';
 
 /** One event that was taken out of the buffer. */

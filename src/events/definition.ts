@@ -1,7 +1,8 @@
-import { NAME_PATTERN } from '../constants.js';
-import { describe } from '../describe.js';
+import { NAME_PATTERN } from '../base/constants.js';
+import { describe } from '../base/describe.js';
+import type { MetricValue } from '../wire/python.js';
 import { isField, saysSomething } from './fields.js';
-import type { Field, MetricValue } from './fields.js';
+import type { Field } from './fields.js';
 
 /** The fields of an event by name, in the order in which a reader of the privacy notice meets them. */
 export type Fields = Readonly<Record<string, Field>>;

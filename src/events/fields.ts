@@ -1,22 +1,8 @@
-import { describe } from '../describe.js';
-
-/** A value that can leave the machine. Nothing nested, nothing else. */
-export type MetricValue = string | number | boolean | null;
-
-/** What one event carries, in the order in which it leaves. */
-export type UsageMetrics = Record<string, MetricValue>;
+import { describe } from '../base/describe.js';
+import type { MetricValue } from '../wire/python.js';
 
 /** The closed list of what a field may hold. There is no kind for free text, and there will be none. */
-export type FieldKind =
-  | 'oneOf'
-  | 'boolean'
-  | 'count'
-  | 'duration'
-  | 'identifier'
-  | 'identifierSet'
-  | 'command'
-  | 'version'
-  | 'hash';
+export type FieldKind = 'oneOf' | 'boolean' | 'count' | 'duration' | 'identifier' | 'identifierSet' | 'command' | 'version' | 'hash';
 
 /** Why a field exists, for the person observed. All of it goes into the privacy notice. */
 export interface FieldNote<T extends MetricValue = never> {

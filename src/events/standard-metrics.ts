@@ -1,9 +1,12 @@
-import { describe } from '../describe.js';
-import { quote } from '../wire/query-string.js';
+import { describe } from '../base/describe.js';
+import { machineFacts } from '../base/machine.js';
+import type { MachineFacts } from '../base/machine.js';
+import { quote } from '../wire/python.js';
+import type { UsageMetrics } from '../wire/python.js';
 import { assertName } from './definition.js';
 import type { Fields } from './definition.js';
 import { isVersion, oneOf, optional, version } from './fields.js';
-import type { Field, UsageMetrics } from './fields.js';
+import type { Field } from './fields.js';
 
 /** Who sends: the plug-in or tool that is observed. */
 export interface Product<P extends string = string> {
@@ -21,19 +24,28 @@ export interface Host {
   pythonVersion?: string | undefined;
 }
 
-/** What the machine says about itself. */
-export interface MachineFacts {
-  /** As `os.type()` gives it. */
-  system: string;
-  /** As `os.machine()` gives it. */
-  machine: string;
-  nodeVersion: string;
-}
-
 const SYSTEMS = ['Linux', 'Darwin', 'Windows', 'FreeBSD', 'OpenBSD', 'NetBSD', 'SunOS', 'AIX'] as const;
 const MACHINES = [
-  'x86_64', 'AMD64', 'amd64', 'arm64', 'ARM64', 'aarch64', 'i386', 'i686', 'x86', 'armv6l', 'armv7l', 'armv8l',
-  'ppc64', 'ppc64le', 's390x', 'riscv64', 'loong64', 'loongarch64', 'mips', 'mips64',
+  'x86_64',
+  'AMD64',
+  'amd64',
+  'arm64',
+  'ARM64',
+  'aarch64',
+  'i386',
+  'i686',
+  'x86',
+  'armv6l',
+  'armv7l',
+  'armv8l',
+  'ppc64',
+  'ppc64le',
+  's390x',
+  'riscv64',
+  'loong64',
+  'loongarch64',
+  'mips',
+  'mips64',
 ] as const; // prettier-ignore
 
 /** Python says AMD64 where Node, asking the same Windows, says x86_64. */
@@ -49,9 +61,7 @@ export function standardFields(product: string, hostName: string): Fields {
     [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', '2.10.1'),
     python_version: versionOf('Python', 'To test against the versions that are in use.', '3.11.7'),
     node_version: versionOf('Node, where there is no Python', 'To test against the versions that are in use.', '20.19.0'),
-    platform_system: optional(
-      oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' }),
-    ),
+    platform_system: optional(oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' })),
     platform_machine: optional(
       oneOf(MACHINES, { description: 'The kind of processor.', reason: 'To build for the processors that are in use.' }),
     ),
@@ -95,12 +105,6 @@ export function collectStandardUsageMetrics(options: { product?: Product; host?:
 
 function versionOf(what: string, reason: string, example: string): Field {
   return optional(version({ description: `The version of ${what}.`, reason, example }));
-}
-
-/** The facts of the machine at hand. */
-export function machineFacts(): MachineFacts {
-  const os = process.getBuiltinModule('node:os');
-  return { system: os.type(), machine: os.machine(), nodeVersion: process.versions.node };
 }
 
 function isOneOf(values: readonly string[], value: string): boolean {

@@ -1,16 +1,14 @@
-import { describe } from '../describe.js';
-import type { Gate } from '../gate.js';
-import type { HostEmitter, HostEvents } from '../host.js';
-import type { Ledger } from '../ledger.js';
-import type { Log } from '../log.js';
-import { disarmed } from '../rejections.js';
-import { isObject } from './host-reader.js';
-
-/** Takes one payload of the host. `'invalid'` where it is none. */
-export type PayloadListener = (payload: unknown) => 'invalid' | undefined;
-
-/** What each of a host's events is heard by. */
-export type PayloadListeners = Readonly<Record<keyof HostEvents, PayloadListener>>;
+import { describe } from '../base/describe.js';
+import { disarmed } from '../base/foreign-values.js';
+import type { Ledger } from '../base/ledger.js';
+import type { Log } from '../base/log.js';
+import type { EventBus } from '../bus/bus.js';
+import { metadataParam } from '../events/metadata.js';
+import type { Gate } from '../opt-out/gate.js';
+import { DagFactsCache, dagRunListener } from './dag-run.js';
+import { HostReader, isObject } from './host-reader.js';
+import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from './host.js';
+import { taskInstanceListener } from './task-instance.js';
 
 /** Other names for a host's events, where it does not use ours. */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
@@ -135,7 +133,8 @@ function detailOf(listener: PayloadListener): PayloadListener {
 
 function methodsOf(host: unknown): Methods {
   const found = (isObject(host) || typeof host === 'function') && METHODS.find((pair) => pair.every((name) => hasMethod(host, name)));
-  if (!found) throw new TypeError(`Expected \`host\` to have on/off, addListener/removeListener or addEventListener, got ${describe(host)}.`);
+  if (!found)
+    throw new TypeError(`Expected \`host\` to have on/off, addListener/removeListener or addEventListener, got ${describe(host)}.`);
   return found;
 }
 
@@ -145,4 +144,24 @@ function hasMethod(host: object, name: string): boolean {
 
 function call(host: object, method: string, name: string, handler: HostHandler): void {
   (host as Record<string, (name: string, handler: HostHandler) => void>)[method]?.(name, handler);
+}
+
+/** What the listeners of one product share. */
+export interface HostListenersOptions {
+  bus: EventBus;
+  ledger: Ledger;
+  dagHash: (dagId: string) => string | null;
+}
+
+/** The four listeners of one product. */
+export function hostListeners(product: string, { bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
+  const reader = new HostReader(ledger);
+  const dagRun = { product, bus, reader, facts: new DagFactsCache(product, reader), dagHash, metadataParam: metadataParam(product) };
+  const taskInstance = { product, bus, reader };
+  return {
+    'dag_run.success': dagRunListener('success', dagRun),
+    'dag_run.failed': dagRunListener('failed', dagRun),
+    'task_instance.success': taskInstanceListener('success', taskInstance),
+    'task_instance.failed': taskInstanceListener('failed', taskInstance),
+  };
 }

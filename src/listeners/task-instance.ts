@@ -1,15 +1,191 @@
-import type { EventBus } from '../bus.js';
+import { disarmed } from '../base/foreign-values.js';
+import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
-import type { MetricValue, UsageMetrics } from '../events/fields.js';
 import { taskInstanceFields } from '../events/task-instance.js';
-import { isObject, LOST } from './host-reader.js';
+import type { MetricValue, UsageMetrics } from '../wire/python.js';
+import { blankOf, isObject, LOST, unlessLost } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
-import type { PayloadListener } from './register.js';
-import { blankOf, unlessLost } from './snapshot.js';
-import { profileValues } from './profile-values.js';
-import { commandValues, instanceValues, taskIdentity, taskInstanceOf, taskOf, taskValues } from './task-values.js';
-import type { CommandValues } from './task-values.js';
+import type { PayloadListener } from './host.js';
+
+/*
+ * What runs on the host's path for each task that ends asks for properties by their names in the code, and not by a name in a
+ * variable, which costs ten times as much. Should one of them throw, all of its object are asked for one by one.
+ */
+
+/** What tells whether a task is the product's. */
+export interface TaskIdentity {
+  module: unknown;
+  isDbtOperator: unknown;
+}
+
+/** What any task says of itself besides. */
+export interface TaskValues {
+  operatorName: unknown;
+  invocationMode: unknown;
+  profileConfig: unknown;
+}
+
+/** What a dbt operator says besides. */
+export interface CommandValues {
+  baseCmd: unknown;
+  installDeps: unknown;
+  callback: unknown;
+}
+
+/** What a task instance says of itself. */
+export interface InstanceValues {
+  mapIndex: unknown;
+  duration: unknown;
+}
+
+/** What a profile says of itself. */
+export interface ProfileFacts {
+  profilesYmlFilepath: unknown;
+  profileMappingClass: unknown;
+  getProfileType: unknown;
+  profileType: unknown;
+}
+
+/** The task instance of a payload, as the host gave it; `LOST` where asking threw. */
+export function taskInstanceOf(payload: object, reader: HostReader): unknown {
+  try {
+    return disarmed((payload as { taskInstance?: unknown }).taskInstance);
+  } catch {
+    return reader.lose('taskInstance');
+  }
+}
+
+/** The task of an instance, as the host gave it; `LOST` where asking threw. It is asked for alone: most tasks are not the product's. */
+export function taskOf(instance: object, reader: HostReader): unknown {
+  try {
+    return disarmed((instance as { task?: unknown }).task);
+  } catch {
+    return reader.lose('task');
+  }
+}
+
+/** As the host gave them; `LOST` where asking threw. */
+export function instanceValues(instance: object, reader: HostReader): InstanceValues {
+  const values: InstanceValues = { mapIndex: undefined, duration: undefined };
+  try {
+    const source = instance as Partial<InstanceValues>;
+    values.mapIndex = disarmed(source.mapIndex);
+    values.duration = disarmed(source.duration);
+    return values;
+  } catch {
+    return reader.readAll(instance, values);
+  }
+}
+
+/** As the host gave them; `LOST` where asking threw. */
+export function taskIdentity(task: object, reader: HostReader): TaskIdentity {
+  const values: TaskIdentity = { module: undefined, isDbtOperator: undefined };
+  try {
+    const source = task as Partial<TaskIdentity>;
+    values.module = disarmed(source.module);
+    values.isDbtOperator = disarmed(source.isDbtOperator);
+    return values;
+  } catch {
+    return reader.readAll(task, values);
+  }
+}
+
+/** As the host gave them; `LOST` where asking threw. */
+export function taskValues(task: object, reader: HostReader): TaskValues {
+  const values: TaskValues = { operatorName: undefined, invocationMode: undefined, profileConfig: undefined };
+  try {
+    const source = task as Partial<TaskValues>;
+    values.operatorName = disarmed(source.operatorName);
+    values.invocationMode = disarmed(source.invocationMode);
+    values.profileConfig = disarmed(source.profileConfig);
+    return values;
+  } catch {
+    return reader.readAll(task, values);
+  }
+}
+
+/** As the host gave them; `LOST` where asking threw. */
+export function commandValues(task: object, reader: HostReader): CommandValues {
+  const values: CommandValues = { baseCmd: undefined, installDeps: undefined, callback: undefined };
+  try {
+    const source = task as Partial<CommandValues>;
+    values.baseCmd = disarmed(source.baseCmd);
+    values.installDeps = disarmed(source.installDeps);
+    values.callback = disarmed(source.callback);
+    return values;
+  } catch {
+    return reader.readAll(task, values);
+  }
+}
+
+/**
+ * As the host gave them; `LOST` where asking threw. What something else stands for is not asked for: the class where there is a
+ * file, the type where there is a function that tells it. A getter of the host's may read a file for its answer.
+ */
+export function profileFacts(profile: object, reader: HostReader): ProfileFacts {
+  const values: ProfileFacts = {
+    profilesYmlFilepath: undefined,
+    profileMappingClass: undefined,
+    getProfileType: undefined,
+    profileType: undefined,
+  };
+  try {
+    const source = profile as Partial<ProfileFacts>;
+    values.profilesYmlFilepath = disarmed(source.profilesYmlFilepath);
+    if (isMissing(values.profilesYmlFilepath)) values.profileMappingClass = disarmed(source.profileMappingClass);
+    values.getProfileType = disarmed(source.getProfileType);
+    if (typeof values.getProfileType !== 'function') values.profileType = disarmed(source.profileType);
+    return values;
+  } catch {
+    values.profilesYmlFilepath = reader.read(profile, 'profilesYmlFilepath');
+    values.profileMappingClass = isMissing(values.profilesYmlFilepath) ? reader.read(profile, 'profileMappingClass') : undefined;
+    values.getProfileType = reader.read(profile, 'getProfileType');
+    values.profileType = typeof values.getProfileType === 'function' ? undefined : reader.read(profile, 'profileType');
+    return values;
+  }
+}
+
+/** Whether nothing stands there. */
+export function isMissing(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+/** What a task instance event says of a task's profile; undefined where nothing can be said. */
+export interface ProfileValues {
+  strategy: string | null | undefined;
+  mappingClass: MetricValue | undefined;
+  database: MetricValue | undefined;
+}
+
+const NO_PROFILE: Readonly<ProfileValues> = { strategy: null, mappingClass: null, database: null };
+const UNKNOWN: Readonly<ProfileValues> = { strategy: undefined, mappingClass: undefined, database: undefined };
+
+/** Whether a file or a mapping makes a profile, which mapping, and the type of its database. */
+export function profileValues(profile: unknown, reader: HostReader): Readonly<ProfileValues> {
+  if (profile === LOST) return UNKNOWN;
+  if (!isObject(profile)) return NO_PROFILE;
+  const { profilesYmlFilepath, profileMappingClass, getProfileType, profileType } = profileFacts(profile, reader);
+  const isMapping = isMissing(profilesYmlFilepath);
+  const mappingClass = isMapping ? unlessLost(reader.plainValue(profileMappingClass, 'profileMappingClass') ?? null) : null;
+  const database =
+    typeof getProfileType === 'function'
+      ? typeFrom(getProfileType, profile, reader)
+      : (reader.plainValue(profileType, 'profileType') ?? null);
+  // Where the host could not say whether there is a file, neither is claimed.
+  if (profilesYmlFilepath === LOST) return { strategy: undefined, mappingClass: undefined, database: unlessLost(database) };
+  return { strategy: isMapping ? 'mapping' : 'yaml_file', mappingClass, database: unlessLost(database) };
+}
+
+function typeFrom(ask: Function, profile: object, reader: HostReader): MetricValue | typeof LOST {
+  try {
+    const type: unknown = disarmed(Reflect.apply(ask, profile, []));
+    return reader.plainValue(type, 'getProfileType') ?? null;
+  } catch {
+    // As in Cosmos: a profile that cannot say its type has none, which is no fault of the event.
+    return null;
+  }
+}
 
 /** What a task instance listener needs. */
 export interface TaskInstanceListenerOptions {

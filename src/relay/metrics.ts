@@ -1,4 +1,4 @@
-import type { RelayStats } from './relay-types.js';
+import type { RelayStats } from './types.js';
 
 /** The relay's figures for Prometheus. */
 export interface Metrics {
@@ -61,7 +61,9 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, stats:
   // Given none, a metric would join the global registry, too.
   const registers: [] = [];
   const counter = (name: string, help: string, read: (now: RelayStats) => number): void => {
-    registry.registerMetric(new Counter({ name: `cosmos_relay_${name}_total`, help, registers, collect: collectInto((now) => [[{}, read(now)]]) }));
+    registry.registerMetric(
+      new Counter({ name: `cosmos_relay_${name}_total`, help, registers, collect: collectInto((now) => [[{}, read(now)]]) }),
+    );
   };
   const byLabel = (name: string, label: string, help: string, read: (now: RelayStats) => Readonly<Record<string, number>>): void => {
     const collect = collectInto((now) => Object.entries(read(now)).map(([value, events]) => [{ [label]: value }, events]));

@@ -1,12 +1,74 @@
-import { anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../check-options.js';
-import type { Check, Checks } from '../check-options.js';
-import { COSMOS_ENDPOINT } from '../constants.js';
-import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/transport-options.js';
-import { describe } from '../describe.js';
-import { parseEndpoint } from '../wire/request-url.js';
-import { A_LISTEN_ADDRESS, isRemote, leadsTo, parseListenAddress } from './listen-address.js';
-import type { ListenAddress } from './listen-address.js';
-import type { RelayLogger } from './relay-log.js';
+import { networkInterfaces } from 'node:os';
+import { anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
+import type { Check, Checks } from '../base/check-options.js';
+import { COSMOS_ENDPOINT } from '../base/constants.js';
+import { describe } from '../base/describe.js';
+import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
+import { bareHost, isLoopback, parseEndpoint } from '../wire/url.js';
+import type { RelayLogger } from './log.js';
+
+/** Where a server listens. */
+export interface ListenAddress {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  /** 0 for a free one. */
+  readonly port: number;
+}
+
+const ADDRESS = /^(?:\[([\da-f:.]+)\]|([\da-z._-]+)):(\d{1,5})$/i;
+const MAX_PORT = 65_535;
+
+/** These listen on every interface there is. */
+const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** @returns Undefined for what is no `host:port`. An IPv6 address stands in brackets: `[::1]:8787`. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, address, name, digits] = ADDRESS.exec(text) ?? [];
+  const host = bareHost(address ?? name ?? '');
+  const port = Number(digits);
+  return host === '' || !(port <= MAX_PORT) ? undefined : { host, port };
+}
+
+/** What an option takes for a place to listen at. */
+export const A_LISTEN_ADDRESS: Check = [
+  'host:port, as in "127.0.0.1:8787" or "[::1]:0"',
+  (value) => typeof value === 'string' && parseListenAddress(value) !== undefined,
+];
+
+/** Whether other machines could reach it. */
+export function isRemote({ host }: ListenAddress): boolean {
+  return !isLoopback(host);
+}
+
+/** Whether it stands for every interface of the machine. */
+export function isWildcard({ host }: ListenAddress): boolean {
+  return WILDCARDS.has(host);
+}
+
+/** A host and a port as they stand in a URL. */
+export function authority({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * Whether a URL leads to a server that listens there, as far as can be told without asking a name server. Whoever forwards to itself
+ * forwards for ever.
+ *
+ * @param ownAddresses The addresses of this machine.
+ */
+export function leadsTo(url: string, listening: ListenAddress, ownAddresses: readonly string[] = machineAddresses()): boolean {
+  const { protocol, port, hostname } = new URL(url);
+  if (Number(port === '' ? (protocol === 'https:' ? 443 : 80) : port) !== listening.port) return false;
+  const host = bareHost(hostname);
+  if (host === listening.host) return true;
+  if (isWildcard(listening)) return isLoopback(host) || WILDCARDS.has(host) || ownAddresses.includes(host);
+  const isUsual = (each: string) => each === '127.0.0.1' || each === '::1' || WILDCARDS.has(each) || !/^[\d.:a-f]+$/.test(each);
+  return isLoopback(listening.host) && isUsual(listening.host) && (isLoopback(host) || WILDCARDS.has(host)) && isUsual(host);
+}
+
+function machineAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
+}
 
 /** What `createRelay` takes. An unknown key throws. */
 export interface RelayOptions {
@@ -96,7 +158,10 @@ const PREFIX = /^(?!\.{1,2}$)[\w.~-]{1,128}$/;
 const CHECKS: Checks<RelayOptions> = {
   listen: A_LISTEN_ADDRESS,
   allowRemote: YES_OR_NO,
-  allowedHosts: ['a list of host names, each with or without a port', (value) => Array.isArray(value) && value.every((each) => typeof each === 'string' && ALLOWED_HOST.test(each))],
+  allowedHosts: [
+    'a list of host names, each with or without a port',
+    (value) => Array.isArray(value) && value.every((each) => typeof each === 'string' && ALLOWED_HOST.test(each)),
+  ],
   prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
   metricsListen: A_LISTEN_ADDRESS,
   forward: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
@@ -136,11 +201,13 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
 
 /** @throws TypeError naming option and value, credentials redacted and a prefix not shown. */
 export function checkRelayOptions(options: RelayOptions): RelaySettings {
-  if (options?.prefix !== undefined && !CHECKS.prefix[1](options.prefix)) throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
+  if (options?.prefix !== undefined && !CHECKS.prefix[1](options.prefix))
+    throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
   checkOptions<RelayOptions>('options of createRelay', options, CHECKS);
   const { allowRemote = false, allowedHosts = [], prefix, spool, verbatim = false, env = process.env } = options;
-  const listen = address('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
-  const metricsListen = options.metricsListen === undefined ? undefined : address('metricsListen', options.metricsListen, allowRemote);
+  const listen = checkListenAddress('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
+  const metricsListen =
+    options.metricsListen === undefined ? undefined : checkListenAddress('metricsListen', options.metricsListen, allowRemote);
   const forward = parseEndpoint(options.forward ?? COSMOS_ENDPOINT, '`forward`');
   checkNoLoop(forward, listen);
   const limits = Object.fromEntries(
@@ -155,7 +222,7 @@ export function checkNoLoop(forward: string, listening: ListenAddress): void {
   throw new TypeError(`Expected \`forward\` to be another server than the relay itself, got ${describe(forward)}, which it listens at.`);
 }
 
-function address(option: string, value: string, allowRemote: boolean): ListenAddress {
+function checkListenAddress(option: string, value: string, allowRemote: boolean): ListenAddress {
   const parsed = parseListenAddress(value);
   if (parsed !== undefined && (allowRemote || !isRemote(parsed))) return parsed;
   throw new TypeError(

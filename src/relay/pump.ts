@@ -1,15 +1,111 @@
+import { performance } from 'node:perf_hooks';
+import type { Clock, Timer } from '../base/clock.js';
+import { Ledger } from '../base/ledger.js';
 import { Dispatcher } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
-import { HEARTBEAT_MS } from '../delivery/heartbeat.js';
-import type { SendOutcome, Transport } from '../delivery/transport.js';
-import type { Gate } from '../gate.js';
-import type { Clock, Timer } from '../timing.js';
-import { Pressure } from './pressure.js';
-import type { RelayLedger } from './relay-ledger.js';
-import type { RelayLog } from './relay-log.js';
-import { relayed } from './relayed-event.js';
-import type { RelayedEvent } from './relayed-event.js';
-import type { RelayStore } from './store.js';
+import { HEARTBEAT_MS } from '../delivery/pacing.js';
+import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+import type { EventDefinition } from '../events/definition.js';
+import type { Gate } from '../opt-out/gate.js';
+import type { RelayLog } from './log.js';
+import type { RelayStore, StoredEvent } from './store.js';
+
+/** How often it is judged anew. */
+const WINDOW_MS = 100;
+
+/** From this share of its time on the process has little to give away: the rest goes in waiting for the disk and for the processor. */
+const BUSY = 0.5;
+
+/** Fewer events than that in a window do not need the process for themselves. */
+const LEAST_EVENTS = 20;
+
+/** @returns The share of its time in which the event loop was busy since the last question, from 0 to 1. */
+export type Utilization = () => number;
+
+function utilizationOf(loop: typeof performance): Utilization {
+  let last = loop.eventLoopUtilization();
+  return () => {
+    const now = loop.eventLoopUtilization();
+    const { utilization } = loop.eventLoopUtilization(now, last);
+    last = now;
+    return utilization;
+  };
+}
+
+/**
+ * Whether events come in so fast that sending would keep those waiting who are about to send: their hook waits for the answer, and
+ * what is in the spool does not mind.
+ */
+export class Pressure {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #utilization: Utilization;
+  #sinceMs: number;
+  #events = 0;
+  #isHigh = false;
+
+  constructor(clock: Pick<Clock, 'now'>, utilization = utilizationOf(performance)) {
+    this.#clock = clock;
+    this.#utilization = utilization;
+    this.#sinceMs = clock.now();
+  }
+
+  /** Counts events that came in. */
+  add(events: number): void {
+    this.#events += events;
+  }
+
+  get isHigh(): boolean {
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#sinceMs >= WINDOW_MS) {
+      this.#isHigh = this.#utilization() >= BUSY && this.#events >= LEAST_EVENTS;
+      this.#sinceMs = nowMs;
+      this.#events = 0;
+    }
+    return this.#isHigh;
+  }
+}
+
+/** The accounts of a relay: those of the library, with the reasons of what failed and of what was dropped apart. */
+export class RelayLedger extends Ledger {
+  readonly failedBy = new Map<string, number>();
+  readonly droppedBy = new Map<string, number>();
+
+  override drop(reason: string, events: number): void {
+    super.drop(reason, events);
+    add(this.droppedBy, reason, events);
+  }
+
+  override fail(reason: string, events: number): void {
+    super.fail(reason, events);
+    add(this.failedBy, reason, events);
+  }
+}
+
+function add(to: Map<string, number>, reason: string, events: number): void {
+  if (events > 0) to.set(reason, (to.get(reason) ?? 0) + events);
+}
+
+/** An event that is under way through the dispatcher. */
+export interface RelayedEvent extends TakenEvent {
+  readonly stored: StoredEvent;
+}
+
+/** What it declares was looked at when it came in. */
+const RELAYED: EventDefinition = { type: 'relayed', fields: {}, description: 'Sent when Cosmos has sent it.' };
+const NO_METRICS = Object.freeze({});
+const TYPE = /^\/v3\/([a-z0-9_]+)/;
+
+/** A stored event as the dispatcher and its transports see it: built already, since it leaves as it came. */
+export function relayed(stored: StoredEvent): RelayedEvent {
+  const { seq, target } = stored;
+  const built: UsageEvent = {
+    id: String(seq),
+    type: TYPE.exec(target)?.[1] ?? RELAYED.type,
+    metrics: NO_METRICS,
+    requestTarget: () => target,
+  };
+  return { seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, built, stored };
+}
 
 /** How a pump is made. */
 export interface PumpOptions {

@@ -1,26 +1,21 @@
 import type { Server } from 'node:http';
-import { checkOptions, milliseconds } from '../check-options.js';
-import { Gate } from '../gate.js';
-import { resolveSettingsWith, shouldEmit } from '../settings.js';
-import { OptOutWatch } from '../settings/opt-out-watch.js';
-import { COSMOS } from '../settings/opt-outs.js';
+import { checkOptions, milliseconds } from '../base/check-options.js';
+import { within } from '../base/clock.js';
+import { Gate, OptOutWatch } from '../opt-out/gate.js';
+import { resolveSettingsWith, shouldEmit } from '../opt-out/settings.js';
+import { COSMOS } from '../opt-out/variables.js';
+import { MAX_URL_BYTES } from '../wire/url.js';
+import { DISK_GRACE_MS, RelayWorks } from './core.js';
 import { Answers } from './http/answers.js';
-import { Door } from './http/door.js';
 import { AllowedHosts, guard, SecretPrefix } from './http/guard.js';
-import { Operations } from './http/operations.js';
-import { RateLimit } from './http/rate-limit.js';
+import { Door, Operations, RateLimit } from './http/handler.js';
 import { boundedServer, closeServer, listenAt } from './http/server.js';
-import { authority } from './listen-address.js';
-import type { ListenAddress } from './listen-address.js';
-import { checkNoLoop, checkRelayOptions, DEFAULT_DRAIN_DEADLINE_MS } from './options.js';
-import type { RelayOptions, RelaySettings } from './options.js';
-import { theseParts } from './parts.js';
-import type { RelayParts } from './parts.js';
-import { RelayLog } from './relay-log.js';
-import type { Relay, RelayAddress, RelayReport, RelayStats } from './relay-types.js';
-import { DISK_GRACE_MS, RelayWorks } from './relay-works.js';
-import { within } from './within.js';
-import { MAX_URL_BYTES } from '../wire/request-url.js';
+import { RelayLog } from './log.js';
+import { authority, checkNoLoop, checkRelayOptions, DEFAULT_DRAIN_DEADLINE_MS } from './options.js';
+import type { ListenAddress, RelayOptions, RelaySettings } from './options.js';
+import type { Relay, RelayAddress, RelayReport, RelayStats } from './types.js';
+import { theseParts } from './wiring.js';
+import type { RelayParts } from './wiring.js';
 
 /**
  * A receiver for the usage events that Cosmos sends: it answers each at once, keeps it on disk, and delivers it later.
@@ -123,7 +118,8 @@ class RelayServer implements Relay {
       this.#hosts = new AllowedHosts(at, allowedHosts);
       const metricsAt = metricsListen === undefined ? undefined : await this.#startOperations(metricsListen);
       this.#mustGoOn();
-      if (prefix !== undefined && prefix.length < SHORT_PREFIX) this.#log.warn('prefix_short', `a prefix of fewer than ${SHORT_PREFIX} characters can be guessed`);
+      if (prefix !== undefined && prefix.length < SHORT_PREFIX)
+        this.#log.warn('prefix_short', `a prefix of fewer than ${SHORT_PREFIX} characters can be guessed`);
       if (spool === undefined) this.#log.warn('no_spool', 'events are in memory alone: without a spool a crash loses what waits');
       const url = `http://${authority(at)}`;
       this.#isListening = true;

@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-
 import type { Fault, FaultHeaders } from './collector-faults.js';
 
 /** A request that waits for its fault, and what is needed to do the worst to it. */
@@ -39,7 +38,10 @@ export function answer(fault: Fault, exchange: Exchange): void {
     case 'reset':
       if (fault.when === 'body') {
         begin(exchange, 200, { 'content-length': PROMISED_LENGTH }).write('a part', () => {
-          endWith(connection, setTimeout(() => connection.resetAndDestroy(), BEFORE_RESET_MS));
+          endWith(
+            connection,
+            setTimeout(() => connection.resetAndDestroy(), BEFORE_RESET_MS),
+          );
         });
       } else connection.resetAndDestroy();
       break;
@@ -87,11 +89,17 @@ function drip(fault: Extract<Fault, { kind: 'drip' }>, exchange: Exchange): void
   const { request, connection } = exchange;
   if (fault.part === 'head') {
     request.socket.write('HTTP/1.1 200 OK\r\nx-drip: ');
-    endWith(connection, setInterval(() => request.socket.write(drops), fault.intervalMs));
+    endWith(
+      connection,
+      setInterval(() => request.socket.write(drops), fault.intervalMs),
+    );
   } else {
     const response = begin(exchange, 200);
     response.flushHeaders();
-    endWith(connection, setInterval(() => response.write(drops), fault.intervalMs));
+    endWith(
+      connection,
+      setInterval(() => response.write(drops), fault.intervalMs),
+    );
   }
 }
 

@@ -29,8 +29,20 @@ export type FaultHeaders = Readonly<Record<string, string | readonly string[]>>;
  * TLS mismatch: speak https to a collector without `tls`, or http to one with it.
  */
 export type Fault =
-  | { readonly kind: 'ok'; readonly status?: number; readonly delayMs?: number; readonly headers?: FaultHeaders; readonly body?: string | Uint8Array }
-  | { readonly kind: 'status'; readonly status: number; readonly delayMs?: number; readonly headers?: FaultHeaders; readonly body?: string | Uint8Array }
+  | {
+      readonly kind: 'ok';
+      readonly status?: number;
+      readonly delayMs?: number;
+      readonly headers?: FaultHeaders;
+      readonly body?: string | Uint8Array;
+    }
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly delayMs?: number;
+      readonly headers?: FaultHeaders;
+      readonly body?: string | Uint8Array;
+    }
   | { readonly kind: 'reset'; readonly when?: 'connect' | 'request' | 'body' }
   | { readonly kind: 'hang'; readonly after?: 'connect' | 'headers' }
   | { readonly kind: 'drip'; readonly intervalMs: number; readonly bytes?: number; readonly part?: 'head' | 'body' }
@@ -95,11 +107,13 @@ const KINDS: readonly Fault['kind'][] = ['ok', 'status', 'reset', 'hang', 'drip'
 /** A slip in a script shall show where it was made, not as a strange answer. */
 function checkFault(fault: Fault): Fault {
   const { kind, status, intervalMs } = fault as { kind: unknown; status?: unknown; intervalMs?: unknown };
-  if (!KINDS.some((known) => known === kind)) throw new TypeError(`startCollector: unknown fault ${String(kind)}; known are ${KINDS.join(', ')}`);
+  if (!KINDS.some((known) => known === kind))
+    throw new TypeError(`startCollector: unknown fault ${String(kind)}; known are ${KINDS.join(', ')}`);
   const isFinal = Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
   if (!(isFinal || (status === undefined && kind !== 'status'))) {
     throw new TypeError(`startCollector: status of ${String(kind)} must be an integer from 200 to 599, got ${String(status)}`);
   }
-  if (kind === 'drip' && !(Number(intervalMs) > 0)) throw new TypeError(`startCollector: intervalMs of drip must be above 0, got ${String(intervalMs)}`);
+  if (kind === 'drip' && !(Number(intervalMs) > 0))
+    throw new TypeError(`startCollector: intervalMs of drip must be above 0, got ${String(intervalMs)}`);
   return fault;
 }

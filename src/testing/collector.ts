@@ -4,13 +4,11 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
-
-import { collectRequest } from './collected-request.js';
+import { collectRequest, Milestones } from './collected-request.js';
 import type { CollectedRequest, OpenRequest } from './collected-request.js';
 import { answer } from './collector-answers.js';
 import { FaultScript } from './collector-faults.js';
 import type { FaultSource } from './collector-faults.js';
-import { Milestones } from './milestones.js';
 
 /** How `startCollector` listens and what it does. */
 export interface CollectorOptions {

@@ -1,7 +1,14 @@
-import { hostileMetadata } from './hostile-metadata.js';
-import { holes, hostileFunctions, hostileGetters, hostileValues, named, throwingProxy } from './hostile-values.js';
+import { holes, hostileFunctions, hostileGetters, hostileMetadata, hostileValues, named, throwingProxy } from './hostile-values.js';
 import type { NamedValue } from './hostile-values.js';
-import { DAG_RUN_EVENTS, fieldPaths, metadataParam, TASK_INSTANCE_EVENTS, validPackedMetadata, validPayload, validTask } from './valid-payloads.js';
+import {
+  DAG_RUN_EVENTS,
+  fieldPaths,
+  metadataParam,
+  TASK_INSTANCE_EVENTS,
+  validPackedMetadata,
+  validPayload,
+  validTask,
+} from './valid-payloads.js';
 import type { HostEventName } from './valid-payloads.js';
 
 /** Something a host might hand to a listener. */

@@ -1,4 +1,4 @@
-import { pack } from './hostile-metadata.js';
+import { pack } from './hostile-values.js';
 
 /** The events that a host emits. */
 export type HostEventName = 'dag_run.success' | 'dag_run.failed' | 'task_instance.success' | 'task_instance.failed';

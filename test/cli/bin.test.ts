@@ -28,7 +28,10 @@ test('help and version are everywhere, and say how it ends', async (t) => {
     t.regex(help.stdout, /\nIt ends with:\n {2}0 {2}.+\n {2}1 {2}.+\n {2}2 {2}.+\n$/);
     t.deepEqual(await runBin([...command, '--version'], env), { code: 0, stdout: `cosmos-telemetry ${version}\n`, stderr: '' });
   }
-  t.regex((await runBin([], env)).stdout, /\n {2}status +.+\n {2}disable +.+\n {2}enable +.+\n {2}preview \[EVENT\.json \| -\] +.+\n {2}events \[EVENT\] /);
+  t.regex(
+    (await runBin([], env)).stdout,
+    /\n {2}status +.+\n {2}disable +.+\n {2}enable +.+\n {2}preview \[EVENT\.json \| -\] +.+\n {2}events \[EVENT\] /,
+  );
 });
 
 test('status, disable, status, enable: the file says so, and nothing else is left', async (t) => {
@@ -43,11 +46,19 @@ test('status, disable, status, enable: the file says so, and nothing else is lef
 
   const disabled = await runBin(['disable'], home.env);
   t.deepEqual([disabled.code, disabled.stderr], [0, '']);
-  t.true(disabled.stdout.startsWith(`Telemetry of cosmos is off.\n\n  config file     ${file} says so now\n  decided by      config file = false, ${file}:2\n`));
+  t.true(
+    disabled.stdout.startsWith(
+      `Telemetry of cosmos is off.\n\n  config file     ${file} says so now\n  decided by      config file = false, ${file}:2\n`,
+    ),
+  );
   t.regex(disabled.stdout, /Astronomer Cosmos itself, in Python, does not know this file/);
   t.is(readFileSync(file, 'utf8'), '{\n  "enabled": false\n}\n');
   t.deepEqual(readdirSync(path.dirname(file)), ['telemetry.json']);
-  if (isPosix) t.deepEqual([file, path.dirname(file), path.dirname(path.dirname(file))].map((each) => statSync(each).mode & 0o777), [0o600, 0o700, 0o700]);
+  if (isPosix)
+    t.deepEqual(
+      [file, path.dirname(file), path.dirname(path.dirname(file))].map((each) => statSync(each).mode & 0o777),
+      [0o600, 0o700, 0o700],
+    );
   t.regex((await runBin(['disable'], home.env)).stdout, / said so already\n/);
 
   const off = JSON.parse((await runBin(['status', '--json'], home.env)).stdout) as Record<string, unknown>;
@@ -123,7 +134,11 @@ test('a config file that cannot be used: status says so and ends with 1, nothing
     const status = await runBin(['status'], home.env);
     t.is(status.code, 1);
     t.true(status.stdout.startsWith('Telemetry of cosmos is off.\n'));
-    t.true(status.stderr.startsWith(`cosmos-telemetry: ${file}`) && status.stderr.includes(`cannot be used (${why}), which counts as an opt-out\n`), status.stderr);
+    t.true(
+      status.stderr.startsWith(`cosmos-telemetry: ${file}`) &&
+        status.stderr.includes(`cannot be used (${why}), which counts as an opt-out\n`),
+      status.stderr,
+    );
     for (const command of ['disable', 'enable']) {
       const { code, stdout, stderr } = await runBin([command], home.env);
       t.deepEqual([code, stdout], [1, '']);
@@ -141,7 +156,8 @@ test('what stands in the place of the config file or its folder is named', async
     stdout: '',
     stderr: `cosmos-telemetry: ${home.file('cosmos')} is a folder where the config file belongs: remove it; nothing was changed\n`,
   });
-  if (isPosix) t.deepEqual([(await runBin(['status'], home.env)).code, (await runBin(['status'], home.env)).stderr.includes('(EISDIR)')], [1, true]);
+  if (isPosix)
+    t.deepEqual([(await runBin(['status'], home.env)).code, (await runBin(['status'], home.env)).stderr.includes('(EISDIR)')], [1, true]);
 
   const plain = path.join(home.folder, 'plain');
   writeFileSync(plain, 'a file');
@@ -159,7 +175,11 @@ test('what stands in the place of the config file or its folder is named', async
   t.regex(dangling.stderr, / is a link that leads to no file: mend or remove it; nothing was changed\n$/);
 
   const nowhere = await runBin(['enable'], {});
-  t.deepEqual(nowhere, { code: 1, stdout: '', stderr: 'cosmos-telemetry: there is no place for a config file: neither XDG_CONFIG_HOME nor HOME names a folder\n' });
+  t.deepEqual(nowhere, {
+    code: 1,
+    stdout: '',
+    stderr: 'cosmos-telemetry: there is no place for a config file: neither XDG_CONFIG_HOME nor HOME names a folder\n',
+  });
 });
 
 test('a folder that cannot be written to is named, and nothing is left in it', async (t) => {
@@ -185,11 +205,15 @@ test('an unknown command, option, event or argument is usage, with its name', as
     [['preview', '--sample', 'x.json'], 'preview takes a file or --sample, and not both; see `cosmos-telemetry preview --help`'],
     [['events', 'dagrun'], 'there is no event "dagrun"; known: dag_run, task_instance, dbt_docs_access'],
   ];
-  for (const [args, message] of cases) t.deepEqual(await runBin(args, env), { code: 2, stdout: '', stderr: `cosmos-telemetry: ${message}\n` });
+  for (const [args, message] of cases)
+    t.deepEqual(await runBin(args, env), { code: 2, stdout: '', stderr: `cosmos-telemetry: ${message}\n` });
 });
 
 const TASK = { module: 'cosmos.operators.local', operatorName: 'DbtRunLocalOperator', isDbtOperator: true };
-const EVENT = { event: 'task_instance.success', payload: { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, duration: 7, task: TASK } } };
+const EVENT = {
+  event: 'task_instance.success',
+  payload: { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, duration: 7, task: TASK } },
+};
 
 test('preview of a file and of standard input shows the request; nothing is written', async (t) => {
   const home = makeHome(t);
@@ -215,7 +239,11 @@ test('a document that cannot be previewed is named, without anything that stands
   const file = path.join(home.folder, 'event.json');
   const missing = path.join(home.folder, 'missing.json');
   t.deepEqual(await runBin(['preview', missing], home.env), { code: 1, stdout: '', stderr: `cosmos-telemetry: ${missing} is not there\n` });
-  t.deepEqual(await runBin(['preview', home.folder], home.env), { code: 1, stdout: '', stderr: `cosmos-telemetry: ${home.folder} is a folder\n` });
+  t.deepEqual(await runBin(['preview', home.folder], home.env), {
+    code: 1,
+    stdout: '',
+    stderr: `cosmos-telemetry: ${home.folder} is a folder\n`,
+  });
   const cases: [text: string | Buffer, code: number, message: string | RegExp][] = [
     ['{"event":\n "s3cret" "x"}', 1, /^event\.json is not JSON( \(line 2\))?$/],
     [Buffer.from('{"event": "x"}', 'utf16le'), 1, /^event\.json is not (JSON|UTF-8)/],
@@ -249,12 +277,26 @@ test('events, for people and for machines', async (t) => {
   const { env } = makeHome(t);
   const all = await runBin(['events'], env);
   t.is(all.code, 0);
-  for (const title of ['with every event', 'dag_run', 'dag_run, metadata', 'task_instance', 'dbt_docs_access']) t.true(`\n${all.stdout}`.includes(`\n${title}: `), title);
-  t.deepEqual(all.stdout.split('\n').filter((line) => line.length > 100), [], 'it fits a terminal');
+  for (const title of ['with every event', 'dag_run', 'dag_run, metadata', 'task_instance', 'dbt_docs_access'])
+    t.true(`\n${all.stdout}`.includes(`\n${title}: `), title);
+  t.deepEqual(
+    all.stdout.split('\n').filter((line) => line.length > 100),
+    [],
+    'it fits a terminal',
+  );
   const { stdout } = await runBin(['events', 'dbt_docs_access', '--json'], env);
   const { events } = JSON.parse(stdout) as { events: { type: string; fields: Record<string, unknown>[] }[] };
-  t.deepEqual(events.map(({ type }) => type), ['dbt_docs_access']);
-  t.like(events[0]?.fields[1], { name: 'docs_dir_configured', kind: 'boolean', nullable: false, optional: false, reason: 'To see how many people meet the unconfigured page.' });
+  t.deepEqual(
+    events.map(({ type }) => type),
+    ['dbt_docs_access'],
+  );
+  t.like(events[0]?.fields[1], {
+    name: 'docs_dir_configured',
+    kind: 'boolean',
+    nullable: false,
+    optional: false,
+    reason: 'To see how many people meet the unconfigured page.',
+  });
 });
 
 test('a reader who leaves, and a disk that is full, end without a stack trace', async (t) => {
@@ -263,7 +305,10 @@ test('a reader who leaves, and a disk that is full, end without a stack trace', 
     return;
   }
   const { env } = makeHome(t);
-  const full = execFileSync('sh', ['-c', `"${process.execPath}" "${BIN}" status 2>&1 >/dev/full; echo "code $?"`], { env, encoding: 'utf8' });
+  const full = execFileSync('sh', ['-c', `"${process.execPath}" "${BIN}" status 2>&1 >/dev/full; echo "code $?"`], {
+    env,
+    encoding: 'utf8',
+  });
   t.is(full, 'cosmos-telemetry: standard output cannot be written to (ENOSPC)\ncode 1\n');
   const child = spawn(process.execPath, [BIN, 'events'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';

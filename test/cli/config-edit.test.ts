@@ -2,8 +2,8 @@ import { lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, s
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
-import { writeSwitch } from '../../src/cli/config-edit.js';
-import { CliFailure } from '../../src/cli/failure.js';
+import { writeSwitch } from '../../src/cli/switch.js';
+import { CliFailure } from '../../src/cli/command.js';
 
 test.serial('whatever goes wrong, the file is as it was and nothing lies beside it', (t) => {
   const root = mkdtempSync(path.join(tmpdir(), 'config-edit-'));
@@ -39,9 +39,13 @@ test.serial('whatever goes wrong, the file is as it was and nothing lies beside 
   }
   writeFileSync(path.join(root, 'plain'), '');
   if (process.platform !== 'win32') {
-    t.throws(() => writeSwitch(path.join(root, 'plain', 'x', 'telemetry.json'), true), { message: /plain\/x lies in a file where a folder belongs/ });
+    t.throws(() => writeSwitch(path.join(root, 'plain', 'x', 'telemetry.json'), true), {
+      message: /plain\/x lies in a file where a folder belongs/,
+    });
   }
   if (process.platform === 'linux') {
-    t.throws(() => writeSwitch('/proc/nothing/acme/telemetry.json', true), { message: /^\/proc\/nothing\/acme cannot be written to \([A-Z]+\); nothing was changed$/ });
+    t.throws(() => writeSwitch('/proc/nothing/acme/telemetry.json', true), {
+      message: /^\/proc\/nothing\/acme cannot be written to \([A-Z]+\); nothing was changed$/,
+    });
   }
 });

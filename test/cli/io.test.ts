@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import test from 'ava';
-import { widthOf, writeTo } from '../../src/cli/io.js';
-import { columns, wrap } from '../../src/cli/layout.js';
+import { widthOf, writeTo } from '../../src/cli/terminal.js';
+import { columns, wrap } from '../../src/cli/terminal.js';
 
 const write = () => true;
 
@@ -35,6 +35,17 @@ test('a text is as wide as the terminal, within bounds', (t) => {
 test('the last column is wrapped, and a cell that is too wide has a line to itself', (t) => {
   t.deepEqual(wrap('one two three', 7), ['one two', 'three']);
   t.deepEqual(wrap('incomprehensible word', 7), ['incomprehensible', 'word']);
-  t.deepEqual(columns([['a', 'one two three'], ['abcdef', 'four']], [3], 13, ' '), [' a    one two', '      three', ' abcdef', '      four']);
+  t.deepEqual(
+    columns(
+      [
+        ['a', 'one two three'],
+        ['abcdef', 'four'],
+      ],
+      [3],
+      13,
+      ' ',
+    ),
+    [' a    one two', '      three', ' abcdef', '      four'],
+  );
   t.deepEqual(columns([], [3], 13, ' '), []);
 });

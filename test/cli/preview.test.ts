@@ -5,7 +5,11 @@ import { compressTelemetryMetadata } from '../../src/index.js';
 import { runCli } from '../helpers/run-cli.js';
 
 const note = { description: 'For this test.', reason: 'To test.' };
-const backfill = defineEvent('backfill', { outcome: oneOf(['completed', 'cancelled'], note), days: count(note), elapsed: optional(duration(note)) });
+const backfill = defineEvent('backfill', {
+  outcome: oneOf(['completed', 'cancelled'], note),
+  days: count(note),
+  elapsed: optional(duration(note)),
+});
 const every = defineEvent('every', { tool: version(note), modes: identifierSet(note), digest: nullable(hash(note)) });
 const ACME: TelemetryCliOptions = {
   product: { name: 'acme', version: '3.1.0' },
@@ -30,26 +34,45 @@ interface PreviewJson {
 }
 
 async function preview(document: unknown, options: TelemetryCliOptions = ACME) {
-  const stdin = { async *[Symbol.asyncIterator]() { yield JSON.stringify(document); } };
+  const stdin = {
+    async *[Symbol.asyncIterator]() {
+      yield JSON.stringify(document);
+    },
+  };
   const { code, stdout } = await runCli(options, ['preview', '-', '--json'], { stdin });
   const { events } = JSON.parse(stdout) as PreviewJson;
   return { code, events, losses: events.map(({ dropped }) => dropped.map(({ from, name, why }) => `${from} ${name}: ${why}`)) };
 }
 
 const task = { module: 'acme.operators.spark', operatorName: 'SparkJob' };
-const run = (params: object, more: object = {}) => ({ event: 'dag_run.success', payload: { dagRun: { dagId: 'nightly', dag: { tasks: [task], params }, ...more } } });
-const instance = (given: object) => ({ event: 'task_instance.failed', payload: { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: { ...task, ...given } } } });
+const run = (params: object, more: object = {}) => ({
+  event: 'dag_run.success',
+  payload: { dagRun: { dagId: 'nightly', dag: { tasks: [task], params }, ...more } },
+});
+const instance = (given: object) => ({
+  event: 'task_instance.failed',
+  payload: { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: { ...task, ...given } } },
+});
 
 test('an event of the product: the request, read back field by field', async (t) => {
-  const { events } = await preview({ event: 'backfill', metrics: { outcome: 'completed', days: 31, elapsed: 7, colour: 'red', nested: [1] } });
+  const { events } = await preview({
+    event: 'backfill',
+    metrics: { outcome: 'completed', days: 31, elapsed: 7, colour: 'red', nested: [1] },
+  });
   const [only] = events;
   t.like(only, { event: 'backfill', type: 'backfill', wouldBeSent: true, reason: null, explanation: null });
-  t.regex(only?.request?.url ?? '', /^https:\/\/telemetry\.acme\.example\/v3\/backfill\?acme_version=3\.1\.0&runner_version=2\.0&python_version=3\.11\.7&.*&outcome=completed&days=31&elapsed=7\.0$/);
-  t.deepEqual(only?.fields.slice(-3).map(({ name, value, from, kind }) => [name, value, from, kind]), [
-    ['outcome', 'completed', 'event', 'oneOf'],
-    ['days', '31', 'event', 'count'],
-    ['elapsed', '7.0', 'event', 'duration'],
-  ]);
+  t.regex(
+    only?.request?.url ?? '',
+    /^https:\/\/telemetry\.acme\.example\/v3\/backfill\?acme_version=3\.1\.0&runner_version=2\.0&python_version=3\.11\.7&.*&outcome=completed&days=31&elapsed=7\.0$/,
+  );
+  t.deepEqual(
+    only?.fields.slice(-3).map(({ name, value, from, kind }) => [name, value, from, kind]),
+    [
+      ['outcome', 'completed', 'event', 'oneOf'],
+      ['days', '31', 'event', 'count'],
+      ['elapsed', '7.0', 'event', 'duration'],
+    ],
+  );
   t.like(only?.fields[0], { name: 'acme_version', value: '3.1.0', from: 'standard', description: 'The version of acme.' });
 });
 
@@ -74,7 +97,10 @@ test('what is left out is named, with the reason', async (t) => {
     ['payload operatorName: unusable', 'payload profileMappingClass: unusable', 'payload baseCmd: unusable'],
     ['metadata null: not_base64'],
   ]);
-  t.true(events.every(({ wouldBeSent }) => wouldBeSent), 'their events go without them');
+  t.true(
+    events.every(({ wouldBeSent }) => wouldBeSent),
+    'their events go without them',
+  );
   t.like(events[1]?.fields.at(-1), { name: 'total_dbt_models', value: '7', from: 'metadata' });
 });
 
@@ -87,13 +113,16 @@ test('what would not be sent says why', async (t) => {
     { event: 'backfill', metrics: [] },
   ]);
   t.is(code, 0, 'that is an answer');
-  t.deepEqual(events.map(({ reason, request, explanation }) => [reason, request, explanation]), [
-    ['not_own', null, 'the task is none of acme: its "module" does not begin with "acme.", nor does it say "isDbtOperator": true'],
-    ['not_own', null, 'none of the tasks is one of acme: no "module" begins with "acme."'],
-    ['invalid', null, 'the payload has no "taskInstance" with a "task"'],
-    ['invalid', null, 'the payload has no "dagRun" with a "dag" and its list of "tasks"'],
-    ['invalid', null, 'its "metrics" are no object'],
-  ]);
+  t.deepEqual(
+    events.map(({ reason, request, explanation }) => [reason, request, explanation]),
+    [
+      ['not_own', null, 'the task is none of acme: its "module" does not begin with "acme.", nor does it say "isDbtOperator": true'],
+      ['not_own', null, 'none of the tasks is one of acme: no "module" begins with "acme."'],
+      ['invalid', null, 'the payload has no "taskInstance" with a "task"'],
+      ['invalid', null, 'the payload has no "dagRun" with a "dag" and its list of "tasks"'],
+      ['invalid', null, 'its "metrics" are no object'],
+    ],
+  );
 });
 
 test('a request that is too long is shown, and said not to leave', async (t) => {
@@ -107,31 +136,53 @@ test('a request that is too long is shown, and said not to leave', async (t) => 
 test('the sample has one event of each kind, with every field that is declared for it', async (t) => {
   const { stdout } = await runCli(ACME, ['preview', '--sample', '--json']);
   const { events } = JSON.parse(stdout) as PreviewJson;
-  t.deepEqual(events.map(({ event, type }) => [event, type]), [
-    ['dag_run.success', 'dag_run'],
-    ['task_instance.success', 'task_instance'],
-    ['dbt_docs_access', 'dbt_docs_access'],
-    ['backfill', 'backfill'],
-    ['every', 'every'],
-  ]);
+  t.deepEqual(
+    events.map(({ event, type }) => [event, type]),
+    [
+      ['dag_run.success', 'dag_run'],
+      ['task_instance.success', 'task_instance'],
+      ['dbt_docs_access', 'dbt_docs_access'],
+      ['backfill', 'backfill'],
+      ['every', 'every'],
+    ],
+  );
   t.true(events.every(({ wouldBeSent, dropped }) => wouldBeSent && dropped.length === 0));
-  t.deepEqual(events.map(({ fields }) => fields.filter(({ from }) => from === 'event').length), [4, 13, 4, 3, 3]);
+  t.deepEqual(
+    events.map(({ fields }) => fields.filter(({ from }) => from === 'event').length),
+    [4, 13, 4, 3, 3],
+  );
   t.is(events[0]?.fields.filter(({ from }) => from === 'metadata').length, 12);
 });
 
 test('for people: the heading, the reasons, and what cannot be known here', async (t) => {
   const off = await runCli({ product: { name: 'acme' } }, ['preview'], { env: { ACME_TELEMETRY: 'off' } });
-  t.true(off.stdout.startsWith(
-    'One event of each kind, made up. Nothing is sent by this command.\n' +
-    'Telemetry of acme is off (ACME_TELEMETRY=off in the environment): none of this leaves this machine.\n\n1  dag_run.success, sent as dag_run\n\n   GET /v3/dag_run?',
-  ), off.stdout);
-  t.true(off.stdout.endsWith(
-    'The endpoint is not known here: the program delivers in a way of its own.\n' +
-    'Not known here, and sent in front where the program knows it: acme_version, airflow_version.\n',
-  ));
-  const stdin = { async *[Symbol.asyncIterator]() { yield JSON.stringify([{ event: 'backfill', metrics: { days: 'x\u001B' } }, run({ __acme_telemetry_metadata__: '?' }), instance({ module: 'x' })]); } };
+  t.true(
+    off.stdout.startsWith(
+      'One event of each kind, made up. Nothing is sent by this command.\n' +
+        'Telemetry of acme is off (ACME_TELEMETRY=off in the environment): none of this leaves this machine.\n\n1  dag_run.success, sent as dag_run\n\n   GET /v3/dag_run?',
+    ),
+    off.stdout,
+  );
+  t.true(
+    off.stdout.endsWith(
+      'The endpoint is not known here: the program delivers in a way of its own.\n' +
+        'Not known here, and sent in front where the program knows it: acme_version, airflow_version.\n',
+    ),
+  );
+  const stdin = {
+    async *[Symbol.asyncIterator]() {
+      yield JSON.stringify([
+        { event: 'backfill', metrics: { days: 'x\u001B' } },
+        run({ __acme_telemetry_metadata__: '?' }),
+        instance({ module: 'x' }),
+      ]);
+    },
+  };
   const { stdout } = await runCli(ACME, ['preview', '-'], { stdin, env: { ACME_TELEMETRY_DEBUG: '1' } });
-  t.regex(stdout, /^Nothing is sent by this command\.\nTelemetry of acme is on\.\nACME_TELEMETRY_DEBUG is set: requests are written down, and not sent\.\n/);
+  t.regex(
+    stdout,
+    /^Nothing is sent by this command\.\nTelemetry of acme is on\.\nACME_TELEMETRY_DEBUG is set: requests are written down, and not sent\.\n/,
+  );
   t.regex(stdout, /\n {3}Left out:\n {3}days \(event\) {2}declared, but the value is not of its kind/);
   t.regex(stdout, /\n {3}the packed metadata {2}cannot be read: not base64\n/);
   t.regex(stdout, /\n3 {2}task_instance\.failed\n {3}Nothing would be sent: the task is none of acme: /);
@@ -140,5 +191,8 @@ test('for people: the heading, the reasons, and what cannot be known here', asyn
 
 test("the program's own digest is used", async (t) => {
   const { events } = await preview(run({}), { ...ACME, dagHash: () => 'digest-of-ours' });
-  t.like(events[0]?.fields.find(({ name }) => name === 'dag_hash'), { value: 'digest-of-ours' });
+  t.like(
+    events[0]?.fields.find(({ name }) => name === 'dag_hash'),
+    { value: 'digest-of-ours' },
+  );
 });

@@ -31,10 +31,14 @@ test('all that stands in the way is named at once, also what a client would not 
   const policy = path.join(folder, 'policy', 'acme', 'telemetry.json');
   mkdirSync(path.dirname(policy), { recursive: true });
   writeFileSync(policy, '{"enabled": false}');
-  const found = await status({ ...env, DO_NOT_TRACK: '1', SCARF_NO_ANALYTICS: '0', ACME_TELEMETRY: 'sure' }, { enabled: false, consent: 'opt-in' });
-  t.deepEqual([found.decidedBy, ...found.others].map(({ name }) => name), [
-    'enabled', 'DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'policy file', 'config file', 'consent',
-  ]);
+  const found = await status(
+    { ...env, DO_NOT_TRACK: '1', SCARF_NO_ANALYTICS: '0', ACME_TELEMETRY: 'sure' },
+    { enabled: false, consent: 'opt-in' },
+  );
+  t.deepEqual(
+    [found.decidedBy, ...found.others].map(({ name }) => name),
+    ['enabled', 'DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'policy file', 'config file', 'consent'],
+  );
   t.deepEqual(found.toChange, [
     'nothing you can do: the program itself switches it off',
     'unset DO_NOT_TRACK, or set it to 0',
@@ -50,10 +54,19 @@ test('a yes in the file is seen behind an opt-out of the environment, so that co
   mkdirSync(path.dirname(file('acme')), { recursive: true });
   writeFileSync(file('acme'), '{"enabled": true}');
   const found = await status({ ...env, DO_NOT_TRACK: '1' }, { consent: 'opt-in' });
-  t.deepEqual(found.others.map(({ name, optsOut }) => [name, optsOut]), [['config file', false], ['consent', false]]);
+  t.deepEqual(
+    found.others.map(({ name, optsOut }) => [name, optsOut]),
+    [
+      ['config file', false],
+      ['consent', false],
+    ],
+  );
   t.deepEqual(found.toChange, ['unset DO_NOT_TRACK, or set it to 0']);
   t.true((await status(env, { consent: 'opt-in' })).enabled);
-  t.like(await status({ ...env, HOME: '/nowhere', APPDATA: '/nowhere' }, { consent: 'opt-in' }), { enabled: false, decidedBy: { name: 'consent' } });
+  t.like(await status({ ...env, HOME: '/nowhere', APPDATA: '/nowhere' }, { consent: 'opt-in' }), {
+    enabled: false,
+    decidedBy: { name: 'consent' },
+  });
 });
 
 test('airflow.cfg counts for cosmos, and is not opened behind an opt-out of the environment', async (t) => {
@@ -72,11 +85,17 @@ test('airflow.cfg counts for cosmos, and is not opened behind an opt-out of the 
 test('the endpoint, and who set it', async (t) => {
   const own = { url: 'https://telemetry.acme.example', setBy: 'program', isVariableIgnored: false };
   t.deepEqual((await status({})).endpoint, own);
-  t.deepEqual((await status({ ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' })).endpoint, { url: 'http://localhost:1/x', setBy: 'environment', isVariableIgnored: false });
+  t.deepEqual((await status({ ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' })).endpoint, {
+    url: 'http://localhost:1/x',
+    setBy: 'environment',
+    isVariableIgnored: false,
+  });
   const ignored = await status({ ACME_TELEMETRY_ENDPOINT: 'http://user:s3cret@localhost/' });
   t.deepEqual(ignored.endpoint, { ...own, isVariableIgnored: true });
   t.is(ignored.code, 0);
-  t.deepEqual(ignored.problems, ['ACME_TELEMETRY_ENDPOINT is not an http or https URL without credentials, query or fragment; it is ignored']);
+  t.deepEqual(ignored.problems, [
+    'ACME_TELEMETRY_ENDPOINT is not an http or https URL without credentials, query or fragment; it is ignored',
+  ]);
   const { stdout } = await runCli({ product: { name: 'acme' } }, ['status'], { env: { ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' } });
   t.regex(stdout, /\n {2}endpoint +not known here: the program delivers in a way of its own\n/);
 });
@@ -85,7 +104,10 @@ test('debug mode is said', async (t) => {
   t.is((await status({})).debug, null);
   t.deepEqual((await status({ ACME_TELEMETRY_DEBUG: '1' })).debug, { variable: 'ACME_TELEMETRY_DEBUG', file: null });
   const toFile = await runCli(ACME, ['status'], { env: { ACME_TELEMETRY_DEBUG: '/tmp/au\u001Bdit' } });
-  t.regex(toFile.stdout, /\n {2}debug mode +ACME_TELEMETRY_DEBUG has requests written to the end of \/tmp\/au\uFFFDdit, and nothing is sent\n/);
+  t.regex(
+    toFile.stdout,
+    /\n {2}debug mode +ACME_TELEMETRY_DEBUG has requests written to the end of \/tmp\/au\uFFFDdit, and nothing is sent\n/,
+  );
 });
 
 test('files are looked for where the platform has them', async (t) => {
@@ -93,14 +115,18 @@ test('files are looked for where the platform has them', async (t) => {
   t.is((await status(env, {}, 'darwin')).configFile, '/Users/pat/Library/Application Support/acme/telemetry.json');
   t.is((await status(env, {}, 'win32')).configFile, 'C:\\Users\\pat\\AppData\\Roaming\\acme\\telemetry.json');
   t.is((await status({})).configFile, null);
-  for (const [platform, names] of [['win32', 'neither APPDATA nor USERPROFILE names'], ['darwin', 'HOME does not name']] as const) {
+  for (const [platform, names] of [
+    ['win32', 'neither APPDATA nor USERPROFILE names'],
+    ['darwin', 'HOME does not name'],
+  ] as const) {
     const end = await runCli(ACME, ['disable'], { platform });
     t.deepEqual(end, { code: 1, stdout: '', stderr: `acme telemetry: there is no place for a config file: ${names} a folder\n` });
   }
 });
 
 test('colours are for a terminal, and for people who want them', async (t) => {
-  const look = async (isTTY: boolean, env: NodeJS.ProcessEnv) => (await runCli(ACME, ['status'], { isTTY, env })).stdout.includes('\u001B[');
+  const look = async (isTTY: boolean, env: NodeJS.ProcessEnv) =>
+    (await runCli(ACME, ['status'], { isTTY, env })).stdout.includes('\u001B[');
   t.true(await look(true, {}));
   t.true(await look(true, { NO_COLOR: '' }), 'no-color.org: an empty value says nothing');
   t.false(await look(true, { NO_COLOR: '1' }));
@@ -120,18 +146,33 @@ test('help, for the whole and for each command', async (t) => {
   const whole = await runCli(ACME, []);
   t.deepEqual(await runCli(ACME, ['-h']), whole);
   t.regex(whole.stdout, /^Usage: acme telemetry COMMAND \[options\]\n\nSee what telemetry of acme would send/);
-  t.deepEqual(whole.stdout.split('\n').filter((line) => line.length > 100), [], 'it fits a terminal');
+  t.deepEqual(
+    whole.stdout.split('\n').filter((line) => line.length > 100),
+    [],
+    'it fits a terminal',
+  );
   for (const command of ['status', 'disable', 'enable', 'preview', 'events']) {
     const { code, stdout } = await runCli(ACME, [command, '--help']);
     t.is(code, 0);
     t.true(stdout.startsWith(`Usage: acme telemetry ${command} `));
     t.is(stdout.includes('--sample '), command === 'preview');
-    t.deepEqual(stdout.split('\n').filter((line) => line.length > 110), []);
+    t.deepEqual(
+      stdout.split('\n').filter((line) => line.length > 110),
+      [],
+    );
   }
 });
 
 test('what is not understood is usage', async (t) => {
-  for (const args of [['stat'], ['status', '--colour'], ['status', '--json=1'], ['status', 'now'], ['status', '--sample'], ['events', 'none'], ['preview', 'x', '--sample']]) {
+  for (const args of [
+    ['stat'],
+    ['status', '--colour'],
+    ['status', '--json=1'],
+    ['status', 'now'],
+    ['status', '--sample'],
+    ['events', 'none'],
+    ['preview', 'x', '--sample'],
+  ]) {
     const { code, stdout, stderr } = await runCli(ACME, args);
     t.deepEqual([code, stdout], [2, ''], args.join(' '));
     t.regex(stderr, /^acme telemetry: .+\n$/);
@@ -140,30 +181,69 @@ test('what is not understood is usage', async (t) => {
 
 test('disable and enable, in one shape for machines', async (t) => {
   const { env, file } = makeHome(t);
-  for (const [command, enabled, written] of [['disable', false, true], ['disable', false, false], ['enable', true, true]] as const) {
+  for (const [command, enabled, written] of [
+    ['disable', false, true],
+    ['disable', false, false],
+    ['enable', true, true],
+  ] as const) {
     const { stdout } = await runCli(ACME, [command, '--json'], { env });
-    t.like(JSON.parse(stdout), { product: 'acme', version: '3.1.0', enabled, written, configFile: file('acme'), decidedBy: { name: 'config file' } });
+    t.like(JSON.parse(stdout), {
+      product: 'acme',
+      version: '3.1.0',
+      enabled,
+      written,
+      configFile: file('acme'),
+      decidedBy: { name: 'config file' },
+    });
   }
   const held = await runCli(ACME, ['enable'], { env: { ...env, ACME_TELEMETRY: '0' } });
-  t.true(held.stdout.startsWith(`Telemetry of acme stays off.\n\n  config file     ${file('acme')} says yes already, but any no wins over it\n`));
+  t.true(
+    held.stdout.startsWith(`Telemetry of acme stays off.\n\n  config file     ${file('acme')} says yes already, but any no wins over it\n`),
+  );
   t.false((await runCli(ACME, ['disable'], { env })).stdout.includes('Python'));
 });
 
 test('standard input is not so much as looked at, but for `preview -`', async (t) => {
   let isRead = false;
-  const stdin = { async *[Symbol.asyncIterator]() { isRead = true; yield '{"event": "dag_run.success",'; yield Buffer.from('"payload": null}'); } };
+  const stdin = {
+    async *[Symbol.asyncIterator]() {
+      isRead = true;
+      yield '{"event": "dag_run.success",';
+      yield Buffer.from('"payload": null}');
+    },
+  };
   const { env } = makeHome(t);
-  for (const command of ['status', 'disable', 'enable', 'preview', 'events']) t.is((await runCli(ACME, [command], { stdin, env })).code, 0, command);
+  for (const command of ['status', 'disable', 'enable', 'preview', 'events'])
+    t.is((await runCli(ACME, [command], { stdin, env })).code, 0, command);
   t.false(isRead);
   t.regex((await runCli(ACME, ['preview', '-'], { stdin })).stdout, /Nothing would be sent: the payload has no "dagRun"/);
   t.true(isRead);
 });
 
 test('what nobody foresaw is one line, too, and never a rejection', async (t) => {
-  const env = new Proxy({}, { get: () => { throw new RangeError('s3cret'); } });
-  t.deepEqual(await runCli(ACME, ['status'], { env }), { code: 1, stdout: '', stderr: 'acme telemetry: failed unexpectedly (RangeError); please report it\n' });
-  const broken = { write: () => { throw Object.assign(new Error('s3cret'), { code: 'EIO' }); } };
-  t.deepEqual(await runCli(ACME, ['status'], { stdout: broken }), { code: 1, stdout: '', stderr: 'acme telemetry: standard output cannot be written to (EIO)\n' });
+  const env = new Proxy(
+    {},
+    {
+      get: () => {
+        throw new RangeError('s3cret');
+      },
+    },
+  );
+  t.deepEqual(await runCli(ACME, ['status'], { env }), {
+    code: 1,
+    stdout: '',
+    stderr: 'acme telemetry: failed unexpectedly (RangeError); please report it\n',
+  });
+  const broken = {
+    write: () => {
+      throw Object.assign(new Error('s3cret'), { code: 'EIO' });
+    },
+  };
+  t.deepEqual(await runCli(ACME, ['status'], { stdout: broken }), {
+    code: 1,
+    stdout: '',
+    stderr: 'acme telemetry: standard output cannot be written to (EIO)\n',
+  });
 });
 
 test('a mistake in code throws at once, with option and value', (t) => {
@@ -171,7 +251,10 @@ test('a mistake in code throws at once, with option and value', (t) => {
     [{}, /`product`/],
     [{ product: { name: 'Acme' } }, /`product\.name` to match .+ got "Acme"/],
     [{ product: { name: 'acme', version: 'a b' } }, /`version` to be a version, got "a b"/],
-    [{ ...ACME, endpoint: 'https://u:s3cret@acme.example' }, /`endpoint` to be an http or https URL .+ got "https:\/\/\*\*\*@acme\.example"/],
+    [
+      { ...ACME, endpoint: 'https://u:s3cret@acme.example' },
+      /`endpoint` to be an http or https URL .+ got "https:\/\/\*\*\*@acme\.example"/,
+    ],
     [{ ...ACME, host: { name: 'acme', version: '1' } }, /different names/],
     [{ ...ACME, events: [{}] }, /event type/],
     [{ ...ACME, enabled: true }, /`enabled` to be false or left out/],
@@ -179,5 +262,6 @@ test('a mistake in code throws at once, with option and value', (t) => {
     [{ ...ACME, transport: {} }, /known keys only, got `transport`/],
     [{ ...ACME, command: ' ' }, /`command` to be a text/],
   ];
-  for (const [options, message] of cases) t.throws(() => createTelemetryCli(options as TelemetryCliOptions), { instanceOf: TypeError, message });
+  for (const [options, message] of cases)
+    t.throws(() => createTelemetryCli(options as TelemetryCliOptions), { instanceOf: TypeError, message });
 });

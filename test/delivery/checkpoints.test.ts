@@ -1,5 +1,5 @@
 import test from 'ava';
-import { Checkpoints } from '../../src/delivery/checkpoints.js';
+import { Checkpoints } from '../../src/delivery/emitter.js';
 import { ManualClock } from '../helpers/manual-clock.js';
 import { settled } from '../helpers/product.js';
 
@@ -55,7 +55,10 @@ test('each waits for its own event and has its own deadline', async (t) => {
   const late = checkpoints.wait(10, 0, 300);
   checkpoints.reached(5);
   t.deepEqual([await stateOf(near), await stateOf(far), await stateOf(late)], [false, 'waiting', 'waiting']);
-  t.deepEqual(clock.timers.map(({ delayMs }) => delayMs), [200, 300]);
+  t.deepEqual(
+    clock.timers.map(({ delayMs }) => delayMs),
+    [200, 300],
+  );
   clock.fire();
   t.deepEqual([await stateOf(far), await stateOf(late)], [true, 'waiting']);
   checkpoints.reached(Infinity);

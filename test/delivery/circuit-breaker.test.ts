@@ -2,7 +2,7 @@ import test from 'ava';
 
 import { circuitBreaker } from '../../src/delivery/circuit-breaker.js';
 import type { CircuitBreakerOptions } from '../../src/delivery/circuit-breaker.js';
-import { retrying } from '../../src/delivery/retrying-transport.js';
+import { retrying } from '../../src/delivery/retry.js';
 import { lastCall } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
@@ -64,10 +64,7 @@ test('passes outcomes on while closed, and opens after five failures in a row', 
   t.is(attempts(), 5);
 });
 
-for (const outcome of [
-  TIMEOUT,
-  { kind: 'retryable', reason: 'timeout' },
-] as const satisfies SendOutcome[]) {
+for (const outcome of [TIMEOUT, { kind: 'retryable', reason: 'timeout' }] as const satisfies SendOutcome[]) {
   test(`counts ${JSON.stringify(outcome)} as a failure`, async (t) => {
     const { network, send, sendTimes } = arrange(CONNECT);
     await sendTimes(4);
@@ -321,13 +318,15 @@ test('the inner transport must be one', (t) => {
   });
 });
 
-test.serial('a clock that throws is the caller\'s to hear of, and leaves no rejection to the process', async (t) => {
+test.serial("a clock that throws is the caller's to hear of, and leaves no rejection to the process", async (t) => {
   const clock = Object.assign(new VirtualClock(), {
     now: (): number => {
       throw new Error('hunter2');
     },
   });
   const breaker = circuitBreaker(new SteppedTransport(CONNECT), { failureThreshold: 1, clock });
-  const unhandled = await unhandledRejections(() => t.throwsAsync(breaker.send([usageEvent()], new AbortController().signal), { message: 'hunter2' }));
+  const unhandled = await unhandledRejections(() =>
+    t.throwsAsync(breaker.send([usageEvent()], new AbortController().signal), { message: 'hunter2' }),
+  );
   t.deepEqual(unhandled, []);
 });

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { debugTransport } from '../../src/delivery/debug-transport.js';
-import type { DescriptorAccess } from '../../src/delivery/line-writer.js';
+import type { DescriptorAccess } from '../../src/base/machine.js';
 import { emitUsageMetrics } from '../../src/index.js';
 import type { TelemetryStats } from '../../src/index.js';
-import { Log } from '../../src/log.js';
+import { Log } from '../../src/base/log.js';
 import { startCollector } from '../../src/testing/index.js';
 import { runChild } from '../helpers/run-child.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
@@ -114,7 +114,12 @@ test('a file is opened at the first event and closed at the end', async (t) => {
 
 test('an event that cannot be encoded is invalid', async (t) => {
   const { access } = scripted([]);
-  const broken = { ...usageEvent('x'), requestTarget: () => { throw new Error('no'); } };
+  const broken = {
+    ...usageEvent('x'),
+    requestTarget: () => {
+      throw new Error('no');
+    },
+  };
   t.deepEqual(await debug(access).transport.send([broken], new AbortController().signal), { kind: 'refused', reason: 'invalid' });
 });
 
@@ -134,7 +139,12 @@ test('an opt-out wins: nothing is printed, and no file is made', async (t) => {
   const { telemetry, publish } = telemetryRig({ env: { [variable]: file, DO_NOT_TRACK: '1' } });
   await publish(3);
   t.like(await telemetry.close(), { published: 0, dropped: 0 });
-  t.false(await emitUsageMetrics({ event_type: 'x' }, { product: { name: 'acme', version: '1.0.0' }, env: { [variable]: file, ACME_TELEMETRY: '0' } }));
+  t.false(
+    await emitUsageMetrics(
+      { event_type: 'x' },
+      { product: { name: 'acme', version: '1.0.0' }, env: { [variable]: file, ACME_TELEMETRY: '0' } },
+    ),
+  );
 
   const later = telemetryRig({ env: { [variable]: file } });
   later.env[variable] = file;
@@ -167,7 +177,8 @@ if (process.platform !== 'win32') {
     symlinkSync(target, path.join(folder, 'link'));
     mkdirSync(path.join(folder, 'folder'));
     execFileSync('mkfifo', [path.join(folder, 'pipe')]);
-    for (const name of ['link', 'folder', 'pipe', 'no/such/folder']) t.like(await append(path.join(folder, name)), { reasons: { debug: 1 } }, name);
+    for (const name of ['link', 'folder', 'pipe', 'no/such/folder'])
+      t.like(await append(path.join(folder, name)), { reasons: { debug: 1 } }, name);
     t.is(readFileSync(target, 'utf8'), '');
     t.like(await append('/dev/null'), { reasons: { debug: 1 } });
   });
@@ -187,15 +198,22 @@ test.serial('a real process: lines on standard error alone, no connection, and t
   t.is(lines.length, 2002);
   t.is(lines[2000], `[telemetry] GET ${collector.url}/v3/once?a=b+c`);
   const line = new RegExp(String.raw`^\[telemetry\] GET http://127\.0\.0\.1:\d+/v3/dbt_docs_access\?acme_version=1\.0\.0&${REQUEST}$`);
-  t.deepEqual(lines.slice(0, 2000).filter((each) => !line.test(each)), []);
+  t.deepEqual(
+    lines.slice(0, 2000).filter((each) => !line.test(each)),
+    [],
+  );
   t.is(collector.connections, 0);
 });
 
 test.serial('a real process whose standard error nobody reads any more lives on', async (t) => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../helpers/debug-child.js', import.meta.url)), 'http://127.0.0.1:9', '500'], {
-    env: { ...process.env, [variable]: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('../helpers/debug-child.js', import.meta.url)), 'http://127.0.0.1:9', '500'],
+    {
+      env: { ...process.env, [variable]: '1' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   child.stderr.destroy();
   let stdout = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));

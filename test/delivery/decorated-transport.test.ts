@@ -1,5 +1,5 @@
 import test from 'ava';
-import { attempt, attemptThen } from '../../src/delivery/decorated-transport.js';
+import { attempt, attemptThen } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 

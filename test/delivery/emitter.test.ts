@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { Transport } from '../../src/delivery/transport.js';
-import { createTelemetryWith } from '../../src/telemetry.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { ManualClock } from '../helpers/manual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
@@ -47,7 +47,10 @@ test('a transport gets up to `maxBatchSize` events at a time', async (t) => {
   const { publish, succeed, telemetry } = telemetryRig({ scripted, concurrency: 1 });
   await publish(9);
   await succeed();
-  t.deepEqual(scripted.sends.map(({ events }) => events.length), [4, 4, 1]);
+  t.deepEqual(
+    scripted.sends.map(({ events }) => events.length),
+    [4, 4, 1],
+  );
   t.is(telemetry.stats().sent, 9);
 });
 
@@ -121,7 +124,10 @@ for (const [name, act] of [
   ['rejects', (transport: ScriptedTransport) => transport.open[0]?.fail(new Error('no'))],
   ['answers with no outcome', (transport: ScriptedTransport) => transport.open[0]?.answer('sent' as never)],
   ['gives a text as its reason', (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'refused', reason: 'GET /?dag=x' })],
-  ['defers for no time at all', (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'deferred', waitMs: NaN, reason: 'x' })],
+  [
+    'defers for no time at all',
+    (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'deferred', waitMs: NaN, reason: 'x' }),
+  ],
 ] as const) {
   test(`a transport that ${name} is counted as transport_error`, async (t) => {
     const { publish, transport, telemetry, clock } = telemetryRig();
@@ -186,7 +192,10 @@ for (const concurrency of [1, 6]) {
       },
     };
     const machine = virtualMachine(Object.assign(clock, { defer: (callback: () => void) => void deferred.push(callback) }) as never);
-    const telemetry = createTelemetryWith({ product: { name: 'acme', version: '1.0.0' }, transport, env: {}, concurrency, drainOnExit: false }, machine);
+    const telemetry = createTelemetryWith(
+      { product: { name: 'acme', version: '1.0.0' }, transport, env: {}, concurrency, drainOnExit: false },
+      machine,
+    );
     for (let event = 0; event < 100; event += 1) telemetry.publish('dbt_docs_access', {} as never);
     const perRound: number[] = [];
     while (deferred.length > 0) {

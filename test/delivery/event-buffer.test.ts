@@ -120,7 +120,10 @@ test('grows as it needs to and keeps all events in order, wherever its head stan
   fill(buffer, 1000);
   const seqs = buffer.take(9999).map(({ seq }) => seq);
   t.is(seqs.length, 1250);
-  t.deepEqual(seqs, Array.from({ length: 1250 }, (_, index) => 250 + index));
+  t.deepEqual(
+    seqs,
+    Array.from({ length: 1250 }, (_, index) => 250 + index),
+  );
 });
 
 test('lets go of what was taken, dropped or cleared', async (t) => {
@@ -180,7 +183,8 @@ function run(buffer: EventBuffer, model: Model, capacity: number, { ...now }: St
     const expected = model.waiting.splice(0, now.limit);
     if (String(taken.map(({ seq }) => seq)) !== String(expected)) throw new Error('take gave others, or another order');
     for (const { seq, metrics, packed, definition } of taken) {
-      if (metrics['number'] !== seq || packed !== `p${seq}` || definition !== (seq % 2 === 0 ? A : B)) throw new Error('parts were mixed up');
+      if (metrics['number'] !== seq || packed !== `p${seq}` || definition !== (seq % 2 === 0 ? A : B))
+        throw new Error('parts were mixed up');
     }
     model.out.push(...taken);
   } else if (now.kind === 'putBack') {

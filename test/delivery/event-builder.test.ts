@@ -6,9 +6,9 @@ import { dagRunFields } from '../../src/events/dag-run.js';
 import { defineEvent } from '../../src/events/definition.js';
 import type { Fields } from '../../src/events/definition.js';
 import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
-import type { UsageMetrics } from '../../src/events/fields.js';
-import { Ledger } from '../../src/ledger.js';
-import { compressTelemetryMetadata } from '../../src/metadata.js';
+import type { UsageMetrics } from '../../src/wire/python.js';
+import { Ledger } from '../../src/base/ledger.js';
+import { compressTelemetryMetadata } from '../../src/events/metadata.js';
 import { collectGarbage } from '../helpers/collect-garbage.js';
 
 const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
@@ -26,8 +26,10 @@ const DAG_RUN = { type: 'dag_run', fields: dagRunFields('cosmos') as object as F
 function setUp(standard: UsageMetrics = {}) {
   const ledger = new Ledger();
   const builder = new EventBuilder(standard, ledger, 'p-');
-  const build = (metrics: object, { packed, definition = OWN, seq = 0 }: { packed?: string; definition?: typeof DAG_RUN; seq?: number } = {}) =>
-    builder.build({ seq, definition, metrics: metrics as UsageMetrics, packed, built: undefined });
+  const build = (
+    metrics: object,
+    { packed, definition = OWN, seq = 0 }: { packed?: string; definition?: typeof DAG_RUN; seq?: number } = {},
+  ) => builder.build({ seq, definition, metrics: metrics as UsageMetrics, packed, built: undefined });
   return { ledger, builder, build };
 }
 
@@ -101,7 +103,14 @@ test('undeclared and ill-typed metadata does not leave, and is counted with each
 
 test('metadata cannot say what the event or the standard metrics say', (t) => {
   const { ledger, build } = setUp({ cosmos_version: '1.12.0', platform_system: 'Linux' });
-  const forged = { status: 'failed', task_count: 99, cosmos_task_count: 99, dag_hash: 'forged_hash', cosmos_version: '9.9.9', platform_system: 'Windows' };
+  const forged = {
+    status: 'failed',
+    task_count: 99,
+    cosmos_task_count: 99,
+    dag_hash: 'forged_hash',
+    cosmos_version: '9.9.9',
+    platform_system: 'Windows',
+  };
   const event = build({ status: 'success', task_count: 1 }, { packed: pack(forged), definition: DAG_RUN });
   t.deepEqual(event.metrics, { cosmos_version: '1.12.0', platform_system: 'Linux', status: 'success', task_count: 1 });
   t.is(ledger.fieldsDropped, 6);
@@ -215,7 +224,10 @@ test('an event encodes itself the same way each time, whatever a transport does 
 
 test('packed metadata leaves with a dag_run alone: no other event declares it', (t) => {
   const { ledger, build } = setUp();
-  t.is(build({ models: 1 }, { packed: pack({ database: 'postgres', profile_mapping_class: 'Secret' }) }).requestTarget(), '/v3/own?models=1');
+  t.is(
+    build({ models: 1 }, { packed: pack({ database: 'postgres', profile_mapping_class: 'Secret' }) }).requestTarget(),
+    '/v3/own?models=1',
+  );
   t.is(ledger.metadataUnreadable, 1);
 });
 

@@ -30,7 +30,11 @@ test('an endless body is cut long before the limit of time', async (t) => {
   await until(() => server.connections.every((socket) => socket.destroyed));
 });
 
-for (const [status, outcome] of [[200, SENT], [404, { kind: 'rejected', reason: 'http_404' }], [503, { kind: 'retryable', reason: 'http_503' }]] as const) {
+for (const [status, outcome] of [
+  [200, SENT],
+  [404, { kind: 'rejected', reason: 'http_404' }],
+  [503, { kind: 'retryable', reason: 'http_503' }],
+] as const) {
   test(`a body that drips ends with the attempt, and ${status} stands`, async (t) => {
     const server = await startHttp(t, (_request, response) => {
       response.writeHead(status).write('x');

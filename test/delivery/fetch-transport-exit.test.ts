@@ -16,7 +16,10 @@ const TRUST = { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname };
 test.serial('a script that sends, waits and ends is ended at once, though its connections are kept alive', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end('ok'));
   const end = await runSender(t, { options: { endpoint: `http://127.0.0.1:${server.port}`, ...LONG }, sends: 5 });
-  t.deepEqual(end.outcomes, Array.from({ length: 5 }, () => ({ kind: 'sent' })));
+  t.deepEqual(
+    end.outcomes,
+    Array.from({ length: 5 }, () => ({ kind: 'sent' })),
+  );
   t.is(server.connections.length, 1);
   t.is(end.code, 0);
   t.true(end.lingeredMs < AT_ONCE_MS, String(end.lingeredMs));
@@ -26,20 +29,32 @@ test.serial('the same over TLS', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end('ok'), true);
   const job = { options: { endpoint: `https://localhost:${server.port}`, ...LONG }, sends: 5, names: 'own' as const };
   const end = await runSender(t, job, TRUST);
-  t.deepEqual(end.outcomes, Array.from({ length: 5 }, () => ({ kind: 'sent' })));
+  t.deepEqual(
+    end.outcomes,
+    Array.from({ length: 5 }, () => ({ kind: 'sent' })),
+  );
   t.true(end.lingeredMs < AT_ONCE_MS, String(end.lingeredMs));
 });
 
 test.serial('a server that never answers holds nobody, on a new connection or a used one', async (t) => {
   const fresh = await startHttp(t, () => {});
-  const first = await runSender(t, { options: { endpoint: `http://127.0.0.1:${fresh.port}`, ...LONG }, sends: 3, waitFor: 0, aliveMs: 300 });
+  const first = await runSender(t, {
+    options: { endpoint: `http://127.0.0.1:${fresh.port}`, ...LONG },
+    sends: 3,
+    waitFor: 0,
+    aliveMs: 300,
+  });
   t.is(fresh.targets.length, 3);
   t.true(first.lingeredMs < 300 + AT_ONCE_MS, String(first.lingeredMs));
 
   for (const secure of [false, true]) {
-    const used = await startHttp(t, (_request, response) => {
-      if (used.targets.length === 1) response.end();
-    }, secure);
+    const used = await startHttp(
+      t,
+      (_request, response) => {
+        if (used.targets.length === 1) response.end();
+      },
+      secure,
+    );
     const endpoint = `${secure ? 'https' : 'http'}://collector.test:${used.port}`;
     const end = await runSender(t, { options: { endpoint, ...LONG }, sends: 2, waitFor: 1, aliveMs: 300 }, TRUST);
     t.is(used.targets.length, 2);
@@ -49,9 +64,13 @@ test.serial('a server that never answers holds nobody, on a new connection or a 
 });
 
 test.serial('a tunnel that is used again holds nobody either', async (t) => {
-  const server = await startHttp(t, (_request, response) => {
-    if (server.targets.length === 1) response.end();
-  }, true);
+  const server = await startHttp(
+    t,
+    (_request, response) => {
+      if (server.targets.length === 1) response.end();
+    },
+    true,
+  );
   const proxy = await startHttpProxy(t, { targetPort: server.port });
   const options = { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}`, ...LONG };
   const end = await runSender(t, { options, sends: 2, waitFor: 1, aliveMs: 300 }, TRUST);

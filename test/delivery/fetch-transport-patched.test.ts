@@ -53,7 +53,9 @@ test.serial('an answer comes here alone: node-fetch makes nothing of it', async 
 });
 
 test.serial('whoever looks on hears of an answer, too', async (t) => {
-  const server = await startHttp(t, (incoming, response) => response.writeHead(incoming.url === '/base/busy' ? 503 : 200, { 'retry-after': '7' }).end('body'));
+  const server = await startHttp(t, (incoming, response) =>
+    response.writeHead(incoming.url === '/base/busy' ? 503 : 200, { 'retry-after': '7' }).end('body'),
+  );
   const seen: http.ClientRequest[] = [];
   const statuses: unknown[] = [];
   lookOn(seen, (status) => statuses.push(status));

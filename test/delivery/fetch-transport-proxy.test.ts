@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { SendOutcome } from '../../src/delivery/transport.js';
-import { systemClock } from '../../src/timing.js';
+import { systemClock } from '../../src/base/clock.js';
 import { startHttpProxy } from '../helpers/http-proxy.js';
 import { freePort, startHttp, startTcp, tlsPath, until } from '../helpers/loopback.js';
 import { runSender } from '../helpers/run-sender.js';
@@ -17,7 +17,10 @@ test('an http endpoint is asked for through an http proxy, over a connection eac
     response.end();
   });
   const proxy = await startHttpProxy(t, { targetPort: server.port });
-  const transport = transportTo(t, 0, { endpoint: 'http://collector.test:8080/base', env: { HTTP_PROXY: `http://me:s%40cret@127.0.0.1:${proxy.port}` } });
+  const transport = transportTo(t, 0, {
+    endpoint: 'http://collector.test:8080/base',
+    env: { HTTP_PROXY: `http://me:s%40cret@127.0.0.1:${proxy.port}` },
+  });
   t.deepEqual(await send(transport, '/v3/x?a=%2B'), SENT);
   t.deepEqual(await send(transport, '/v3/x?b=1'), SENT);
   t.deepEqual(server.targets, ['/base/v3/x?a=%2B', '/base/v3/x?b=1']);
@@ -49,11 +52,22 @@ test('a proxy is spoken to over TLS where its URL says so, for http and https en
   const secure = await startHttp(t, (_request, response) => response.end(), true);
   const toPlain = await startHttpProxy(t, { targetPort: plain.port, secure: true });
   const toSecure = await startHttpProxy(t, { targetPort: secure.port, secure: true });
-  const first = await runSender(t, { options: { endpoint: 'http://collector.test' }, sends: 2 }, { ...TRUST, http_proxy: `https://proxy.test:${toPlain.port}` });
-  const second = await runSender(t, { options: { endpoint: 'https://collector.test' }, sends: 2 }, { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` });
+  const first = await runSender(
+    t,
+    { options: { endpoint: 'http://collector.test' }, sends: 2 },
+    { ...TRUST, http_proxy: `https://proxy.test:${toPlain.port}` },
+  );
+  const second = await runSender(
+    t,
+    { options: { endpoint: 'https://collector.test' }, sends: 2 },
+    { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` },
+  );
   t.deepEqual(first.outcomes, [SENT, SENT]);
   t.deepEqual(second.outcomes, [SENT, SENT]);
-  t.deepEqual(toPlain.asked, ['GET http://collector.test/v3/dag_run?status=success', 'GET http://collector.test/v3/dag_run?status=success']);
+  t.deepEqual(toPlain.asked, [
+    'GET http://collector.test/v3/dag_run?status=success',
+    'GET http://collector.test/v3/dag_run?status=success',
+  ]);
   t.deepEqual(toSecure.asked, ['CONNECT collector.test:443']);
   t.is(toPlain.connections.length, 2);
 });
@@ -80,12 +94,15 @@ for (const refusal of [302, 403, 407, 502]) {
   });
 }
 
-test('an http proxy that wants credentials has passed nothing on; its other answers count as the endpoint\'s', async (t) => {
+test("an http proxy that wants credentials has passed nothing on; its other answers count as the endpoint's", async (t) => {
   const strict = await startHttpProxy(t, { refusal: 407 });
   const busy = await startHttpProxy(t, { refusal: 503 });
   const endpoint = 'http://collector.test';
   t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${strict.port}` })), CONNECT);
-  t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${busy.port}` })), { kind: 'retryable', reason: 'http_503' });
+  t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${busy.port}` })), {
+    kind: 'retryable',
+    reason: 'http_503',
+  });
 });
 
 for (const scheme of ['http', 'https']) {
@@ -108,12 +125,20 @@ test('a tunnel obeys the connect timeout, whether proxy or endpoint is silent', 
   await until(() => [...silent.connections, ...mute.connections].every((socket) => socket.destroyed));
 });
 
-for (const [name, answer] of [['that is not HTTP', 'SSH-2.0-x\r\n\r\n'], ['without an end', 'HTTP/1.1 200 OK\r\n'], ['cut short', '']] as const) {
+for (const [name, answer] of [
+  ['that is not HTTP', 'SSH-2.0-x\r\n\r\n'],
+  ['without an end', 'HTTP/1.1 200 OK\r\n'],
+  ['cut short', ''],
+] as const) {
   test(`an answer of the proxy ${name} is a failed connection`, async (t) => {
     const proxy = await startTcp(t, (socket) => {
       socket.once('data', () => socket.end(answer));
     });
-    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', connectTimeoutMs: 2000, proxy: `http://127.0.0.1:${proxy.port}` });
+    const transport = transportTo(t, 0, {
+      endpoint: 'https://collector.test',
+      connectTimeoutMs: 2000,
+      proxy: `http://127.0.0.1:${proxy.port}`,
+    });
     t.deepEqual(await send(transport), CONNECT);
   });
 }

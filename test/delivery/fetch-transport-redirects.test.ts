@@ -1,5 +1,5 @@
 import test from 'ava';
-import type { FetchTransportParts } from '../../src/delivery/fetch-transport.js';
+import type { FetchTransportParts } from '../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome } from '../../src/delivery/transport.js';
 import { startHttp, until, writeForever } from '../helpers/loopback.js';
 import { send, transportTo } from '../helpers/sending.js';
@@ -68,12 +68,17 @@ test('another host is never contacted, unless it is allowed', async (t) => {
 test('an allowed host is contacted, and one that cannot be reached has got nothing', async (t) => {
   const names: string[] = [];
   const server = await startHttp(t, (_request, response) => response.writeHead(302, { location: 'http://Other.TEST/x' }).end());
-  const transport = transportTo(t, server.port, { allowedRedirectHosts: ['other.test'] }, {
-    lookup: (name, _options, callback) => {
-      names.push(name);
-      process.nextTick(callback, new Error('unknown'), '');
+  const transport = transportTo(
+    t,
+    server.port,
+    { allowedRedirectHosts: ['other.test'] },
+    {
+      lookup: (name, _options, callback) => {
+        names.push(name);
+        process.nextTick(callback, new Error('unknown'), '');
+      },
     },
-  });
+  );
   t.deepEqual(await send(transport), { kind: 'retryable', reason: 'connect' });
   t.deepEqual(names, ['other.test']);
 });

@@ -1,9 +1,9 @@
 import { getEventListeners } from 'node:events';
 import type { RequestListener } from 'node:http';
 import test from 'ava';
-import { fetchTransport } from '../../src/delivery/fetch-transport.js';
+import { fetchTransport } from '../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome } from '../../src/delivery/transport.js';
-import { systemClock } from '../../src/timing.js';
+import { systemClock } from '../../src/base/clock.js';
 import { freePort, startHttp, startTcp, until } from '../helpers/loopback.js';
 import { send, transportTo } from '../helpers/sending.js';
 import { usageEvent } from '../helpers/usage-event.js';
@@ -19,7 +19,7 @@ const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
 
 test('an event is one GET of the base and its target, byte for byte, with nothing that tells senders apart', async (t) => {
-  const target = "/v3/dag_run?airflow_version=2.10.1%252Bastro.1&a=b+c%2A~d&e=%27f%27&g=";
+  const target = '/v3/dag_run?airflow_version=2.10.1%252Bastro.1&a=b+c%2A~d&e=%27f%27&g=';
   const seen: unknown[] = [];
   const server = await startHttp(t, (request, response) => {
     seen.push(request.method, request.url, request.headers);
@@ -58,9 +58,14 @@ test('a refused connection was not written to', async (t) => {
 });
 
 test('a name without an address was not written to', async (t) => {
-  const transport = transportTo(t, 0, { endpoint: 'http://collector.test' }, {
-    lookup: (_name, _options, callback) => queueMicrotask(() => callback(new Error('unknown'), '')),
-  });
+  const transport = transportTo(
+    t,
+    0,
+    { endpoint: 'http://collector.test' },
+    {
+      lookup: (_name, _options, callback) => queueMicrotask(() => callback(new Error('unknown'), '')),
+    },
+  );
   t.deepEqual(await send(transport), CONNECT);
 });
 
@@ -69,7 +74,12 @@ test('a look-up may answer before it returns', async (t) => {
   const endpoint = `http://collector.test:${server.port}`;
   const failing = transportTo(t, 0, { endpoint }, { lookup: (_name, _options, callback) => callback(new Error('unknown'), '') });
   t.deepEqual(await send(failing), CONNECT);
-  const answering = transportTo(t, 0, { endpoint }, { lookup: (_name, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]) });
+  const answering = transportTo(
+    t,
+    0,
+    { endpoint },
+    { lookup: (_name, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]) },
+  );
   t.deepEqual(await send(answering), SENT);
 });
 
@@ -162,7 +172,10 @@ test('sends at a time use at most maxSockets connections', async (t) => {
   const server = await startHttp(t, ok);
   const transport = transportTo(t, server.port, { maxSockets: 3 });
   const outcomes = await Promise.all(Array.from({ length: 30 }, () => send(transport)));
-  t.deepEqual(outcomes, Array.from({ length: 30 }, () => SENT));
+  t.deepEqual(
+    outcomes,
+    Array.from({ length: 30 }, () => SENT),
+  );
   t.is(server.connections.length, 3);
   t.is(server.targets.length, 30);
 });
@@ -171,7 +184,10 @@ test('a send that never got a connection was not written', async (t) => {
   const server = await startHttp(t, () => {});
   // In turn: the first attempt, its connect, the second attempt.
   const limits = [20_000, 10_000, 100];
-  const clock: typeof systemClock = { ...systemClock, setTimeout: (callback, ms) => systemClock.setTimeout(callback, limits.shift() ?? ms) };
+  const clock: typeof systemClock = {
+    ...systemClock,
+    setTimeout: (callback, ms) => systemClock.setTimeout(callback, limits.shift() ?? ms),
+  };
   const transport = transportTo(t, server.port, { maxSockets: 1 }, { clock });
   const busy = new AbortController();
   const first = send(transport, undefined, busy.signal);
@@ -192,7 +208,12 @@ test('a URL over 8 KiB is refused before anything is loaded', async (t) => {
 test('an event that cannot be encoded, and more events than fit, are refused', async (t) => {
   const transport = transportTo(t, 9);
   const { signal } = new AbortController();
-  const bad = { ...usageEvent(), requestTarget: () => { throw new Error('secret'); } };
+  const bad = {
+    ...usageEvent(),
+    requestTarget: () => {
+      throw new Error('secret');
+    },
+  };
   t.deepEqual(await transport.send([bad], signal), { kind: 'refused', reason: 'invalid' });
   t.deepEqual(await transport.send([usageEvent(), usageEvent()], signal), { kind: 'refused', reason: 'invalid' });
   t.deepEqual(await transport.send([], signal), { kind: 'refused', reason: 'invalid' });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { Pause } from '../../src/delivery/pause.js';
+import { Pause } from '../../src/delivery/pacing.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 
 function setUp() {

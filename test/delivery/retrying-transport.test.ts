@@ -2,8 +2,8 @@ import { getEventListeners } from 'node:events';
 
 import test from 'ava';
 
-import { retrying } from '../../src/delivery/retrying-transport.js';
-import type { RetryingOptions } from '../../src/delivery/retrying-transport.js';
+import { retrying } from '../../src/delivery/retry.js';
+import type { RetryingOptions } from '../../src/delivery/retry.js';
 import { lastCall } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
@@ -218,15 +218,37 @@ test('a last call during the attempt before a backoff leaves its outcome as it i
 });
 
 for (const [name, step] of [
-  ['throws', () => { throw new Error('https://user:secret@host/?query'); }],
-  ['rejects', async () => { throw new Error('rejected'); }],
-  ['rejects with nothing', async () => { throw undefined as unknown as Error; }],
+  [
+    'throws',
+    () => {
+      throw new Error('https://user:secret@host/?query');
+    },
+  ],
+  [
+    'rejects',
+    async () => {
+      throw new Error('rejected');
+    },
+  ],
+  [
+    'rejects with nothing',
+    async () => {
+      throw undefined as unknown as Error;
+    },
+  ],
   ['answers with nothing', async () => undefined],
   ['answers with an unknown kind', async () => ({ kind: 'delivered' })],
   ['answers with a text for a reason', async () => ({ kind: 'rejected', reason: 'GET https://host/?query failed' })],
   ['answers with a symbol for a reason', async () => ({ kind: 'retryable', reason: Symbol('reason') })],
   ['wants to wait for no number', async () => ({ kind: 'deferred', reason: 'later', waitMs: 'a while' })],
-  ['answers with an object that throws', async () => ({ get kind() { throw new Error('kind'); } })],
+  [
+    'answers with an object that throws',
+    async () => ({
+      get kind() {
+        throw new Error('kind');
+      },
+    }),
+  ],
 ] as const satisfies (readonly [string, Step])[]) {
   test(`an inner transport that ${name} is a transport_error`, async (t) => {
     const { outcome, inner } = arrange(step);
@@ -236,7 +258,13 @@ for (const [name, step] of [
 }
 
 test('an inner transport that throws on a retry ends the retries', async (t) => {
-  const { clock, outcome, inner } = arrange([CONNECT, () => { throw new TypeError('a bug'); }, SENT]);
+  const { clock, outcome, inner } = arrange([
+    CONNECT,
+    () => {
+      throw new TypeError('a bug');
+    },
+    SENT,
+  ]);
   await clock.advance(LONG_ENOUGH_MS);
   t.deepEqual(await outcome, { kind: 'rejected', reason: 'transport_error' });
   t.is(inner.sends.length, 2);
@@ -254,7 +282,11 @@ test('an inner transport that rejects because of the signal was aborted', async 
 });
 
 test('a source of chance that throws costs the retry, not the event', async (t) => {
-  const { outcome } = arrange([CONNECT, SENT], { random: () => { throw new Error('no chance'); } });
+  const { outcome } = arrange([CONNECT, SENT], {
+    random: () => {
+      throw new Error('no chance');
+    },
+  });
   t.deepEqual(await outcome, CONNECT);
 });
 

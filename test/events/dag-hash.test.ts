@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import { defaultDagHash, noDagHash } from '../../src/events/dag-hash.js';
+import { defaultDagHash, noDagHash } from '../../src/events/product-events.js';
 
 const original = Object.getOwnPropertyDescriptor(process, 'getBuiltinModule') ?? {};
 

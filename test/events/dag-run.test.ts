@@ -23,11 +23,17 @@ const METADATA: Readonly<Record<MetadataName, { accepts: readonly unknown[]; ref
   uses_node_converter: { accepts: [true, false], refuses: [null, 'False', 0] },
   test_behavior: { accepts: [null, 'none', 'after_each', 'after_all', 'build'], refuses: ['always', 'None'] },
   source_behavior: { accepts: [null, 'none', 'all', 'with_tests_or_freshness'], refuses: ['some', []] },
-  actual_load_mode: { accepts: [null, 'automatic', 'custom', 'dbt_ls', 'dbt_ls_file', 'dbt_ls_cache', 'dbt_manifest'], refuses: ['/home/alice'] },
+  actual_load_mode: {
+    accepts: [null, 'automatic', 'custom', 'dbt_ls', 'dbt_ls_file', 'dbt_ls_cache', 'dbt_manifest'],
+    refuses: ['/home/alice'],
+  },
   total_dbt_models: { accepts: [null, 0, 13, 2 ** 53], refuses: ['13', 1.5, -1, {}] },
   selected_dbt_models: { accepts: [null, 0, 13], refuses: ['13', 1.5, -1, [13]] },
   profile_strategy: { accepts: [null, 'yaml_file', 'mapping'], refuses: ['other', 1] },
-  profile_mapping_class: { accepts: [null, 'PostgresUserPasswordProfileMapping', 'my.own.Mapping'], refuses: ['a b', '', 'https://host/x'] },
+  profile_mapping_class: {
+    accepts: [null, 'PostgresUserPasswordProfileMapping', 'my.own.Mapping'],
+    refuses: ['a b', '', 'https://host/x'],
+  },
   database: { accepts: [null, 'postgres', 'bigquery'], refuses: ['db.example.com/prod', 'user@host', 5432] },
 };
 

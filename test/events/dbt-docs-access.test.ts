@@ -1,5 +1,5 @@
 import test from 'ava';
-import { dbtDocsAccessFields } from '../../src/events/dbt-docs-access.js';
+import { dbtDocsAccessFields } from '../../src/events/dag-run.js';
 
 test('an access to the documentation says four things, in the order of the wire, each of them always', (t) => {
   t.deepEqual(Object.keys(dbtDocsAccessFields), ['storage_type', 'docs_dir_configured', 'uses_custom_conn', 'has_custom_name']);

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { metadataFields } from '../../src/events/dag-run.js';
-import { fieldExample } from '../../src/events/field-words.js';
+import { fieldExample } from '../../src/notice/fields.js';
 import { builtInEvents } from '../../src/events/product-events.js';
 import { standardFields } from '../../src/events/standard-metrics.js';
 import { boolean, count, defineEvent, duration, hash, identifier, nullable, oneOf, optional } from '../../src/index.js';
@@ -62,7 +62,10 @@ test('a field made by hand must say it too', (t) => {
 
 test('an event says when it is sent', (t) => {
   t.is(defineEvent('render', {}).description, 'Sent when the product publishes `render`.');
-  t.throws(() => defineEvent('render', {}, ' '), { instanceOf: TypeError, message: 'Expected `description` of event `render` to say something, got " ".' });
+  t.throws(() => defineEvent('render', {}, ' '), {
+    instanceOf: TypeError,
+    message: 'Expected `description` of event `render` to say something, got " ".',
+  });
 });
 
 test('an example is optional, of the type of the field, and within its bounds', (t) => {

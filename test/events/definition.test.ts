@@ -6,7 +6,26 @@ import { boolean, count } from '../../src/events/fields.js';
 const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
 
 const BAD_NAMES: readonly unknown[] = [
-  '', 'A', 'a-b', 'a.b', 'a b', '1a', '_a', 'é', 'a/b', '../a', 'a?b', 'a&b', 'a%', 'a\n', '__proto__', 'a'.repeat(33), undefined, null, 7, ['a'],
+  '',
+  'A',
+  'a-b',
+  'a.b',
+  'a b',
+  '1a',
+  '_a',
+  'é',
+  'a/b',
+  '../a',
+  'a?b',
+  'a&b',
+  'a%',
+  'a\n',
+  '__proto__',
+  'a'.repeat(33),
+  undefined,
+  null,
+  7,
+  ['a'],
 ]; // prettier-ignore
 
 test('declares an event as it was given, with a sentence of its own or a plain one', (t) => {

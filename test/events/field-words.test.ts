@@ -1,7 +1,17 @@
 import test from 'ava';
-import { fieldBounds, fieldExample, fieldOnWire } from '../../src/events/field-words.js';
+import { fieldBounds, fieldExample, fieldOnWire } from '../../src/notice/fields.js';
 import {
-  boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version,
+  boolean,
+  command,
+  count,
+  duration,
+  hash,
+  identifier,
+  identifierSet,
+  nullable,
+  oneOf,
+  optional,
+  version,
 } from '../../src/events/fields.js'; // prettier-ignore
 import type { Field } from '../../src/events/fields.js';
 

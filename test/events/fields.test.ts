@@ -43,7 +43,27 @@ const KINDS: Readonly<Record<string, Kind>> = {
   identifier: {
     make: identifier,
     accepts: ['a', '_', 'é', '中', 'DbtRunLocalOperator', 'a.b:c-d_e', 'a1', 'à'.normalize('NFC'), 'a'.repeat(128), '𝒳'.repeat(128)],
-    refuses: ['', ' ', '1a', '.a', '-a', ':a', 'a b', 'a/b', 'a@b', 'a\n', '\na', 'a\0', 'a%', 'a+b', '🚀', 'a🚀', '\uD835', 'a'.repeat(129), '𝒳'.repeat(129)],
+    refuses: [
+      '',
+      ' ',
+      '1a',
+      '.a',
+      '-a',
+      ':a',
+      'a b',
+      'a/b',
+      'a@b',
+      'a\n',
+      '\na',
+      'a\0',
+      'a%',
+      'a+b',
+      '🚀',
+      'a🚀',
+      '\uD835',
+      'a'.repeat(129),
+      '𝒳'.repeat(129),
+    ],
   },
   identifierSet: {
     make: identifierSet,
@@ -166,7 +186,17 @@ test('oneOf takes a list of bounded words only, keeps a copy of it, and shows it
 
 test('isField knows a field from what only looks like one', (t) => {
   const field = count(NOTE);
-  for (const value of [undefined, null, 7, 'count', {}, [], { accepts: () => true }, { ...field, reason: '' }, { ...field, description: undefined }]) {
+  for (const value of [
+    undefined,
+    null,
+    7,
+    'count',
+    {},
+    [],
+    { accepts: () => true },
+    { ...field, reason: '' },
+    { ...field, description: undefined },
+  ]) {
     t.false(isField(value));
   }
   t.false(isField({ ...field, accepts: true }));

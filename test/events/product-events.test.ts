@@ -39,7 +39,15 @@ test('a field with the name of a standard metric is a mistake', (t) => {
 });
 
 test('what no defineEvent() made is looked at all the same', (t) => {
-  for (const event of [undefined, null, 7, {}, { type: 'own' }, { ...OWN, type: 'a/b' }, { ...OWN, fields: { models: { accepts: () => true } } }]) {
+  for (const event of [
+    undefined,
+    null,
+    7,
+    {},
+    { type: 'own' },
+    { ...OWN, type: 'a/b' },
+    { ...OWN, fields: { models: { accepts: () => true } } },
+  ]) {
     t.throws(() => productEvents('acme', 'airflow', [event as EventDefinition]), { instanceOf: TypeError });
   }
   for (const events of [null, {}, 'own', 7, OWN] as unknown[]) {

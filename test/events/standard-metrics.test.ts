@@ -1,5 +1,6 @@
 import test from 'ava';
-import { collectStandardUsageMetrics, machineFacts, standardFields } from '../../src/events/standard-metrics.js';
+import { collectStandardUsageMetrics, standardFields } from '../../src/events/standard-metrics.js';
+import { machineFacts } from '../../src/base/machine.js';
 
 const LINUX = { system: 'Linux', machine: 'x86_64', nodeVersion: '20.19.0' };
 
@@ -77,9 +78,15 @@ test('names and versions that could change a key or a value are mistakes', (t) =
     t.throws(() => collectStandardUsageMetrics({ product: { name, version: '1' } }), { instanceOf: TypeError, message: /`product\.name`/ });
   }
   for (const version of ['', 'one two', '1/2', null as unknown as string]) {
-    t.throws(() => collectStandardUsageMetrics({ product: { name: 'acme', version } }), { instanceOf: TypeError, message: /`product\.version`/ });
+    t.throws(() => collectStandardUsageMetrics({ product: { name: 'acme', version } }), {
+      instanceOf: TypeError,
+      message: /`product\.version`/,
+    });
     t.throws(() => collectStandardUsageMetrics({ host: { version } }), { instanceOf: TypeError, message: /`host\.version`/ });
-    t.throws(() => collectStandardUsageMetrics({ host: { pythonVersion: version } }), { instanceOf: TypeError, message: /`host\.pythonVersion`/ });
+    t.throws(() => collectStandardUsageMetrics({ host: { pythonVersion: version } }), {
+      instanceOf: TypeError,
+      message: /`host\.pythonVersion`/,
+    });
   }
 });
 
@@ -100,7 +107,14 @@ test('two names that give one key are a mistake', (t) => {
 test('every metric that can be collected is declared, and the machine at hand fits its declaration', (t) => {
   const metrics = collectStandardUsageMetrics({ product: { name: 'acme', version: '1.0' }, host: { name: 'dagster', version: '2.0' } });
   const fields = standardFields('acme', 'dagster');
-  t.deepEqual(Object.keys(fields), ['acme_version', 'dagster_version', 'python_version', 'node_version', 'platform_system', 'platform_machine']);
+  t.deepEqual(Object.keys(fields), [
+    'acme_version',
+    'dagster_version',
+    'python_version',
+    'node_version',
+    'platform_system',
+    'platform_machine',
+  ]);
   for (const [name, value] of Object.entries(metrics)) t.true(fields[name]?.accepts(value), name);
   t.is(machineFacts().nodeVersion, process.versions.node);
 });

@@ -3,8 +3,19 @@ import { taskInstanceFields } from '../../src/events/task-instance.js';
 
 function names(product: string): string[] {
   return [
-    'status', 'operator_name', `is_${product}_operator_subclass`, 'invocation_mode', 'execution_mode', 'profile_strategy',
-    'profile_mapping_class', 'database', 'is_mapped_task', 'dbt_command', 'install_deps', 'has_callback', 'duration',
+    'status',
+    'operator_name',
+    `is_${product}_operator_subclass`,
+    'invocation_mode',
+    'execution_mode',
+    'profile_strategy',
+    'profile_mapping_class',
+    'database',
+    'is_mapped_task',
+    'dbt_command',
+    'install_deps',
+    'has_callback',
+    'duration',
   ]; // prettier-ignore
 }
 

@@ -16,7 +16,10 @@ export interface DnsServer {
 const TYPES: Readonly<Record<number, 'A' | 'AAAA'>> = { 1: 'A', 28: 'AAAA' };
 
 function groups(part: string): number[] {
-  return part.split(':').filter((group) => group !== '').map((group) => Number.parseInt(group, 16));
+  return part
+    .split(':')
+    .filter((group) => group !== '')
+    .map((group) => Number.parseInt(group, 16));
 }
 
 function addressBytes(address: string): Buffer {
@@ -66,8 +69,11 @@ export async function startDnsServer(t: ExecutionContext, answer: (type: 'A' | '
   await new Promise<void>((resolve) => {
     socket.bind(0, '127.0.0.1', resolve);
   });
-  t.teardown(() => new Promise<void>((resolve) => {
-    socket.close(resolve);
-  }));
+  t.teardown(
+    () =>
+      new Promise<void>((resolve) => {
+        socket.close(resolve);
+      }),
+  );
   return { address: `127.0.0.1:${socket.address().port}`, questions };
 }

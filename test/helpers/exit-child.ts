@@ -41,7 +41,8 @@ const after = count();
 if (settings.liveOnMs !== undefined) await new Promise((resolve) => setTimeout(resolve, settings.liveOnMs));
 if (settings.end === 'closeBeforeExit') {
   process.once('beforeExit', () => void telemetry.close({ deadlineMs: settings.deadlineMs }));
-} else if (settings.end !== 'return') await telemetry[settings.end]({ ...(settings.deadlineMs !== undefined && { deadlineMs: settings.deadlineMs }) });
+} else if (settings.end !== 'return')
+  await telemetry[settings.end]({ ...(settings.deadlineMs !== undefined && { deadlineMs: settings.deadlineMs }) });
 const starvedBeforeMs = starvedMs();
 const endedAt = performance.now();
 

@@ -4,12 +4,12 @@ import { EventEmitter } from 'node:events';
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
-import { thisMachine } from '../../src/machine.js';
-import type { MachineAccess } from '../../src/machine.js';
-import { createTelemetryWith } from '../../src/telemetry.js';
+import { thisMachine } from '../../src/base/machine.js';
+import type { MachineAccess } from '../../src/base/machine.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { validPackedMetadata, validPayload } from '../../src/testing/valid-payloads.js';
-import { systemClock } from '../../src/timing.js';
-import type { DrainReport } from '../../src/telemetry-types.js';
+import { systemClock } from '../../src/base/clock.js';
+import type { DrainReport } from '../../src/client/telemetry.js';
 import type { Hook } from './faults.js';
 import { starvedMs } from './starved.js';
 

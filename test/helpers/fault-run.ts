@@ -68,7 +68,10 @@ export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, 
     if (fault.told.length === 0) t.true(report.sent > 0, 'an answer of 2xx counts, whatever its body does');
     else {
       t.is(report.sent, 0);
-      t.true(fault.told.some((reason) => told.includes(reason)), `told of ${told.join(', ')}`);
+      t.true(
+        fault.told.some((reason) => told.includes(reason)),
+        `told of ${told.join(', ')}`,
+      );
     }
     t.is(strayConnections?.() ?? 0, 0, 'nobody else was contacted');
   });

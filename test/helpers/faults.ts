@@ -10,7 +10,14 @@ import { startHttpProxy } from './http-proxy.js';
 import { tlsFile } from './loopback.js';
 
 /** The ways in which a host hands an event over. */
-export const HOOKS = ['publish', 'bus.publish', 'dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'] as const;
+export const HOOKS = [
+  'publish',
+  'bus.publish',
+  'dag_run.success',
+  'dag_run.failed',
+  'task_instance.success',
+  'task_instance.failed',
+] as const;
 export type Hook = (typeof HOOKS)[number];
 
 /** What a child is pointed at. */
@@ -133,8 +140,16 @@ export const NETWORK_FAULTS: readonly NetworkFault[] = [
   misbehaving({ kind: 'bomb' }, [], 'a gzip bomb'),
   variant(misbehaving({ kind: 'truncated' }, [], 'a body that is cut off')),
   misbehaving({ kind: 'status', status: 500 }, ['http_500'], 'status 500'),
-  misbehaving({ kind: 'status', status: 503, headers: { 'retry-after': '3600' } }, ['http_503'], 'status 503 with a Retry-After of an hour'),
-  misbehaving({ kind: 'status', status: 429, headers: { 'retry-after': 'soon; or -1e9 ÿ' } }, ['http_429'], 'status 429 with a Retry-After of garbage'),
+  misbehaving(
+    { kind: 'status', status: 503, headers: { 'retry-after': '3600' } },
+    ['http_503'],
+    'status 503 with a Retry-After of an hour',
+  ),
+  misbehaving(
+    { kind: 'status', status: 429, headers: { 'retry-after': 'soon; or -1e9 ÿ' } },
+    ['http_429'],
+    'status 429 with a Retry-After of garbage',
+  ),
   misbehaving({ kind: 'status', status: 414 }, ['http_414'], 'status 414'),
   misbehaving({ kind: 'redirect', to: 'self' }, ['redirect_refused'], 'redirects in a circle'),
   {

@@ -28,7 +28,12 @@ export interface FuzzOptions {
  * Runs a property on inputs made by chance: it must not throw, no input may take long, and nothing may stay in memory. The seed is
  * printed: `FUZZ_SEED=… npm test` runs the same inputs again.
  */
-export async function fuzz<T>(t: ExecutionContext, input: fc.Arbitrary<T>, check: (value: T) => unknown, options: FuzzOptions = {}): Promise<void> {
+export async function fuzz<T>(
+  t: ExecutionContext,
+  input: fc.Arbitrary<T>,
+  check: (value: T) => unknown,
+  options: FuzzOptions = {},
+): Promise<void> {
   const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   const numRuns = Math.ceil(RUNS / (options.every ?? 1));
   t.log(`seed ${seed}, ${numRuns} runs`);

@@ -29,7 +29,8 @@ export interface HttpProxyScript {
 export async function startHttpProxy(t: ExecutionContext, script: HttpProxyScript): Promise<HttpProxy> {
   const asked: string[] = [];
   const authorizations: (string | undefined)[] = [];
-  const server = script.secure === true ? createSecureServer({ key: tlsFile('server-key.pem'), cert: tlsFile('server.pem') }) : createServer();
+  const server =
+    script.secure === true ? createSecureServer({ key: tlsFile('server-key.pem'), cert: tlsFile('server.pem') }) : createServer();
   server.on('connect', (request, client: Socket) => {
     asked.push(`CONNECT ${request.url}`);
     authorizations.push(request.headers['proxy-authorization']);
@@ -54,7 +55,12 @@ export async function startHttpProxy(t: ExecutionContext, script: HttpProxyScrip
     }
     const { pathname, search } = new URL(request.url ?? '');
     const { host = '', 'user-agent': agent = '' } = request.headers;
-    const onward = httpRequest({ port: script.targetPort, host: '127.0.0.1', path: pathname + search, headers: { host, 'user-agent': agent } });
+    const onward = httpRequest({
+      port: script.targetPort,
+      host: '127.0.0.1',
+      path: pathname + search,
+      headers: { host, 'user-agent': agent },
+    });
     onward.once('response', (answer) => {
       response.writeHead(answer.statusCode ?? 502);
       answer.pipe(response);

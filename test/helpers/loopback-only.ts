@@ -44,44 +44,64 @@ function checkedLookup(lookup: Lookup): Lookup {
     });
 }
 
-around(net.Socket.prototype, 'connect', (inner) => function connect(...args) {
-  // `net.connect` hands on a list that it has put in order already, others call as its documentation says.
-  const first: unknown = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0];
-  if (typeof first === 'object' && first !== null) {
-    const options = first as { host?: string; path?: string; lookup?: Lookup };
-    const host = options.host ?? 'localhost';
-    if (options.path === undefined || options.path === null) {
-      if (net.isIP(host) !== 0 ? !isHere(host) : options.lookup === undefined && !isHere(host)) throw refuse(host);
-      if (options.lookup !== undefined && !NAME.test(host)) options.lookup = checkedLookup(options.lookup);
-    }
-  } else if (typeof args[1] === 'string' && !isHere(args[1])) throw refuse(args[1]);
-  return Reflect.apply(inner, this, args);
-});
+around(
+  net.Socket.prototype,
+  'connect',
+  (inner) =>
+    function connect(...args) {
+      // `net.connect` hands on a list that it has put in order already, others call as its documentation says.
+      const first: unknown = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0];
+      if (typeof first === 'object' && first !== null) {
+        const options = first as { host?: string; path?: string; lookup?: Lookup };
+        const host = options.host ?? 'localhost';
+        if (options.path === undefined || options.path === null) {
+          if (net.isIP(host) !== 0 ? !isHere(host) : options.lookup === undefined && !isHere(host)) throw refuse(host);
+          if (options.lookup !== undefined && !NAME.test(host)) options.lookup = checkedLookup(options.lookup);
+        }
+      } else if (typeof args[1] === 'string' && !isHere(args[1])) throw refuse(args[1]);
+      return Reflect.apply(inner, this, args);
+    },
+);
 
 for (const name of ['send', 'connect']) {
-  around(dgram.Socket.prototype, name, (inner) => function send(...args) {
-    const address = args.slice(1).find((arg) => typeof arg === 'string');
-    if (address !== undefined && !isHere(address)) throw refuse(`${address} over UDP`);
-    return Reflect.apply(inner, this, args);
-  });
+  around(
+    dgram.Socket.prototype,
+    name,
+    (inner) =>
+      function send(...args) {
+        const address = args.slice(1).find((arg) => typeof arg === 'string');
+        if (address !== undefined && !isHere(address)) throw refuse(`${address} over UDP`);
+        return Reflect.apply(inner, this, args);
+      },
+  );
 }
 
 for (const holder of [dns, dns.promises]) {
-  around(holder, 'lookup', (inner) => function lookup(...args) {
-    const host = typeof args[0] === 'string' ? args[0] : '';
-    // A server that listens has even an address looked up.
-    if (net.isIP(host) === 0 && !isHere(host)) throw refuse(`the look-up of ${host}`);
-    return Reflect.apply(inner, this, args);
-  });
+  around(
+    holder,
+    'lookup',
+    (inner) =>
+      function lookup(...args) {
+        const host = typeof args[0] === 'string' ? args[0] : '';
+        // A server that listens has even an address looked up.
+        if (net.isIP(host) === 0 && !isHere(host)) throw refuse(`the look-up of ${host}`);
+        return Reflect.apply(inner, this, args);
+      },
+  );
 }
 
 for (const { prototype } of [dns.Resolver, dns.promises.Resolver]) {
   for (const name of ['resolve', 'resolve4', 'resolve6', 'resolveAny', 'resolveCname', 'resolveTxt', 'reverse']) {
-    around(prototype, name, (inner) => function resolve(this: unknown, ...args) {
-      const server = (this as dns.Resolver).getServers().find((each) => !ADDRESS.test(each.replace(/^\[|\]?:\d+$|\]$/g, '')));
-      if (server !== undefined) throw refuse(`the name server ${server} for ${String(args[0])}`);
-      return Reflect.apply(inner, this, args);
-    });
+    around(
+      prototype,
+      name,
+      (inner) =>
+        function resolve(this: unknown, ...args) {
+          const server = (this as dns.Resolver).getServers().find((each) => !ADDRESS.test(each.replace(/^\[|\]?:\d+$|\]$/g, '')));
+          if (server !== undefined) throw refuse(`the name server ${server} for ${String(args[0])}`);
+          return Reflect.apply(inner, this, args);
+        },
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/timing.js';
+import type { Clock, Timer } from '../../src/base/clock.js';
 
 /** A timer that was set and has neither fired nor been cleared. */
 export interface ManualTimer extends Timer {

@@ -1,15 +1,15 @@
-import { EventBus } from '../../src/bus.js';
+import { EventBus } from '../../src/bus/bus.js';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
 import type { UsageEvent } from '../../src/delivery/transport.js';
 import type { EventDefinition } from '../../src/events/definition.js';
-import type { UsageMetrics } from '../../src/events/fields.js';
+import type { UsageMetrics } from '../../src/wire/python.js';
 import { productEvents } from '../../src/events/product-events.js';
-import { Gate } from '../../src/gate.js';
-import { Ledger } from '../../src/ledger.js';
-import type { TelemetryStats } from '../../src/ledger.js';
-import { hostListeners } from '../../src/listeners/host-listeners.js';
+import { Gate } from '../../src/opt-out/gate.js';
+import { Ledger } from '../../src/base/ledger.js';
+import type { TelemetryStats } from '../../src/base/ledger.js';
+import { hostListeners } from '../../src/listeners/register.js';
 import { ListenerRegistry } from '../../src/listeners/register.js';
-import { Log } from '../../src/log.js';
+import { Log } from '../../src/base/log.js';
 import { ManualClock } from './manual-clock.js';
 
 /** One event as the consumer of the bus got it. */

@@ -10,7 +10,9 @@ function shape(line: string): string | undefined {
 
 /** The lines of `npm start` that the README quotes and that were not printed, or not in this order. */
 export function notAsQuoted(output: readonly string[]): string[] {
-  const quoted = [...README.matchAll(/^```text\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text).find((text) => text.includes('DO_NOT_TRACK=1'));
+  const quoted = [...README.matchAll(/^```text\n([\s\S]*?)^```$/gm)]
+    .map(([, text = '']) => text)
+    .find((text) => text.includes('DO_NOT_TRACK=1'));
   if (quoted === undefined) return ['The README does not quote it at all.'];
   const printed = output.map(shape);
   let from = 0;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import type { FetchTransportOptions } from '../../src/delivery/fetch-transport.js';
+import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome } from '../../src/delivery/transport.js';
 import { guardedEnv } from './guarded-env.js';
 
@@ -33,7 +33,10 @@ export interface SenderEnd {
 /** Runs a sender in a process of its own, with this environment and the guard of the tests. */
 export async function runSender(t: ExecutionContext, job: SenderJob, env: Record<string, string> = {}): Promise<SenderEnd> {
   const script = fileURLToPath(new URL('send-child.js', import.meta.url));
-  const child = spawn(process.execPath, ['--unhandled-rejections=strict', script, JSON.stringify(job)], { env: guardedEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['--unhandled-rejections=strict', script, JSON.stringify(job)], {
+    env: guardedEnv(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   t.teardown(() => child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';

@@ -1,10 +1,10 @@
 // A host of its own: sends events as it is told in its one argument, and tells the outcomes as JSON. Run by `runSender`.
 import type { LookupAddress } from 'node:dns';
-import { fetchTransportWith } from '../../src/delivery/fetch-transport.js';
-import type { FetchTransportOptions } from '../../src/delivery/fetch-transport.js';
+import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
+import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transport.js';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
 import type { Lookup } from '../../src/delivery/http/name-lookup.js';
-import { systemClock } from '../../src/timing.js';
+import { systemClock } from '../../src/base/clock.js';
 import type { SenderJob } from './run-sender.js';
 import { usageEvent } from './usage-event.js';
 
@@ -24,7 +24,12 @@ function chooseLookup(names: SenderJob['names'] = 'loopback'): Lookup | undefine
   if (names === 'silent') return () => {};
   if (names === 'loopback') return answering(v4);
   if (names === 'both-families') return answering({ address: '::1', family: 6 }, v4);
-  return new NameLookup({ timeoutMs: job.options.connectTimeoutMs ?? 10_000, clock: systemClock, readHosts: async () => '', servers: [names.server] }).lookup;
+  return new NameLookup({
+    timeoutMs: job.options.connectTimeoutMs ?? 10_000,
+    clock: systemClock,
+    readHosts: async () => '',
+    servers: [names.server],
+  }).lookup;
 }
 
 const options: FetchTransportOptions = { connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, ...job.options };

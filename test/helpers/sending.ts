@@ -1,13 +1,18 @@
 import type { ExecutionContext } from 'ava';
 // Loaded before the first send, so that a limit of time in a test is not spent on loading.
-import '../../src/delivery/http/http-client.js';
-import { fetchTransportWith } from '../../src/delivery/fetch-transport.js';
-import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/fetch-transport.js';
+import '../../src/delivery/http/client.js';
+import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
+import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { usageEvent } from './usage-event.js';
 
 /** A transport to a port of loopback that ends with the test. Its limits are those of a machine under load. */
-export function transportTo(t: ExecutionContext, port: number, options: Partial<FetchTransportOptions> = {}, parts: FetchTransportParts = {}): Transport {
+export function transportTo(
+  t: ExecutionContext,
+  port: number,
+  options: Partial<FetchTransportOptions> = {},
+  parts: FetchTransportParts = {},
+): Transport {
   const endpoint = `http://127.0.0.1:${port}/base`;
   const transport = fetchTransportWith({ endpoint, connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, env: {}, ...options }, parts);
   // Nothing of a transport holds a process: the test does while it waits.
@@ -20,6 +25,10 @@ export function transportTo(t: ExecutionContext, port: number, options: Partial<
 }
 
 /** Sends one event. */
-export async function send(transport: Transport, target?: string, signal: AbortSignal = new AbortController().signal): Promise<SendOutcome> {
+export async function send(
+  transport: Transport,
+  target?: string,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<SendOutcome> {
   return transport.send([usageEvent(target)], signal);
 }

@@ -1,8 +1,8 @@
 import 'p-queue';
 import { count, defineEvent, optional } from '../../src/index.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
-import type { MachineAccess } from '../../src/machine.js';
-import { createTelemetryWith } from '../../src/telemetry.js';
+import type { MachineAccess } from '../../src/base/machine.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { ScriptedTransport } from './scripted-transport.js';
 import { settle, VirtualClock } from './virtual-clock.js';
 

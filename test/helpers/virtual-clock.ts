@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/timing.js';
+import type { Clock, Timer } from '../../src/base/clock.js';
 
 /** Where Node's own timers overflow: a longer delay fires after 1 ms there, so it does here. */
 const MAX_DELAY_MS = 2 ** 31 - 1;

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { Ledger } from '../../src/ledger.js';
-import { DagFactsCache } from '../../src/listeners/dag-facts.js';
+import { Ledger } from '../../src/base/ledger.js';
+import { DagFactsCache } from '../../src/listeners/dag-run.js';
 import { HostReader } from '../../src/listeners/host-reader.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
@@ -19,7 +19,14 @@ function throws(): never {
 
 test('counts all tasks and the own ones, and collects the third parts of own modules', (t) => {
   const { cache } = setUp();
-  const modules = ['cosmos.operators.local', 'airflow.operators.bash', 'cosmos.operators.docker', 'cosmos.operators.local', 'cosmosx.operators.gcp', 'cosmos'];
+  const modules = [
+    'cosmos.operators.local',
+    'airflow.operators.bash',
+    'cosmos.operators.docker',
+    'cosmos.operators.local',
+    'cosmosx.operators.gcp',
+    'cosmos',
+  ];
   t.deepEqual(cache.of(tasks(...modules)), { taskCount: 6, ownTaskCount: 3, executionModes: 'docker__local' });
 });
 
@@ -73,7 +80,17 @@ test('does not mix up the DAGs of two products', (t) => {
 test('what is no task, or cannot be asked, is a task that is not own', (t) => {
   const { cache, ledger } = setUp();
   const broken = Object.defineProperty({}, 'module', { get: throws });
-  const list = [null, undefined, 7, 'cosmos.operators.local', {}, { module: 7 }, { module: ['cosmos.a.b'] }, broken, ...tasks('cosmos.operators.local')];
+  const list = [
+    null,
+    undefined,
+    7,
+    'cosmos.operators.local',
+    {},
+    { module: 7 },
+    { module: ['cosmos.a.b'] },
+    broken,
+    ...tasks('cosmos.operators.local'),
+  ];
   t.deepEqual(cache.of(list), { taskCount: 9, ownTaskCount: 1, executionModes: 'local' });
   t.is(ledger.fieldsDropped, 1);
 });
@@ -115,7 +132,9 @@ test('a set of modes that is longer than may be sent is not kept', (t) => {
 
 test('many modules of few modes are collected, and long ones too', (t) => {
   const { cache } = setUp();
-  const many = Array.from({ length: 5000 }, (_, index) => ({ module: `cosmos.operators.${index % 2 === 0 ? 'local' : 'docker'}.m${index}` }));
+  const many = Array.from({ length: 5000 }, (_, index) => ({
+    module: `cosmos.operators.${index % 2 === 0 ? 'local' : 'docker'}.m${index}`,
+  }));
   t.is(cache.of(many)?.executionModes, 'docker__local');
   t.is(cache.of(tasks(`cosmos.operators.local.${'x'.repeat(10_000)}`, 'cosmos.operators.docker'))?.executionModes, 'docker__local');
 });

@@ -22,10 +22,13 @@ test('a run says its status, and the same of everything else', (t) => {
   product.listeners['dag_run.success'](payload);
   product.listeners['dag_run.failed'](payload);
   const common = { task_count: 1, cosmos_task_count: 1, execution_modes: 'local' };
-  t.deepEqual(product.taken.map(({ metrics }) => metrics), [
-    { dag_hash: HASH, status: 'success', ...common },
-    { dag_hash: HASH, status: 'failed', ...common },
-  ]);
+  t.deepEqual(
+    product.taken.map(({ metrics }) => metrics),
+    [
+      { dag_hash: HASH, status: 'success', ...common },
+      { dag_hash: HASH, status: 'failed', ...common },
+    ],
+  );
   t.deepEqual(Object.keys(product.lastMetrics() ?? {}), ['dag_hash', 'status', 'task_count', 'cosmos_task_count', 'execution_modes']);
 });
 

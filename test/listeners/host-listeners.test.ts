@@ -1,8 +1,8 @@
 import test from 'ava';
-import { COSMOS_ENDPOINT } from '../../src/constants.js';
-import { defaultDagHash } from '../../src/events/dag-hash.js';
-import type { UsageMetrics } from '../../src/events/fields.js';
-import type { Dag, ProfileConfig, Task } from '../../src/host.js';
+import { COSMOS_ENDPOINT } from '../../src/base/constants.js';
+import { defaultDagHash } from '../../src/events/product-events.js';
+import type { UsageMetrics } from '../../src/wire/python.js';
+import type { Dag, ProfileConfig, Task } from '../../src/listeners/host.js';
 import { FakeProduct } from '../helpers/product.js';
 import { readVectors } from '../helpers/vectors.js';
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { Ledger } from '../../src/ledger.js';
+import { Ledger } from '../../src/base/ledger.js';
 import { HostReader, isObject, LOST } from '../../src/listeners/host-reader.js';
 
 function setUp() {
@@ -21,7 +21,17 @@ test('reads a property as it is, inherited ones and those of getters too', (t) =
   const { ledger, reader } = setUp();
   const inner = {};
   t.is(reader.read({ a: inner }, 'a'), inner);
-  t.is(reader.read({ get a() { return 7; } }, 'a'), 7); // prettier-ignore
+  t.is(
+    reader.read(
+      {
+        get a() {
+          return 7;
+        },
+      },
+      'a',
+    ),
+    7,
+  ); // prettier-ignore
   t.is(reader.read(Object.create({ a: 8 }) as object, 'a'), 8);
   t.is(reader.read({}, 'a'), undefined);
   t.is(ledger.fieldsDropped, 0);
@@ -65,7 +75,8 @@ test('list() knows lists, and takes a revoked proxy for none', (t) => {
   const { reader } = setUp();
   const list = [1];
   t.is(reader.list(list), list);
-  for (const value of [undefined, null, 7, 'a', {}, { length: 1 }, new Set([1]), revoked({}), revoked([])]) t.is(reader.list(value), undefined);
+  for (const value of [undefined, null, 7, 'a', {}, { length: 1 }, new Set([1]), revoked({}), revoked([])])
+    t.is(reader.list(value), undefined);
 });
 
 test('isObject knows what can have properties worth reading', (t) => {

@@ -2,7 +2,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import * as fc from 'fast-check';
 import { metadataFields } from '../../src/events/dag-run.js';
-import type { HostEvents } from '../../src/host.js';
+import type { HostEvents } from '../../src/listeners/host.js';
 import { FakeProduct } from '../helpers/product.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
@@ -22,7 +22,13 @@ function throws(): never {
 }
 
 const ALL_THROW: ProxyHandler<object> = {
-  get: throws, has: throws, ownKeys: throws, getPrototypeOf: throws, getOwnPropertyDescriptor: throws, isExtensible: throws, apply: throws,
+  get: throws,
+  has: throws,
+  ownKeys: throws,
+  getPrototypeOf: throws,
+  getOwnPropertyDescriptor: throws,
+  isExtensible: throws,
+  apply: throws,
 }; // prettier-ignore
 
 function revoked(target: object): object {
@@ -162,7 +168,14 @@ for (const hook of HOOKS) {
   });
 
   test(`${hook} survives whatever fast-check makes up`, (t) => {
-    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true, withTypedArray: true });
+    const anything = fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withSparseArray: true,
+      withTypedArray: true,
+    });
     const places = Object.values(hook.startsWith('dag_run') ? RUN_PLACES : TASK_PLACES);
     fc.assert(
       fc.property(anything, fc.constantFrom(...places), (value, place) => {

@@ -1,7 +1,7 @@
 import { EventEmitter as NodeEmitter } from 'node:events';
 import test from 'ava';
 import { EventEmitter } from 'eventemitter3';
-import type { HostEmitter, HostEvents } from '../../src/host.js';
+import type { HostEmitter, HostEvents } from '../../src/listeners/host.js';
 import type { EventNames } from '../../src/listeners/register.js';
 import { mitt } from '../helpers/mitt.js';
 import { FakeProduct } from '../helpers/product.js';
@@ -59,12 +59,15 @@ for (const [name, make] of Object.entries(HOSTS)) {
     const host = make();
     const undo = product.registry.register(host.host);
     emitAll(host);
-    t.deepEqual(product.taken.map(({ definition, metrics }) => [definition.type, metrics['status']]), [
-      ['dag_run', 'success'],
-      ['dag_run', 'failed'],
-      ['task_instance', 'success'],
-      ['task_instance', 'failed'],
-    ]);
+    t.deepEqual(
+      product.taken.map(({ definition, metrics }) => [definition.type, metrics['status']]),
+      [
+        ['dag_run', 'success'],
+        ['dag_run', 'failed'],
+        ['task_instance', 'success'],
+        ['task_instance', 'failed'],
+      ],
+    );
     undo();
     emitAll(host);
     t.is(product.taken.length, 4);
@@ -195,7 +198,10 @@ test('a host that throws half-way is rolled back, and gets its own error', (t) =
     left -= 1;
     return host;
   };
-  t.is(t.throws(() => product.registry.register(host)), error);
+  t.is(
+    t.throws(() => product.registry.register(host)),
+    error,
+  );
   t.deepEqual(host.eventNames(), []);
   left = 99;
   product.registry.register(host);
@@ -241,7 +247,15 @@ test('what cannot be listened to, or names that are none, are mistakes of the ca
     t.throws(() => registry.register(host as HostEmitter), { instanceOf: TypeError, message: /`host`/ });
   }
   const host = new NodeEmitter();
-  const names: unknown[] = [null, 7, 'names', { 'dag_run.skipped': 'x' }, { toString: 'x' }, { 'dag_run.success': '' }, { 'dag_run.success': 7 }];
+  const names: unknown[] = [
+    null,
+    7,
+    'names',
+    { 'dag_run.skipped': 'x' },
+    { toString: 'x' },
+    { 'dag_run.success': '' },
+    { 'dag_run.success': 7 },
+  ];
   names.push({ 'dag_run.success': 'done', 'dag_run.failed': 'done' }, { 'dag_run.success': 'dag_run.failed' });
   for (const events of names) {
     t.throws(() => registry.register(host, events as EventNames), { instanceOf: TypeError, message: /`events/ });

@@ -20,7 +20,9 @@ const PLAIN = {
 
 function finish(task: unknown, instance: object = {}) {
   const product = new FakeProduct();
-  const outcome = product.listeners['task_instance.success']({ taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task, ...instance } });
+  const outcome = product.listeners['task_instance.success']({
+    taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task, ...instance },
+  });
   return { product, outcome, metrics: product.lastMetrics(), dropped: product.stats().fieldsDropped };
 }
 
@@ -52,7 +54,14 @@ test('a plain own task', (t) => {
 
 test('a full own task, in the order of the wire', (t) => {
   const profileConfig = { profileMappingClass: 'Mine', profileType: 'duckdb' };
-  const task = { ...OWN, invocationMode: 'subprocess', baseCmd: ['run', '--full-refresh'], installDeps: false, callback: throws, profileConfig };
+  const task = {
+    ...OWN,
+    invocationMode: 'subprocess',
+    baseCmd: ['run', '--full-refresh'],
+    installDeps: false,
+    callback: throws,
+    profileConfig,
+  };
   const { metrics } = finish(task, { mapIndex: 3, duration: 1.5 });
   t.deepEqual(Object.entries(metrics ?? {}), [
     ['status', 'success'],
@@ -134,7 +143,12 @@ const PROFILES: readonly [name: string, profileConfig: unknown, expected: unknow
   ['a function that gives an object', { getProfileType: () => ({}) }, ['mapping', null, undefined], 1],
   ['a type that throws', throwing('profileType'), ['mapping', null, undefined], 1],
   ['a class that throws', throwing('profileMappingClass', { profileType: 'x' }), ['mapping', undefined, 'x'], 1],
-  ['a path that throws', throwing('profilesYmlFilepath', { profileMappingClass: 'Mine', profileType: 'x' }), [undefined, undefined, 'x'], 1],
+  [
+    'a path that throws',
+    throwing('profilesYmlFilepath', { profileMappingClass: 'Mine', profileType: 'x' }),
+    [undefined, undefined, 'x'],
+    1,
+  ],
   ['texts that are too long', { profileMappingClass: 'x'.repeat(257), profileType: 'x'.repeat(257) }, ['mapping', undefined, undefined], 2],
 ];
 
@@ -268,7 +282,13 @@ function noting(values: Record<string, unknown>): { object: object; asked: strin
 }
 
 test('of a task that is not the own one nothing is asked but what tells so, nor of its instance', (t) => {
-  const { object: task, asked } = noting({ module: 'airflow.operators.bash', isDbtOperator: false, operatorName: 'B', profileConfig: {}, callback: [] });
+  const { object: task, asked } = noting({
+    module: 'airflow.operators.bash',
+    isDbtOperator: false,
+    operatorName: 'B',
+    profileConfig: {},
+    callback: [],
+  });
   const instance = noting({ task, mapIndex: 1, duration: 2 });
   const product = new FakeProduct();
   t.is(product.listeners['task_instance.success']({ taskInstance: instance.object }), undefined);
@@ -277,7 +297,13 @@ test('of a task that is not the own one nothing is asked but what tells so, nor 
 });
 
 test('an own task that runs no command is not asked for one', (t) => {
-  const { object, asked } = noting({ module: 'cosmos.operators.local', isDbtOperator: false, baseCmd: ['run'], installDeps: true, callback: [throws] });
+  const { object, asked } = noting({
+    module: 'cosmos.operators.local',
+    isDbtOperator: false,
+    baseCmd: ['run'],
+    installDeps: true,
+    callback: [throws],
+  });
   const { metrics, dropped } = finish(object);
   t.is(metrics?.['has_callback'], false);
   t.is(dropped, 0);
@@ -285,11 +311,22 @@ test('an own task that runs no command is not asked for one', (t) => {
 });
 
 test('a profile is not asked for what something else stands for', (t) => {
-  const profile = noting({ profilesYmlFilepath: '/p.yml', profileMappingClass: 'M', getProfileType: () => 'postgres', profileType: 'mysql' });
+  const profile = noting({
+    profilesYmlFilepath: '/p.yml',
+    profileMappingClass: 'M',
+    getProfileType: () => 'postgres',
+    profileType: 'mysql',
+  });
   const { metrics } = finish({ ...OWN, profileConfig: profile.object });
   t.like(metrics, { profile_strategy: 'yaml_file', profile_mapping_class: null, database: 'postgres' });
   t.deepEqual(profile.asked, ['profilesYmlFilepath', 'getProfileType']);
-  const failing = { profilesYmlFilepath: '/p.yml', get profileMappingClass() { return throws(); }, getProfileType: () => 'postgres' };
+  const failing = {
+    profilesYmlFilepath: '/p.yml',
+    get profileMappingClass() {
+      return throws();
+    },
+    getProfileType: () => 'postgres',
+  };
   t.is(finish({ ...OWN, profileConfig: failing }).dropped, 0, 'so one that would fail costs nothing');
 });
 

@@ -42,8 +42,14 @@ test('what is no event is turned away with a reason', async (t) => {
 
 test('a target that is longer than any head is 414, and other headers that are 431', async (t) => {
   const { port } = await startRig(t);
-  t.deepEqual(statuses(await exchange(port, `GET /v3/dag_run?status=${'x'.repeat(40_000)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)), [414]);
-  t.deepEqual(statuses(await exchange(port, `GET /v3/dag_run HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`)), [431]);
+  t.deepEqual(
+    statuses(await exchange(port, `GET /v3/dag_run?status=${'x'.repeat(40_000)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)),
+    [414],
+  );
+  t.deepEqual(
+    statuses(await exchange(port, `GET /v3/dag_run HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`)),
+    [431],
+  );
 });
 
 test('only GET, and it has no body', async (t) => {
@@ -56,7 +62,10 @@ test('only GET, and it has no body', async (t) => {
   }
   t.deepEqual(statuses(await exchange(port, `CONNECT example.com:443 HTTP/1.1\r\n${host}\r\n`)), [405]);
   t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Content-Length: 1\r\n\r\nx`)), [413]);
-  t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`)), [413]);
+  t.deepEqual(
+    statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`)),
+    [413],
+  );
   t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Content-Length: 0\r\nConnection: close\r\n\r\n`)), [204]);
 });
 

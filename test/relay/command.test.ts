@@ -3,7 +3,7 @@ import path from 'node:path';
 import test from 'ava';
 import { startCollector } from '../../src/testing/index.js';
 import { runRelay } from '../../src/cli/relay.js';
-import { createTelemetryCliWith } from '../../src/cli/telemetry-cli.js';
+import { createTelemetryCliWith } from '../../src/cli/cli.js';
 import { makeFolder, RelayChild } from './helpers/relay-child.js';
 import { get } from './helpers/relay-rig.js';
 
@@ -13,7 +13,14 @@ test.serial('it says where it listens, delivers, and ends with 0 when it is told
   const collector = await startCollector();
   t.teardown(() => collector.close());
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', `${collector.url}/up`, '--spool', path.join(makeFolder(t), 'spool')]);
+    const child = new RelayChild(t, [
+      '--listen',
+      '127.0.0.1:0',
+      '--forward',
+      `${collector.url}/up`,
+      '--spool',
+      path.join(makeFolder(t), 'spool'),
+    ]);
     const port = await child.port();
     const before = collector.requests.length;
     for (let index = 0; index < 10; index += 1) t.is((await get(port, event(index))).status, 204);
@@ -24,7 +31,10 @@ test.serial('it says where it listens, delivers, and ends with 0 when it is told
     const lines = child.stderr.trim().split('\n');
     t.is(lines.filter((line) => line === `listening on http://127.0.0.1:${port}`).length, 1);
     const logged = lines.filter((line) => !line.startsWith('listening on ')).map((line) => JSON.parse(line) as Record<string, string>);
-    t.deepEqual(logged.map(({ level, code }) => `${level} ${code}`), ['info listening', 'info closing', 'info closed']);
+    t.deepEqual(
+      logged.map(({ level, code }) => `${level} ${code}`),
+      ['info listening', 'info closing', 'info closed'],
+    );
     t.true(logged.every((line) => Object.keys(line).join() === 'time,level,code,message' && !Number.isNaN(Date.parse(line['time'] ?? ''))));
     t.is(logged[2]?.['message'], 'sent 10, failed 0, dropped 0, left in the spool 0');
   }
@@ -32,7 +42,18 @@ test.serial('it says where it listens, delivers, and ends with 0 when it is told
 
 test.serial('what it cannot deliver in time stays in the spool, and the next one delivers it', async (t) => {
   const spool = path.join(makeFolder(t), 'spool');
-  const down = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--spool', spool, '--drain-deadline', '200ms', '--log-level', 'silent']);
+  const down = new RelayChild(t, [
+    '--listen',
+    '127.0.0.1:0',
+    '--forward',
+    'http://127.0.0.1:9',
+    '--spool',
+    spool,
+    '--drain-deadline',
+    '200ms',
+    '--log-level',
+    'silent',
+  ]);
   for (let index = 0; index < 5; index += 1) t.is((await get(await down.port(), event(index))).status, 204);
   const second = new RelayChild(t, ['--listen', '127.0.0.1:0', '--spool', spool]);
   t.is(await second.ended, 1);
@@ -47,7 +68,10 @@ test.serial('what it cannot deliver in time stays in the spool, and the next one
   await collector.waitFor(5);
   up.process.kill('SIGTERM');
   t.is(await up.ended, 0);
-  t.deepEqual(collector.requests.map(({ url }) => url).sort(), [0, 1, 2, 3, 4].map((index) => `/up/v3/dag_run?status=success&task_count=${index}`));
+  t.deepEqual(
+    collector.requests.map(({ url }) => url).sort(),
+    [0, 1, 2, 3, 4].map((index) => `/up/v3/dag_run?status=success&task_count=${index}`),
+  );
 });
 
 test.serial('without a spool what is left is dropped, and a second signal ends it at once', async (t) => {
@@ -58,7 +82,16 @@ test.serial('without a spool what is left is dropped, and a second signal ends i
   first.process.kill('SIGTERM');
   t.is(await first.ended, 0);
   t.regex(first.stderr, /"message":"sent 0, failed \d, dropped \d, left in the spool 0"/);
-  const second = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', collector.url, '--drain-deadline', '10m', '--attempt-timeout-ms', '10m']);
+  const second = new RelayChild(t, [
+    '--listen',
+    '127.0.0.1:0',
+    '--forward',
+    collector.url,
+    '--drain-deadline',
+    '10m',
+    '--attempt-timeout-ms',
+    '10m',
+  ]);
   t.is((await get(await second.port(), event(1))).status, 200);
   await collector.waitFor(1);
   second.process.kill('SIGTERM');
@@ -82,8 +115,15 @@ test.serial('an opt-out in its environment holds, and leaves no directory behind
 async function typed(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   let stdout = '';
   let stderr = '';
-  const cli = createTelemetryCliWith({ product: { name: 'cosmos' }, endpoint: 'http://127.0.0.1:9', command: 'cosmos-telemetry' }, new Map([['relay', { summary: '', usage: '', run: runRelay }]]));
-  const code = await cli.run(['relay', ...args], { env: {}, stdout: { write: (text) => (stdout += text) }, stderr: { write: (text) => (stderr += text) } });
+  const cli = createTelemetryCliWith(
+    { product: { name: 'cosmos' }, endpoint: 'http://127.0.0.1:9', command: 'cosmos-telemetry' },
+    new Map([['relay', { summary: '', usage: '', run: runRelay }]]),
+  );
+  const code = await cli.run(['relay', ...args], {
+    env: {},
+    stdout: { write: (text) => (stdout += text) },
+    stderr: { write: (text) => (stderr += text) },
+  });
   return { code, stdout, stderr };
 }
 
@@ -97,12 +137,24 @@ test.serial('what is wrong with the command line is said in one line', async (t)
     [['--max-connections', '5s'], 2, /: option --max-connections needs a number, got 5s; see/],
     [['--log-level', 'loud'], 2, /: option --log-level is one of debug, info, warn, silent; see/],
     [['--concurrency', '0'], 2, /: Expected `concurrency` to be a whole number from 1 to 256, got 0\.\n$/],
-    [['--listen', '0.0.0.0:0'], 2, /: Expected `listen` to be on loopback, got "0\.0\.0\.0:0": whoever reaches a relay can send in its name\. Say `allowRemote` \(`--allow-remote`\)/],
-    [['--forward', 'http://user:secret@127.0.0.1'], 2, /: Expected `forward` to be an http or https URL without credentials, query or fragment, got "http:\/\/\*\*\*@127\.0\.0\.1"\.\n$/],
+    [
+      ['--listen', '0.0.0.0:0'],
+      2,
+      /: Expected `listen` to be on loopback, got "0\.0\.0\.0:0": whoever reaches a relay can send in its name\. Say `allowRemote` \(`--allow-remote`\)/,
+    ],
+    [
+      ['--forward', 'http://user:secret@127.0.0.1'],
+      2,
+      /: Expected `forward` to be an http or https URL without credentials, query or fragment, got "http:\/\/\*\*\*@127\.0\.0\.1"\.\n$/,
+    ],
     [['--prefix', 'a/b'], 2, /: Expected `prefix` to be 1 to 128 letters, digits or any of _ \. ~ -\.\n$/],
     [['--prefix', 'a', '--prefix-file', 'b'], 2, /: relay takes --prefix or --prefix-file, and not both; see/],
     [['--prefix-file', '/nowhere/at/all'], 1, /: \/nowhere\/at\/all cannot be read \(ENOENT\)\n$/],
-    [['--listen', '127.0.0.1:8787', '--forward', 'http://localhost:8787'], 2, /: Expected `forward` to be another server than the relay itself/],
+    [
+      ['--listen', '127.0.0.1:8787', '--forward', 'http://localhost:8787'],
+      2,
+      /: Expected `forward` to be another server than the relay itself/,
+    ],
     [['--spool', '/dev/null/x', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
   ];
   for (const [args, code, line] of cases) {
@@ -139,10 +191,35 @@ test.serial('its help names every flag', async (t) => {
   t.is(stderr, '');
   t.regex(stdout, /^Usage: cosmos-telemetry relay \[options\]\n/);
   for (const flag of [
-    'listen HOST:PORT', 'forward URL', 'spool DIR', 'allow-remote', 'allowed-host NAME', 'prefix SECRET', 'prefix-file FILE', 'metrics-listen HOST:PORT', 'verbatim',
-    'max-spool-bytes BYTES', 'max-age-ms MS', 'max-events-per-second N', 'max-connections N', 'headers-timeout-ms MS', 'request-timeout-ms MS',
-    'keep-alive-timeout-ms MS', 'concurrency N', 'drain-concurrency N', 'connect-timeout-ms MS', 'attempt-timeout-ms MS', 'backoff-ms MS',
-    'max-backoff-ms MS', 'allowed-redirect-host NAME', 'proxy URL', 'no-proxy', 'drain-deadline MS', 'log-level LEVEL', 'help',
-  ]) t.true(stdout.includes(`  --${flag}`), flag); // prettier-ignore
+    'listen HOST:PORT',
+    'forward URL',
+    'spool DIR',
+    'allow-remote',
+    'allowed-host NAME',
+    'prefix SECRET',
+    'prefix-file FILE',
+    'metrics-listen HOST:PORT',
+    'verbatim',
+    'max-spool-bytes BYTES',
+    'max-age-ms MS',
+    'max-events-per-second N',
+    'max-connections N',
+    'headers-timeout-ms MS',
+    'request-timeout-ms MS',
+    'keep-alive-timeout-ms MS',
+    'concurrency N',
+    'drain-concurrency N',
+    'connect-timeout-ms MS',
+    'attempt-timeout-ms MS',
+    'backoff-ms MS',
+    'max-backoff-ms MS',
+    'allowed-redirect-host NAME',
+    'proxy URL',
+    'no-proxy',
+    'drain-deadline MS',
+    'log-level LEVEL',
+    'help',
+  ])
+    t.true(stdout.includes(`  --${flag}`), flag); // prettier-ignore
   t.true(stdout.split('\n').every((line) => line.length <= 120));
 });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { startCollector } from '../../src/testing/index.js';
-import { refusedPort } from '../../src/testing/dead-ends.js';
+import { refusedPort } from '../../src/testing/recording-transport.js';
 import { until } from './helpers/until.js';
 import type { RelayOptions } from '../../src/relay/options.js';
 import { startRig } from './helpers/relay-rig.js';
@@ -14,7 +14,8 @@ const QUICK: RelayOptions = { backoffMs: 20, maxBackoffMs: 100 };
 function watch(t: ExecutionContext, { relay }: Rig): void {
   const timer = setInterval(() => {
     const { published, sent, failed, dropped, pending } = relay.stats();
-    if (published !== sent + failed + dropped + pending) t.fail(`${published} published, ${sent} sent, ${failed} failed, ${dropped} dropped, ${pending} pending`);
+    if (published !== sent + failed + dropped + pending)
+      t.fail(`${published} published, ${sent} sent, ${failed} failed, ${dropped} dropped, ${pending} pending`);
   }, 1);
   t.teardown(() => clearInterval(timer));
 }
@@ -30,7 +31,10 @@ test('an endpoint that is down and comes back gets everything, roughly in order'
   await collector.waitFor(50);
   await until(() => rig.relay.stats().sent === 50);
   const arrived = collector.requests.map(({ query }) => Number(query[1]?.[1]));
-  t.deepEqual([...arrived].sort((left, right) => left - right), Array.from({ length: 50 }, (_, index) => index));
+  t.deepEqual(
+    [...arrived].sort((left, right) => left - right),
+    Array.from({ length: 50 }, (_, index) => index),
+  );
   // Six at a time leave in order, so that one may overtake another, by some places.
   const astray = arrived.reduce((sum, value, place) => sum + Math.abs(value - place), 0) / arrived.length;
   t.true(astray < 6, arrived.join(' '));
@@ -59,18 +63,25 @@ async function startCollectorAt(t: ExecutionContext, port: number) {
 }
 
 test('an answer that says "not now" is waited out, for as long as it is given', async (t) => {
-  const collector = await startCollector({ faults: [{ kind: 'status', status: 503 }, { kind: 'status', status: 500 }, { kind: 'status', status: 408 }, { kind: 'ok' }] });
+  const collector = await startCollector({
+    faults: [{ kind: 'status', status: 503 }, { kind: 'status', status: 500 }, { kind: 'status', status: 408 }, { kind: 'ok' }],
+  });
   t.teardown(() => collector.close());
   const rig = await startRig(t, { ...QUICK, forward: collector.url });
   watch(t, rig);
   await rig.get(event(1));
   await until(() => rig.relay.stats().sent === 1);
-  t.deepEqual(collector.requests.map(({ status }) => status), [503, 500, 408, 200]);
+  t.deepEqual(
+    collector.requests.map(({ status }) => status),
+    [503, 500, 408, 200],
+  );
   t.deepEqual(rig.relay.stats().reasons, {});
 });
 
 test('what ended unknown counts as failed and is not repeated, and neither is what was turned down', async (t) => {
-  const collector = await startCollector({ faults: [{ kind: 'status', status: 404 }, { kind: 'reset' }, { kind: 'hang' }, { kind: 'ok' }] });
+  const collector = await startCollector({
+    faults: [{ kind: 'status', status: 404 }, { kind: 'reset' }, { kind: 'hang' }, { kind: 'ok' }],
+  });
   t.teardown(() => collector.close());
   const rig = await startRig(t, { ...QUICK, forward: collector.url, attemptTimeoutMs: 200, concurrency: 1 });
   watch(t, rig);
@@ -120,7 +131,10 @@ test('close() leaves the rest in the spool, and without one it counts as dropped
     if (spool === undefined) store().endsWithProcess = 5;
     const { published, sent, failed, droppedBy, pending, timedOut } = await relay.close({ deadlineMs: 400 });
     const expected = spool === undefined ? { droppedBy: { deadline: 5 }, pending: 0 } : { droppedBy: {}, pending: 5 };
-    t.deepEqual({ published, sent, failed, droppedBy, pending, timedOut }, { published: 5, sent: 0, failed: 0, timedOut: true, ...expected });
+    t.deepEqual(
+      { published, sent, failed, droppedBy, pending, timedOut },
+      { published: 5, sent: 0, failed: 0, timedOut: true, ...expected },
+    );
     t.true(store().isClosed);
   }
 });

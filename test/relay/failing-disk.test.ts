@@ -1,6 +1,6 @@
 import path from 'node:path';
 import test from 'ava';
-import { theseParts } from '../../src/relay/parts.js';
+import { theseParts } from '../../src/relay/wiring.js';
 import type { Relay, RelayReport } from '../../src/relay/index.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
@@ -16,7 +16,11 @@ test('a disk that hangs holds up neither the answers nor the end', async (t) => 
   const clock = new VirtualClock();
   const faulty = new FaultyFiles();
   const openHanging: typeof openStore = ({ directory = '', ...rest }) => openSpool({ directory, ...rest, fs: faulty.files });
-  const rig = await startRig(t, { spool, backoffMs: 3_600_000, maxBackoffMs: 3_600_000 }, { openStore: openHanging, machine: { ...machine, clock } });
+  const rig = await startRig(
+    t,
+    { spool, backoffMs: 3_600_000, maxBackoffMs: 3_600_000 },
+    { openStore: openHanging, machine: { ...machine, clock } },
+  );
   t.is((await rig.get(event(0))).status, 204);
   const disk = faulty.hold('file.datasync');
   t.teardown(() => disk.end());
@@ -29,7 +33,10 @@ test('a disk that hangs holds up neither the answers nor the end', async (t) => 
   const startedAtMs = clock.now();
   const report = await endOf(rig.relay, clock, 100);
   const { published, sent, failed, droppedBy, pending } = report;
-  t.deepEqual({ published, sent, failed, droppedBy, pending }, { published: 3, sent: 0, failed: 0, droppedBy: { deadline: 2 }, pending: 1 });
+  t.deepEqual(
+    { published, sent, failed, droppedBy, pending },
+    { published: 3, sent: 0, failed: 0, droppedBy: { deadline: 2 }, pending: 1 },
+  );
   t.true(clock.now() - startedAtMs <= 1500, String(clock.now() - startedAtMs));
 });
 

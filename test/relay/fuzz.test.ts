@@ -52,7 +52,12 @@ async function heapMb(): Promise<number> {
 test('whatever bytes come, there is an answer or an end, and nothing stays', async (t) => {
   t.timeout(120_000 + REQUESTS * 50);
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  const { port, store, relay, get } = await startRig(t, { headersTimeoutMs: 300, requestTimeoutMs: 600, keepAliveTimeoutMs: 300, maxEventsPerSecond: 1_000_000 });
+  const { port, store, relay, get } = await startRig(t, {
+    headersTimeoutMs: 300,
+    requestTimeoutMs: 600,
+    keepAliveTimeoutMs: 300,
+    maxEventsPerSecond: 1_000_000,
+  });
   const ends: Record<End, number> = { answered: 0, closed: 0, nonsense: 0, forgotten: 0 };
   const random = chance(seed);
   const beforeMb = await heapMb();
@@ -82,7 +87,8 @@ test('whatever target comes, only what is declared goes on', (t) => {
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`RELAY_SEED=${seed}`);
   const random = chance(seed);
-  const allowed = /^\/v(?:3\/(?:dag_run|task_instance|dbt_docs_access)(?:\?[a-z_]+=[\w.%+~-]*(?:&[a-z_]+=[\w.%+~-]*)*)?|[12]\/[\w.%+~/:-]+)$/;
+  const allowed =
+    /^\/v(?:3\/(?:dag_run|task_instance|dbt_docs_access)(?:\?[a-z_]+=[\w.%+~-]*(?:&[a-z_]+=[\w.%+~-]*)*)?|[12]\/[\w.%+~/:-]+)$/;
   let events = 0;
   for (let run = 0; run < REQUESTS * 20; run += 1) {
     const target = hostileRequest(random, 1).toString('latin1').split(' ')[1] ?? '';

@@ -1,13 +1,20 @@
 import test from 'ava';
-import { jsonLines } from '../../src/relay/log-lines.js';
-import type { LogLevel } from '../../src/relay/log-lines.js';
-import { RelayLog } from '../../src/relay/relay-log.js';
+import { jsonLines } from '../../src/relay/log.js';
+import type { LogLevel } from '../../src/relay/log.js';
+import { RelayLog } from '../../src/relay/log.js';
 import { ManualClock } from '../helpers/manual-clock.js';
 
 function logAt(level: LogLevel) {
   const lines: string[] = [];
   const clock = new ManualClock();
-  return { lines, clock, log: new RelayLog(jsonLines((line) => lines.push(line), level, { wallNow: () => Date.UTC(2026, 0, 31, 12) }), clock) };
+  return {
+    lines,
+    clock,
+    log: new RelayLog(
+      jsonLines((line) => lines.push(line), level, { wallNow: () => Date.UTC(2026, 0, 31, 12) }),
+      clock,
+    ),
+  };
 }
 
 function throwing(): never {
@@ -38,7 +45,10 @@ test('a level says all that matters as much or more', (t) => {
     log.debug('a', 'x');
     log.info('b', 'x');
     log.warn('c', 'x');
-    t.deepEqual(lines.map((line) => (JSON.parse(line) as { level: string }).level), levels);
+    t.deepEqual(
+      lines.map((line) => (JSON.parse(line) as { level: string }).level),
+      levels,
+    );
   }
 });
 

@@ -5,7 +5,12 @@ import { machine, startRig } from './helpers/relay-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
 const EVENT = '/v3/dag_run?status=success&task_count=3';
-const SWITCHES = [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: 'true' }, { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'False' }, { COSMOS_TELEMETRY: 'off' }];
+const SWITCHES = [
+  { DO_NOT_TRACK: '1' },
+  { SCARF_NO_ANALYTICS: 'true' },
+  { AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'False' },
+  { COSMOS_TELEMETRY: 'off' },
+];
 
 for (const env of SWITCHES) {
   test(`${Object.keys(env)[0]} at the start: events are answered 202 and discarded, and what waited is emptied`, async (t) => {
@@ -15,8 +20,17 @@ for (const env of SWITCHES) {
     const answer = await get(EVENT);
     t.deepEqual([answer.status, answer.text], [202, 'telemetry is opted out of here: the event is discarded\n']);
     t.deepEqual([store().length, store().isClosed], [0, true]);
-    const { published, accepted, store: { recovered }, droppedBy, pending } = await relay.close();
-    t.deepEqual({ published, accepted, recovered, droppedBy, pending }, { published: 2, accepted: 0, recovered: 2, droppedBy: { opted_out: 2 }, pending: 0 });
+    const {
+      published,
+      accepted,
+      store: { recovered },
+      droppedBy,
+      pending,
+    } = await relay.close();
+    t.deepEqual(
+      { published, accepted, recovered, droppedBy, pending },
+      { published: 2, accepted: 0, recovered: 2, droppedBy: { opted_out: 2 }, pending: 0 },
+    );
     t.is(collector.connections, 0);
   });
 
@@ -50,20 +64,24 @@ test('an event that was being stored when the opt-out came is emptied, too', asy
   const mine: NodeJS.ProcessEnv = {};
   let goOn: (() => void) | undefined;
   let store: StandInStore | undefined;
-  const { get, relay, log } = await startRig(t, { env: mine, spool: '/nowhere' }, {
-    openStore: ({ onStored }) => {
-      const held = new StandInStore(onStored);
-      const append = held.append.bind(held);
-      held.append = async (target) => {
-        await new Promise<void>((resolve) => {
-          goOn = resolve;
-        });
-        return append(target);
-      };
-      store = held;
-      return Promise.resolve(held);
+  const { get, relay, log } = await startRig(
+    t,
+    { env: mine, spool: '/nowhere' },
+    {
+      openStore: ({ onStored }) => {
+        const held = new StandInStore(onStored);
+        const append = held.append.bind(held);
+        held.append = async (target) => {
+          await new Promise<void>((resolve) => {
+            goOn = resolve;
+          });
+          return append(target);
+        };
+        store = held;
+        return Promise.resolve(held);
+      },
     },
-  });
+  );
   const answer = get(EVENT);
   await until(() => goOn !== undefined);
   mine['DO_NOT_TRACK'] = '1';
@@ -78,19 +96,23 @@ test('debug mode prints requests and sends none', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const printed: string[] = [];
-  const { get, relay } = await startRig(t, { env: { COSMOS_TELEMETRY_DEBUG: '1' }, forward: collector.url }, {
-    machine: {
-      ...machine,
-      descriptors: {
-        open: () => Promise.resolve(2),
-        write: (_descriptor, bytes) => {
-          printed.push(Buffer.from(bytes).toString());
-          return Promise.resolve(bytes.length);
+  const { get, relay } = await startRig(
+    t,
+    { env: { COSMOS_TELEMETRY_DEBUG: '1' }, forward: collector.url },
+    {
+      machine: {
+        ...machine,
+        descriptors: {
+          open: () => Promise.resolve(2),
+          write: (_descriptor, bytes) => {
+            printed.push(Buffer.from(bytes).toString());
+            return Promise.resolve(bytes.length);
+          },
+          close: () => Promise.resolve(),
         },
-        close: () => Promise.resolve(),
       },
     },
-  });
+  );
   await get(EVENT);
   await until(() => relay.stats().dropped === 1);
   t.deepEqual([printed, relay.stats().droppedBy, collector.connections], [[`[telemetry] GET ${collector.url}${EVENT}\n`], { debug: 1 }, 0]);

@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
-import { patient } from '../../src/relay/patient-transport.js';
+import { patient } from '../../src/relay/wiring.js';
 
 /** A transport around scripted outcomes, on a clock that the test moves. */
 function rig(outcomes: readonly SendOutcome[], random = () => 0.5) {
@@ -28,7 +28,11 @@ test('waits double up to the longest, and start again after a success', async (t
 });
 
 test('the wait is drawn from its whole length', async (t) => {
-  for (const [chance, waitMs] of [[0, 0], [0.25, 25], [0.999, 99.9]] as const) {
+  for (const [chance, waitMs] of [
+    [0, 0],
+    [0.25, 25],
+    [0.999, 99.9],
+  ] as const) {
     t.deepEqual(await rig([DOWN], () => chance).send(), { kind: 'deferred', waitMs, reason: 'connect' });
   }
 });
@@ -49,7 +53,10 @@ test('attempts that were under way together count as one failure', async (t) => 
   const together = [transport.send([], signal), transport.send([], signal), transport.send([], signal)];
   clock.nowMs = 10;
   for (const each of fail.splice(0)) each();
-  t.deepEqual((await Promise.all(together)).map((outcome) => outcome.kind === 'deferred' && outcome.waitMs), [50, 50, 50]);
+  t.deepEqual(
+    (await Promise.all(together)).map((outcome) => outcome.kind === 'deferred' && outcome.waitMs),
+    [50, 50, 50],
+  );
   clock.nowMs = 20;
   const next = transport.send([], signal);
   fail[0]?.();

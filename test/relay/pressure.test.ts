@@ -1,5 +1,5 @@
 import test from 'ava';
-import { Pressure } from '../../src/relay/pressure.js';
+import { Pressure } from '../../src/relay/pump.js';
 import { ManualClock } from '../helpers/manual-clock.js';
 
 function rig() {

@@ -1,10 +1,10 @@
 import test from 'ava';
 import 'p-queue';
 import type { Transport } from '../../src/delivery/transport.js';
-import { Gate } from '../../src/gate.js';
-import { Log } from '../../src/log.js';
+import { Gate } from '../../src/opt-out/gate.js';
+import { Log } from '../../src/base/log.js';
 import { Pump } from '../../src/relay/pump.js';
-import { RelayLedger } from '../../src/relay/relay-ledger.js';
+import { RelayLedger } from '../../src/relay/pump.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
@@ -57,7 +57,10 @@ test('while those who come go first, sending rests after each round', async (t) 
 });
 
 test('a store that has filled is emptied whoever comes, and so it is while nobody does', async (t) => {
-  for (const state of [{ isHigh: true, hasRoom: false }, { isHigh: false, hasRoom: true }]) {
+  for (const state of [
+    { isHigh: true, hasRoom: false },
+    { isHigh: false, hasRoom: true },
+  ]) {
     const { pump, clock, sent } = startPump(state);
     await clock.advance(0);
     await settle();

@@ -2,10 +2,10 @@ import { createServer } from 'node:http';
 import test from 'ava';
 import { createRelay } from '../../src/relay/index.js';
 import type { RelayOptions } from '../../src/relay/index.js';
-import type { RelayParts, StoreRequest } from '../../src/relay/parts.js';
+import type { RelayParts, StoreRequest } from '../../src/relay/wiring.js';
 import { createRelayWith } from '../../src/relay/relay.js';
 import { startCollector } from '../../src/testing/index.js';
-import { systemClock } from '../../src/timing.js';
+import { systemClock } from '../../src/base/clock.js';
 import { listen } from '../helpers/loopback.js';
 import { until } from './helpers/until.js';
 import { get, machine, startRig } from './helpers/relay-rig.js';
@@ -16,11 +16,17 @@ const EVENT = '/astronomer-cosmos/v3/dag_run?status=success';
 test('its handler can be mounted in a server that is there', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
-  const relay = createRelayWith({ forward: collector.url, env: {} }, { machine, openStore: ({ onStored }) => Promise.resolve(new StandInStore(onStored)) });
+  const relay = createRelayWith(
+    { forward: collector.url, env: {} },
+    { machine, openStore: ({ onStored }) => Promise.resolve(new StandInStore(onStored)) },
+  );
   t.teardown(() => relay.close({ deadlineMs: 0 }));
   const { port } = await listen(t, createServer(relay.handler));
   const answers = await Promise.all([get(port, EVENT), get(port, EVENT), get(port, EVENT, { host: `example.com:${port}` })]);
-  t.deepEqual(answers.map(({ status }) => status), [204, 204, 403]);
+  t.deepEqual(
+    answers.map(({ status }) => status),
+    [204, 204, 403],
+  );
   await collector.waitFor(2);
   await until(() => relay.stats().pending === 0);
   const { sent } = await relay.close();
@@ -31,16 +37,25 @@ test('its handler can be mounted in a server that is there', async (t) => {
 test('mounted, it opens its store at the first request, whatever that asks for', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
-  const relay = createRelayWith({ forward: collector.url, env: {} }, { machine, openStore: ({ onStored }) => Promise.resolve(new StandInStore(onStored, ['/v3/dag_run?status=failed'])) });
+  const relay = createRelayWith(
+    { forward: collector.url, env: {} },
+    { machine, openStore: ({ onStored }) => Promise.resolve(new StandInStore(onStored, ['/v3/dag_run?status=failed'])) },
+  );
   t.teardown(() => relay.close({ deadlineMs: 0 }));
   const { port } = await listen(t, createServer(relay.handler));
   t.is((await get(port, '/readyz')).status, 503, 'not yet');
   await collector.waitFor(1);
   t.is((await get(port, '/readyz')).status, 200);
-  t.deepEqual(collector.requests.map(({ url }) => url), ['/v3/dag_run?status=failed']);
+  t.deepEqual(
+    collector.requests.map(({ url }) => url),
+    ['/v3/dag_run?status=failed'],
+  );
 });
 
-for (const [verbatim, admitted] of [[false, ['/v3/dag_run?status=success', undefined, undefined]], [true, ['/v3/dag_run?status=success&secret=1', '/v3/own?a=1', undefined]]] as const) {
+for (const [verbatim, admitted] of [
+  [false, ['/v3/dag_run?status=success', undefined, undefined]],
+  [true, ['/v3/dag_run?status=success&secret=1', '/v3/own?a=1', undefined]],
+] as const) {
   test(`what an earlier process left is looked at as if it came now${verbatim ? ', with --verbatim' : ''}`, async (t) => {
     let admit: StoreRequest['admit'] | undefined;
     const openStore: RelayParts['openStore'] = ({ onStored, ...asked }) => {
@@ -48,7 +63,10 @@ for (const [verbatim, admitted] of [[false, ['/v3/dag_run?status=success', undef
       return Promise.resolve(new StandInStore(onStored));
     };
     await startRig(t, { verbatim }, { openStore });
-    t.deepEqual(['/v3/dag_run?status=success&secret=1', '/v3/own?a=1', ':1234/steal'].map((target) => admit?.(target)), admitted);
+    t.deepEqual(
+      ['/v3/dag_run?status=success&secret=1', '/v3/own?a=1', ':1234/steal'].map((target) => admit?.(target)),
+      admitted,
+    );
   });
 }
 
@@ -63,10 +81,14 @@ test('a store that cannot be opened is an answer, and no end', async (t) => {
 
 test('a store that could not be opened is tried again with the next event', async (t) => {
   let tries = 0;
-  const relay = createRelayWith({ env: {}, forward: 'http://127.0.0.1:9' }, {
-    machine,
-    openStore: ({ onStored }) => ((tries += 1) === 1 ? Promise.reject(new Error('used by another process')) : Promise.resolve(new StandInStore(onStored))),
-  });
+  const relay = createRelayWith(
+    { env: {}, forward: 'http://127.0.0.1:9' },
+    {
+      machine,
+      openStore: ({ onStored }) =>
+        (tries += 1) === 1 ? Promise.reject(new Error('used by another process')) : Promise.resolve(new StandInStore(onStored)),
+    },
+  );
   t.teardown(() => relay.close({ deadlineMs: 0 }));
   const { port } = await listen(t, createServer(relay.handler));
   t.is((await get(port, EVENT)).status, 503);
@@ -76,10 +98,13 @@ test('a store that could not be opened is tried again with the next event', asyn
 
 test('a handler alone empties the spool, too, where telemetry is opted out of', async (t) => {
   let store: StandInStore | undefined;
-  const relay = createRelayWith({ env: { DO_NOT_TRACK: '1' }, spool: '/' }, {
-    machine,
-    openStore: ({ onStored }) => Promise.resolve((store ??= new StandInStore(onStored, ['/v3/dag_run?status=success']))),
-  });
+  const relay = createRelayWith(
+    { env: { DO_NOT_TRACK: '1' }, spool: '/' },
+    {
+      machine,
+      openStore: ({ onStored }) => Promise.resolve((store ??= new StandInStore(onStored, ['/v3/dag_run?status=success']))),
+    },
+  );
   const { port } = await listen(t, createServer(relay.handler));
   t.is((await get(port, EVENT)).status, 202);
   const { droppedBy } = await relay.close();
@@ -100,7 +125,11 @@ test('who was told that the spool is full may come again after as long as was sa
 test('in memory alone, out of the box', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
-  const relay = createRelay({ listen: '127.0.0.1:0', forward: `${collector.url}/up`, env: { HOME: '/nowhere', XDG_CONFIG_DIRS: '/nowhere' } });
+  const relay = createRelay({
+    listen: '127.0.0.1:0',
+    forward: `${collector.url}/up`,
+    env: { HOME: '/nowhere', XDG_CONFIG_DIRS: '/nowhere' },
+  });
   const { port, url } = await relay.listen();
   t.is(url, `http://127.0.0.1:${port}`);
   t.is((await get(port, EVENT)).status, 200);
@@ -111,7 +140,10 @@ test('in memory alone, out of the box', async (t) => {
 
 test('who is closed while it starts does not listen, and who was closed does not start', async (t) => {
   let open: ((store: StandInStore) => void) | undefined;
-  const relay = createRelayWith({ listen: '127.0.0.1:0', env: {} }, { machine, openStore: () => new Promise((resolve) => (open = resolve)) });
+  const relay = createRelayWith(
+    { listen: '127.0.0.1:0', env: {} },
+    { machine, openStore: () => new Promise((resolve) => (open = resolve)) },
+  );
   const listening = relay.listen();
   await until(() => open !== undefined);
   const closing = relay.close();
@@ -126,7 +158,10 @@ test('who is closed while it starts does not listen, and who was closed does not
 test('an address that is taken leaves nothing behind', async (t) => {
   const { port, store } = await startRig(t);
   let second: StandInStore | undefined;
-  const relay = createRelayWith({ listen: `127.0.0.1:${port}`, env: {} }, { machine, openStore: ({ onStored }) => Promise.resolve((second = new StandInStore(onStored))) });
+  const relay = createRelayWith(
+    { listen: `127.0.0.1:${port}`, env: {} },
+    { machine, openStore: ({ onStored }) => Promise.resolve((second = new StandInStore(onStored))) },
+  );
   await t.throwsAsync(relay.listen(), { code: 'EADDRINUSE' });
   t.true(second?.isClosed);
   t.false(store().isClosed);
@@ -146,7 +181,8 @@ test('what a programmer gets wrong is refused, by name', (t) => {
     [{ enabled: true }, /^Expected `enabled` to be false or left out/],
     [{ logger: {} }, /^Expected `logger` to be an object with `debug\(\)` and `warn\(\)`, got an object\.$/],
   ];
-  for (const [options, message] of cases) t.throws(() => createRelay(options as RelayOptions), { instanceOf: TypeError, message }, JSON.stringify(options));
+  for (const [options, message] of cases)
+    t.throws(() => createRelay(options as RelayOptions), { instanceOf: TypeError, message }, JSON.stringify(options));
 });
 
 test('a deadline that is none is said, and the default is taken', async (t) => {

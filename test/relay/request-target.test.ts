@@ -10,13 +10,22 @@ function sifted(query: string, type = 'task_instance'): [target: string, dropped
 }
 
 test('declared fields go on in their order and spelling, everything else stays', (t) => {
-  t.deepEqual(sifted('status=success&new_field=1&duration=7.0'), ['/v3/task_instance?status=success&duration=7.0', ['new_field undeclared']]);
+  t.deepEqual(sifted('status=success&new_field=1&duration=7.0'), [
+    '/v3/task_instance?status=success&duration=7.0',
+    ['new_field undeclared'],
+  ]);
   t.deepEqual(sifted('status=%73uccess&has_callback=True'), ['/v3/task_instance?status=%73uccess&has_callback=True', []]);
   t.deepEqual(sifted('st%61tus=success'), ['/v3/task_instance', ['st%61tus undeclared']]);
-  t.deepEqual(sifted('status=success&status=failed&status=x'), ['/v3/task_instance?status=success', ['status duplicate', 'status duplicate']]);
+  t.deepEqual(sifted('status=success&status=failed&status=x'), [
+    '/v3/task_instance?status=success',
+    ['status duplicate', 'status duplicate'],
+  ]);
   t.deepEqual(sifted('status=nonsense&status=failed'), ['/v3/task_instance?status=failed', ['status ill_typed']]);
   t.deepEqual(sifted('&status=failed&&'), ['/v3/task_instance?status=failed', [' undeclared', ' undeclared', ' undeclared']]);
-  t.deepEqual(sifted('__proto__=1&constructor=1&toString=1'), ['/v3/task_instance', ['__proto__ undeclared', 'constructor undeclared', 'toString undeclared']]);
+  t.deepEqual(sifted('__proto__=1&constructor=1&toString=1'), [
+    '/v3/task_instance',
+    ['__proto__ undeclared', 'constructor undeclared', 'toString undeclared'],
+  ]);
 });
 
 test('metadata belongs to a dag_run alone', (t) => {
@@ -26,16 +35,51 @@ test('metadata belongs to a dag_run alone', (t) => {
 
 test('a value must be what Python writes for its kind', (t) => {
   const good = [
-    'duration=7.0', 'duration=7', 'duration=1e-05', 'duration=1.5e-07', 'duration=1e%2B16', 'duration=0.0', 'duration=None',
-    'has_callback=True', 'has_callback=False', 'profile_strategy=None', 'database=postgres', 'dbt_command=source+freshness',
-    'dbt_command=run%20--full-refresh', 'airflow_version=2.10.1%252Bastro.1', 'airflow_version=3.0.0%2Bx', 'cosmos_version=1.12.0%2Bx',
-    'platform_system=darwin', 'platform_machine=AMD64', 'status=failed',
+    'duration=7.0',
+    'duration=7',
+    'duration=1e-05',
+    'duration=1.5e-07',
+    'duration=1e%2B16',
+    'duration=0.0',
+    'duration=None',
+    'has_callback=True',
+    'has_callback=False',
+    'profile_strategy=None',
+    'database=postgres',
+    'dbt_command=source+freshness',
+    'dbt_command=run%20--full-refresh',
+    'airflow_version=2.10.1%252Bastro.1',
+    'airflow_version=3.0.0%2Bx',
+    'cosmos_version=1.12.0%2Bx',
+    'platform_system=darwin',
+    'platform_machine=AMD64',
+    'status=failed',
   ]; // prettier-ignore
   for (const query of good) t.deepEqual(sifted(query), [`/v3/task_instance?${query}`, []], query);
   const bad = [
-    'duration=-1.0', 'duration=nan', 'duration=inf', 'duration=1e999', 'duration=', 'duration=0x10', 'duration=1_000', 'duration=%2B5', 'duration=seven',
-    'has_callback=true', 'has_callback=1', 'has_callback=', 'database=a+b', 'database=1db', 'database=%27%3B--', 'dbt_command=run+-s%3Dx', 'dbt_command=a++b',
-    `operator_name=${'x'.repeat(129)}`, 'airflow_version=2.10.1%25252Bastro', 'cosmos_version=..', 'platform_system=Plan9', 'status=skipped', 'status',
+    'duration=-1.0',
+    'duration=nan',
+    'duration=inf',
+    'duration=1e999',
+    'duration=',
+    'duration=0x10',
+    'duration=1_000',
+    'duration=%2B5',
+    'duration=seven',
+    'has_callback=true',
+    'has_callback=1',
+    'has_callback=',
+    'database=a+b',
+    'database=1db',
+    'database=%27%3B--',
+    'dbt_command=run+-s%3Dx',
+    'dbt_command=a++b',
+    `operator_name=${'x'.repeat(129)}`,
+    'airflow_version=2.10.1%25252Bastro',
+    'cosmos_version=..',
+    'platform_system=Plan9',
+    'status=skipped',
+    'status',
   ]; // prettier-ignore
   for (const query of bad) t.deepEqual(sifted(query), ['/v3/task_instance', [`${query.split('=')[0]} ill_typed`]], query);
   t.deepEqual(sifted('task_count=9007199254740993', 'dag_run'), ['/v3/dag_run?task_count=9007199254740993', []]);

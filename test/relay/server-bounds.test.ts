@@ -55,7 +55,11 @@ test('there are so many connections and no more, and room is made when one goes'
   first?.socket.destroy();
   await first?.closed;
   let status = 0;
-  while (status !== 204) status = await get(EVENT).then((answer) => answer.status, () => 0);
+  while (status !== 204)
+    status = await get(EVENT).then(
+      (answer) => answer.status,
+      () => 0,
+    );
   t.is(status, 204);
 });
 
@@ -68,7 +72,11 @@ test('a client that asks and never reads the answers is cut off', async (t) => {
     const feed = (): void => {
       while (socket.write(text));
     };
-    socket.on('connect', feed).on('drain', feed).on('error', () => undefined).pause();
+    socket
+      .on('connect', feed)
+      .on('drain', feed)
+      .on('error', () => undefined)
+      .pause();
     t.teardown(() => socket.destroy());
     return new Promise<void>((resolve) => {
       socket.on('close', () => {
@@ -82,7 +90,11 @@ test('a client that asks and never reads the answers is cut off', async (t) => {
 });
 
 test('a connection that cannot be accepted does not end the server', async (t) => {
-  const server = boundedServer({ maxConnections: 1, headersTimeoutMs: 1000, requestTimeoutMs: 1000, keepAliveTimeoutMs: 1000 }, new Answers(), (_request, response) => response.end());
+  const server = boundedServer(
+    { maxConnections: 1, headersTimeoutMs: 1000, requestTimeoutMs: 1000, keepAliveTimeoutMs: 1000 },
+    new Answers(),
+    (_request, response) => response.end(),
+  );
   const { port } = await listenAt(server, { host: '127.0.0.1', port: 0 });
   t.teardown(() => server.close());
   t.notThrows(() => server.emit('error', Object.assign(new Error('accept ENOBUFS'), { code: 'ENOBUFS' })));

@@ -17,7 +17,18 @@ test('killed at any moment under load, it loses no event that it has acknowledge
   const random = chance(seed);
   const collector = await startCollector({ faults: { kind: 'ok', delayMs: 5 } });
   t.teardown(() => collector.close());
-  const args = ['--listen', '127.0.0.1:0', '--forward', `${collector.url}/up`, '--spool', path.join(makeFolder(t), 'spool'), '--concurrency', String(CONCURRENCY), '--log-level', 'silent'];
+  const args = [
+    '--listen',
+    '127.0.0.1:0',
+    '--forward',
+    `${collector.url}/up`,
+    '--spool',
+    path.join(makeFolder(t), 'spool'),
+    '--concurrency',
+    String(CONCURRENCY),
+    '--log-level',
+    'silent',
+  ];
   const acknowledged: number[] = [];
   let next = 0;
   let maybeTwice = 0;
@@ -31,7 +42,10 @@ test('killed at any moment under load, it loses no event that it has acknowledge
       while (!load.isOver) {
         const count = next;
         next += 1;
-        const status = await get(port, `/astronomer-cosmos/v3/dag_run?status=success&task_count=${count}`).then((answer) => answer.status, () => 0);
+        const status = await get(port, `/astronomer-cosmos/v3/dag_run?status=success&task_count=${count}`).then(
+          (answer) => answer.status,
+          () => 0,
+        );
         if (status === 204) acknowledged.push(count);
         else load.isOver = true;
       }

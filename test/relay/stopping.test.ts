@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import path from 'node:path';
 import test from 'ava';
-import { theseParts } from '../../src/relay/parts.js';
+import { theseParts } from '../../src/relay/wiring.js';
 import { startCollector } from '../../src/testing/index.js';
 import { until } from './helpers/until.js';
 import { makeFolder } from './helpers/relay-child.js';
@@ -28,7 +28,10 @@ test('what was written to the endpoint at the deadline has failed, and does not 
   for (const count of EVENTS) t.is((await first.get(event(count))).status, 204);
   await silent.waitFor(2);
   const { published, sent, failedBy, droppedBy, pending, timedOut } = await first.relay.close({ deadlineMs: 50 });
-  t.deepEqual({ published, sent, failedBy, droppedBy, pending, timedOut }, { published: 5, sent: 0, failedBy: { aborted: 2 }, droppedBy: {}, pending: 3, timedOut: true });
+  t.deepEqual(
+    { published, sent, failedBy, droppedBy, pending, timedOut },
+    { published: 5, sent: 0, failedBy: { aborted: 2 }, droppedBy: {}, pending: 3, timedOut: true },
+  );
 
   const collector = await startCollector();
   t.teardown(() => collector.close());
@@ -70,7 +73,11 @@ test('an opt-out accounts for what had not left, and takes it off the disk', asy
   const env: NodeJS.ProcessEnv = {};
   const spool = path.join(makeFolder(t), 'spool');
   const { lookup, asked } = silentLookup();
-  const { relay, get } = await startRig(t, { env, spool, forward: 'http://endpoint.test/up' }, { openStore, machine: { ...machine, lookup } });
+  const { relay, get } = await startRig(
+    t,
+    { env, spool, forward: 'http://endpoint.test/up' },
+    { openStore, machine: { ...machine, lookup } },
+  );
   for (const count of EVENTS) t.is((await get(event(count))).status, 204);
   await until(() => asked() === 5);
   env['DO_NOT_TRACK'] = '1';

@@ -25,7 +25,11 @@ function targetsOf(file: string): string[] {
 }
 
 /** Sends all of it through a relay. @returns What the endpoint was sent, in no order. */
-async function through(t: Parameters<typeof startRig>[0], targets: readonly string[], options: object = {}): Promise<{ received: string[]; fieldsDropped: number; log: string[] }> {
+async function through(
+  t: Parameters<typeof startRig>[0],
+  targets: readonly string[],
+  options: object = {},
+): Promise<{ received: string[]; fieldsDropped: number; log: string[] }> {
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const { get, relay, log } = await startRig(t, { forward: `${collector.url}/astronomer-cosmos`, ...options });
@@ -60,12 +64,17 @@ test('what Cosmos sends in a real Airflow arrives byte for byte, and so does wha
 });
 
 test('of urls.json goes on what is declared, and the rest is counted', async (t) => {
-  const cases = (readVectors('urls.json') as Vectors).cases.filter(({ event_type: type, name }) => type !== 'custom_event' && !name.startsWith('random-'));
+  const cases = (readVectors('urls.json') as Vectors).cases.filter(
+    ({ event_type: type, name }) => type !== 'custom_event' && !name.startsWith('random-'),
+  );
   t.deepEqual(
     cases.map(({ name }) => name),
     ['seed-example', 'cosmos-own-test', 'none-true-false', 'spaces-and-reserved', 'percent-already'],
   );
-  const { received, fieldsDropped } = await through(t, cases.map(({ url }) => new URL(url ?? '').pathname + new URL(url ?? '').search));
+  const { received, fieldsDropped } = await through(
+    t,
+    cases.map(({ url }) => new URL(url ?? '').pathname + new URL(url ?? '').search),
+  );
   t.deepEqual(received, [
     '/astronomer-cosmos/v3/dag_run?airflow_version=2.10.1%252Bastro.1',
     '/astronomer-cosmos/v3/dag_run?cosmos_version=1.8.0a4&airflow_version=2.10.1&python_version=3.11&platform_system=darwin&platform_machine=amd64&status=success&dag_hash=d151d1fa2f03270ea116cc7494f2c591&task_count=3&cosmos_task_count=3&execution_modes=local',

@@ -1,9 +1,9 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 
-import { readCfgOption } from '../../src/settings/airflow-cfg.js';
-import type { CfgEntry } from '../../src/settings/airflow-cfg.js';
-import { airflowValue } from '../../src/settings/opt-outs.js';
+import { readCfgOption } from '../../src/opt-out/airflow-cfg.js';
+import type { CfgEntry } from '../../src/opt-out/airflow-cfg.js';
+import { airflowValue } from '../../src/opt-out/variables.js';
 import { readVectors } from '../helpers/vectors.js';
 
 interface CfgVectors {
@@ -76,8 +76,41 @@ test('a value of 1,000 references is still a value', (t) => {
 });
 
 test('no text makes it throw', (t) => {
-  const pieces = fc.constantFrom('[cosmos]', '[DEFAULT]', '[', ']', '\n', '\r\n', '\r', ' ', '\t', '=', ':', '#', ';', '%', '%(', ')s', '%%', 'enable_telemetry', 'a', 'true', 'false', '\ufeff', '\u0000', '\u0085', '$', '${', '}', '~', '\ud800');
-  const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join('')));
+  const pieces = fc.constantFrom(
+    '[cosmos]',
+    '[DEFAULT]',
+    '[',
+    ']',
+    '\n',
+    '\r\n',
+    '\r',
+    ' ',
+    '\t',
+    '=',
+    ':',
+    '#',
+    ';',
+    '%',
+    '%(',
+    ')s',
+    '%%',
+    'enable_telemetry',
+    'a',
+    'true',
+    'false',
+    '\ufeff',
+    '\u0000',
+    '\u0085',
+    '$',
+    '${',
+    '}',
+    '~',
+    '\ud800',
+  );
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join('')),
+  );
   fc.assert(
     fc.property(text, (body) => {
       for (const whole of [body, `[cosmos]\nenable_telemetry = ${body}`]) {

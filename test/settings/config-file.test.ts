@@ -5,7 +5,8 @@ import { join } from 'node:path';
 
 import test from 'ava';
 
-import { airflowCfgPlace, readConfigFile } from '../../src/settings/config-file.js';
+import { airflowCfgPlace } from '../../src/opt-out/airflow-cfg.js';
+import { readConfigFile } from '../../src/base/machine.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'config-file-'));
 test.after.always(() => {

@@ -1,8 +1,8 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 
-import { airflowBoolean, airflowValue, environmentOptsOut, expandVariables, strip } from '../../src/settings/opt-outs.js';
-import { resolveSettingsWith } from '../../src/settings.js';
+import { airflowBoolean, airflowValue, environmentOptsOut, expandVariables, strip } from '../../src/opt-out/variables.js';
+import { resolveSettingsWith } from '../../src/opt-out/settings.js';
 import { readVectors } from '../helpers/vectors.js';
 
 const missing = {
@@ -18,7 +18,14 @@ const settingsOptOut = (product: string, env: NodeJS.ProcessEnv): boolean =>
 /** An environment as a hostile host may hand one in; the types say it cannot happen. */
 const odd = (env: unknown): NodeJS.ProcessEnv => env as NodeJS.ProcessEnv;
 
-const unreadable = new Proxy({}, { get: () => { throw new Error('no'); } });
+const unreadable = new Proxy(
+  {},
+  {
+    get: () => {
+      throw new Error('no');
+    },
+  },
+);
 
 test('every recorded environment opts out or not, as in Cosmos', (t) => {
   const { cases } = readVectors('settings.json') as { cases: { env: Record<string, string>; should_emit: boolean }[] };
@@ -52,7 +59,8 @@ test('the variables count for the products they are for', (t) => {
 });
 
 test('a yes of the own switch is one of five words', (t) => {
-  for (const word of ['1', 'true', 'on', 'yes', 'enabled', 'TRUE', ' On\n']) t.false(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
+  for (const word of ['1', 'true', 'on', 'yes', 'enabled', 'TRUE', ' On\n'])
+    t.false(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
   for (const word of ['0', 't', 'y', 'enable', '2', 'none', 'null', 'undefined', ' ', 'yes please', 'true # x']) {
     t.true(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
   }
@@ -94,7 +102,11 @@ test('a value that cannot be expanded is no boolean', (t) => {
 });
 
 test('an environment that cannot be read opts out', (t) => {
-  const getter = Object.defineProperty({}, 'DO_NOT_TRACK', { get: () => { throw new Error('no'); } });
+  const getter = Object.defineProperty({}, 'DO_NOT_TRACK', {
+    get: () => {
+      throw new Error('no');
+    },
+  });
   for (const env of [unreadable, getter, null, undefined, 'DO_NOT_TRACK=1', 7, { DO_NOT_TRACK: {} }, { ACME_TELEMETRY: () => '1' }]) {
     t.true(environmentOptsOut('acme', odd(env)));
   }
@@ -118,11 +130,42 @@ test('an inherited opt-out is seen, in a child environment as behind a proxy', (
 });
 
 test('the gate and the settings agree on every environment', (t) => {
-  const values = ['', '0', '1', ' ', 'true', 'True ', 'false', 'f', 't', 'none', 'on', 'off', 'enabled', 'yes', '$A', '${DO_NOT_TRACK}', '~', '#', '1#', '\u001c', '\ufeff0'];
-  const names = ['DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'COSMOS_TELEMETRY', 'AIRFLOW__COSMOS__ENABLE_TELEMETRY', 'A', 'HOME'];
+  const values = [
+    '',
+    '0',
+    '1',
+    ' ',
+    'true',
+    'True ',
+    'false',
+    'f',
+    't',
+    'none',
+    'on',
+    'off',
+    'enabled',
+    'yes',
+    '$A',
+    '${DO_NOT_TRACK}',
+    '~',
+    '#',
+    '1#',
+    '\u001c',
+    '\ufeff0',
+  ];
+  const names = [
+    'DO_NOT_TRACK',
+    'SCARF_NO_ANALYTICS',
+    'ACME_TELEMETRY',
+    'COSMOS_TELEMETRY',
+    'AIRFLOW__COSMOS__ENABLE_TELEMETRY',
+    'A',
+    'HOME',
+  ];
   for (const product of ['acme', 'cosmos']) {
     for (const name of names) {
-      for (const value of values) t.is(environmentOptsOut(product, { [name]: value }), settingsOptOut(product, { [name]: value }), `${product} ${name}=${value}`);
+      for (const value of values)
+        t.is(environmentOptsOut(product, { [name]: value }), settingsOptOut(product, { [name]: value }), `${product} ${name}=${value}`);
     }
   }
   const value = fc.oneof(fc.constantFrom(...values), fc.string({ maxLength: 12 }));

@@ -1,9 +1,9 @@
 import test from 'ava';
 
-import { Log } from '../../src/log.js';
-import { resolveSettings, resolveSettingsWith, shouldEmit } from '../../src/settings.js';
-import type { SettingsOptions } from '../../src/settings.js';
-import { systemClock } from '../../src/timing.js';
+import { Log } from '../../src/base/log.js';
+import { resolveSettings, resolveSettingsWith, shouldEmit } from '../../src/opt-out/settings.js';
+import type { SettingsOptions } from '../../src/opt-out/settings.js';
+import { systemClock } from '../../src/base/clock.js';
 
 interface Answer {
   emits: boolean;
@@ -93,7 +93,12 @@ test('a file that Python would not parse opts out and names the line', (t) => {
     emits: false,
     opened: [PATH],
     warned: [`[telemetry] config_unreadable: ${PATH}:3 cannot be used (section stands twice), which counts as an opt-out`],
-    rule: { name: '[cosmos] enable_telemetry', value: 'section stands twice', optsOut: true, source: { kind: 'file', path: PATH, line: 3 } },
+    rule: {
+      name: '[cosmos] enable_telemetry',
+      value: 'section stands twice',
+      optsOut: true,
+      source: { kind: 'file', path: PATH, line: 3 },
+    },
   });
   t.false(ask({ env: { HOME } }, { text: '\ufeff[cosmos]\nenable_telemetry = false\n' }).emits);
 });
@@ -115,7 +120,8 @@ test('an unknown value counts as false, and warns with its place and no other op
 });
 
 test('a value that is understood warns nobody', (t) => {
-  for (const text of ['[cosmos]\nenable_telemetry = true\n', off.text, '[core]\nx = 1\n', '']) t.deepEqual(ask({ env: { HOME } }, { text }).warned, []);
+  for (const text of ['[cosmos]\nenable_telemetry = true\n', off.text, '[core]\nx = 1\n', ''])
+    t.deepEqual(ask({ env: { HOME } }, { text }).warned, []);
   t.like(ask({ env: { HOME } }, { text: '[cosmos]\nenable_telemetry =\n  False\n' }), { emits: false, rule: { value: 'false' } });
   t.like(ask({ env: { HOME, NO: 'f' } }, { text: '[DEFAULT]\n\nenable_telemetry : $NO\n[cosmos]\n' }), {
     emits: false,
@@ -128,7 +134,9 @@ test('a place that was named and cannot be worked out opts out', (t) => {
   t.deepEqual(ask({ env: { HOME, AIRFLOW_HOME: '~bob/airflow' } }, off), {
     emits: false,
     opened: [],
-    warned: ['[telemetry] config_unreadable: ~bob/airflow/airflow.cfg cannot be used (its place cannot be worked out), which counts as an opt-out'],
+    warned: [
+      '[telemetry] config_unreadable: ~bob/airflow/airflow.cfg cannot be used (its place cannot be worked out), which counts as an opt-out',
+    ],
     rule: {
       name: '[cosmos] enable_telemetry',
       value: 'its place cannot be worked out',
@@ -136,12 +144,23 @@ test('a place that was named and cannot be worked out opts out', (t) => {
       source: { kind: 'file', path: '~bob/airflow/airflow.cfg' },
     },
   });
-  const env = new Proxy({}, { get: (_target, name) => { if (name === 'AIRFLOW_HOME') throw new Error('secret'); } });
+  const env = new Proxy(
+    {},
+    {
+      get: (_target, name) => {
+        if (name === 'AIRFLOW_HOME') throw new Error('secret');
+      },
+    },
+  );
   t.like(ask({ env }, off), { emits: false, opened: [], rule: { value: 'cannot be read' } });
 });
 
 test('a variable that cannot be read is named in a warning', (t) => {
-  const env = Object.defineProperty({ HOME }, 'ACME_TELEMETRY', { get: () => { throw new Error('secret'); } });
+  const env = Object.defineProperty({ HOME }, 'ACME_TELEMETRY', {
+    get: () => {
+      throw new Error('secret');
+    },
+  });
   t.deepEqual(ask({ product: 'acme', env }, off).warned, [
     '[telemetry] environment_unreadable: ACME_TELEMETRY cannot be read, which counts as an opt-out',
   ]);

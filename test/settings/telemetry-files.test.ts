@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 
-import { Log } from '../../src/log.js';
-import { resolveSettings, resolveSettingsWith, shouldEmit } from '../../src/settings.js';
-import type { SettingsOptions } from '../../src/settings.js';
-import { readConfigFile, readConfigFileLater } from '../../src/settings/config-file.js';
-import { rereadTelemetryFiles } from '../../src/settings/telemetry-files.js';
-import { systemClock } from '../../src/timing.js';
+import { Log } from '../../src/base/log.js';
+import { resolveSettings, resolveSettingsWith, shouldEmit } from '../../src/opt-out/settings.js';
+import type { SettingsOptions } from '../../src/opt-out/settings.js';
+import { readConfigFile, readConfigFileLater } from '../../src/base/machine.js';
+import { rereadTelemetryFiles } from '../../src/opt-out/telemetry-json.js';
+import { systemClock } from '../../src/base/clock.js';
 
 const OWN = '/home/pat/.config/acme/telemetry.json';
 const POLICY = '/etc/xdg/acme/telemetry.json';
@@ -51,7 +51,10 @@ test('every policy file that exists counts, wherever a variable points', (t) => 
   const places = { env: { ...env, XDG_CONFIG_DIRS: '/a:/b', XDG_CONFIG_HOME: '/own' } };
   const no = { text: '{"enabled": false}' };
   for (const file of ['/a/acme/telemetry.json', '/b/acme/telemetry.json', POLICY, '/own/acme/telemetry.json']) {
-    t.like(ask({ [file]: no }, places), { emits: false, opened: ['/a/acme/telemetry.json', '/b/acme/telemetry.json', POLICY, '/own/acme/telemetry.json'] });
+    t.like(ask({ [file]: no }, places), {
+      emits: false,
+      opened: ['/a/acme/telemetry.json', '/b/acme/telemetry.json', POLICY, '/own/acme/telemetry.json'],
+    });
   }
   t.true(ask({ [OWN]: no }, places).emits, 'its place is another one');
 });
@@ -92,15 +95,28 @@ test('nothing is opened once the environment or the program has opted out', (t) 
     { env: { ...env, ACME_TELEMETRY: '0' } },
     { product: 'cosmos', env: { ...env, AIRFLOW__COSMOS__ENABLE_TELEMETRY: 'false' } },
   ];
-  for (const options of optOuts) t.like(ask({ [OWN]: { text: '{"enabled": true}' } }, options), { emits: false, opened: [] }, JSON.stringify(options));
+  for (const options of optOuts)
+    t.like(ask({ [OWN]: { text: '{"enabled": true}' } }, options), { emits: false, opened: [] }, JSON.stringify(options));
   const cosmos = ask({ '/etc/xdg/cosmos/telemetry.json': { text: '{"enabled": false}' } }, { product: 'cosmos' });
   t.deepEqual(cosmos.opened, ['/etc/xdg/cosmos/telemetry.json', '/home/pat/.config/cosmos/telemetry.json'], 'airflow.cfg stays shut');
 });
 
 test('an environment that does not say where a file is opts out', async (t) => {
-  const torn = new Proxy({ ...env }, { get: (target, name) => { if (name === 'XDG_CONFIG_HOME') throw new Error('secret'); return Reflect.get(target, name) as unknown; } });
+  const torn = new Proxy(
+    { ...env },
+    {
+      get: (target, name) => {
+        if (name === 'XDG_CONFIG_HOME') throw new Error('secret');
+        return Reflect.get(target, name) as unknown;
+      },
+    },
+  );
   t.like(ask({}, { env: torn }), { emits: false, opened: [] });
-  const rules = await rereadTelemetryFiles({ product: 'acme', env: torn, platform: 'linux' }, () => Promise.reject(new Error('not asked')), undefined);
+  const rules = await rereadTelemetryFiles(
+    { product: 'acme', env: torn, platform: 'linux' },
+    () => Promise.reject(new Error('not asked')),
+    undefined,
+  );
   t.true(rules.some((each) => each.optsOut));
 });
 
@@ -115,7 +131,14 @@ test.serial('on a real disk: what is no readable file of at most 64 KiB opts out
     ['a folder without it', () => {}, undefined],
     ['a link that leads nowhere', () => symlinkSync('nowhere', file), undefined],
     ['a yes', () => writeFileSync(file, '{"enabled": true}'), 'true'],
-    ['a no through a link', () => { writeFileSync(path.join(folder, 'real'), '{"enabled": false}'); symlinkSync('real', file); }, 'false'],
+    [
+      'a no through a link',
+      () => {
+        writeFileSync(path.join(folder, 'real'), '{"enabled": false}');
+        symlinkSync('real', file);
+      },
+      'false',
+    ],
     ['not UTF-8', () => writeFileSync(file, '\ufeff{"enabled": true}', 'utf16le'), 'EILSEQ'],
     ['too large', () => writeFileSync(file, `{"enabled": true}${' '.repeat(70_000)}`), 'more than 64 KiB'],
     ['far too large', () => writeFileSync(file, `{"enabled": true}${' '.repeat(1_100_000)}`), 'EFBIG'],
@@ -123,18 +146,37 @@ test.serial('on a real disk: what is no readable file of at most 64 KiB opts out
   if (process.platform !== 'win32') {
     cases.push(
       ['a folder', () => mkdirSync(file), 'EISDIR'],
-      ['links in a circle', () => { symlinkSync('other', file); symlinkSync('telemetry.json', path.join(folder, 'other')); }, 'ELOOP'],
+      [
+        'links in a circle',
+        () => {
+          symlinkSync('other', file);
+          symlinkSync('telemetry.json', path.join(folder, 'other'));
+        },
+        'ELOOP',
+      ],
       ['a pipe', () => execFileSync('mkfifo', [file]), 'ENOTFILE'],
       ['a device', () => symlinkSync('/dev/zero', file), 'ENOTFILE'],
     );
-    if (process.getuid?.() !== 0) cases.push(['not readable', () => { writeFileSync(file, '{}'); chmodSync(file, 0); }, 'EACCES']);
+    if (process.getuid?.() !== 0)
+      cases.push([
+        'not readable',
+        () => {
+          writeFileSync(file, '{}');
+          chmodSync(file, 0);
+        },
+        'EACCES',
+      ]);
   }
   for (const [what, make, value] of cases) {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder);
     make();
     const found = resolveSettings({ product: 'acme', env: here }).rules.filter(({ source }) => source.kind === 'file');
-    t.deepEqual(found.map((each) => each.value), value === undefined ? [] : [value], what);
+    t.deepEqual(
+      found.map((each) => each.value),
+      value === undefined ? [] : [value],
+      what,
+    );
     t.deepEqual(await rereadTelemetryFiles({ product: 'acme', env: here }, readConfigFileLater, undefined), found, `${what}, later`);
     t.is(shouldEmit(resolveSettings({ product: 'acme', env: here })), value === undefined || value === 'true', what);
   }

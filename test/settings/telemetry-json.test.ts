@@ -1,7 +1,7 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 
-import { readTelemetryJson } from '../../src/settings/telemetry-json.js';
+import { readTelemetryJson } from '../../src/opt-out/telemetry-json.js';
 
 test('says yes or no, and on which line', (t) => {
   const table: [text: string, enabled: boolean, line: number][] = [
@@ -47,7 +47,11 @@ test('what is not what it must be is broken', (t) => {
     ['['.repeat(65_000), 'not JSON'],
   ];
   for (const [text, reason, line] of table) {
-    t.deepEqual(readTelemetryJson(text), line === undefined ? { kind: 'broken', reason } : { kind: 'broken', reason, line }, text.slice(0, 80));
+    t.deepEqual(
+      readTelemetryJson(text),
+      line === undefined ? { kind: 'broken', reason } : { kind: 'broken', reason, line },
+      text.slice(0, 80),
+    );
   }
   t.like(readTelemetryJson(`{"enabled": true}${' '.repeat(65_536 - 17)}`), { kind: 'found' });
   t.like(readTelemetryJson(`{"x": "${'\\"'.repeat(32_000)}", "enabled": true}`), { kind: 'found', line: 1 });
@@ -56,7 +60,13 @@ test('what is not what it must be is broken', (t) => {
 test('whatever an object holds beside it, the key is found', (t) => {
   const text = fc.string({ unit: fc.constantFrom('"', '\\', '{', '}', '[', ']', ':', ',', 'enabled', 'a') });
   const value = fc.letrec((tie) => ({
-    any: fc.oneof({ maxDepth: 4 }, text, fc.integer(), fc.array(tie('any'), { maxLength: 3 }), fc.dictionary(text, tie('any'), { maxKeys: 3 })),
+    any: fc.oneof(
+      { maxDepth: 4 },
+      text,
+      fc.integer(),
+      fc.array(tie('any'), { maxLength: 3 }),
+      fc.dictionary(text, tie('any'), { maxKeys: 3 }),
+    ),
   })).any;
   fc.assert(
     fc.property(fc.dictionary(text, value, { maxKeys: 4 }), fc.dictionary(text, value, { maxKeys: 4 }), (before, after) => {

@@ -1,6 +1,6 @@
 import test from 'ava';
 
-import { configFilePath, policyFilePaths } from '../../src/settings/telemetry-places.js';
+import { configFilePath, policyFilePaths } from '../../src/opt-out/telemetry-json.js';
 
 test("the person's own file stands where the platform keeps such files", (t) => {
   const table: [platform: NodeJS.Platform, env: Record<string, string>, path: string | undefined][] = [

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 
-import { explainSettings, resolveSettingsWith, shouldEmit } from '../../src/settings.js';
+import { explainSettings, resolveSettingsWith, shouldEmit } from '../../src/opt-out/settings.js';
 
 type Say = 'yes' | 'no' | 'nothing';
 
@@ -111,7 +111,14 @@ test("the README's table holds for every combination, and names the rule that de
                   const options = { product, env, consent, ...(enabled === 'false' && { enabled: false as const }) };
                   const settings = resolveSettingsWith(options, machine(files, opened));
                   const what = JSON.stringify({ ...options, policy, config, cfg });
-                  const row = rowFor([enabled, variableSays, policySays, configSays, isCosmos && airflow === undefined ? cfgSays : 'nothing', consent]);
+                  const row = rowFor([
+                    enabled,
+                    variableSays,
+                    policySays,
+                    configSays,
+                    isCosmos && airflow === undefined ? cfgSays : 'nothing',
+                    consent,
+                  ]);
                   const [deciding] = explainSettings(settings).rules;
                   if (row?.isOn !== shouldEmit(settings) || !row.names.includes(deciding?.name ?? '')) t.fail(`${what}: ${deciding?.name}`);
                   if ((variableSays === 'no' || enabled === 'false') && opened.length > 0) t.fail(`${what} opened ${opened.join(', ')}`);

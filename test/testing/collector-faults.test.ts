@@ -49,7 +49,12 @@ test('ok: nothing is answered once the connection is closed', async (t) => {
 });
 
 test('status: with headers and a body', async (t) => {
-  const collector = await start(t, { kind: 'status', status: 503, headers: { 'Retry-After': '3600', 'x-list': ['a', 'b'] }, body: 'later' });
+  const collector = await start(t, {
+    kind: 'status',
+    status: 503,
+    headers: { 'Retry-After': '3600', 'x-list': ['a', 'b'] },
+    body: 'later',
+  });
   const client = new RawClient(collector.port).get();
   await client.until(/later/);
   t.regex(client.received, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
@@ -117,7 +122,10 @@ test('reset: a connection that is open already is reset at its next request', as
   await client.until(/200 OK[^]*\r\n\r\n/);
   client.get();
   t.is(await client.closed, 'ECONNRESET');
-  t.deepEqual(collector.requests.map(({ status }) => status), [200, null]);
+  t.deepEqual(
+    collector.requests.map(({ status }) => status),
+    [200, null],
+  );
 });
 
 test('reset: a function knows no connections, only requests', async (t) => {
@@ -257,7 +265,10 @@ test('not_http: a greeting of something else, or any bytes', async (t) => {
   const second = new RawClient(collector.port).get();
   await second.closed;
   t.is(second.received, '\0\u0001\u0002');
-  t.deepEqual(collector.requests.map(({ status }) => status), [null, null]);
+  t.deepEqual(
+    collector.requests.map(({ status }) => status),
+    [null, null],
+  );
 });
 
 test('truncated: less body than promised', async (t) => {

@@ -119,10 +119,16 @@ test('a list of faults strikes in order, the last one repeats, and others may be
   const seen: (number | string)[] = [];
   for (let index = 0; index < 4; index += 1) seen.push(await ask(httpGet, collector.url));
   t.deepEqual(seen, [503, 200, 404, 404]);
-  collector.setFaults([{ kind: 'ok', status: 204 }, { kind: 'status', status: 500 }]);
+  collector.setFaults([
+    { kind: 'ok', status: 204 },
+    { kind: 'status', status: 500 },
+  ]);
   t.is(await ask(httpGet, collector.url), 204);
   t.is(await ask(httpGet, collector.url), 500);
-  t.deepEqual(collector.requests.map(({ status }) => status), [503, 200, 404, 404, 204, 500]);
+  t.deepEqual(
+    collector.requests.map(({ status }) => status),
+    [503, 200, 404, 404, 204, 500],
+  );
   t.is(collector.answered2xx, 2);
 });
 
@@ -206,7 +212,7 @@ async function run(code: string): Promise<{ exitCode: number | null; stderr: str
   return { exitCode, stderr };
 }
 
-test('an unref\'d collector lets the process end, whatever it is doing', async (t) => {
+test("an unref'd collector lets the process end, whatever it is doing", async (t) => {
   const { exitCode } = await run(`
     const collector = await startCollector({ faults: [{ kind: 'drip', intervalMs: 5 }, { kind: 'ok', delayMs: 60000 }, { kind: 'hang' }] });
     for (let index = 0; index < 3; index += 1) {

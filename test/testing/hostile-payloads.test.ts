@@ -45,7 +45,13 @@ test('names are unique, events are known, and each is made for every event', (t)
 });
 
 test('the valid ones are what a proper host hands over', (t) => {
-  for (const name of ['valid', 'valid: deeply frozen', 'valid: without prototypes', 'valid: accessors of a class', 'valid: fields nobody asked for']) {
+  for (const name of [
+    'valid',
+    'valid: deeply frozen',
+    'valid: without prototypes',
+    'valid: accessors of a class',
+    'valid: fields nobody asked for',
+  ]) {
     const run = make(name, 'dag_run.success');
     t.is(read(run, 'dagRun.dagId'), 'jaffle_shop', name);
     t.is(read(run, 'dagRun.dag.tasks.length'), 2, name);

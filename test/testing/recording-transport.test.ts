@@ -35,7 +35,10 @@ test('answers one outcome a send, the last one again and again, and records ever
   t.deepEqual(await transport.send(batch, signal), { kind: 'sent' });
   t.deepEqual(await transport.send([usageEvent('c')], signal), rejected);
   t.deepEqual(await transport.send([usageEvent('d')], signal), rejected);
-  t.deepEqual(transport.events.map(({ id }) => id), ['a', 'b', 'a', 'b', 'c', 'd']);
+  t.deepEqual(
+    transport.events.map(({ id }) => id),
+    ['a', 'b', 'a', 'b', 'c', 'd'],
+  );
 });
 
 test('one outcome is for all sends', async (t) => {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { pythonFloat, pythonStr } from '../../src/wire/python-values.js';
+import { pythonFloat, pythonStr } from '../../src/wire/python.js';
 
 /** Written by hand from what `repr(float)` of Python 3 prints. */
 const FLOATS: readonly [number, string][] = [

@@ -1,8 +1,8 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { COSMOS_ENDPOINT } from '../../src/constants.js';
-import type { MetricValue } from '../../src/events/fields.js';
-import { quote, quotePlus, urlencode } from '../../src/wire/query-string.js';
+import { COSMOS_ENDPOINT } from '../../src/base/constants.js';
+import type { MetricValue } from '../../src/wire/python.js';
+import { quote, quotePlus, urlencode } from '../../src/wire/python.js';
 import { readVectors } from '../helpers/vectors.js';
 
 interface UrlVectors {

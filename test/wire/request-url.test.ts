@@ -1,5 +1,5 @@
 import test from 'ava';
-import { isTooLong, MAX_URL_BYTES, parseEndpoint, requestUrl } from '../../src/wire/request-url.js';
+import { isTooLong, MAX_URL_BYTES, parseEndpoint, requestUrl } from '../../src/wire/url.js';
 import { readVectors } from '../helpers/vectors.js';
 
 const accepted: readonly (readonly [string | URL, string])[] = [

@@ -19,9 +19,11 @@ export async function startAirflow(home, dags) {
   };
   const program = path.join(home.programs, 'airflow');
   await run(program, ['db', 'migrate'], { env, cwd: home.folder });
-  const parts = [['api-server', '--host', '127.0.0.1', '--port', `${port}`, '--workers', '1'], ['dag-processor'], ['scheduler', '--skip-serve-logs']].map((args) =>
-    startLogged(program, args, { env, cwd: home.folder, logFile: path.join(home.folder, `${args[0]}.log`) }),
-  );
+  const parts = [
+    ['api-server', '--host', '127.0.0.1', '--port', `${port}`, '--workers', '1'],
+    ['dag-processor'],
+    ['scheduler', '--skip-serve-logs'],
+  ].map((args) => startLogged(program, args, { env, cwd: home.folder, logFile: path.join(home.folder, `${args[0]}.log`) }));
   const airflow = new Airflow(port, parts);
   try {
     await until(
@@ -136,5 +138,8 @@ export async function provokeEscape(home) {
 }
 
 function linesOf(file) {
-  return readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
 }

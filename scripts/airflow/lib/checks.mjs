@@ -16,6 +16,8 @@ export class Checks {
 
   get summary() {
     const { length } = this.#made;
-    return this.failed.length === 0 ? `airflow: all ${length} comparisons hold` : `airflow: ${this.failed.length} of ${length} comparisons do not hold`;
+    return this.failed.length === 0
+      ? `airflow: all ${length} comparisons hold`
+      : `airflow: ${this.failed.length} of ${length} comparisons do not hold`;
   }
 }

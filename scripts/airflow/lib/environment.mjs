@@ -14,12 +14,30 @@ const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'USER', 'LD
 export function airflowHome(folder, { programs, relayUrl, proxyUrl, major }) {
   for (const name of ['dags', 'plugins']) mkdirSync(path.join(folder, name), { recursive: true });
   for (const name of ['dags', 'plugins']) {
-    for (const file of readdirSync(here(name))) if (file.endsWith('.py')) copyFileSync(path.join(here(name), file), path.join(folder, name, file));
+    for (const file of readdirSync(here(name)))
+      if (file.endsWith('.py')) copyFileSync(path.join(here(name), file), path.join(folder, name, file));
   }
   copyFileSync(PLUGIN, path.join(folder, 'plugins', path.basename(PLUGIN)));
-  const home = { folder, programs, python: path.join(programs, 'python'), escapes: path.join(folder, 'escapes.jsonl'), timings: path.join(folder, 'timings.jsonl'), project: here('project') };
+  const home = {
+    folder,
+    programs,
+    python: path.join(programs, 'python'),
+    escapes: path.join(folder, 'escapes.jsonl'),
+    timings: path.join(folder, 'timings.jsonl'),
+    project: here('project'),
+  };
   const inherited = Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
-  return { ...home, env: { ...inherited, ...silence, ...settings(home, major), PATH: `${programs}${path.delimiter}${process.env.PATH}`, COSMOS_TELEMETRY_RELAY_URL: relayUrl, ...proxies(proxyUrl) } };
+  return {
+    ...home,
+    env: {
+      ...inherited,
+      ...silence,
+      ...settings(home, major),
+      PATH: `${programs}${path.delimiter}${process.env.PATH}`,
+      COSMOS_TELEMETRY_RELAY_URL: relayUrl,
+      ...proxies(proxyUrl),
+    },
+  };
 }
 
 /** Everybody else's reporting. Cosmos' own stays on, and leads to this machine. */

@@ -83,7 +83,14 @@ function pass(request, response, base) {
   for (let at = 0; at < request.rawHeaders.length; at += 2) {
     if (!OWN_HEADERS.has(request.rawHeaders[at].toLowerCase())) headers.push([request.rawHeaders[at], request.rawHeaders[at + 1]]);
   }
-  const inner = ask({ hostname, port, method: request.method, path: request.url, headers: Object.fromEntries([['host', `${hostname}:${port}`], ...headers]), agent: new Agent({ keepAlive: false }) });
+  const inner = ask({
+    hostname,
+    port,
+    method: request.method,
+    path: request.url,
+    headers: Object.fromEntries([['host', `${hostname}:${port}`], ...headers]),
+    agent: new Agent({ keepAlive: false }),
+  });
   inner.once('response', (answer) => {
     response.writeHead(answer.statusCode, answer.rawHeaders);
     answer.pipe(response);

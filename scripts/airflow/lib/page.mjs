@@ -36,7 +36,10 @@ export function measuredSection({ facts, rows, inAirflow, alone }) {
     '',
     "What Cosmos sent, and what this package's listeners make of the same runs:",
     '',
-    ...table(['Event', 'Cosmos', 'This package', 'Byte for byte'], rows.map(({ what, cosmos, ours, isSame }) => [what, cosmos, ours, isSame ? 'yes' : 'no, see below'])),
+    ...table(
+      ['Event', 'Cosmos', 'This package', 'Byte for byte'],
+      rows.map(({ what, cosmos, ours, isSame }) => [what, cosmos, ours, isSame ? 'yes' : 'no, see below']),
+    ),
   ].join('\n');
 }
 

@@ -13,7 +13,12 @@ import { run } from './processes.mjs';
  */
 export async function pythonEnvironment(requirementsFile) {
   const python = process.env.PYTHON ?? 'python3';
-  const version = (await run(python, ['-c', 'import platform, sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed"; print(platform.python_version())'])).trim();
+  const version = (
+    await run(python, [
+      '-c',
+      'import platform, sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed"; print(platform.python_version())',
+    ])
+  ).trim();
   const cache = process.env.COSMOS_TELEMETRY_AIRFLOW_CACHE ?? path.join(tmpdir(), 'cosmos-telemetry-airflow');
   const key = createHash('sha256').update(version).update(readFileSync(requirementsFile)).digest('hex').slice(0, 16);
   const folder = path.join(cache, `${path.basename(requirementsFile, '.txt')}-${key}`);

@@ -11,7 +11,11 @@ const DRAIN_DEADLINE_MS = 20_000;
 /** Starts one before the endpoint `upstreamUrl`, with its events kept in `spool`. Opt-outs of whoever runs the test do not reach it. */
 export async function startRelay({ upstreamUrl, spool, program = PROGRAM }) {
   const args = [program, 'relay', '--listen', '127.0.0.1:0', '--forward', `${upstreamUrl}/astronomer-cosmos`, '--spool', spool];
-  const child = spawn(process.execPath, args, { env: { PATH: process.env.PATH, HOME: spool, AIRFLOW_HOME: spool }, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    env: { PATH: process.env.PATH, HOME: spool, AIRFLOW_HOME: spool },
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   adopt(child);
   const ended = once(child, 'exit');
   let said = '';

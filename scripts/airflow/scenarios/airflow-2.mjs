@@ -17,9 +17,19 @@ export async function airflow2(stage) {
   const relay = await stage.startRelay(path.join(stage.folder, 'spool-airflow-2'));
   front.forwardTo(relay.url);
   const watch = stage.watch();
-  const scheduler = startLogged(airflow, ['scheduler', '--skip-serve-logs'], { ...options, logFile: path.join(home.folder, 'scheduler.log') });
+  const scheduler = startLogged(airflow, ['scheduler', '--skip-serve-logs'], {
+    ...options,
+    logFile: path.join(home.folder, 'scheduler.log'),
+  });
   try {
-    await run(home.python, ['-c', `from airflow.api.client.local_client import Client\nfor dag_id in ${JSON.stringify(DAGS)}: Client(None, None).trigger_dag(dag_id)`], options);
+    await run(
+      home.python,
+      [
+        '-c',
+        `from airflow.api.client.local_client import Client\nfor dag_id in ${JSON.stringify(DAGS)}: Client(None, None).trigger_dag(dag_id)`,
+      ],
+      options,
+    );
     await watch.hooksReturned(expectedEvents(DAGS), () => scheduler.assertRuns());
   } finally {
     await scheduler.stop();
@@ -27,6 +37,13 @@ export async function airflow2(stage) {
   await relay.stop();
   const sent = watch.sent();
   checks.add('Airflow 2: the plug-in leads what Cosmos sends to the relay', sent.length === expectedEvents(DAGS), `${sent.length} sent`);
-  checks.add('Airflow 2: what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice', isSame(sent, watch.arrived()), `${watch.arrived().length} arrived`);
-  checks.add('Airflow 2: tasks say how long they took', sent.filter((target) => /\/task_instance\?.*&duration=\d+\.\d+$/.test(target)).length === 5);
+  checks.add(
+    'Airflow 2: what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice',
+    isSame(sent, watch.arrived()),
+    `${watch.arrived().length} arrived`,
+  );
+  checks.add(
+    'Airflow 2: tasks say how long they took',
+    sent.filter((target) => /\/task_instance\?.*&duration=\d+\.\d+$/.test(target)).length === 5,
+  );
 }

@@ -23,15 +23,24 @@ export async function withAndWithoutRelay(stage) {
     await measure('direct');
   }
   await relay.stop();
-  checks.add('through the relay and directly, every hook succeeds where it is answered', [...timings.relay, ...timings.direct].every(({ isSuccess }) => isSuccess));
+  checks.add(
+    'through the relay and directly, every hook succeeds where it is answered',
+    [...timings.relay, ...timings.direct].every(({ isSuccess }) => isSuccess),
+  );
   await front.goAway();
   await measure('refused');
   await front.comeBack();
   front.hang();
   await measure('hangs');
   front.answerItself();
-  checks.add('directly, where the endpoint refuses: Cosmos gives the events up, and its runs end well', timings.refused.every(({ isSuccess }) => !isSuccess));
-  checks.add('directly, where the endpoint never answers: the same, after a second for each event', timings.hangs.every(({ isSuccess, waitedMs }) => !isSuccess && waitedMs >= 1000));
+  checks.add(
+    'directly, where the endpoint refuses: Cosmos gives the events up, and its runs end well',
+    timings.refused.every(({ isSuccess }) => !isSuccess),
+  );
+  checks.add(
+    'directly, where the endpoint never answers: the same, after a second for each event',
+    timings.hangs.every(({ isSuccess, waitedMs }) => !isSuccess && waitedMs >= 1000),
+  );
   return timings;
 
   async function measure(kind) {
@@ -62,10 +71,16 @@ export async function quietly(stage) {
       refused: await emit(`http://127.0.0.1:${await refusedPort()}`, 20),
       hangs: await emit(silent.url, 3),
     };
-    const succeeded = Object.entries(timings).filter(([, list]) => list.every(({ isSuccess }) => isSuccess)).map(([kind]) => kind);
+    const succeeded = Object.entries(timings)
+      .filter(([, list]) => list.every(({ isSuccess }) => isSuccess))
+      .map(([kind]) => kind);
     checks.add("Cosmos' client alone succeeds where it is answered", succeeded.join() === 'near,far,relay', succeeded.join(', '));
     const half = (kind) => median(timings[kind].map(({ waitedMs }) => waitedMs));
-    checks.add('and it does not wait for what stands behind the relay', half('relay') < half('far'), `${Math.round(half('relay'))} ms through the relay, ${Math.round(half('far'))} ms directly`);
+    checks.add(
+      'and it does not wait for what stands behind the relay',
+      half('relay') < half('far'),
+      `${Math.round(half('relay'))} ms through the relay, ${Math.round(half('far'))} ms directly`,
+    );
     await relay.stop();
     return timings;
   } finally {
@@ -84,7 +99,10 @@ export async function withoutNoProxy({ checks, front, home, proxy }) {
   const { NO_PROXY: _operator, ...env } = home.env;
   const [{ isSuccess }] = await runForJson(home.python, [EMIT, front.url, '1'], { env });
   const isAsked = proxy.asked.length === before.asked + 1 && front.records.length === before.records;
-  checks.add("a proxy swallows what is meant for a relay that NO_PROXY does not name, and Cosmos takes the proxy's 200 for its success", isSuccess && isAsked);
+  checks.add(
+    "a proxy swallows what is meant for a relay that NO_PROXY does not name, and Cosmos takes the proxy's 200 for its success",
+    isSuccess && isAsked,
+  );
 }
 
 /** The plug-in and the relay change nothing about who is asked first. */

@@ -18,12 +18,19 @@ export async function ownListeners({ airflow, checks, folder, home }, { runs, se
   const made = await replay(facts, runs, (one) => airflow.attempts(one), folder);
   const targets = made.map(({ target }) => target);
   const rows = tableOf(made, sent);
-  console.table(rows.map(({ what, cosmos, ours, isSame }) => ({ event: what, Cosmos: cosmos, 'this package': ours, 'byte for byte': isSame })));
+  console.table(
+    rows.map(({ what, cosmos, ours, isSame }) => ({ event: what, Cosmos: cosmos, 'this package': ours, 'byte for byte': isSame })),
+  );
   const missing = without(sent, targets);
   const more = without(targets, sent);
-  checks.add('our listeners, given the same runs, make the requests that Cosmos made', sent.length === targets.length && missing.length === 1 && more.length === 1, `${sent.length - missing.length} of ${sent.length} byte for byte`);
+  checks.add(
+    'our listeners, given the same runs, make the requests that Cosmos made',
+    sent.length === targets.length && missing.length === 1 && more.length === 1,
+    `${sent.length - missing.length} of ${sent.length} byte for byte`,
+  );
   const one = made.find(({ target }) => target === more[0]);
-  const isExplained = one?.dagId === CHOSEN_BY_WORKER.dagId && one.target.replace(CHOSEN_BY_WORKER.known, CHOSEN_BY_WORKER.sent) === missing[0];
+  const isExplained =
+    one?.dagId === CHOSEN_BY_WORKER.dagId && one.target.replace(CHOSEN_BY_WORKER.known, CHOSEN_BY_WORKER.sent) === missing[0];
   checks.add('and the one that differs does so in an invocation mode that was left to the worker, and in nothing else', isExplained);
   return { facts, rows };
 }
@@ -32,7 +39,12 @@ async function replay(facts, runs, attemptsOf, folder) {
   const transport = recordingTransport();
   const host = new EventEmitter();
   const { cosmosVersion, airflowVersion, pythonVersion, dags } = facts;
-  const telemetry = createTelemetry({ product: { name: 'cosmos', version: cosmosVersion }, host: { version: airflowVersion, pythonVersion }, transport, env: { HOME: folder } });
+  const telemetry = createTelemetry({
+    product: { name: 'cosmos', version: cosmosVersion },
+    host: { version: airflowVersion, pythonVersion },
+    transport,
+    env: { HOME: folder },
+  });
   telemetry.register(host);
   const made = [];
   /** One at a time, so that each request is known by what it was made of. */
@@ -40,7 +52,8 @@ async function replay(facts, runs, attemptsOf, folder) {
     const before = transport.events.length;
     host.emit(event, payload);
     await telemetry.drain();
-    for (const { requestTarget, type } of transport.events.slice(before)) made.push({ dagId, type, target: `/astronomer-cosmos${requestTarget}` });
+    for (const { requestTarget, type } of transport.events.slice(before))
+      made.push({ dagId, type, target: `/astronomer-cosmos${requestTarget}` });
   };
   for (const one of runs) {
     const { dagId, state } = one;
@@ -52,7 +65,12 @@ async function replay(facts, runs, attemptsOf, folder) {
     }
     await emit(`dag_run.${state}`, { dagRun: { dagId, dag } }, dagId);
   }
-  telemetry.publish('dbt_docs_access', { storage_type: 'local', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: true });
+  telemetry.publish('dbt_docs_access', {
+    storage_type: 'local',
+    docs_dir_configured: true,
+    uses_custom_conn: false,
+    has_custom_name: true,
+  });
   await telemetry.drain();
   made.push({ dagId: '', type: 'dbt_docs_access', target: `/astronomer-cosmos${transport.events.at(-1).requestTarget}` });
   await telemetry.close();
@@ -66,7 +84,12 @@ function tableOf(made, sent) {
     const ended = /&status=([a-z]+)/.exec(target)?.[1];
     const dagIds = [...new Set(list.map(({ dagId }) => dagId))].filter((dagId) => dagId !== '');
     const cosmos = sent.filter((other) => other === target).length;
-    return { what: [`${type}${ended === undefined ? '' : ` ${ended}`}`, ...(dagIds.length > 0 ? [dagIds.join(', ')] : [])].join(': '), cosmos, ours: list.length, isSame: cosmos === list.length };
+    return {
+      what: [`${type}${ended === undefined ? '' : ` ${ended}`}`, ...(dagIds.length > 0 ? [dagIds.join(', ')] : [])].join(': '),
+      cosmos,
+      ours: list.length,
+      isSame: cosmos === list.length,
+    };
   });
 }
 

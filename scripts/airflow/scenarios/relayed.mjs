@@ -20,9 +20,21 @@ export async function goodDay(stage) {
   const sent = watch.sent();
   const kinds = count(sent.map((target) => /\/v3\/([a-z_]+)\?/.exec(target)?.[1]));
   checks.add('DAGs end as they should', endedAsExpected(runs), runs.map(({ dagId, state }) => `${dagId} ${state}`).join(', '));
-  checks.add('Cosmos sends the events that its listeners should', kinds.task_instance === 9 && kinds.dag_run === 5 && kinds.dbt_docs_access === 1 && sent.length === 15, JSON.stringify(kinds));
-  checks.add('the relay acknowledges each of them as on disk', watch.records().every(({ status }) => status === 204), JSON.stringify(count(watch.records().map(({ status }) => status))));
-  checks.add('what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice', isSame(sent, watch.arrived()), `${sent.length} sent, ${watch.arrived().length} arrived, ${without(sent, watch.arrived()).length} missing`);
+  checks.add(
+    'Cosmos sends the events that its listeners should',
+    kinds.task_instance === 9 && kinds.dag_run === 5 && kinds.dbt_docs_access === 1 && sent.length === 15,
+    JSON.stringify(kinds),
+  );
+  checks.add(
+    'the relay acknowledges each of them as on disk',
+    watch.records().every(({ status }) => status === 204),
+    JSON.stringify(count(watch.records().map(({ status }) => status))),
+  );
+  checks.add(
+    'what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice',
+    isSame(sent, watch.arrived()),
+    `${sent.length} sent, ${watch.arrived().length} arrived, ${without(sent, watch.arrived()).length} missing`,
+  );
   return { runs, sent };
 }
 
@@ -42,8 +54,15 @@ export async function endpointAway(stage) {
   await arrivalOf(watch.sent(), watch);
   const tookS = Math.round((Date.now() - since) / 1000);
   await relay.stop();
-  checks.add('while the endpoint is away, runs end as they should and no hook fails', endedAsExpected(runs) && watch.timings().every(({ isSuccess }) => isSuccess));
-  checks.add('once it is back, all arrive, none twice', held === 6 && isSame(watch.sent(), watch.arrived()), `${held} held, ${watch.arrived().length} arrived within ${tookS} s, ${without(watch.sent(), watch.arrived()).length} missing`);
+  checks.add(
+    'while the endpoint is away, runs end as they should and no hook fails',
+    endedAsExpected(runs) && watch.timings().every(({ isSuccess }) => isSuccess),
+  );
+  checks.add(
+    'once it is back, all arrive, none twice',
+    held === 6 && isSame(watch.sent(), watch.arrived()),
+    `${held} held, ${watch.arrived().length} arrived within ${tookS} s, ${without(watch.sent(), watch.arrived()).length} missing`,
+  );
 }
 
 /** The relay dies twice in the middle: with events that wait, which it has promised to keep, and with events under way. */
@@ -78,14 +97,20 @@ export async function relayKilled(stage) {
   const missing = without(acknowledged, watch.arrived()).length;
   const twice = without(watch.arrived(), watch.sent()).length;
   checks.add('the relay is killed twice and started again: runs end as they should', endedAsExpected(runs));
-  checks.add('nothing that it acknowledged is lost', held >= 3 && missing === 0, `${watch.sent().length} sent, ${acknowledged.length} acknowledged, ${held} held at its first death, ${missing} missing`);
+  checks.add(
+    'nothing that it acknowledged is lost',
+    held >= 3 && missing === 0,
+    `${watch.sent().length} sent, ${acknowledged.length} acknowledged, ${held} held at its first death, ${missing} missing`,
+  );
   checks.add('what arrives twice was under way when it was killed: six requests at most', twice <= 6, `${twice} arrived twice`);
 }
 
 /** Waits for targets to arrive, and not for ever: what is missing then is counted by whoever asked. */
 async function arrivalOf(targets, watch) {
   const end = Date.now() + COMING_BACK_TIMEOUT_MS;
-  await until('arrival', () => without(targets, watch.arrived()).length === 0 || Date.now() > end, { timeoutMs: 2 * COMING_BACK_TIMEOUT_MS });
+  await until('arrival', () => without(targets, watch.arrived()).length === 0 || Date.now() > end, {
+    timeoutMs: 2 * COMING_BACK_TIMEOUT_MS,
+  });
 }
 
 function count(items) {

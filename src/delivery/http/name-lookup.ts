@@ -1,9 +1,38 @@
 import { Resolver } from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import type { Clock, Timer } from '../../timing.js';
-import { bareHost, isLocalhostName } from './loopback.js';
-import { findInHosts } from './hosts-file.js';
+import type { Clock, Timer } from '../../base/clock.js';
+import { bareHost, isLocalhostName } from '../../wire/url.js';
+
+/** Where a system keeps its hosts file. */
+export function hostsFilePath(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): string {
+  if (platform !== 'win32') return '/etc/hosts';
+  return `${env['SystemRoot'] ?? 'C:\\Windows'}\\System32\\drivers\\etc\\hosts`;
+}
+
+/**
+ * The addresses that a hosts file gives a name.
+ *
+ * @param text the file
+ * @param host a bare host name, in lower case
+ */
+export function findInHosts(text: string, host: string): LookupAddress[] {
+  const lower = text.toLowerCase();
+  // Some keep 100,000 lines of blocked hosts there: most names are not in the file, and are not worth parting it.
+  if (!lower.includes(host)) return [];
+  const found: LookupAddress[] = [];
+  for (const line of lower.split('\n')) {
+    const [address = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
+    if (names.includes(host) && isIP(address) !== 0) found.push({ address, family: isIP(address) });
+  }
+  return found;
+}
+
+/** Reads a hosts file; a missing or unreadable one is an empty one. */
+export async function readHosts(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '');
+}
 
 /** How long an answer is used: a burst of connections asks once, a service that moves is followed soon. */
 const KEEP_MS = 30_000;
@@ -14,7 +43,10 @@ const KEPT_ANSWERS = 16;
 /** Once one kind of address is there, the other gets this long (RFC 8305, 3): some name servers never answer for IPv6. */
 const SECOND_ANSWER_MS = 50;
 
-const LOCALHOST: readonly LookupAddress[] = [{ address: '127.0.0.1', family: 4 }, { address: '::1', family: 6 }];
+const LOCALHOST: readonly LookupAddress[] = [
+  { address: '127.0.0.1', family: 4 },
+  { address: '::1', family: 6 },
+];
 
 /** How `node:net` wants the answer of a look-up: all addresses where it asked for `all`, else one. */
 export type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
@@ -46,7 +78,7 @@ function failure(hostname: string): NodeJS.ErrnoException {
 }
 
 function give(answer: Answer, hostname: string, options: LookupOptions, callback: LookupCallback): void {
-  const family = options.family === 'IPv6' ? 6 : options.family === 'IPv4' ? 4 : options.family ?? 0;
+  const family = options.family === 'IPv6' ? 6 : options.family === 'IPv4' ? 4 : (options.family ?? 0);
   const usable = (answer ?? []).filter((each) => family === 0 || each.family === family);
   const [first] = usable;
   if (first === undefined) callback(failure(hostname), '');
@@ -121,12 +153,14 @@ export class NameLookup {
   #askServers(host: string, query: Query): void {
     const found: LookupAddress[] = [];
     let open = 2;
-    const take = (family: 4 | 6) => (error: Error | null, addresses: string[] | undefined): void => {
-      open -= 1;
-      if (error === null) found.push(...(addresses ?? []).map((address) => ({ address, family })));
-      if (open === 0) this.#end(host, query, found);
-      else if (found.length > 0) this.#after(query, SECOND_ANSWER_MS, () => this.#end(host, query, found));
-    };
+    const take =
+      (family: 4 | 6) =>
+      (error: Error | null, addresses: string[] | undefined): void => {
+        open -= 1;
+        if (error === null) found.push(...(addresses ?? []).map((address) => ({ address, family })));
+        if (open === 0) this.#end(host, query, found);
+        else if (found.length > 0) this.#after(query, SECOND_ANSWER_MS, () => this.#end(host, query, found));
+      };
     query.resolver.resolve4(host, take(4));
     query.resolver.resolve6(host, take(6));
   }

@@ -4,8 +4,7 @@ import type { Duplex } from 'node:stream';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { addRequest, IDLE_MS } from './agents.js';
-import type { AgentSettings } from './agents.js';
-import type { ConnectOptions } from './connections.js';
+import type { AgentSettings, ConnectOptions } from './agents.js';
 import type { Proxy } from './proxy.js';
 
 type TunnelOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];

@@ -47,7 +47,10 @@ interface Prepared {
 function prepare(name: AnswerName): Prepared {
   const [status, reason] = ANSWERS[name];
   const body = status === 204 ? '' : `${reason}\n`;
-  const about = body === '' ? [] : ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length), 'x-content-type-options', 'nosniff'];
+  const about =
+    body === ''
+      ? []
+      : ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length), 'x-content-type-options', 'nosniff'];
   return { status, headers: [...about, ...(EXTRA[name] ?? []), ...(LAST.has(name) ? ['connection', 'close'] : [])], body };
 }
 

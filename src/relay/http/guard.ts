@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { bareHost } from '../../delivery/http/loopback.js';
-import { authority, isWildcard } from '../listen-address.js';
-import type { ListenAddress } from '../listen-address.js';
+import { bareHost } from '../../wire/url.js';
+import { authority, isWildcard } from '../options.js';
+import type { ListenAddress } from '../options.js';
 import type { AnswerName } from './answers.js';
 
 /** What is looked at before the target. */

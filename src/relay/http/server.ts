@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../../timing.js';
-import type { ListenAddress } from '../listen-address.js';
+import type { Clock } from '../../base/clock.js';
+import type { ListenAddress } from '../options.js';
 import { MAX_TARGET_BYTES } from '../request-target.js';
 import type { AnswerName, Answers } from './answers.js';
 

@@ -1,7 +1,6 @@
 import type { Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { errorCode, SpoolError } from './errors.js';
-import { DIRECTORY_MODE, READ } from './files.js';
+import { DIRECTORY_MODE, errorCode, READ, SpoolError } from './files.js';
 import type { SpoolFiles } from './files.js';
 
 const WRITABLE_BY_OTHERS = 0o022;
@@ -60,7 +59,10 @@ async function makeDirectory(directory: string, files: SpoolFiles): Promise<void
 }
 
 async function isMissing(path: string, files: SpoolFiles): Promise<boolean> {
-  return files.lstat(path).then(() => false, (error: unknown) => errorCode(error) === 'ENOENT');
+  return files.lstat(path).then(
+    () => false,
+    (error: unknown) => errorCode(error) === 'ENOENT',
+  );
 }
 
 /** @throws SpoolError where somebody else could change what the path holds. */

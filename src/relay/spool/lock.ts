@@ -1,11 +1,92 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { join } from 'node:path';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import type { Server } from 'node:net';
+import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { unsafe, unusable } from './directory.js';
-import { errorCode, SpoolError } from './errors.js';
-import { FILE_MODE } from './files.js';
+import { isSameDirectory, prepareDirectory, unsafe, unusable } from './directory.js';
+import type { SpoolDirectory } from './directory.js';
+import { errorCode, FILE_MODE, SpoolError } from './files.js';
 import type { SpoolFiles } from './files.js';
-import { listenAt, listenIn, probe } from './lock-socket.js';
+
+/** What every platform takes as the path of a socket: Linux has room for 108 bytes, macOS for 104, and a zero ends it. */
+const MAX_PATH_BYTES = 100;
+
+/** A server that answers nobody, and does not hold the process. */
+export interface SilentServer {
+  /** Never rejects. */
+  close(): Promise<void>;
+}
+
+/** @throws (rejects) whatever listening on that path gives. */
+export function listenAt(path: string): Promise<SilentServer> {
+  return new Promise((resolve, reject) => {
+    // Whoever connects only wants to know that we live.
+    const server: Server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.destroy();
+    });
+    server.once('error', reject);
+    // Exclusive: in a worker of `node:cluster` the primary would listen, and live on after us.
+    server.listen({ path, exclusive: true }, () => {
+      server.off('error', reject);
+      server.on('error', () => undefined);
+      resolve({ close: () => new Promise((closed) => void server.close(() => closed())) });
+    });
+    server.unref();
+  });
+}
+
+/**
+ * Listens on a socket in a directory, however long the path to that is. Closing it tries to remove the path that it listened on,
+ * so the name must be one that nobody else uses.
+ */
+export async function listenIn(directory: string, name: string): Promise<SilentServer> {
+  const { path, shortcut } = await shortPath(directory, name);
+  try {
+    return await listenAt(path);
+  } finally {
+    await shortcut?.close();
+  }
+}
+
+/** Whether somebody listens on that socket. False where it is left over, or gone. */
+export async function probe(directory: string, name: string): Promise<boolean> {
+  const { path, shortcut } = await shortPath(directory, name);
+  try {
+    return await answers(path);
+  } finally {
+    await shortcut?.close();
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', (error) => {
+      // Anything else, such as a full queue or a lack of rights, comes from one that lives.
+      resolve(!['ECONNREFUSED', 'ENOENT'].includes(errorCode(error)));
+    });
+  });
+}
+
+/** A path to the socket that fits. On Linux an open directory has a short name of its own. */
+async function shortPath(directory: string, name: string): Promise<{ path: string; shortcut: FileHandle | undefined }> {
+  const path = join(directory, name);
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return { path, shortcut: undefined };
+  if (process.platform !== 'linux') {
+    const longest = MAX_PATH_BYTES - Buffer.byteLength(name) - 1;
+    throw new SpoolError('unusable', `The spool cannot use ${JSON.stringify(directory)}: its path may have ${longest} bytes here.`);
+  }
+  const shortcut = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return { path: `/proc/self/fd/${shortcut.fd}/${name}`, shortcut };
+}
 
 /**
  * One process a directory. The lock is a listening socket, since the kernel closes it with its owner, however that ends: whoever
@@ -156,4 +237,48 @@ function numberOf(name: string): number {
 
 function highestNumber(names: readonly string[]): number {
   return names.reduce((highest, name) => Math.max(highest, numberOf(name)), 0);
+}
+
+/** A directory that is ours for as long as we hold its lock. */
+export class Tenure {
+  readonly path: string;
+  readonly files: SpoolFiles;
+  #directory: SpoolDirectory | undefined;
+  #lock: DirectoryLock | undefined;
+
+  constructor(path: string, files: SpoolFiles) {
+    this.path = resolvePath(path);
+    this.files = files;
+  }
+
+  /** False until the directory is taken, and once it was found to be gone, or another's, and could not be taken again. */
+  get isHeld(): boolean {
+    return this.#lock !== undefined;
+  }
+
+  /**
+   * Takes the directory, at first and again where it, or its lock, was deleted: it is made where it is missing. Whoever took it meanwhile
+   * keeps it.
+   *
+   * @throws SpoolError where the directory is not fit, or another process has it.
+   */
+  async take(): Promise<void> {
+    if (
+      this.#lock !== undefined &&
+      this.#directory !== undefined &&
+      (await isSameDirectory(this.#directory, this.files)) &&
+      (await this.#lock.isHeld())
+    )
+      return;
+    await this.end();
+    this.#directory = await prepareDirectory(this.path, this.files);
+    this.#lock = await lockDirectory(this.path, this.files);
+  }
+
+  /** Lets others have it. Never rejects. */
+  async end(): Promise<void> {
+    const lock = this.#lock;
+    this.#lock = undefined;
+    await lock?.release();
+  }
 }

@@ -1,9 +1,8 @@
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../store.js';
-import { Entry } from './entry.js';
-import { LINE_OVERHEAD_BYTES } from './line.js';
 import { checkMemoryStoreOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES } from './options.js';
 import type { MemoryStoreOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
+import { Entry, LINE_OVERHEAD_BYTES } from './record.js';
 
 /**
  * A store without a directory: the same promises but one, since what waits ends with the process.

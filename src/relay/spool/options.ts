@@ -1,7 +1,7 @@
-import { aFunction, anObject, checkOptions, integer, milliseconds, withMethods } from '../../check-options.js';
-import type { Check, Checks } from '../../check-options.js';
-import type { Log } from '../../log.js';
-import type { Clock } from '../../timing.js';
+import { aFunction, anObject, checkOptions, integer, milliseconds, withMethods } from '../../base/check-options.js';
+import type { Check, Checks } from '../../base/check-options.js';
+import type { Clock } from '../../base/clock.js';
+import type { Log } from '../../base/log.js';
 import type { SpoolFiles } from './files.js';
 
 /** What `memoryStore` takes. */

@@ -1,13 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { join } from 'node:path';
+import type { Clock } from '../../base/clock.js';
 import { refuseUnsafe, unsafe, unusable } from './directory.js';
-import { Entry } from './entry.js';
-import { errorCode } from './errors.js';
-import type { Clock } from '../../timing.js';
-import { READ } from './files.js';
+import { errorCode, READ } from './files.js';
 import type { SpoolFiles } from './files.js';
-import { MIN_LINE_BYTES, parseLine } from './line.js';
 import { MARK } from './marks.js';
+import { Entry, MIN_LINE_BYTES, parseLine } from './record.js';
 import { numberOfEvents, numberOfMarks, Segment } from './segment.js';
 
 /** What an earlier process left behind. */

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
-import type { Entry } from './entry.js';
-import { errorCode, systemError } from './errors.js';
-import { CREATE, FILE_MODE } from './files.js';
+import { CREATE, errorCode, FILE_MODE, systemError } from './files.js';
 import type { SpoolFile, SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
 import type { MarkWriter } from './marks.js';
+import type { Entry } from './record.js';
 
 /**
  * How many marks are laid out at once, so that room for them is taken before it is needed: one for every 64 bytes that a segment

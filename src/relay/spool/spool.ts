@@ -1,20 +1,65 @@
+import { within } from '../../base/clock.js';
+import type { Clock } from '../../base/clock.js';
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../store.js';
 import { unusable } from './directory.js';
-import { endSpool } from './ending.js';
-import { Entry } from './entry.js';
 import { nodeFiles } from './files.js';
-import { GroupCommit } from './group-commit.js';
+import { Tenure } from './lock.js';
 import { MARK, MarkWriter } from './marks.js';
 import type { Mark } from './marks.js';
-import { DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, fittingSegmentBytes } from './options.js';
+import { checkSpoolOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, fittingSegmentBytes } from './options.js';
 import type { SpoolOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
+import { Entry } from './record.js';
 import { recover } from './recovery.js';
 import type { Recovered } from './recovery.js';
 import { marksChunk } from './segment.js';
 import { Segments } from './segments.js';
-import { sizedLine } from './shelter.js';
-import { Tenure } from './tenure.js';
+import { sizedLine } from './waiting-lines.js';
+import { GroupCommit } from './writer.js';
+
+/** What there is to be ended. */
+export interface EndingParts {
+  readonly commit: GroupCommit;
+  readonly segments: Segments;
+  readonly tenure: Tenure;
+  readonly pending: PendingEvents<Entry>;
+  readonly clock: Clock;
+}
+
+/**
+ * Writes down what is not written yet, and lets the directory go. A disk that does not answer is waited for no longer than `withinMs`;
+ * the directory stays ours until it has. Never rejects.
+ *
+ * @returns How many events are not known to be on disk.
+ */
+export async function endSpool({ commit, segments, tenure, pending, clock }: EndingParts, withinMs: number | undefined): Promise<number> {
+  let isOurs = false;
+  let givenUp: readonly Entry[] = [];
+  const finish = async (): Promise<void> => {
+    await commit.close(pending.length > 0);
+    try {
+      // They were counted as lost: found by the next process, they would be counted twice.
+      segments.settle(givenUp);
+    } catch (error) {
+      commit.fail(error);
+    }
+    await segments.close();
+    isOurs = tenure.isHeld;
+    await tenure.end();
+  };
+  const finishing = finish();
+  let inDoubt: ReadonlySet<Entry> = new Set();
+  if (withinMs === undefined) await finishing;
+  else if (!(await within(finishing, withinMs, clock))) {
+    inDoubt = commit.abandon();
+    isOurs = tenure.isHeld;
+  }
+  const lost = [...pending.all()].filter((entry) => entry.segment === undefined || inDoubt.has(entry) || !isOurs);
+  givenUp = lost.filter((entry) => inDoubt.has(entry));
+  // Those that have no place on disk yet are to get none.
+  for (const entry of givenUp) entry.isSettled = true;
+  return lost.length;
+}
 
 const NOTHING_FOUND = { recovered: 0, maybeSentTwice: 0, tornLines: 0 };
 
@@ -131,13 +176,24 @@ export class Spool implements RelayStore {
   }
 
   close(withinMs?: number): Promise<number> {
-    const parts = { commit: this.#commit, segments: this.#segments, tenure: this.#tenure, pending: this.#pending, clock: this.#options.clock };
+    const parts = {
+      commit: this.#commit,
+      segments: this.#segments,
+      tenure: this.#tenure,
+      pending: this.#pending,
+      clock: this.#options.clock,
+    };
     this.#closed ??= endSpool(parts, withinMs);
     return this.#closed;
   }
 
   stats(): RelayStoreStats {
-    return { waiting: this.length, bytes: this.#segments.bytes, isDurable: this.#commit.writes.isDurable, ...(this.#found ?? NOTHING_FOUND) };
+    return {
+      waiting: this.length,
+      bytes: this.#segments.bytes,
+      isDurable: this.#commit.writes.isDurable,
+      ...(this.#found ?? NOTHING_FOUND),
+    };
   }
 
   #mark(entries: readonly Entry[], mark: Mark): void {
@@ -196,4 +252,18 @@ export class Spool implements RelayStore {
     if (tornLines > 0) log.warn('spool_torn', `${tornLines} lines of the spool could not be read, and are passed over`);
     if (this.#isOpen) onRecovered?.();
   }
+}
+
+/**
+ * Opens a directory as a durable store, for this process alone, with what an earlier process left there. An event that was
+ * acknowledged with `'disk'` survives a crash; one whose sending had begun by then comes back with `mayBeSecond`. Where the disk fails or
+ * does not answer in these moments, events are kept in memory, and it is tried again as after a failure later on.
+ *
+ * @throws (rejects) TypeError for options that are wrong, SpoolError for a directory that must not be used, or cannot be for good.
+ */
+export async function openSpool(options: SpoolOptions): Promise<RelayStore> {
+  checkSpoolOptions(options);
+  const spool = new Spool(options);
+  await spool.open();
+  return spool;
 }

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import test from 'ava';
-import { AbortHub } from '../../../src/delivery/http/abort-hub.js';
+import { AbortHub } from '../../../src/delivery/http/fetch-transport.js';
 
 function recorder(): { abort(): void; aborts: number } {
   return {
@@ -19,7 +19,10 @@ test('a signal ends all that joined by it, and nothing else', (t) => {
   hub.join(first.signal, things[1]);
   hub.join(second.signal, things[2]);
   first.abort();
-  t.deepEqual(things.map(({ aborts }) => aborts), [1, 1, 0]);
+  t.deepEqual(
+    things.map(({ aborts }) => aborts),
+    [1, 1, 0],
+  );
 });
 
 test('there is one listener a signal, which an idle signal keeps for what comes next', (t) => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { findInHosts, hostsFilePath, readHosts } from '../../../src/delivery/http/hosts-file.js';
+import { findInHosts, hostsFilePath, readHosts } from '../../../src/delivery/http/name-lookup.js';
 
 const HOSTS = [
   '# 192.0.2.9 commented.example',
@@ -16,7 +16,10 @@ const HOSTS = [
 ].join('\n');
 
 test('a name has all addresses of its lines', (t) => {
-  t.deepEqual(findInHosts(HOSTS, 'example.org'), [{ address: '192.0.2.1', family: 4 }, { address: '2001:db8::1', family: 6 }]);
+  t.deepEqual(findInHosts(HOSTS, 'example.org'), [
+    { address: '192.0.2.1', family: 4 },
+    { address: '2001:db8::1', family: 6 },
+  ]);
   t.deepEqual(findInHosts(HOSTS, 'www.example.org'), [{ address: '192.0.2.1', family: 4 }]);
   t.deepEqual(findInHosts(HOSTS, 'zone.example'), [{ address: 'fe80::1%lo0', family: 6 }]);
   t.deepEqual(findInHosts(HOSTS, 'blocked.example'), [{ address: '0.0.0.0', family: 4 }]);

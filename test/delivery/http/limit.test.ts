@@ -1,6 +1,6 @@
 import test from 'ava';
-import { startLimit } from '../../../src/delivery/http/limit.js';
-import type { Clock } from '../../../src/timing.js';
+import { startLimit } from '../../../src/delivery/pacing.js';
+import type { Clock } from '../../../src/base/clock.js';
 
 interface FakeTimer {
   readonly delayMs: number;
@@ -33,10 +33,16 @@ test('time is up one turn of the event loop after the limit, and no timer holds 
   const { clock, timers } = handClock();
   let up = 0;
   startLimit(clock, 1000, () => (up += 1));
-  t.deepEqual(timers.map(({ delayMs, held }) => [delayMs, held]), [[1000, false]]);
+  t.deepEqual(
+    timers.map(({ delayMs, held }) => [delayMs, held]),
+    [[1000, false]],
+  );
   timers.shift()?.run();
   t.is(up, 0);
-  t.deepEqual(timers.map(({ delayMs, held }) => [delayMs, held]), [[0, false]]);
+  t.deepEqual(
+    timers.map(({ delayMs, held }) => [delayMs, held]),
+    [[0, false]],
+  );
   timers.shift()?.run();
   t.is(up, 1);
 });

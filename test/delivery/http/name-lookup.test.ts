@@ -2,7 +2,7 @@ import type { LookupAddress, LookupOptions } from 'node:dns';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { NameLookup } from '../../../src/delivery/http/name-lookup.js';
-import { systemClock } from '../../../src/timing.js';
+import { systemClock } from '../../../src/base/clock.js';
 import { startDnsServer } from '../../helpers/dns-server.js';
 import type { DnsAnswer, DnsServer } from '../../helpers/dns-server.js';
 
@@ -35,7 +35,10 @@ async function resolve(names: NameLookup, host: string, options: LookupOptions =
 
 const V4 = { address: '192.0.2.1', family: 4 };
 const V6 = { address: '2001:db8::1', family: 6 };
-const LOCAL = [{ address: '127.0.0.1', family: 4 }, { address: '::1', family: 6 }];
+const LOCAL = [
+  { address: '127.0.0.1', family: 4 },
+  { address: '::1', family: 6 },
+];
 
 test('a name has the addresses of its A and AAAA records, IPv4 first', async (t) => {
   const { names, server } = await setUp(t);

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { isExempt } from '../../../src/delivery/http/no-proxy.js';
+import { isExempt } from '../../../src/delivery/http/proxy.js';
 
 const exempt: readonly (readonly [string, string, number])[] = [
   ['*', 'example.org', 443],

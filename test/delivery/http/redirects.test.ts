@@ -1,5 +1,5 @@
 import test from 'ava';
-import { isRedirect, nextHop, parseRedirectHost } from '../../../src/delivery/http/redirects.js';
+import { isRedirect, nextHop, parseRedirectHost } from '../../../src/delivery/http/responses.js';
 
 const ORIGIN = 'https://example.org';
 const CURRENT = 'https://example.org/base/v3/dag_run?a=1';
@@ -78,7 +78,20 @@ test('host names are taken as a URL spells them', (t) => {
   t.is(parseRedirectHost('192.0.2.1'), '192.0.2.1');
 });
 
-for (const host of ['', 'example.org:443', 'https://example.org', 'example.org/', '*.example.org', 'a b', 'me@example.org', '2001:db8::1', '[::', 'a?b', 'a#b', 'a\\b']) {
+for (const host of [
+  '',
+  'example.org:443',
+  'https://example.org',
+  'example.org/',
+  '*.example.org',
+  'a b',
+  'me@example.org',
+  '2001:db8::1',
+  '[::',
+  'a?b',
+  'a#b',
+  'a\\b',
+]) {
   test(`no host name: ${JSON.stringify(host)}`, (t) => {
     t.is(parseRedirectHost(host), undefined);
   });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { retryAfterMs } from '../../../src/delivery/http/retry-after.js';
+import { retryAfterMs } from '../../../src/delivery/http/responses.js';
 
 /** Sun, 06 Nov 1994 08:49:37 GMT: the date that RFC 9110 writes in its three forms. */
 const THEN = 784_111_777_000;

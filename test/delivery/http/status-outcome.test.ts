@@ -1,5 +1,5 @@
 import test from 'ava';
-import { statusOutcome } from '../../../src/delivery/http/status-outcome.js';
+import { statusOutcome } from '../../../src/delivery/http/responses.js';
 
 const clock = { wallNow: () => 0 };
 

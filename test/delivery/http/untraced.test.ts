@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import test from 'ava';
-import { untraced } from '../../../src/delivery/http/untraced.js';
+import { untraced } from '../../../src/delivery/http/client.js';
 import { startHttp } from '../../helpers/loopback.js';
 import { send, transportTo } from '../../helpers/sending.js';
 
@@ -47,7 +47,10 @@ test.after.always(() => {
 });
 
 test.serial('without OpenTelemetry it only runs', (t) => {
-  t.is(untraced(() => 7), 7);
+  t.is(
+    untraced(() => 7),
+    7,
+  );
 });
 
 test.serial('it runs once, in a context that suppresses tracing and keeps what else is in it', (t) => {
@@ -68,11 +71,34 @@ test.serial('it runs once, in a context that suppresses tracing and keeps what e
 
 const odd: readonly (readonly [string, unknown])[] = [
   ['no context manager', { version: '1.9.0' }],
-  ['one that throws', { context: { active: () => { throw new Error('odd'); } } }],
+  [
+    'one that throws',
+    {
+      context: {
+        active: () => {
+          throw new Error('odd');
+        },
+      },
+    },
+  ],
   ['one without contexts', { context: { active: () => undefined, with: () => 0 } }],
   ['one that runs nothing', { context: { active: () => new FakeContext(), with: () => 0 } }],
-  ['one that runs it twice', { context: { active: () => new FakeContext(), with: (_context: unknown, run: () => unknown) => [run(), run()] } }],
-  ['one that runs it, then throws', { context: { active: () => new FakeContext(), with: (_context: unknown, run: () => unknown) => { run(); throw new Error('odd'); } } }],
+  [
+    'one that runs it twice',
+    { context: { active: () => new FakeContext(), with: (_context: unknown, run: () => unknown) => [run(), run()] } },
+  ],
+  [
+    'one that runs it, then throws',
+    {
+      context: {
+        active: () => new FakeContext(),
+        with: (_context: unknown, run: () => unknown) => {
+          run();
+          throw new Error('odd');
+        },
+      },
+    },
+  ],
   ['something else in its place', 7],
 ];
 
@@ -92,10 +118,14 @@ for (const [name, api] of odd) {
 test.serial('what is thrown inside is thrown, once', (t) => {
   holder[API] = { context: new FakeContextManager() };
   let runs = 0;
-  t.throws(() => untraced(() => {
-    runs += 1;
-    throw new Error('own');
-  }), { message: 'own' });
+  t.throws(
+    () =>
+      untraced(() => {
+        runs += 1;
+        throw new Error('own');
+      }),
+    { message: 'own' },
+  );
   t.is(runs, 1);
 });
 
@@ -107,13 +137,18 @@ test.serial('each request of a send is made where tracing is suppressed, redirec
     else response.writeHead(302, { location: '/end', connection: 'close' }).end();
   });
   // What an instrumentation of http sees: the context in which a request asks its agent for a connection.
-  const transport = transportTo(t, 0, { endpoint: `http://collector.test:${server.port}` }, {
-    lookup: (_name, options, callback) => {
-      seen.push(manager.active().getValue(SUPPRESS));
-      const v4 = { address: '127.0.0.1', family: 4 };
-      process.nextTick(() => (options.all === true ? callback(null, [v4]) : callback(null, v4.address, 4)));
+  const transport = transportTo(
+    t,
+    0,
+    { endpoint: `http://collector.test:${server.port}` },
+    {
+      lookup: (_name, options, callback) => {
+        seen.push(manager.active().getValue(SUPPRESS));
+        const v4 = { address: '127.0.0.1', family: 4 };
+        process.nextTick(() => (options.all === true ? callback(null, [v4]) : callback(null, v4.address, 4)));
+      },
     },
-  });
+  );
   holder[API] = { context: manager };
   t.deepEqual(await send(transport, '/start'), { kind: 'sent' });
   t.deepEqual(server.targets, ['/start', '/end']);

@@ -29,7 +29,14 @@ export class RelayChild {
   constructor(t: ExecutionContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
     const home = makeFolder(t);
     this.process = spawn(process.execPath, [BIN, 'relay', ...args], {
-      env: guardedEnv({ PATH: process.env['PATH'], NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'] ?? '', HOME: home, APPDATA: home, XDG_CONFIG_DIRS: home, ...env }),
+      env: guardedEnv({
+        PATH: process.env['PATH'],
+        NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'] ?? '',
+        HOME: home,
+        APPDATA: home,
+        XDG_CONFIG_DIRS: home,
+        ...env,
+      }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.process.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));

@@ -1,12 +1,12 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import type { MachineAccess } from '../../../src/machine.js';
-import type { RelayParts } from '../../../src/relay/parts.js';
+import type { MachineAccess } from '../../../src/base/machine.js';
+import type { RelayParts } from '../../../src/relay/wiring.js';
 import { createRelayWith } from '../../../src/relay/relay.js';
 import type { RelayOptions } from '../../../src/relay/options.js';
 import type { Relay, RelayAddress } from '../../../src/relay/index.js';
-import { systemClock } from '../../../src/timing.js';
+import { systemClock } from '../../../src/base/clock.js';
 import { StandInStore } from './stand-in-store.js';
 
 /** A machine without files and with nothing left to chance. */
@@ -38,7 +38,11 @@ export interface Answer {
 }
 
 /** Starts one; it ends with the test. Nothing is forwarded anywhere unless `forward` says so. */
-export async function startRig(t: ExecutionContext, options: RelayOptions = {}, more: Partial<RelayParts> & { leftBehind?: readonly string[] } = {}): Promise<Rig> {
+export async function startRig(
+  t: ExecutionContext,
+  options: RelayOptions = {},
+  more: Partial<RelayParts> & { leftBehind?: readonly string[] } = {},
+): Promise<Rig> {
   const log: string[] = [];
   const note = (text: string) => log.push(text);
   let store: StandInStore | undefined;

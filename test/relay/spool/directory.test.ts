@@ -36,17 +36,42 @@ posix('a directory that others may read is taken as it is', async (t) => {
 
 posix('a directory that is not ours alone is refused, with its path and the reason', async (t) => {
   const cases: [string, RegExp, (path: string) => void][] = [
-    ['a link', /is a symbolic link/, (path) => { mkdirSync(`${path}-real`); symlinkSync(`${path}-real`, path); }],
+    [
+      'a link',
+      /is a symbolic link/,
+      (path) => {
+        mkdirSync(`${path}-real`);
+        symlinkSync(`${path}-real`, path);
+      },
+    ],
     ['a dangling link', /is a symbolic link/, (path) => symlinkSync(`${path}-nowhere`, path)],
     ['a file', /is not a directory/, (path) => writeFileSync(path, '')],
-    ['writable by its group', /can be written by its group or by others \(mode 770\)/, (path) => { mkdirSync(path); chmodSync(path, 0o770); }],
-    ['writable by all', /can be written by its group or by others \(mode 777\)/, (path) => { mkdirSync(path); chmodSync(path, 0o1777); }],
+    [
+      'writable by its group',
+      /can be written by its group or by others \(mode 770\)/,
+      (path) => {
+        mkdirSync(path);
+        chmodSync(path, 0o770);
+      },
+    ],
+    [
+      'writable by all',
+      /can be written by its group or by others \(mode 777\)/,
+      (path) => {
+        mkdirSync(path);
+        chmodSync(path, 0o1777);
+      },
+    ],
   ];
   for (const [name, message, make] of cases) {
     for (const slash of ['', '/']) {
       const directory = freshDirectory(t);
       make(directory);
-      const error = await t.throwsAsync(openRig(t, { directory: directory + slash }), { instanceOf: SpoolError, message, code: 'unsafe' }, name);
+      const error = await t.throwsAsync(
+        openRig(t, { directory: directory + slash }),
+        { instanceOf: SpoolError, message, code: 'unsafe' },
+        name,
+      );
       t.true(error?.message.includes(directory));
     }
   }
@@ -67,11 +92,30 @@ posix('a foreign directory is refused', async (t) => {
 
 posix('a file of ours that is not ours alone is refused, and the lock let go', async (t) => {
   const cases: [RegExp, (path: string) => void][] = [
-    [/events-000001\.jsonl.*is a symbolic link/, (path) => { writeFileSync(`${path}.real`, ''); symlinkSync(`${path}.real`, path); }],
+    [
+      /events-000001\.jsonl.*is a symbolic link/,
+      (path) => {
+        writeFileSync(`${path}.real`, '');
+        symlinkSync(`${path}.real`, path);
+      },
+    ],
     [/events-000001\.jsonl.*is not a file/, (path) => mkdirSync(path)],
-    [/events-000001\.jsonl.*can be written by its group/, (path) => { writeFileSync(path, ''); chmodSync(path, 0o666); }],
+    [
+      /events-000001\.jsonl.*can be written by its group/,
+      (path) => {
+        writeFileSync(path, '');
+        chmodSync(path, 0o666);
+      },
+    ],
   ];
-  if (process.geteuid?.() === 0) cases.push([/events-000001\.jsonl.*belongs to user 1234/, (path) => { writeFileSync(path, ''); chownSync(path, 1234, 1234); }]);
+  if (process.geteuid?.() === 0)
+    cases.push([
+      /events-000001\.jsonl.*belongs to user 1234/,
+      (path) => {
+        writeFileSync(path, '');
+        chownSync(path, 1234, 1234);
+      },
+    ]);
   for (const [message, make] of cases) {
     const directory = freshDirectory(t);
     mkdirSync(directory, { mode: 0o700 });
@@ -92,5 +136,9 @@ posix('marks that are a symbolic link are refused too', async (t) => {
 test('a directory that cannot be made is refused with the code of the system', async (t) => {
   const file = join(folder(t), 'file');
   writeFileSync(file, '');
-  await t.throwsAsync(openRig(t, { directory: join(file, 'spool') }), { instanceOf: SpoolError, message: /cannot be (?:made|looked at) \(ENOTDIR\)/, code: 'unusable' });
+  await t.throwsAsync(openRig(t, { directory: join(file, 'spool') }), {
+    instanceOf: SpoolError,
+    message: /cannot be (?:made|looked at) \(ENOTDIR\)/,
+    code: 'unusable',
+  });
 });

@@ -26,7 +26,10 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EMFILE']) {
       t.is(await store.append('/a'), 'memory');
       t.is(await store.append('/b'), 'memory');
       t.deepEqual([store.length, told(), store.stats().isDurable], [2, 2, false]);
-      t.deepEqual(lines.map((line) => [line.includes(code), line.includes('secret')]), [[true, false]]);
+      t.deepEqual(
+        lines.map((line) => [line.includes(code), line.includes('secret')]),
+        [[true, false]],
+      );
 
       await clock.advance(4999);
       const tries = faulty.count(call);
@@ -46,7 +49,14 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EMFILE']) {
       store.take(1);
       await store.close();
       const again = await reopen();
-      t.deepEqual(again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]), [['/b', true], ['/c', false], ['/d', false]]);
+      t.deepEqual(
+        again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+        [
+          ['/b', true],
+          ['/c', false],
+          ['/d', false],
+        ],
+      );
       t.is(again.stats().tornLines, 0);
     });
   }
@@ -54,7 +64,12 @@ for (const code of ['ENOSPC', 'EROFS', 'EIO', 'EDQUOT', 'EMFILE']) {
 
 test('what is taken or settled while a new segment is made for it is marked as such', async (t) => {
   const faulty = new FaultyFiles();
-  const { store, clock, reopen } = await openRig(t, { directory: freshDirectory(t), maxBytes: 64 * 1024, segmentBytes: 1024, fs: faulty.files });
+  const { store, clock, reopen } = await openRig(t, {
+    directory: freshDirectory(t),
+    maxBytes: 64 * 1024,
+    segmentBytes: 1024,
+    fs: faulty.files,
+  });
   faulty.faults.set('file.write', 'EIO');
   for (let event = 0; event < 60; event += 1) t.is(await store.append(`/${event}`), 'memory');
   faulty.faults.clear();
@@ -71,8 +86,14 @@ test('what is taken or settled while a new segment is made for it is marked as s
   await untilDurable(store);
   await store.close();
   const found = (await reopen()).take(99);
-  t.deepEqual(found.filter(({ mayBeSecond }) => mayBeSecond).map(({ seq }) => seq), inDoubt.map(({ seq }) => seq));
-  t.deepEqual(found.filter(({ mayBeSecond }) => !mayBeSecond).map(({ seq }) => seq), Array.from({ length: 35 }, (_, index) => 25 + index));
+  t.deepEqual(
+    found.filter(({ mayBeSecond }) => mayBeSecond).map(({ seq }) => seq),
+    inDoubt.map(({ seq }) => seq),
+  );
+  t.deepEqual(
+    found.filter(({ mayBeSecond }) => !mayBeSecond).map(({ seq }) => seq),
+    Array.from({ length: 35 }, (_, index) => 25 + index),
+  );
 });
 
 test('a write that failed half-way leaves nothing behind that comes back', async (t) => {
@@ -136,7 +157,13 @@ test('marks are made on a disk that has no room left', async (t) => {
   store.take(1);
   await store.close();
   faulty.faults.clear();
-  t.deepEqual((await reopen()).take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]), [['/b', true], ['/c', false]]);
+  t.deepEqual(
+    (await reopen()).take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+    [
+      ['/b', true],
+      ['/c', false],
+    ],
+  );
 });
 
 test('what could not be deleted is deleted later', async (t) => {
@@ -188,7 +215,11 @@ test('a spool that can never be opened says why, and lets the directory go', asy
     }
     const faulty = new FaultyFiles();
     faulty.faults.set(call, 'ENOTDIR');
-    const error = await t.throwsAsync(openRig(t, { directory, fs: faulty.files }), { instanceOf: SpoolError, code: 'unusable', message: /\(ENOTDIR\)/ }, call);
+    const error = await t.throwsAsync(
+      openRig(t, { directory, fs: faulty.files }),
+      { instanceOf: SpoolError, code: 'unusable', message: /\(ENOTDIR\)/ },
+      call,
+    );
     t.true(error?.message.includes(directory) && !error.message.includes('secret'));
     faulty.faults.clear();
     await openRig(t, { directory, fs: faulty.files });

@@ -51,7 +51,8 @@ export class FaultyFiles {
       sync: () => this.#run('file.sync', () => file.sync()),
       truncate: (length) => this.#run('file.truncate', () => file.truncate(length)),
       write: async (buffer, offset, length, position) => {
-        if (this.faults.has('file.write') && this.writtenBeforeFault > 0) await file.write(buffer, offset, this.writtenBeforeFault, position);
+        if (this.faults.has('file.write') && this.writtenBeforeFault > 0)
+          await file.write(buffer, offset, this.writtenBeforeFault, position);
         return this.#run('file.write', () => file.write(buffer, offset, length, position));
       },
     };
@@ -93,6 +94,17 @@ export class FaultyFiles {
 
 /** The calls that change what is on disk. */
 export const CHANGING: readonly Call[] = [
-  'chmod', 'link', 'mkdir', 'open', 'unlink', 'openSync', 'unlinkSync', 'writeSync',
-  'file.chmod', 'file.datasync', 'file.sync', 'file.truncate', 'file.write',
+  'chmod',
+  'link',
+  'mkdir',
+  'open',
+  'unlink',
+  'openSync',
+  'unlinkSync',
+  'writeSync',
+  'file.chmod',
+  'file.datasync',
+  'file.sync',
+  'file.truncate',
+  'file.write',
 ];

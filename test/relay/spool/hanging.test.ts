@@ -33,7 +33,10 @@ for (const call of ON_THE_WAY) {
     await clock.advance(1);
     t.deepEqual([answers, told(), store.length, store.stats().isDurable], [['memory', 'memory', 'memory'], 3, 3, false]);
     t.is(await store.append('/later'), 'memory');
-    t.deepEqual(lines.map((line) => line.split(': ')[0]), ['[telemetry] spool_hangs']);
+    t.deepEqual(
+      lines.map((line) => line.split(': ')[0]),
+      ['[telemetry] spool_hangs'],
+    );
     // While nobody knows where they are, one is delivered, one comes back, one waits.
     const first = store.take(1);
     const second = store.take(1);
@@ -51,7 +54,15 @@ for (const call of ON_THE_WAY) {
     t.is(await store.close(), 0);
     t.true(lines.at(-1)?.includes('spool_back'));
     const again = await reopen();
-    t.deepEqual(again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]), [['/second', false], ['/behind them', false], ['/later', false], ['/last', false]]);
+    t.deepEqual(
+      again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+      [
+        ['/second', false],
+        ['/behind them', false],
+        ['/later', false],
+        ['/last', false],
+      ],
+    );
   });
 }
 
@@ -120,7 +131,14 @@ test('a write that fails after it was given up is made again, once', async (t) =
   while (!store.stats().isDurable) await clock.advance(100);
   t.deepEqual([told(), store.length], [3, 2]);
   await store.close();
-  t.deepEqual((await reopen()).take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]), [['/before', true], ['/a', false], ['/b', false]]);
+  t.deepEqual(
+    (await reopen()).take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+    [
+      ['/before', true],
+      ['/a', false],
+      ['/b', false],
+    ],
+  );
 });
 
 test('emptied while the disk hangs: nothing comes back, and no call holds up the process', async (t) => {
@@ -165,6 +183,9 @@ for (const call of ['open', 'file.write', 'file.datasync'] as const) {
     disk.end();
     let again: RelayStore | undefined;
     while (again === undefined) again = await reopen().catch(() => undefined);
-    t.deepEqual(targetsOf(again.take(9)).map((target) => target.slice(0, 9)), call === 'open' ? ['/safexxxx'] : ['/safexxxx', '/safe too']);
+    t.deepEqual(
+      targetsOf(again.take(9)).map((target) => target.slice(0, 9)),
+      call === 'open' ? ['/safexxxx'] : ['/safexxxx', '/safe too'],
+    );
   });
 }

@@ -29,7 +29,11 @@ test('a process that is killed at any moment loses nothing that it acknowledged,
       }
     }
     const [a, s, d, heard, p] = ['a', 's', 'd', 't', 'p'].map((what) => by[what] ?? new Set<string>()) as [
-      Set<string>, Set<string>, Set<string>, Set<string>, Set<string>,
+      Set<string>,
+      Set<string>,
+      Set<string>,
+      Set<string>,
+      Set<string>,
     ];
     const { store } = await openRig(t, { directory });
     const { recovered, maybeSentTwice, tornLines } = store.stats();

@@ -31,7 +31,10 @@ for (const code of ['EROFS', 'EACCES', 'EIO', 'ENOSPC']) {
       const { store, clock, lines, told, reopen } = rig;
       for (const target of ['/new begun', '/new']) t.is(await store.append(target), 'memory');
       t.deepEqual([store.length, told(), store.stats().isDurable, store.stats().recovered], [2, 2, false, 0]);
-      t.deepEqual(lines.map((line) => [line.includes(`(${code})`), line.includes('secret')]), [[true, false]]);
+      t.deepEqual(
+        lines.map((line) => [line.includes(`(${code})`), line.includes('secret')]),
+        [[true, false]],
+      );
       const begun = store.take(1);
       const tries = faulty.count(call);
       await clock.advance(4999);
@@ -64,7 +67,13 @@ test('a directory that cannot be made at first is made later', async (t) => {
   t.is(spoolFiles(directory).length, 2);
   t.is(await store.append('/b'), 'disk');
   const taken = store.take(9);
-  t.deepEqual(taken.map(({ seq, target }) => [seq, target]), [[0, '/a'], [1, '/b']]);
+  t.deepEqual(
+    taken.map(({ seq, target }) => [seq, target]),
+    [
+      [0, '/a'],
+      [1, '/b'],
+    ],
+  );
   store.putBack(taken);
   t.deepEqual([store.length, await store.close()], [2, 0]);
   t.deepEqual(targetsOf((await reopen()).take(9)), ['/a', '/b']);
@@ -135,7 +144,10 @@ test('what waiting would not mend is refused at the start all the same', async (
   await t.throwsAsync(openRig(t, { directory: taken }), { code: 'in_use' });
 });
 
-for (const [code, isMissing] of [['EROFS', false], ['ENOSPC', true]] as const) {
+for (const [code, isMissing] of [
+  ['EROFS', false],
+  ['ENOSPC', true],
+] as const) {
   test(`a directory that is missing${isMissing ? ' with its parent' : ''} where ${code} keeps it from being made, of which Node says ENOENT: memory for now`, async (t) => {
     const directory = isMissing ? join(freshDirectory(t), 'spool') : freshDirectory(t);
     let isBroken = true;

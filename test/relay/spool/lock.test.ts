@@ -13,7 +13,11 @@ const locks = (directory: string): string[] => readdirSync(directory).filter((na
 test('a second one in the same process is refused until the first has closed', async (t) => {
   const directory = freshDirectory(t);
   const { store } = await openRig(t, { directory });
-  const error = await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use', message: /is used by another process/ });
+  const error = await t.throwsAsync(openRig(t, { directory }), {
+    instanceOf: SpoolError,
+    code: 'in_use',
+    message: /is used by another process/,
+  });
   t.true(error?.message.includes(directory));
   await store.close();
   await openRig(t, { directory });

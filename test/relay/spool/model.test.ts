@@ -62,11 +62,15 @@ for (const isFaulty of [false, true]) {
         for (const { target } of events) settled.add(target);
       };
       const steps: (() => unknown)[] = [
-        append, append, append, append,
+        append,
+        append,
+        append,
+        append,
         () => Promise.all(appends),
         () => taken.push(...store.take(1 + random.below(6))),
         () => store.putBack(some()),
-        settle, settle,
+        settle,
+        settle,
         () => new Promise((resolve) => setImmediate(resolve)),
       ];
       if (isFaulty) {

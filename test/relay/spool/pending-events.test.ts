@@ -3,7 +3,14 @@ import { PendingEvents } from '../../../src/relay/spool/pending-events.js';
 import type { PendingEvent } from '../../../src/relay/spool/pending-events.js';
 import { seededChance } from './chance.js';
 
-const made = (seq: number): PendingEvent => ({ seq, target: `/${seq}`, acceptedAtMs: 0, sinceMs: seq, mayBeSecond: false, isWaiting: false });
+const made = (seq: number): PendingEvent => ({
+  seq,
+  target: `/${seq}`,
+  acceptedAtMs: 0,
+  sinceMs: seq,
+  mayBeSecond: false,
+  isWaiting: false,
+});
 
 test('whatever comes back when, the oldest leave first', (t) => {
   const random = seededChance(t);
@@ -20,7 +27,10 @@ test('whatever comes back when, the oldest leave first', (t) => {
     } else if (what === 2) {
       const events = pending.take(random.below(5));
       waiting.sort((left, right) => left - right);
-      t.deepEqual(events.map(({ seq }) => seq), waiting.splice(0, events.length));
+      t.deepEqual(
+        events.map(({ seq }) => seq),
+        waiting.splice(0, events.length),
+      );
       taken.push(...events);
     } else {
       const back = taken.splice(random.below(taken.length + 1), random.below(4));
@@ -31,7 +41,10 @@ test('whatever comes back when, the oldest leave first', (t) => {
     if (step % 1000 === 999) {
       const limit = next - 300;
       const expected = waiting.filter((seq) => seq < limit).toSorted((left, right) => left - right);
-      t.deepEqual(pending.expire(next, 300).map(({ seq }) => seq), expected);
+      t.deepEqual(
+        pending.expire(next, 300).map(({ seq }) => seq),
+        expected,
+      );
       waiting = waiting.filter((seq) => seq >= limit);
     }
   }

@@ -17,11 +17,14 @@ test('what was acknowledged comes back, with its number and its time, and number
   t.deepEqual(store.stats(), { waiting: 2, bytes: store.stats().bytes, isDurable: true, recovered: 2, maybeSentTwice: 0, tornLines: 0 });
   await appendAll(t, store, ['/c']);
   const taken = store.take(9);
-  t.deepEqual(taken.map(({ seq, target, acceptedAtMs, mayBeSecond }) => [seq, target, acceptedAtMs - Date.UTC(2026, 0, 1), mayBeSecond]), [
-    [0, '/a', 0, false],
-    [1, '/b', 0, false],
-    [2, '/c', 5000, false],
-  ]);
+  t.deepEqual(
+    taken.map(({ seq, target, acceptedAtMs, mayBeSecond }) => [seq, target, acceptedAtMs - Date.UTC(2026, 0, 1), mayBeSecond]),
+    [
+      [0, '/a', 0, false],
+      [1, '/b', 0, false],
+      [2, '/c', 5000, false],
+    ],
+  );
 });
 
 test('after an end: what was begun may be second, what was put back is not, what was settled is gone', async (t) => {
@@ -38,12 +41,15 @@ test('after an end: what was begun may be second, what was put back is not, what
   t.is(again.stats().maybeSentTwice, 2);
   t.is(again.stats().recovered, 4);
   const taken = again.take(9);
-  t.deepEqual(taken.map(({ target, mayBeSecond }) => [target, mayBeSecond]), [
-    ['/begun', true],
-    ['/put back', false],
-    ['/begun too', true],
-    ['/waiting', false],
-  ]);
+  t.deepEqual(
+    taken.map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+    [
+      ['/begun', true],
+      ['/put back', false],
+      ['/begun too', true],
+      ['/waiting', false],
+    ],
+  );
   // That this process did not send it says nothing of the one before.
   again.putBack(taken);
   await again.close();
@@ -106,15 +112,39 @@ test('garbage in the middle is passed over and counted, and does not shift what 
   await store.close();
   const events = join(directory, 'events-000001.jsonl');
   const [a = '', settled = '', b = '', begun = ''] = readFileSync(events, 'utf8').split('\n');
-  const garbage = ['', 'garbage', '[]', 'null', '{"seq":-1,"mark":0,"at":0,"target":"/x"}', '{"seq":1e300,"mark":0,"at":0,"target":"/x"}',
-    '{"seq":9,"mark":1000000,"at":0,"target":"/x"}', '{"seq":9,"mark":3,"at":0,"target":""}', '{"seq":9,"mark":3,"at":0}', b];
-  const bytes = Buffer.concat([Buffer.from([a, settled, b, ...garbage].join('\n')), Buffer.from([10, 0xff, 0x00, 10]), Buffer.from(`${begun}\n`)]);
+  const garbage = [
+    '',
+    'garbage',
+    '[]',
+    'null',
+    '{"seq":-1,"mark":0,"at":0,"target":"/x"}',
+    '{"seq":1e300,"mark":0,"at":0,"target":"/x"}',
+    '{"seq":9,"mark":1000000,"at":0,"target":"/x"}',
+    '{"seq":9,"mark":3,"at":0,"target":""}',
+    '{"seq":9,"mark":3,"at":0}',
+    b,
+  ];
+  const bytes = Buffer.concat([
+    Buffer.from([a, settled, b, ...garbage].join('\n')),
+    Buffer.from([10, 0xff, 0x00, 10]),
+    Buffer.from(`${begun}\n`),
+  ]);
   writeFileSync(events, bytes);
   const again = await reopen();
   t.is(again.stats().tornLines, garbage.length + 1);
-  t.deepEqual(again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]), [['/a', true], ['/b', false], ['/begun', false]]);
+  t.deepEqual(
+    again.take(9).map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+    [
+      ['/a', true],
+      ['/b', false],
+      ['/begun', false],
+    ],
+  );
   t.is(again.nextSeq, 4);
-  t.true(lines.some((line) => line.includes('spool_torn: 11 lines')), lines.join());
+  t.true(
+    lines.some((line) => line.includes('spool_torn: 11 lines')),
+    lines.join(),
+  );
 });
 
 test('an event that stands there twice is sent once, and stays settled', async (t) => {
@@ -197,7 +227,10 @@ test('events of a directory that is behind a torn line of an earlier process are
   appendFileSync(join(directory, 'events-000001.jsonl'), '{"seq":1,"ma');
   const again = await reopen();
   await appendAll(t, again, ['/b']);
-  t.deepEqual(spoolFiles(directory).filter((name) => name.startsWith('events')), ['events-000001.jsonl', 'events-000002.jsonl']);
+  t.deepEqual(
+    spoolFiles(directory).filter((name) => name.startsWith('events')),
+    ['events-000001.jsonl', 'events-000002.jsonl'],
+  );
 });
 
 /** The path alone, where it is one. */

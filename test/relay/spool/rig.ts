@@ -2,11 +2,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { Log } from '../../../src/log.js';
+import { Log } from '../../../src/base/log.js';
 import { openSpool } from '../../../src/relay/spool/index.js';
 import type { SpoolOptions } from '../../../src/relay/spool/index.js';
 import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
-import type { Clock } from '../../../src/timing.js';
+import type { Clock } from '../../../src/base/clock.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 
 /** A folder that ends with the test. */
@@ -65,10 +65,16 @@ export function targetsOf(events: readonly StoredEvent[]): string[] {
 
 /** The names of the files with events or marks. */
 export function spoolFiles(directory: string): string[] {
-  return existsSync(directory) ? readdirSync(directory).filter((name) => !name.startsWith('lock')).toSorted() : [];
+  return existsSync(directory)
+    ? readdirSync(directory)
+        .filter((name) => !name.startsWith('lock'))
+        .toSorted()
+    : [];
 }
 
 /** The lines of a file of events. */
 export function linesOf(directory: string, name: string): string[] {
-  return readFileSync(join(directory, name), 'utf8').split('\n').filter((line) => line !== '');
+  return readFileSync(join(directory, name), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
 }

@@ -3,10 +3,10 @@
 // nothing left to do. `load` appends, takes, puts back and settles until it is killed, and says on each line what it has done, or is
 // about to do: `a` acknowledged, `t` taken, `p` about to be put back, `s` about to be settled, `d` settled.
 import { writeSync } from 'node:fs';
-import { Log } from '../../../src/log.js';
+import { Log } from '../../../src/base/log.js';
 import { openSpool, SpoolError } from '../../../src/relay/spool/index.js';
 import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
-import { systemClock } from '../../../src/timing.js';
+import { systemClock } from '../../../src/base/clock.js';
 
 const [directory = '', task = '', umask = '077'] = process.argv.slice(2);
 

@@ -1,0 +1,68 @@
+import { describe } from './describe.js';
+
+/** What an option must be, in words, and whether a value is that. */
+export type Check = readonly [expected: string, accepts: (value: unknown) => boolean];
+
+/** One check for each option that there is. */
+export type Checks<O> = { readonly [K in keyof Required<O>]: Check };
+
+/**
+ * Refuses what a programmer got wrong, at once and by name. An option that is `undefined` counts as left out.
+ *
+ * @throws TypeError naming the option and the value, for an unknown key as well as for a wrong value.
+ */
+export function checkOptions<O extends object>(name: string, options: O, checks: Checks<O>): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(`Expected \`${name}\` to be an object, got ${describe(options)}.`);
+  }
+  for (const [key, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, key) ? checks[key as keyof O] : undefined;
+    if (check === undefined) {
+      throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${key.slice(0, 64)}\` with ${describe(value)}.`);
+    }
+    if (value !== undefined) checkValue(key, value, check);
+  }
+}
+
+/** @throws TypeError naming what was to be something else, and the value. */
+export function checkValue(name: string, value: unknown, [expected, accepts]: Check): void {
+  if (!accepts(value)) throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}.`);
+}
+
+/** The longest delay that Node's timers keep, in milliseconds: a longer one fires after 1 ms. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A whole number within bounds. */
+export function integer(from: number, to: number): Check {
+  return [
+    `a whole number from ${from} to ${to}`,
+    (value) => Number.isInteger(value) && (value as number) >= from && (value as number) <= to,
+  ];
+}
+
+/** A number of milliseconds within bounds. */
+export function milliseconds(from: number, to: number): Check {
+  return [`a number of milliseconds from ${from} to ${to}`, (value) => typeof value === 'number' && value >= from && value <= to];
+}
+
+/** One of some values. */
+export function anyOf(...values: readonly unknown[]): Check {
+  return [`one of ${values.map((value) => describe(value)).join(', ')}`, (value) => values.includes(value)];
+}
+
+/** A function. */
+export const aFunction: Check = ['a function', (value) => typeof value === 'function'];
+
+/** An object that is no array. */
+export const anObject: Check = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)];
+
+/** An object with certain methods. */
+export function withMethods(...methods: readonly string[]): Check {
+  return [
+    `an object with ${methods.map((method) => `\`${method}()\``).join(' and ')}`,
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
+  ];
+}

@@ -1,0 +1,82 @@
+import { types } from './foreign-values.js';
+
+const SCHEME = /^[a-z][a-z\d+.-]*:(?=[/\\])/i;
+const QUERY_OR_FRAGMENT = /[?#]/;
+
+/**
+ * A value as an error message may show it: short, on one line, without the credentials, the query and the fragment of a URL, and
+ * without ever running code of the value.
+ */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(redacted(value).slice(0, 80));
+    case 'number':
+    case 'boolean':
+    case 'undefined':
+      return String(value);
+    case 'object':
+      return value === null ? 'null' : describeObject(value);
+    case 'function':
+      return 'a function';
+    case 'bigint':
+    case 'symbol':
+      return `a ${typeof value}`;
+    default:
+      return 'an unknown value';
+  }
+}
+
+function describeObject(value: object): string {
+  // Looking at a proxy runs its traps, and a revoked one throws.
+  if (types.isProxy(value)) return 'an object';
+  if (Array.isArray(value)) return 'an array';
+  try {
+    const href: unknown = value instanceof URL ? value.href : undefined;
+    return typeof href === 'string' ? describe(href) : 'an object';
+  } catch {
+    return 'an object';
+  }
+}
+
+/**
+ * Everything before the last `@` may be a password, whatever stands in it: what is shown here is often shown because it is no
+ * URL, so no parser can be asked where the credentials end, and a proxy is often given without a scheme.
+ */
+function redacted(text: string): string {
+  const at = text.lastIndexOf('@');
+  if (at === -1) return withoutQuery(text);
+  const scheme = SCHEME.exec(text)?.[0];
+  const rest = QUERY_OR_FRAGMENT.test(text.slice(0, at)) ? '...' : withoutQuery(text.slice(at + 1));
+  return `${scheme === undefined ? '' : `${scheme}//`}***@${rest}`;
+}
+
+function withoutQuery(text: string): string {
+  const start = text.search(QUERY_OR_FRAGMENT);
+  return start === -1 ? text : `${text.slice(0, start + 1)}...`;
+}
+
+const MAX_VALUE_LENGTH = 64;
+
+/** The code of an error of node:fs that says there is no such file, or why it cannot be read. */
+export function readProblem(error: unknown): { isMissing: boolean; why: string } {
+  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
+  const isCode = typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,39}$/.test(code);
+  return { isMissing: code === 'ENOENT' || code === 'ENOTDIR', why: isCode ? code : 'cannot be read' };
+}
+
+/** A file and a line in it, as a message names them. */
+export function placeName(path: string, line: number | undefined): string {
+  return line === undefined ? printable(path) : `${printable(path)}:${line}`;
+}
+
+/** At most 64 characters on one line: a value is shown to people and must not speak to their terminal. */
+export function shorten(value: string): string {
+  return printable(value.length > MAX_VALUE_LENGTH ? `${value.slice(0, MAX_VALUE_LENGTH - 1)}…` : value);
+}
+
+function printable(text: string): string {
+  // Nearly all texts: the pattern below takes half a millisecond to compile, at the start of each process that has opted out.
+  if (/^[\x20-\x7e]*$/.test(text)) return text;
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+}

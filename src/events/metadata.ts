@@ -1,0 +1,89 @@
+import type { TelemetryMetadataProblem } from '../base/ledger.js';
+
+/** The DAG param under which Cosmos stores its packed metadata. */
+export const TELEMETRY_METADATA_PARAM = '__cosmos_telemetry_metadata__';
+
+/** The longest packed text that is read. The metadata of Cosmos packs into some 300 characters. */
+export const MAX_PACKED_LENGTH = 16 * 1024;
+
+/** The most that a packed text may unpack to: a kilobyte of it could hold a gigabyte otherwise. */
+export const MAX_UNPACKED_BYTES = 64 * 1024;
+
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** Metadata that cannot be packed or unpacked. The message holds nothing of its content. */
+export class TelemetryMetadataError extends Error {
+  override readonly name = 'TelemetryMetadataError' as const;
+  readonly problem: TelemetryMetadataProblem;
+
+  constructor(problem: TelemetryMetadataProblem, options?: ErrorOptions) {
+    super(`Telemetry metadata is unusable: ${problem}.`, options);
+    this.problem = problem;
+  }
+}
+
+/** The DAG param of a product's metadata: `__acme_telemetry_metadata__` for `acme`. */
+export function metadataParam(product: string): string {
+  return `__${product}_telemetry_metadata__`;
+}
+
+/**
+ * Packs metadata the way Cosmos does: JSON, zlib level 9, base64. Python reads it and gets the same object; the bytes differ,
+ * since its zlib is another one.
+ *
+ * @throws TelemetryMetadataError if it is no object, no JSON, or larger than {@link decompressTelemetryMetadata} reads.
+ */
+export function compressTelemetryMetadata(metadata: Record<string, unknown>): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(metadata) as string | undefined;
+  } catch (cause) {
+    throw new TelemetryMetadataError('not_json', { cause });
+  }
+  // Asked of the text and not of the value, of which a `toJSON` may have made anything or nothing.
+  if (json === undefined || !json.startsWith('{')) throw new TelemetryMetadataError('not_object');
+  if (Buffer.byteLength(json) > MAX_UNPACKED_BYTES) throw new TelemetryMetadataError('too_large');
+  const packed = zlib().deflateSync(json, { level: 9 }).toString('base64');
+  if (packed.length > MAX_PACKED_LENGTH) throw new TelemetryMetadataError('too_large');
+  return packed;
+}
+
+/**
+ * Unpacks what Cosmos or {@link compressTelemetryMetadata} packed.
+ *
+ * @throws TelemetryMetadataError for anything else, and for more than 16 KiB packed or 64 KiB unpacked.
+ */
+export function decompressTelemetryMetadata(packed: string): Record<string, unknown> {
+  if (typeof packed !== 'string') throw new TelemetryMetadataError('not_base64');
+  if (packed.length > MAX_PACKED_LENGTH) throw new TelemetryMetadataError('too_large');
+  if (packed.length % 4 !== 0 || !BASE64.test(packed)) throw new TelemetryMetadataError('not_base64');
+  const value = parseJson(inflate(Buffer.from(packed, 'base64')));
+  if (!isRecord(value)) throw new TelemetryMetadataError('not_object');
+  return value;
+}
+
+function inflate(bytes: Buffer): Buffer {
+  try {
+    return zlib().inflateSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES });
+  } catch (cause) {
+    const tooLarge = (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
+    throw new TelemetryMetadataError(tooLarge ? 'too_large' : 'not_zlib', { cause });
+  }
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new TelemetryMetadataError('not_json', { cause });
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Asked for where it is used: most hosts that load the package never pack or unpack anything in that process. */
+function zlib() {
+  return process.getBuiltinModule('node:zlib');
+}
