@@ -119,28 +119,62 @@ test.serial('the table of options has each of them, with the default that holds'
   t.true(README.includes(`(${drainDeadlineMs.toLocaleString('en-US')} by default)`));
 });
 
-test.serial('the map in CONTRIBUTING.md has every file of the source', (t) => {
-  const map = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8').split('\n## Layers')[0] ?? '';
-  const listed = new Set([...map.matchAll(/`([\w-]+(?:\/[\w-]+)*\.ts)`/g)].map(([, name = '']) => path.basename(name)));
-  const files = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-  const names = new Set(files.map((file) => path.basename(file)));
-  t.deepEqual(
-    [...names].filter((name) => !listed.has(name)),
-    [],
-    'not on the map',
-  );
-  t.deepEqual(
-    [...listed].filter((name) => !names.has(name)),
-    [],
-    'on the map only',
-  );
+const CONTRIBUTING = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+
+/** The folders under src/, such as `relay` and `relay/spool`. */
+function sourceFolders(): string[] {
+  const entries = readdirSync(path.join(ROOT, 'src'), { recursive: true, withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ parentPath, name }) => path.join(parentPath, name));
+  return folders.map((folder) => path.relative(path.join(ROOT, 'src'), folder).replaceAll('\\', '/')).toSorted();
+}
+
+test.serial('the map in CONTRIBUTING.md has each folder of src/, and no other', (t) => {
+  const [, map = ''] = /\n## The map\n([\s\S]*?)\n## /.exec(CONTRIBUTING) ?? [];
+  const listed = [...map.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name);
+  t.deepEqual(listed.toSorted(), sourceFolders());
 });
 
-test.serial('links to files lead somewhere', (t) => {
-  for (const name of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
-    const text = readFileSync(path.join(ROOT, name), 'utf8');
+interface LintRules {
+  overrides: { files: string[]; rules: { 'no-restricted-imports'?: [string, { patterns: { group: string[] }[] }] } }[];
+}
+
+/** The import patterns that lint refuses in the files of a glob. */
+function refusedImports(files: string): string[] {
+  const { overrides } = JSON.parse(readFileSync(path.join(ROOT, '.oxlintrc.json'), 'utf8')) as LintRules;
+  const rules = overrides.filter((override) => override.files.includes(files)).map((override) => override.rules['no-restricted-imports']);
+  return rules.flatMap((rule) => rule?.[1].patterns ?? []).flatMap(({ group }) => group);
+}
+
+test.serial('lint enforces the floors in CONTRIBUTING.md', (t) => {
+  const [, line = ''] = /\n## Floors\n+```text\n(.+)\n```/.exec(CONTRIBUTING) ?? [];
+  const floors = line.split(' < ').map((floor) => floor.split(', '));
+  const rooms = floors.flat().filter((room) => room !== 'index');
+  const folders = sourceFolders();
+  t.deepEqual(
+    rooms.toSorted(),
+    folders.filter((folder) => !folder.includes('/')),
+  );
+  for (const room of rooms) {
+    const floor = floors.findIndex((each) => each.includes(room));
+    const refused = floors
+      .slice(floor)
+      .flat()
+      .filter((other) => other !== room && other !== 'index');
+    // Only cli/relay.ts imports the relay, so that other commands do not load it.
+    if (room === 'cli') refused.push('relay');
+    const patterns = (index: string) => [...refused.map((other) => `**/${other}/**`), index].toSorted();
+    t.deepEqual(refusedImports(`src/${room}/*.ts`).toSorted(), patterns('../index.js'), room);
+    const isNested = folders.some((folder) => folder.startsWith(`${room}/`));
+    if (isNested) t.deepEqual(refusedImports(`src/${room}/*/**`).toSorted(), patterns('../../index.js'), `folders of ${room}`);
+  }
+});
+
+test.serial('links to files lead to files', (t) => {
+  const pages = ['.', 'docs'].flatMap((folder) => readdirSync(path.join(ROOT, folder)).map((name) => path.join(folder, name)));
+  for (const page of pages.filter((name) => name.endsWith('.md'))) {
+    const text = readFileSync(path.join(ROOT, page), 'utf8');
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-      t.true(existsSync(path.join(ROOT, target)), `${name}: ${target}`);
+      t.true(existsSync(path.join(ROOT, path.dirname(page), target)), `${page}: ${target}`);
     }
   }
 });
