@@ -1,12 +1,12 @@
-// A transport of your own: the one extension point of delivery, two methods wide. This one POSTs batches of JSON lines. Retries
-// and the circuit breaker are the package's own, put around it.
+// A transport of your own, the extension point of delivery. This one POSTs batches of JSON lines. The package's retries and circuit breaker
+// wrap it.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { circuitBreaker, count, createTelemetry, defineEvent, retrying } from 'cosmos-telemetry';
 import type { SendOutcome, Transport, UsageEvent } from 'cosmos-telemetry';
 
-/** Sends up to a hundred events in one POST. Outcomes are data: `send` says what became of the batch, and throws nothing. */
+/** Sends up to a hundred events in one POST. `send` returns the outcome of the batch and never throws. */
 function jsonLinesTransport(url: string): Transport {
   return {
     maxBatchSize: 100,
@@ -22,8 +22,8 @@ function jsonLinesTransport(url: string): Transport {
         await response.body?.cancel();
         return outcomeOf(response.status);
       } catch {
-        // Nobody knows how far it came. Each line has an id by which the receiver can drop what it has, so it may be sent again;
-        // without ids this would be { kind: 'rejected' }, since a number counted twice is worse than one lost.
+        // The batch may have arrived. Each line has an id, so the receiver can ignore duplicates and a retry is safe. Without ids return
+        // { kind: 'rejected' }: a retry could be counted twice.
         return signal.aborted ? { kind: 'aborted' } : { kind: 'retryable', reason: 'network' };
       }
     },
@@ -36,7 +36,7 @@ function outcomeOf(status: number): SendOutcome {
   return { kind: status >= 500 ? 'retryable' : 'rejected', reason: `http_${status}` };
 }
 
-// A receiver that is not there yet at the first request, as happens in a deployment.
+// A receiver that is not ready at the first request, as during a deployment.
 const batches: Pick<UsageEvent, 'id' | 'type'>[][] = [];
 let requests = 0;
 const server = createServer((request, response) => {
