@@ -1,4 +1,4 @@
-// The fuzz tests with 100,000 runs each, or as many as the argument says. A seed that found something: FUZZ_SEED=… npm run fuzz
+// Runs each fuzz test 100,000 times, or as often as the argument says. To repeat a seed: FUZZ_SEED=… npm run fuzz
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 

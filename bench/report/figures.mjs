@@ -1,4 +1,4 @@
-// Which figures are drawn, and from which cells.
+// The charts of the page and the cells that they show.
 import { barChart, lineChart } from './charts.mjs';
 import { RIVALS } from '../adapters/index.mjs';
 import { CAP_MS } from '../scenarios/exit.mjs';
@@ -32,7 +32,7 @@ const MEMORY_ROWS = ['plain objects in a list', 'ours', 'naive', ...RIVALS];
 
 const DELIVERY_ROWS = ['node:http loop', 'node-fetch loop', 'ours', 'naive'];
 
-/** File name without its ending, what it shows in words, and how it is drawn. */
+/** File name without extension, text alternative, and drawing function of each chart. */
 export const FIGURES = [
   {
     name: 'publish',

@@ -1,7 +1,7 @@
-// Tests Cosmos in a real Airflow with the relay between it and an endpoint on this machine. Cosmos and Airflow are unmodified, except for the
-// plug-in of `examples/airflow`. Run `npm run build` first, then `npm run test:airflow`. Needs Python 3.10 or newer with venv and pip; installs
-// `requirements-airflow-*.txt` into folders outside the repository. Arguments: `--write-docs` writes the figures into docs/airflow.md;
-// `--relay FILE` runs another program than `dist/cli/bin.js`; `--only 2` or `--only 3` runs only that Airflow.
+// Tests Cosmos in a real Airflow with the relay between it and an endpoint on this machine. Cosmos and Airflow are unmodified, except for
+// the plug-in of `examples/airflow`. Run `npm run build` first, then `npm run test:airflow`. Needs Python 3.10 or newer with venv and pip;
+// installs `requirements-airflow-*.txt` into folders outside the repository. Arguments: `--write-docs` writes the figures into
+// docs/airflow.md; `--relay FILE` runs another program than `dist/cli/bin.js`; `--only 2` or `--only 3` runs only that Airflow.
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

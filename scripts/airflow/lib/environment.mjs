@@ -1,5 +1,5 @@
-// The environment of all Python programs of the test: an Airflow home of its own, only loopback addresses, all reporting off except Cosmos',
-// and proxies that must not get a request.
+// The environment of all Python programs of the test: an Airflow home of its own, only loopback addresses, all reporting off except
+// Cosmos', and proxies that must not get a request.
 import { mkdirSync, copyFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,10 @@ const PLUGIN = fileURLToPath(new URL('../../../examples/airflow/plugins/cosmos_t
 /** Opt-outs and settings of the caller's environment that would change the test. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'USER', 'LD_LIBRARY_PATH', 'SSL_CERT_FILE'];
 
-/** Lays out an Airflow home with the DAGs, the plug-in of `examples/`, and the test's own. @returns Its paths, and the environment for its programs. */
+/**
+ * Lays out an Airflow home with the DAGs, the plug-in of `examples/`, and the test's own. @returns Its paths, and the environment for its
+ * programs.
+ */
 export function airflowHome(folder, { programs, relayUrl, proxyUrl, major }) {
   for (const name of ['dags', 'plugins']) mkdirSync(path.join(folder, name), { recursive: true });
   for (const name of ['dags', 'plugins']) {

@@ -24,10 +24,11 @@ const ALONE = {
 /** @returns The measured section of the page, in Markdown. */
 export function measuredSection({ facts, rows, inAirflow, alone }) {
   return [
-    `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ${os.availableParallelism()} cores shared with Airflow and other programs.`,
+    `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ` +
+      `${os.availableParallelism()} cores shared with Airflow and other programs.`,
     '',
-    'How long a hook of Cosmos waits in Airflow, one DAG of two tasks at a time, alternately through the relay and directly (always through the',
-    'recorder):',
+    'How long a hook of Cosmos waits in Airflow, one DAG of two tasks at a time, alternately through the relay and directly (always',
+    'through the recorder):',
     '',
     ...waits(inAirflow, IN_AIRFLOW),
     '',

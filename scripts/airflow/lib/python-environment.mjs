@@ -6,8 +6,8 @@ import path from 'node:path';
 import { run } from './processes.mjs';
 
 /**
- * Creates the environment if it does not exist. COSMOS_TELEMETRY_AIRFLOW_CACHE is the folder of all environments, and PYTHON the Python that
- * creates them (`python3`).
+ * Creates the environment if it does not exist. COSMOS_TELEMETRY_AIRFLOW_CACHE is the folder of all environments, and PYTHON the Python
+ * that creates them (`python3`).
  *
  * @returns The folder of its programs.
  */

@@ -8,7 +8,9 @@ const PROGRAM = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.ur
 const START_TIMEOUT_MS = 10_000;
 const DRAIN_DEADLINE_MS = 20_000;
 
-/** Starts a relay for the endpoint `upstreamUrl` with the spool directory `spool`. It does not get the opt-outs of the caller's environment. */
+/**
+ * Starts a relay for the endpoint `upstreamUrl` with the spool directory `spool`. It does not get the opt-outs of the caller's environment.
+ */
 export async function startRelay({ upstreamUrl, spool, program = PROGRAM }) {
   const args = [program, 'relay', '--listen', '127.0.0.1:0', '--forward', `${upstreamUrl}/astronomer-cosmos`, '--spool', spool];
   const child = spawn(process.execPath, args, {
