@@ -1,8 +1,8 @@
-// The tests run as compiled JavaScript: what is tested is what is published, and the tests are type-checked on the way.
+// The tests run as compiled JavaScript, like the published code, and compiling checks their types.
 export default {
-  // What takes minutes has scripts of its own: see ava.full.config.mjs.
+  // Tests that take minutes have their own scripts: see ava.full.config.mjs.
   files: ['build/test/**/*.test.js', '!build/test/full/**'],
-  // Nobody but this machine is contacted.
+  // Refuses connections to other machines.
   require: ['./build/test/helpers/loopback-only.js'],
   timeout: '60s',
 };

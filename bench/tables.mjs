@@ -143,7 +143,7 @@ const TABLES = {
   ],
   memory: ['Bytes kept per published event, by number of events', memory],
   exit: ['From the last line of a program to the end of its process', exit],
-  import: ['Import in a fresh process, ms', (found) => listed(found, 'import', [['ms', 'ms']])],
+  import: ['Import in a new process, ms', (found) => listed(found, 'import', [['ms', 'ms']])],
   install: [
     'Installed',
     (found) =>

@@ -1,6 +1,6 @@
 // Checks the package as a user gets it: packs it, installs it into an empty project, imports and requires it.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -32,6 +32,10 @@ process.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run([
 `,
   );
   if (run(process.execPath, 'cli.mjs') !== said) throw new Error("A product's command does not print the version of the package");
+  // Node prints the source line of an uncaught error, so lines must be short.
+  const bundle = readFileSync(path.join(project, 'node_modules/cosmos-telemetry/dist/index.js'), 'utf8');
+  const longest = Math.max(...bundle.split('\n').map((line) => line.length));
+  if (longest > 1000) throw new Error(`dist/index.js has a line of ${longest} characters`);
   // Without prom-client the relay works but answers 501 for its metrics. The hook hides packages of the parent folders.
   const home = pathToFileURL(realpathSync(project)).href;
   const hooks = `export async function resolve(name, context, next) {

@@ -46,7 +46,7 @@ async function airflow3(stage) {
   const listeners = await ownListeners(stage, { runs, sent });
   step('a good day');
   await endpointAway(stage);
-  step('the endpoint was away');
+  step('the endpoint was down');
   await relayKilled(stage);
   step('the relay was killed');
   const inRuns = await withAndWithoutRelay(stage);
