@@ -1,13 +1,13 @@
 import { EventEmitter as NodeEmitter } from 'node:events';
 import test from 'ava';
 import { EventEmitter } from 'eventemitter3';
-import type { TelemetryBus } from '../src/bus/bus.js';
-import { defineEvent } from '../src/events/definition.js';
-import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../src/events/fields.js';
-import type { EventMetrics } from '../src/events/product-events.js';
-import type { HostEmitter, HostEvents } from '../src/listeners/host.js';
-import { mitt } from './helpers/mitt.js';
-import { FakeProduct } from './helpers/product.js';
+import type { TelemetryBus } from '../../src/bus/bus.js';
+import { defineEvent } from '../../src/events/definition.js';
+import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
+import type { EventMetrics } from '../../src/events/product-events.js';
+import type { HostEmitter, HostEvents } from '../../src/listeners/host.js';
+import { mitt } from '../helpers/mitt.js';
+import { FakeProduct } from '../helpers/product.js';
 
 // What must not compile stands under `@ts-expect-error`: if it compiles one day, the compiler says so here.
 

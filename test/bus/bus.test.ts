@@ -1,9 +1,9 @@
 /* eslint-disable unicorn/no-thenable -- odd thenables are among what subscribers return */
 import test from 'ava';
-import { defineEvent } from '../src/events/definition.js';
-import { boolean, count, identifier, nullable, optional } from '../src/events/fields.js';
-import { FakeProduct } from './helpers/product.js';
-import { unhandledRejections } from './helpers/unhandled-rejections.js';
+import { defineEvent } from '../../src/events/definition.js';
+import { boolean, count, identifier, nullable, optional } from '../../src/events/fields.js';
+import { FakeProduct } from '../helpers/product.js';
+import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
 const OWN = defineEvent('own', { models: count(NOTE), name: optional(nullable(identifier(NOTE))), cached: optional(boolean(NOTE)) });

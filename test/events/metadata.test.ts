@@ -7,10 +7,10 @@ import {
   metadataParam,
   TELEMETRY_METADATA_PARAM,
   TelemetryMetadataError,
-} from '../src/events/metadata.js';
-import { storeTelemetryMetadata } from '../src/client/direct.js';
-import type { TelemetryMetadataProblem } from '../src/base/ledger.js';
-import { readVectors } from './helpers/vectors.js';
+} from '../../src/events/metadata.js';
+import { storeTelemetryMetadata } from '../../src/client/direct.js';
+import type { TelemetryMetadataProblem } from '../../src/base/ledger.js';
+import { readVectors } from '../helpers/vectors.js';
 
 interface MetadataVectors {
   valid: { metadata: Record<string, unknown>; compressed: string }[];

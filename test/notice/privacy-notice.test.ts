@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { acmePrivacyNotice } from '../examples/acme/events.js';
-import { metadataFields } from '../src/events/dag-run.js';
-import { fieldExample } from '../src/notice/fields.js';
-import { productEvents } from '../src/events/product-events.js';
-import { standardFields } from '../src/events/standard-metrics.js';
+import { acmePrivacyNotice } from '../../examples/acme/events.js';
+import { metadataFields } from '../../src/events/dag-run.js';
+import { fieldExample } from '../../src/notice/fields.js';
+import { productEvents } from '../../src/events/product-events.js';
+import { standardFields } from '../../src/events/standard-metrics.js';
 import {
   compressTelemetryMetadata,
   COSMOS_ENDPOINT,
@@ -19,12 +19,12 @@ import {
   identifier,
   oneOf,
   renderPrivacyNotice,
-} from '../src/index.js';
-import type { EventDefinition, Fields, UsageMetrics } from '../src/index.js';
-import { recordingTransport } from '../src/testing/index.js';
+} from '../../src/index.js';
+import type { EventDefinition, Fields, UsageMetrics } from '../../src/index.js';
+import { recordingTransport } from '../../src/testing/index.js';
 
 const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const cosmos = renderPrivacyNotice({ product: 'cosmos', endpoint: COSMOS_ENDPOINT });
 const acme = renderPrivacyNotice({ product: 'acme' });
 
