@@ -1,6 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import { describe } from '../base/describe.js';
-import { disarm, onRejection } from '../base/foreign-values.js';
+import { ignoreRejection, onRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
@@ -32,7 +32,7 @@ export function plainCopy(metrics: object, fields: Fields, ledger: Ledger): Usag
   for (const name in copy) {
     names += 1;
     if (isPlain(copy[name])) continue;
-    disarm(copy[name]);
+    ignoreRejection(copy[name]);
     remove(copy, name, ledger);
   }
   // Few undeclared names cost less to keep until the event is built than to look for in each event.

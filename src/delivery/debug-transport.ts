@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.js';
 import { readProblem } from '../base/describe.js';
 import type { Log } from '../base/log.js';
 import { machineDescriptors } from '../base/machine.js';
-import type { DescriptorAccess } from '../base/machine.js';
+import type { FileDescriptors } from '../base/machine.js';
 import type { DebugMode } from '../opt-out/variables.js';
 import { requestUrl } from '../wire/url.js';
 import type { SendOutcome, Transport } from './transport.js';
@@ -19,13 +19,13 @@ const MAX_PAUSES = 100;
  */
 export class LineWriter {
   readonly #clock: Clock;
-  readonly #access: DescriptorAccess;
+  readonly #access: FileDescriptors;
   readonly #path: string | undefined;
   #descriptor: Promise<number> | undefined;
   #last: Promise<void> = Promise.resolve();
 
   /** @param path A file; standard error without one. Nothing is opened before the first line. */
-  constructor(path: string | undefined, clock: Clock, access: DescriptorAccess = machineDescriptors()) {
+  constructor(path: string | undefined, clock: Clock, access: FileDescriptors = machineDescriptors()) {
     this.#path = path;
     this.#clock = clock;
     this.#access = access;
@@ -77,7 +77,7 @@ export interface DebugTransportOptions {
   log: Log;
   clock: Clock;
   /** Files as descriptors. @default the machine's */
-  access?: DescriptorAccess | undefined;
+  access?: FileDescriptors | undefined;
 }
 
 const DEBUG: SendOutcome = { kind: 'refused', reason: 'debug' };

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { within } from '../base/clock.js';
+import { settlesWithin } from '../base/clock.js';
 import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { Pump, RelayLedger } from './pump.js';
@@ -103,7 +103,7 @@ export class RelayWorks {
     const { clock } = this.#given.parts.machine;
     const untilMs = clock.now() + deadlineMs;
     const opening = this.#opening?.catch(() => undefined);
-    if (opening !== undefined && !(await within(opening, deadlineMs + DISK_GRACE_MS, clock))) {
+    if (opening !== undefined && !(await settlesWithin(opening, deadlineMs + DISK_GRACE_MS, clock))) {
       void opening.then(() => this.close(0));
       return true;
     }

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { checkOptions, milliseconds } from '../base/check-options.js';
-import { within } from '../base/clock.js';
+import { settlesWithin } from '../base/clock.js';
 import { Gate, OptOutWatch } from '../opt-out/gate.js';
 import { resolveSettingsWith, shouldEmit } from '../opt-out/settings.js';
 import { COSMOS } from '../opt-out/variables.js';
@@ -165,7 +165,7 @@ class RelayServer implements Relay {
     await Promise.resolve();
     if (this.#isListening) this.#log.info('closing', 'no events are accepted any more');
     // Answers wait for the disk, though not for ever.
-    await within(this.#door.quiet(), deadlineMs + DISK_GRACE_MS, clock);
+    await settlesWithin(this.#door.quiet(), deadlineMs + DISK_GRACE_MS, clock);
     const timedOut = await this.#works.close(Math.max(0, startedAtMs + deadlineMs - clock.now()));
     await this.#closeServers();
     const report = { ...this.stats(), timedOut, durationMs: clock.now() - startedAtMs };

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { debugTransport } from '../../src/delivery/debug-transport.js';
-import type { DescriptorAccess } from '../../src/base/machine.js';
+import type { FileDescriptors } from '../../src/base/machine.js';
 import { emitUsageMetrics } from '../../src/index.js';
 import type { TelemetryStats } from '../../src/index.js';
 import { Log } from '../../src/base/log.js';
@@ -26,7 +26,7 @@ const fail = (code: string): Promise<never> => Promise.reject(Object.assign(new 
 function scripted(script: (number | string)[], opening?: string) {
   const written: [descriptor: number, text: string][] = [];
   const calls = { opened: [] as string[], closed: [] as number[] };
-  const access: DescriptorAccess = {
+  const access: FileDescriptors = {
     open: (file) => {
       calls.opened.push(file);
       return opening === undefined ? Promise.resolve(7) : fail(opening);
@@ -45,7 +45,7 @@ function scripted(script: (number | string)[], opening?: string) {
   return { access, written, ...calls };
 }
 
-function debug(access: DescriptorAccess, file?: string) {
+function debug(access: FileDescriptors, file?: string) {
   const clock = new VirtualClock();
   const warned: string[] = [];
   const log = new Log({ debug: () => undefined, warn: (line) => warned.push(line) }, clock);

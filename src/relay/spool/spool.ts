@@ -1,4 +1,4 @@
-import { within } from '../../base/clock.js';
+import { settlesWithin } from '../../base/clock.js';
 import type { Clock } from '../../base/clock.js';
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../store.js';
 import { unusable } from './directory.js';
@@ -50,7 +50,7 @@ export async function endSpool({ commit, segments, tenure, pending, clock }: End
   const finishing = finish();
   let inDoubt: ReadonlySet<Entry> = new Set();
   if (withinMs === undefined) await finishing;
-  else if (!(await within(finishing, withinMs, clock))) {
+  else if (!(await settlesWithin(finishing, withinMs, clock))) {
     inDoubt = commit.abandon();
     isOurs = tenure.isHeld;
   }
