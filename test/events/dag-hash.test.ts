@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import { defaultDagHash, noDagHash } from '../../src/events/product-events.js';
+import { productDagHash } from '../../src/events/product-events.js';
 
 const original = Object.getOwnPropertyDescriptor(process, 'getBuiltinModule') ?? {};
 
@@ -9,7 +9,7 @@ function forbidden(): never {
 }
 
 test('is the md5 of the id as UTF-8, in hex', (t) => {
-  const dagHash = defaultDagHash();
+  const dagHash = productDagHash('cosmos');
   t.is(dagHash('basic_cosmos_dag'), '6875b74ab06e3beebabe66286afddf1b');
   t.is(dagHash('größe/ü'), '7e5082ee807324ddd0e9dbb593e973a0');
   t.is(dagHash(''), 'd41d8cd98f00b204e9800998ecf8427e');
@@ -18,22 +18,22 @@ test('is the md5 of the id as UTF-8, in hex', (t) => {
 });
 
 test('a lone surrogate, which has no UTF-8, is hashed as U+FFFD', (t) => {
-  t.is(defaultDagHash()('\uD83D'), createHash('md5').update('\uFFFD').digest('hex'));
+  t.is(productDagHash('cosmos')('\uD83D'), createHash('md5').update('\uFFFD').digest('hex'));
 });
 
 test('stays right beyond what it remembers', (t) => {
-  const dagHash = defaultDagHash();
+  const dagHash = productDagHash('cosmos');
   for (let number = 0; number < 2500; number += 1) dagHash(`dag_${number}`);
   t.is(dagHash('d'), '8277e0910d750195b448797616e091ad');
   t.is(dagHash('x'.repeat(300)), createHash('md5').update('x'.repeat(300)).digest('hex'));
 });
 
 test('the host does not wait for the digest of what is no id', (t) => {
-  t.is(defaultDagHash()('x'.repeat(1e8)), null);
+  t.is(productDagHash('cosmos')('x'.repeat(1e8)), null);
 });
 
 test.serial('is left out where the platform forbids md5, and comes back when it allows it', (t) => {
-  const dagHash = defaultDagHash();
+  const dagHash = productDagHash('cosmos');
   Object.defineProperty(process, 'getBuiltinModule', { configurable: true, value: () => ({ createHash: forbidden }) });
   try {
     t.is(dagHash('d'), null);
@@ -45,5 +45,5 @@ test.serial('is left out where the platform forbids md5, and comes back when it 
 });
 
 test('other products have none', (t) => {
-  t.is(noDagHash(), null);
+  t.is(productDagHash('acme')('d'), null);
 });
