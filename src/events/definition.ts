@@ -1,4 +1,4 @@
-// Declared events: nothing else is sent.
+// Declarations of events, and the types that follow from them.
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import type { MetricValue } from '../wire/python.js';

@@ -1,4 +1,4 @@
-/* eslint-disable unicorn/no-thenable -- odd thenables are among what subscribers return */
+/* eslint-disable unicorn/no-thenable -- subscribers may return odd thenables */
 import test from 'ava';
 import { defineEvent } from '../../src/events/definition.js';
 import { boolean, count, identifier, nullable, optional } from '../../src/events/fields.js';
@@ -16,10 +16,10 @@ function setUp(open = true) {
   return new FakeProduct({ product: 'acme', events: [OWN], open });
 }
 
-/** What a subscriber is, as the untyped bus takes it. */
+/** A subscriber of the untyped bus. */
 type Subscriber = (metrics: never, packed: string | undefined) => unknown;
 
-test('hands a declared event to the consumer and to each subscriber, with the packed metadata', (t) => {
+test('a declared event reaches the consumer and each subscriber, with the packed metadata', (t) => {
   const product = setUp();
   const seen: unknown[] = [];
   product.bus.on('own', (metrics, packed) => seen.push(metrics, packed));
@@ -33,7 +33,7 @@ test('hands a declared event to the consumer and to each subscriber, with the pa
   ]);
 });
 
-test('copies the metrics: their owner may change them afterwards', (t) => {
+test('the metrics are copied: their owner may change them afterwards', (t) => {
   const product = setUp();
   const metrics = { models: 1, name: 'before' };
   product.bus.publish('own', metrics);
@@ -43,7 +43,7 @@ test('copies the metrics: their owner may change them afterwards', (t) => {
   t.false(Object.isFrozen(metrics));
 });
 
-test('subscribers get frozen metrics, so that none changes what the next one or the consumer has', (t) => {
+test('subscribers get frozen metrics, so that none can change them for the next one or the consumer', (t) => {
   const product = setUp();
   const errors: unknown[] = [];
   product.bus.on('own', (metrics: Record<string, unknown>) => {
@@ -55,37 +55,40 @@ test('subscribers get frozen metrics, so that none changes what the next one or 
   t.deepEqual(product.lastMetrics(), { models: 1 });
 });
 
-test.serial('a subscriber that throws, rejects or returns an odd thenable harms neither the publisher nor the next one', async (t) => {
-  const product = setUp();
-  const broken: Subscriber[] = [
-    () => {
-      throw new Error('sync');
-    },
-    () => {
-      // eslint-disable-next-line typescript/only-throw-error -- subscribers throw what they like
-      throw undefined;
-    },
-    () => Promise.reject(new Error('async')),
-    async () => {
-      await Promise.resolve();
-      throw new Error('later');
-    },
-    () => ({ then: refuses }),
-    () => Object.defineProperty({}, 'then', { get: refuses }),
-  ];
-  let heard = 0;
-  for (const subscriber of broken) {
-    product.bus.on('own', subscriber);
-    product.bus.on('own', () => (heard += 1));
-  }
-  const unhandled = await unhandledRejections(() => t.true(product.bus.publish('own', { models: 1 })));
-  t.is(heard, broken.length);
-  t.deepEqual(unhandled, []);
-  t.is(product.taken.length, 1);
-  t.deepEqual(product.lines, ['[telemetry] subscriber_failed: a subscriber of the bus threw or rejected']);
-});
+test.serial(
+  'a subscriber that throws, rejects or returns an odd thenable affects neither the publisher nor the next subscriber',
+  async (t) => {
+    const product = setUp();
+    const broken: Subscriber[] = [
+      () => {
+        throw new Error('sync');
+      },
+      () => {
+        // eslint-disable-next-line typescript/only-throw-error -- subscribers throw what they like
+        throw undefined;
+      },
+      () => Promise.reject(new Error('async')),
+      async () => {
+        await Promise.resolve();
+        throw new Error('later');
+      },
+      () => ({ then: refuses }),
+      () => Object.defineProperty({}, 'then', { get: refuses }),
+    ];
+    let heard = 0;
+    for (const subscriber of broken) {
+      product.bus.on('own', subscriber);
+      product.bus.on('own', () => (heard += 1));
+    }
+    const unhandled = await unhandledRejections(() => t.true(product.bus.publish('own', { models: 1 })));
+    t.is(heard, broken.length);
+    t.deepEqual(unhandled, []);
+    t.is(product.taken.length, 1);
+    t.deepEqual(product.lines, ['[telemetry] subscriber_failed: a subscriber of the bus threw or rejected']);
+  },
+);
 
-test('ends a subscription once, and only that one', (t) => {
+test('a subscription ends once, and no other ends with it', (t) => {
   const product = setUp();
   let heard = 0;
   const listener = () => (heard += 1);
@@ -117,7 +120,7 @@ test('a subscriber may end its own subscription, or begin another, while it is c
   t.deepEqual(heard, ['once', 'late']);
 });
 
-test('a subscriber may publish: its event comes after, and the accounts add up at every moment', (t) => {
+test('a subscriber may publish: its event comes after the current one, and the accounts always add up', (t) => {
   const product = setUp();
   const sums: number[][] = [];
   product.bus.on('own', (metrics: { models: number }) => {
@@ -139,7 +142,7 @@ test('a subscriber may publish: its event comes after, and the accounts add up a
   t.like(product.stats(), { published: 6, pending: 3, dropped: 3, reasons: { invalid: 3 } });
 });
 
-test('a subscriber that answers each event with two others comes to an end, and everything is accounted for', (t) => {
+test('a subscriber that answers each event with two others is stopped, and every event is counted', (t) => {
   const product = setUp();
   const answers: boolean[] = [];
   const off = product.bus.on('own', () => {
@@ -154,7 +157,7 @@ test('a subscriber that answers each event with two others comes to an end, and 
   t.true(product.bus.publish('own', { models: 0 }));
 });
 
-test('subscribing to an undeclared type, or with something that is no function, is a mistake', (t) => {
+test('a subscription to an undeclared type, or without a function, throws', (t) => {
   const { bus } = setUp();
   for (const type of ['unknown', '', 'toString', '__proto__', undefined, null, 7]) {
     t.throws(() => bus.on(type as string, () => undefined), { instanceOf: TypeError, message: /declared event type/ });
@@ -214,7 +217,7 @@ test('a value that no field could hold is dropped and counted before it waits', 
   t.is(product.lastMetrics()?.['name'], 'x'.repeat(256));
 });
 
-test('what waits is bounded: an event with a hundred thousand names keeps the declared ones', (t) => {
+test('pending events are bounded: one with a hundred thousand names keeps the declared ones', (t) => {
   const product = setUp();
   const flood = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`k${index}`, 'x'.repeat(256)]));
   t.true(product.bus.publish('own', { ...flood, models: 1, more: undefined }));
@@ -238,7 +241,7 @@ test.serial('a host that extends Object.prototype adds nothing to an event and t
   }
 });
 
-test('packed metadata that is no text or longer than 16 KiB is not kept, and its event goes without it', (t) => {
+test('packed metadata that is no text or longer than 16 KiB is dropped, and its event is sent without it', (t) => {
   const product = setUp();
   product.bus.publish('own', { models: 1 }, 'x'.repeat(16 * 1024));
   t.is(product.stats().metadataUnreadable, 0);
@@ -251,7 +254,7 @@ test('packed metadata that is no text or longer than 16 KiB is not kept, and its
   t.is(product.stats().fieldsDropped, 0);
 });
 
-test('after close() everything counts as closed', (t) => {
+test('after close() all events count as closed', (t) => {
   const product = setUp();
   product.bus.publish('own', { models: 1 });
   product.bus.close();
@@ -262,7 +265,7 @@ test('after close() everything counts as closed', (t) => {
   t.like(product.stats(), { published: 4, pending: 1, dropped: 3, reasons: { closed: 3 } });
 });
 
-test('opted out it takes nothing, counts nothing, logs nothing and calls nobody', (t) => {
+test('after an opt-out the bus accepts, counts and logs nothing and calls no subscriber', (t) => {
   const product = setUp(false);
   product.bus.on('own', () => t.fail());
   t.false(product.bus.publish('own', { models: 1 }));
@@ -273,7 +276,7 @@ test('opted out it takes nothing, counts nothing, logs nothing and calls nobody'
   t.deepEqual(product.lines, []);
 });
 
-test('publishOwned takes the snapshot of a listener as it is', (t) => {
+test('publishOwned takes the snapshot of a listener without a copy', (t) => {
   const product = setUp();
   const snapshot = { models: 1 };
   t.true(product.bus.publishOwned('own', snapshot, 'x'.repeat(16 * 1024 + 1)));

@@ -9,7 +9,7 @@ import type { HostEmitter, HostEvents } from '../../src/listeners/host.js';
 import { mitt } from '../helpers/mitt.js';
 import { FakeProduct } from '../helpers/product.js';
 
-// What must not compile stands under `@ts-expect-error`: if it compiles one day, the compiler says so here.
+// Code that must not compile is marked with `@ts-expect-error`: if it compiles, the compiler reports the comment.
 
 const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
 
@@ -32,7 +32,7 @@ function acme(): { product: FakeProduct; bus: TelemetryBus<'acme', Own> } {
 const RUN = { status: 'success', task_count: 3, execution_modes: 'local' } as const;
 const MODEL = { models: 1, layer: 'marts', took: null } as const;
 
-test('what is declared compiles, and leaves as it is', (t) => {
+test('declared metrics compile, and are sent unchanged', (t) => {
   const { product, bus } = acme();
   t.true(bus.publish('dag_run', { ...RUN, acme_task_count: 3 }));
   t.true(bus.publish('dag_run', { ...RUN, acme_task_count: 3, dag_hash: 'abcdefgh' }, 'packed'));
@@ -51,7 +51,7 @@ test('what is declared compiles, and leaves as it is', (t) => {
   t.is(product.stats().fieldsDropped, 0);
 });
 
-test('an undeclared field does not compile, and does not leave', (t) => {
+test('an undeclared field does not compile, and is not sent', (t) => {
   const { product, bus } = acme();
   // @ts-expect-error no such field
   bus.publish('model_built', { ...MODEL, file: 'orders.sql' });
@@ -64,7 +64,7 @@ test('an undeclared field does not compile, and does not leave', (t) => {
   t.is(product.built()?.requestTarget(), '/v3/dag_run?status=success&task_count=3&execution_modes=local&acme_task_count=3');
 });
 
-test('a value of another type does not compile, and does not leave', (t) => {
+test('a value of another type does not compile, and is not sent', (t) => {
   const { product, bus } = acme();
   // @ts-expect-error a text for a number
   bus.publish('model_built', { ...MODEL, models: '1' });
@@ -99,11 +99,11 @@ test('a missing field does not compile', (t) => {
   t.is(product.taken.length, 3);
 });
 
-test('an unknown event does not compile, and is not taken', (t) => {
+test('an unknown event does not compile, and is not accepted', (t) => {
   const { product, bus } = acme();
   // @ts-expect-error no such event
   t.false(bus.publish('model_dropped', MODEL));
-  // @ts-expect-error no such event to hear of
+  // @ts-expect-error no such event to subscribe to
   t.throws(() => bus.on('model_dropped', () => undefined));
   const cosmos = new FakeProduct().bus as object as TelemetryBus<'cosmos'>;
   // @ts-expect-error the event of another product
@@ -114,7 +114,7 @@ test('an unknown event does not compile, and is not taken', (t) => {
   t.is(product.taken.length, 0);
 });
 
-test('what a subscriber gets is typed and cannot be written to', (t) => {
+test('the metrics of a subscriber are typed and read-only', (t) => {
   const { bus } = acme();
   bus.on('dag_run', (metrics) => {
     const { acme_task_count: tasks }: { acme_task_count: number } = metrics;
@@ -144,7 +144,7 @@ test('metrics may be built before they are published', (t) => {
   t.true(bus.publish('task_instance', metrics));
 });
 
-test('the emitters of the field are hosts without a cast', (t) => {
+test('the common event emitters are hosts without a cast', (t) => {
   const hosts: HostEmitter[] = [
     new NodeEmitter(),
     new EventEmitter(),

@@ -20,23 +20,23 @@ interface MetadataVectors {
 const { valid, invalid } = readVectors('metadata.json') as MetadataVectors;
 
 for (const [index, { metadata, compressed }] of valid.entries()) {
-  test(`reads what Python packed: ${index}`, (t) => {
+  test(`unpacks metadata that Python packed: ${index}`, (t) => {
     const unpacked = decompressTelemetryMetadata(compressed);
     t.deepEqual(unpacked, metadata);
     t.deepEqual(Object.keys(unpacked), Object.keys(metadata));
   });
 
-  test(`packs what it can read again: ${index}`, (t) => {
+  test(`packs metadata that it can unpack again: ${index}`, (t) => {
     const packed = compressTelemetryMetadata(metadata);
     t.regex(packed, /^[A-Za-z0-9+/]+={0,2}$/);
     t.deepEqual(decompressTelemetryMetadata(packed), metadata);
-    // What zlib writes at level 9, as Python's reader expects it.
+    // The header of zlib at level 9, as in Python's output.
     t.is(Buffer.from(packed, 'base64').subarray(0, 2).toString('hex'), '78da');
   });
 }
 
 for (const { name, compressed } of invalid) {
-  test(`refuses what Python refuses: ${name}`, (t) => {
+  test(`does not unpack what Python cannot unpack: ${name}`, (t) => {
     t.throws(() => decompressTelemetryMetadata(compressed), { instanceOf: TelemetryMetadataError });
   });
 }
@@ -71,7 +71,7 @@ const UNREADABLE: readonly [name: string, packed: unknown, problem: TelemetryMet
 ];
 
 for (const [name, packed, problem] of UNREADABLE) {
-  test(`refuses ${name}`, (t) => {
+  test(`does not unpack ${name}`, (t) => {
     const error = t.throws(() => decompressTelemetryMetadata(packed as string), { instanceOf: TelemetryMetadataError });
     t.is(error.problem, problem);
     t.is(error.name, 'TelemetryMetadataError');
@@ -82,13 +82,13 @@ function json(bytes: number): string {
   return `{"a":"${'x'.repeat(bytes - 8)}"}`;
 }
 
-test('reads up to 64 KiB, and not a byte more', (t) => {
+test('unpacks up to 64 KiB, and not a byte more', (t) => {
   t.is(json(65_536).length, 65_536);
   t.is((decompressTelemetryMetadata(pack(json(65_536)))['a'] as string).length, 65_528);
   t.throws(() => decompressTelemetryMetadata(pack(json(65_537))), { instanceOf: TelemetryMetadataError, message: /too_large/ });
 });
 
-/** Text that does not get smaller: every other one of some pseudo-random letters. */
+/** Pseudo-random text that zlib cannot make smaller. */
 function incompressible(length: number): string {
   let seed = 1;
   let text = '';
@@ -99,7 +99,7 @@ function incompressible(length: number): string {
   return text;
 }
 
-test('packs nothing that could not be read again', (t) => {
+test('packs nothing that could not be unpacked again', (t) => {
   const tooLarge = { instanceOf: TelemetryMetadataError, message: /too_large/ };
   t.throws(() => compressTelemetryMetadata({ a: 'x'.repeat(65_536) }), tooLarge);
   t.throws(() => compressTelemetryMetadata({ a: 'é'.repeat(32_800) }), tooLarge);
@@ -118,14 +118,14 @@ const UNPACKABLE: readonly [name: string, metadata: unknown, problem: TelemetryM
   ['a text', '{}', 'not_object'],
   ['a function', secret, 'not_object'],
   ['a date', new Date(0), 'not_object'],
-  ['what makes nothing of itself', { toJSON: () => undefined }, 'not_object'],
-  ['what makes a list of itself', { toJSON: () => [] }, 'not_object'],
+  ['an object whose toJSON returns nothing', { toJSON: () => undefined }, 'not_object'],
+  ['an object whose toJSON returns a list', { toJSON: () => [] }, 'not_object'],
   ['a bigint', { a: 1n }, 'not_json'],
   ['a getter that throws', Object.defineProperty({}, 'a', { enumerable: true, get: secret }), 'not_json'],
 ];
 
 for (const [name, metadata, problem] of UNPACKABLE) {
-  test(`does not pack ${name}, and says nothing of its content`, (t) => {
+  test(`does not pack ${name}, and the error shows none of its content`, (t) => {
     const error = t.throws(() => compressTelemetryMetadata(metadata as Record<string, unknown>), { instanceOf: TelemetryMetadataError });
     t.is(error.message, `Telemetry metadata is unusable: ${problem}.`);
   });
@@ -141,13 +141,13 @@ test('does not pack a circle or a revoked proxy', (t) => {
   }
 });
 
-test('the param has the name of its product', (t) => {
+test('the param has the name of the product', (t) => {
   t.is(TELEMETRY_METADATA_PARAM, '__cosmos_telemetry_metadata__');
   t.is(metadataParam('cosmos'), TELEMETRY_METADATA_PARAM);
   t.is(metadataParam('acme'), '__acme_telemetry_metadata__');
 });
 
-test('stores metadata beside the other params of a DAG, or in params of its own', (t) => {
+test('storeTelemetryMetadata adds metadata to the params of a DAG, or creates the params', (t) => {
   const env = { HOME: '/nonexistent' };
   const dag = { params: { other: 1 } as Record<string, unknown> };
   t.true(storeTelemetryMetadata(dag, { total_dbt_models: 13 }, { env }));
@@ -158,7 +158,7 @@ test('stores metadata beside the other params of a DAG, or in params of its own'
   t.deepEqual(Object.keys(bare.params ?? {}), ['__acme_telemetry_metadata__']);
 });
 
-test('stores nothing when an opt-out applies', (t) => {
+test('storeTelemetryMetadata stores nothing after an opt-out', (t) => {
   for (const env of [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: 'yes' }]) {
     const dag = {};
     t.false(storeTelemetryMetadata(dag, { a: 1 }, { env }));
@@ -166,7 +166,7 @@ test('stores nothing when an opt-out applies', (t) => {
   }
 });
 
-test('a DAG that cannot be written to, or metadata that cannot be packed, is no exception', (t) => {
+test('storeTelemetryMetadata returns false for a DAG that cannot be written to, and for metadata that cannot be packed', (t) => {
   const env = { HOME: '/nonexistent' };
   const dags: unknown[] = [null, undefined, Object.freeze({}), { params: Object.freeze({}) }, { params: 'text' }, 7];
   for (const dag of dags) t.false(storeTelemetryMetadata(dag as object, { a: 1 }, { env }));
@@ -175,7 +175,7 @@ test('a DAG that cannot be written to, or metadata that cannot be packed, is no 
   t.deepEqual(dag, {});
 });
 
-test('a product name that could change the param is a mistake', (t) => {
+test('storeTelemetryMetadata throws for a product name that could change the param', (t) => {
   for (const product of ['', 'A', 'a__b-', 7]) {
     t.throws(() => storeTelemetryMetadata({}, {}, { product: product as string, env: {} }), {
       instanceOf: TypeError,
@@ -184,7 +184,7 @@ test('a product name that could change the param is a mistake', (t) => {
   }
 });
 
-test('whatever JSON can hold comes back as it was', (t) => {
+test('all JSON values survive packing and unpacking', (t) => {
   fc.assert(
     fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()), (metadata) => {
       const unpacked = decompressTelemetryMetadata(compressTelemetryMetadata(metadata));
@@ -195,7 +195,7 @@ test('whatever JSON can hold comes back as it was', (t) => {
   t.pass();
 });
 
-test('whatever stands in a param is read or refused by one kind of error', (t) => {
+test('any text in a param is unpacked or refused with one class of error', (t) => {
   const packed = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.base64String({ maxLength: 200 }),

@@ -31,7 +31,7 @@ const acme = renderPrivacyNotice({ product: 'acme' });
 const note = { description: 'For this test.', reason: 'For this test.' };
 const oneLine = (text: string) => text.replace(/\\?\s+/g, ' ');
 
-/** What the notice says under a heading, up to the next one. */
+/** The text of the notice under a heading, up to the next one. */
 function section(notice: string, heading: string): string {
   const [, rest = ''] = notice.split(new RegExp(`^#{2,3} ${heading}\n`, 'm'));
   return rest.split(/^#{2,3} /m)[0] ?? '';
@@ -42,14 +42,14 @@ function examples(text: string): [string, string][] {
   return [...text.matchAll(/^- \*\*`(\w+)`\*\*, for example `([^`]+)`:/gm)].map(([, name = '', value = '']) => [name, value]);
 }
 
-test('PRIVACY.md is what the declarations say', (t) => {
+test('PRIVACY.md matches the declarations', (t) => {
   const file = readFileSync(`${ROOT}PRIVACY.md`, 'utf8');
-  t.true(file === cosmos, 'PRIVACY.md differs from what is declared: run `npm run privacy`, and read what changed');
+  t.true(file === cosmos, 'PRIVACY.md differs from the declarations: run `npm run privacy` and read what changed');
 });
 
-test('the notice of the example product is what its declarations say', (t) => {
+test('the notice of the example product matches its declarations', (t) => {
   const file = readFileSync(`${ROOT}examples/acme/PRIVACY.md`, 'utf8');
-  t.true(file === acmePrivacyNotice(), 'examples/acme/PRIVACY.md differs from what is declared: run `npm run privacy`');
+  t.true(file === acmePrivacyNotice(), 'examples/acme/PRIVACY.md differs from the declarations: run `npm run privacy`');
   t.deepEqual(examples(section(file, '`backfill`')), [
     ['outcome', 'completed'],
     ['days', '31'],
@@ -57,7 +57,7 @@ test('the notice of the example product is what its declarations say', (t) => {
   ]);
 });
 
-test('every event and every field is there, with its meaning, its reason and an example', (t) => {
+test('every event and every field is listed, with its description, its reason and an example', (t) => {
   const events = [...productEvents('cosmos', 'airflow', []).values()];
   const groups: [string, Fields][] = [['With every event', standardFields('cosmos', 'airflow')]];
   for (const { type, fields } of events) groups.push([`\`${type}\``, type === 'dag_run' ? { ...fields, ...metadataFields } : fields]);
@@ -86,7 +86,7 @@ async function sentWith(product: string, definition: EventDefinition): Promise<s
 }
 
 for (const product of ['cosmos', 'acme']) {
-  test(`${product}: each example is written as it leaves`, async (t) => {
+  test(`${product}: each example is written as it is sent`, async (t) => {
     const notice = product === 'cosmos' ? cosmos : acme;
     for (const definition of productEvents(product, 'airflow', []).values()) {
       const pairs = (await sentWith(product, definition)).split('?')[1]?.split('&') ?? [];
@@ -99,7 +99,7 @@ for (const product of ['cosmos', 'acme']) {
   });
 }
 
-test('the whole request is one that would leave', (t) => {
+test('the complete request is one that would be sent', (t) => {
   const [, text = ''] = /```text\n([^`]+)```/.exec(cosmos) ?? [];
   t.is(
     text.replaceAll(/\n */g, ''),
@@ -108,22 +108,25 @@ test('the whole request is one that would leave', (t) => {
   );
 });
 
-test('nothing is called anonymous that is not', (t) => {
+test('the notice does not call anything anonymous that is not', (t) => {
   for (const notice of [cosmos, acme]) {
     const claims = [...oneLine(notice).matchAll(/(\w+\W+\w+\W+)anonymous/gi)].map(([claim]) => claim);
-    t.deepEqual([...new Set(claims)], ['calling it anonymous', 'is-not-anonymous', 'Pseudonymous, not anonymous', 'is not anonymous']);
+    t.deepEqual([...new Set(claims)], ['Is it anonymous', 'is-not-anonymous', 'Pseudonymous, not anonymous', 'is not anonymous']);
   }
   t.is(createHash('md5').update('jaffle_shop').digest('hex'), '06e5b98c2db46f8a72cc4f66410e9b3b');
   t.regex(oneLine(section(cosmos, 'What is not anonymous')), /`dag_hash` is the md5 of the DAG id/);
-  t.notRegex(acme, /md5/, 'other products have none by default');
+  t.notRegex(acme, /md5/, 'other products have no default digest');
   t.regex(section(acme, 'What is not anonymous'), /`operator_name`/);
-  t.regex(oneLine(section(acme, 'What is never collected')), /IP addresses: .* the server that receives it sees from where/);
+  t.regex(
+    oneLine(section(acme, 'What is never collected')),
+    /IP addresses: .* the server that receives a request sees the address that it comes from/,
+  );
 });
 
-test("a product's own digests and names are named among what is not anonymous", (t) => {
+test("a product's own digests and names are listed as not anonymous", (t) => {
   const event = defineEvent('render', { place: hash(note), selector: identifier(note), kind: oneOf(['a'], note) });
   const text = section(renderPrivacyNotice({ product: 'acme', events: [event] }), 'What is not anonymous');
-  t.regex(oneLine(text), /A digest can be guessed back\*\*: `dag_hash`, `place`\./);
+  t.regex(oneLine(text), /Digests can be guessed\*\*: `dag_hash`, `place`\./);
   t.regex(text, /`selector`/);
   t.notRegex(text, /`kind`/);
 });
@@ -132,16 +135,16 @@ function to(endpoint?: string | URL): string {
   return oneLine(section(renderPrivacyNotice({ product: 'acme', ...(endpoint && { endpoint }) }), 'Where it goes'));
 }
 
-test('it says where it goes, and whether others can read it on the way', (t) => {
+test('the notice says where events are sent, and whether others can read them on the way', (t) => {
   t.regex(
     to(new URL('https://telemetry.acme.example/in/')),
     /^ To `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./,
   );
-  t.regex(to('http://telemetry.acme.example'), /over plain HTTP, which whoever carries it can read\./);
-  t.regex(to(), /^ To the endpoint that the program names; there is none by default\..*`ACME_TELEMETRY_ENDPOINT`/);
+  t.regex(to('http://telemetry.acme.example'), /over plain HTTP, which anyone on the network path can read\./);
+  t.regex(to(), /^ To the endpoint that the program names; there is no default\..*`ACME_TELEMETRY_ENDPOINT`/);
 });
 
-test('the host has a name of its own', (t) => {
+test('the notice uses the name of the host', (t) => {
   const notice = renderPrivacyNotice({ product: 'acme', hostName: 'prefect' });
   t.deepEqual(examples(section(notice, 'With every event')).slice(0, 3), [
     ['acme_version', '1.12.0'],
@@ -150,7 +153,7 @@ test('the host has a name of its own', (t) => {
   ]);
 });
 
-test('it is Markdown, the same each time, and can be read in a terminal', (t) => {
+test('the notice is Markdown, the same each time, and readable in a terminal', (t) => {
   const hostile = defineEvent(
     'render',
     {
@@ -178,13 +181,13 @@ test('it is Markdown, the same each time, and can be read in a terminal', (t) =>
   t.is(renderPrivacyNotice({ product: 'cosmos', endpoint: new URL(COSMOS_ENDPOINT) }), cosmos);
 });
 
-test.serial('its command names the switch that decides', async (t) => {
+test.serial('the command of the notice names the switch that decides', async (t) => {
   const [, script = ''] = /-e "\n([^"]+)"\n```/.exec(acme) ?? [];
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, env: { ACME_TELEMETRY: 'off' } });
   t.regex(stdout, /enabled: false,\s+rules: \[\s+\{\s+name: 'ACME_TELEMETRY',\s+value: 'off',\s+optsOut: true/);
 });
 
-test('what createTelemetry would not take is refused here too, by name and without secrets', (t) => {
+test('options that createTelemetry refuses are refused here, too, by name and without secrets', (t) => {
   const refuses = (options: unknown, message: RegExp) => {
     t.throws(() => renderPrivacyNotice(options as Parameters<typeof renderPrivacyNotice>[0]), { instanceOf: TypeError, message });
   };
