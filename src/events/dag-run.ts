@@ -157,10 +157,10 @@ export const dbtDocsAccessFields = {
   }),
   docs_dir_configured: boolean({
     description: 'Whether a folder for the documentation is configured.',
-    reason: 'To see how many users get the page of an unconfigured host.',
+    reason: 'To see how many users open the page before it is configured.',
   }),
   uses_custom_conn: boolean({
-    description: 'Whether it is read through a connection other than the default.',
+    description: 'Whether the documentation is read through a connection other than the default.',
     reason: 'To know whether that setting is in use.',
     example: false,
   }),

@@ -61,7 +61,7 @@ export function standardFields(product: string, hostName: string): Fields {
     [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', '1.12.0'),
     [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', '2.10.1'),
     python_version: versionOf('Python', 'To test against the versions that are in use.', '3.11.7'),
-    node_version: versionOf('Node, where there is no Python', 'To test against the versions that are in use.', '20.19.0'),
+    node_version: versionOf('Node, if there is no Python', 'To test against the versions that are in use.', '20.19.0'),
     platform_system: optional(oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' })),
     platform_machine: optional(
       oneOf(MACHINES, { description: 'The kind of processor.', reason: 'To build for the processors that are in use.' }),

@@ -117,15 +117,15 @@ function digests(product: string, fields: readonly Fields[]): string {
         '`dag_hash` of a DAG named `jaffle_shop`, on every machine.'
       : '';
   return (
-    `**Digests can be guessed**: ${names.join(', ')}. Anyone who guesses what a digest was made from can compute it and compare. ` +
-    `So it is a pseudonym.${md5}`
+    `**Digests can be guessed**: ${names.join(', ')}. Anyone who guesses the source of a digest can compute the digest and compare. ` +
+    `So a digest is a pseudonym.${md5}`
   );
 }
 
 function namesFromCode(fields: readonly Fields[]): string {
   const names = namesOf(fields, ['identifier', 'identifierSet', 'command']);
   return (
-    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of these names occur in every program. But a name that ` +
+    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of these names are the same in every program. But a name that ` +
     'your organization chose, such as an operator class `ImportPayrollOfInitech`, is sent, too.'
   );
 }

@@ -3,7 +3,7 @@ import test from 'ava';
 import { aFunction, anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../../src/base/check-options.js';
 import type { Check, Checks } from '../../src/base/check-options.js';
 import { describe } from '../../src/base/describe.js';
-import { onRejection } from '../../src/base/foreign-values.js';
+import { ignoreRejection, onRejection } from '../../src/base/foreign-values.js';
 import { settled } from '../helpers/product.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
@@ -193,3 +193,13 @@ for (const [name, make] of REJECTING) {
     t.deepEqual(unhandled, []);
   });
 }
+
+test.serial('ignoreRejection returns the value, and leaves no unhandled rejection of a promise', async (t) => {
+  const rejected = Promise.reject(new Error('foreign'));
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const unhandled = await unhandledRejections(() => {
+    for (const value of [rejected, revoked.proxy, fail, null, undefined, 7, 'text']) t.true(ignoreRejection(value) === value);
+  });
+  t.deepEqual(unhandled, []);
+});

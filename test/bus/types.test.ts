@@ -75,7 +75,7 @@ test('a value of another type does not compile, and is not sent', (t) => {
   // @ts-expect-error null for a field that is not nullable
   bus.publish('model_built', { ...MODEL, cached: null });
   t.deepEqual(product.built()?.metrics, MODEL);
-  // @ts-expect-error undefined for a field that may be left out, but not be undefined
+  // @ts-expect-error undefined for a field that may be omitted, but not undefined
   bus.publish('model_built', { ...MODEL, cached: undefined });
   t.deepEqual(product.built()?.metrics, MODEL);
   // @ts-expect-error an object
