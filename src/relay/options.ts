@@ -138,7 +138,9 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
 /** @throws TypeError if the relay would forward to itself. */
 export function checkNoLoop(forward: string, listening: ListenAddress): void {
   if (!leadsTo(forward, listening)) return;
-  throw new TypeError(`Expected \`forward\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`);
+  throw new TypeError(
+    `Expected \`forward\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`,
+  );
 }
 
 function checkListenAddress(option: string, value: string, allowRemote: boolean): ListenAddress {
@@ -239,10 +241,7 @@ export function leadsTo(url: string, listening: ListenAddress, ownAddresses: rea
   // Names, 127.0.0.1, ::1 and the wildcards may lead to the same server; 127.0.0.2 is another address.
   const isInterchangeable = (each: string) => each === '127.0.0.1' || each === '::1' || WILDCARDS.has(each) || !/^[\d.:a-f]+$/.test(each);
   return (
-    isLoopback(listening.host) &&
-    isInterchangeable(listening.host) &&
-    (isLoopback(host) || WILDCARDS.has(host)) &&
-    isInterchangeable(host)
+    isLoopback(listening.host) && isInterchangeable(listening.host) && (isLoopback(host) || WILDCARDS.has(host)) && isInterchangeable(host)
   );
 }
 
