@@ -27,7 +27,7 @@ export const DISK_GRACE_MS = 1000;
 const MAX_IN_MEMORY_AT_HIGH_LOAD = 2000;
 
 /** What a core needs. */
-export interface CoreOptions {
+interface CoreOptions {
   readonly options: RelayOptions;
   readonly settings: RelaySettings;
   readonly targetOptions: TargetOptions;
@@ -39,7 +39,7 @@ export interface CoreOptions {
 }
 
 /** Why no events are accepted: the names of the answers with status 503. */
-export type NotReady = 'closing' | 'spool_full' | 'spool_unavailable';
+type NotReady = 'closing' | 'spool_full' | 'spool_unavailable';
 
 /** Accepts events, and delivers them later. */
 export class RelayCore {
@@ -86,7 +86,10 @@ export class RelayCore {
     return this.#opening;
   }
 
-  /** Opens the store at the first request to a handler without `listen()`. After a failure only the next event tries again. Never rejects. */
+  /**
+   * Opens the store at the first request, for a handler that is used without `listen()`. After a failure only `accept` tries again. Never
+   * rejects.
+   */
   async openForHandler(): Promise<void> {
     if (!this.#isClosing && !this.#hasFailedToOpen) await this.open().catch(() => undefined);
   }

@@ -13,7 +13,7 @@ import type { RelayLog } from './log.js';
 import type { RelayStore, StoredEvent } from './store.js';
 
 /** What a pump needs. */
-export interface PumpOptions {
+interface PumpOptions {
   store: RelayStore;
   transport: Transport;
   gate: Gate;

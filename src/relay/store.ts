@@ -57,7 +57,8 @@ export interface RelayStore {
   /**
    * Writes all pending events to disk and releases the directory. Never rejects.
    *
-   * @param withinMs How long to wait for the disk, in milliseconds. Events that are not known to be on disk by then are lost. @default no limit
+   * @param withinMs How long to wait for the disk, in milliseconds. Events that are not known to be on disk by then are lost. Without it
+   * there is no limit.
    * @returns The number of events that are lost with this process.
    */
   close(withinMs?: number): Promise<number>;

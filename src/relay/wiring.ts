@@ -40,7 +40,7 @@ export const defaultParts: RelayParts = {
 };
 
 /** The times of a backoff. */
-export interface BackoffOptions {
+interface BackoffOptions {
   /** The upper bound of the first wait, in milliseconds. It doubles with each failure. */
   backoffMs: number;
   /** The upper bound of every wait, in milliseconds. */

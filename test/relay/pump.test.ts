@@ -1,5 +1,6 @@
 // From the store to the endpoint: the pump, its load shedding, and the backoff of its transport.
 import test from 'ava';
+// Loaded before the first test: the dispatcher imports it by need, and `settle()` does not wait for that.
 import 'p-queue';
 import { Log } from '../../src/base/log.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';

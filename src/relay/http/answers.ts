@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { RETRY_WHEN_FULL_MS } from '../options.js';
 
 /** Every answer by name: its status, and its reason, which is the body. A refused client learns its reason and nothing else. */
-export const ANSWERS = {
+const ANSWERS = {
   stored_on_disk: [204, 'event on disk'],
   stored_in_memory: [200, 'accepted in memory only'],
   opted_out: [202, 'telemetry is opted out of here: the event is discarded'],
@@ -23,9 +23,9 @@ export const ANSWERS = {
   rate_limited: [429, 'too many events per second'],
   headers_too_large: [431, 'the headers are too large'],
   no_metrics: [501, 'metrics need the package prom-client beside this one'],
-  /** The store took no event, `maxSpoolBytes` is used up: see `RelayCore.accept`. */
+  /** `maxSpoolBytes` is used up: see `RelayCore.accept`. */
   spool_full: [503, 'the spool is full'],
-  /** `close()` was called. The relay still answers while it drains: see `RelayCore.stopAccepting`. */
+  /** `close()` was called, and the relay drains: see `RelayCore.stopAccepting`. */
   closing: [503, 'closing'],
   /** The store is not open, or could not be opened: see `RelayCore.open`. */
   spool_unavailable: [503, 'the spool cannot be used'],

@@ -15,7 +15,7 @@ import { guard } from './guard.js';
 import type { AllowedHosts, SecretPrefix } from './guard.js';
 
 /** What a request handler needs. */
-export interface HandlerOptions {
+interface HandlerOptions {
   readonly hosts: AllowedHosts;
   readonly prefix: SecretPrefix;
   readonly targetOptions: TargetOptions;
