@@ -1,63 +1,65 @@
-/** One accepted event while the relay has it. */
+/** What keeps the relay's pending events: on disk (`spool/`) or in memory. */
+
+/** One accepted event. */
 export interface StoredEvent {
-  /** Grows by one with each event: the order in which events start. */
+  /** Grows by one with each event: events are sent in this order. */
   readonly seq: number;
-  /** Path and query below the endpoint, byte for byte as they will leave: `/v3/dag_run?...`. */
+  /** Path and query below the endpoint, byte for byte as they are sent: `/v3/dag_run?...`. */
   readonly target: string;
-  /** When it was accepted: milliseconds since 1970, since it may outlive this process. */
+  /** When it was accepted, in milliseconds since 1970: it may outlive this process. */
   readonly acceptedAtMs: number;
-  /** An earlier process had begun to send it and did not live to write down what became of it: it may arrive twice. */
+  /** An earlier process began to send it and ended before it recorded the outcome: it may arrive twice. */
   readonly mayBeSecond: boolean;
 }
 
-/** Where an event went: on disk, into memory alone, or nowhere because all room is taken. */
+/** Where an event was stored: on disk, in memory only, or nowhere because the store is full. */
 export type Stored = 'disk' | 'memory' | 'full';
 
 /** What a store holds and has seen. */
 export interface RelayStoreStats {
-  /** Events that wait, without those that were taken. */
+  /** Events in the store, without those in flight. */
   readonly waiting: number;
-  /** Bytes on disk, 0 without a directory. */
+  /** Bytes on disk; 0 without a directory. */
   readonly bytes: number;
   /** Whether the next event goes to disk. */
   readonly isDurable: boolean;
-  /** Events that an earlier process left behind. */
+  /** Events of an earlier process. */
   readonly recovered: number;
-  /** Those of them that an earlier process had begun to send. */
+  /** Recovered events that the earlier process had begun to send. */
   readonly maybeSentTwice: number;
-  /** Lines that could not be read, such as the torn last one of a process that was killed. */
+  /** Lines that could not be read, such as the torn last line of a killed process. */
   readonly tornLines: number;
 }
 
 /**
- * The relay's pending events: unlike the library's ring it never evicts. What it has acknowledged stays until it is settled,
- * expired by age or cleared by an opt-out.
+ * The relay's pending events. Unlike the buffer of the library it never evicts: an acknowledged event stays until it is settled, expires,
+ * or is cleared by an opt-out.
  */
 export interface RelayStore {
-  /** Events that wait, without those that were taken. */
+  /** The number of events in the store, without those in flight. */
   readonly length: number;
-  /** The number that the next event will get. */
+  /** The `seq` of the next event. */
   readonly nextSeq: number;
-  /** The number of the oldest event that waits; `nextSeq` where none does. */
+  /** The `seq` of the oldest event in the store; `nextSeq` if it is empty. */
   readonly oldestSeq: number;
-  /** Keeps one event. Fulfils once it is as safe as the answer says; never rejects. */
+  /** Stores an event. Fulfils once it is as safe as the result says; never rejects. */
   append(target: string): Promise<Stored>;
-  /** Takes out the oldest events, at most `limit`; on disk they count as begun. */
+  /** Takes out the oldest events, at most `limit`. On disk they are marked as begun. */
   take(limit: number): StoredEvent[];
-  /** Brings events back to the head, in their old order. */
+  /** Puts events back at the head, in their old order. */
   putBack(events: readonly StoredEvent[]): void;
-  /** Forgets events for good: their fate is known. */
+  /** Deletes events whose outcome is known. */
   settle(events: readonly StoredEvent[]): void;
-  /** Forgets what has waited for longer than the allowed age. @returns How many events. */
+  /** Deletes events that are older than the allowed age. @returns Their number. */
   expire(): number;
-  /** Empties it, on disk too. @returns How many events waited. */
+  /** Deletes all events, on disk too. @returns The number of events that were in the store. */
   clear(): number;
   /**
-   * Writes down what is not written yet and frees the directory. Never rejects.
+   * Writes all pending events to disk and releases the directory. Never rejects.
    *
-   * @param withinMs how long a disk that does not answer is waited for, in milliseconds; without it, until it answers. What is not known
-   * to be on disk by then ends with the process.
-   * @returns How many events end with the process.
+   * @param withinMs How long to wait for the disk, in milliseconds. Events that are not known to be on disk by then are lost. Without it
+   * there is no limit.
+   * @returns The number of events that are lost with this process.
    */
   close(withinMs?: number): Promise<number>;
   stats(): RelayStoreStats;

@@ -1,7 +1,7 @@
+// The relay's log, and its JSON lines.
 import test from 'ava';
-import { jsonLines } from '../../src/relay/log.js';
+import { jsonLines, RelayLog } from '../../src/relay/log.js';
 import type { LogLevel } from '../../src/relay/log.js';
-import { RelayLog } from '../../src/relay/log.js';
 import { ManualClock } from '../helpers/manual-clock.js';
 
 function logAt(level: LogLevel) {
@@ -21,7 +21,7 @@ function throwing(): never {
   throw new Error('full disk');
 }
 
-test('a line is one JSON value with time, level, code and message', (t) => {
+test('a line is one JSON object with time, level, code and message', (t) => {
   const { log, lines } = logAt('debug');
   log.info('listening', 'listening on "x"\n');
   log.warn('expired', 'too old');
@@ -33,7 +33,7 @@ test('a line is one JSON value with time, level, code and message', (t) => {
   ]);
 });
 
-test('a level says all that matters as much or more', (t) => {
+test('a level logs its own lines and those of higher levels', (t) => {
   const expected: [LogLevel, string[]][] = [
     ['debug', ['debug', 'info', 'warn']],
     ['info', ['info', 'warn']],
@@ -52,7 +52,7 @@ test('a level says all that matters as much or more', (t) => {
   }
 });
 
-test('a code is said once a minute', (t) => {
+test('a code is logged at most once a minute', (t) => {
   const { log, lines, clock } = logAt('info');
   for (const nowMs of [0, 1000, 59_999, 60_000]) {
     clock.nowMs = nowMs;
@@ -61,7 +61,7 @@ test('a code is said once a minute', (t) => {
   t.is(lines.length, 2);
 });
 
-test('a logger without info hears only what it can, and one that throws harms nobody', (t) => {
+test('a logger needs no info(), and may throw', (t) => {
   const said: string[] = [];
   const log = new RelayLog({ warn: (text) => said.push(text), debug: () => undefined }, new ManualClock());
   log.info('listening', 'x');

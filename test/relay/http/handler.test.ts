@@ -1,9 +1,12 @@
+// Every answer of the relay, health and metrics included.
 import test from 'ava';
-import { exchange, startRig, statuses } from './helpers/relay-rig.js';
+import { startCollector } from '../../../src/testing/index.js';
+import { exchange, get as getFrom, startRig, statuses } from '../helpers/relay-rig.js';
+import { until } from '../helpers/until.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
 
-test('an event on disk is 204, one in memory 200, and one for which there is no room 503', async (t) => {
+test('an event on disk is answered 204, one in memory 200, and one that does not fit 503', async (t) => {
   const { get, store, relay } = await startRig(t, { forward: 'http://127.0.0.1:9' });
   t.is((await get(EVENT)).status, 204);
   store().answer = 'memory';
@@ -16,7 +19,7 @@ test('an event on disk is 204, one in memory 200, and one for which there is no 
   t.deepEqual(relay.stats().answers, { '200': 1, '204': 1, '503': 1 });
 });
 
-test('what is no event is turned away with a reason', async (t) => {
+test('a target that is no event is refused with a reason', async (t) => {
   const { get } = await startRig(t);
   const cases: [path: string, status: number, text: string][] = [
     ['/', 404, 'unknown path'],
@@ -40,7 +43,7 @@ test('what is no event is turned away with a reason', async (t) => {
   }
 });
 
-test('a target that is longer than any head is 414, and other headers that are 431', async (t) => {
+test('a target longer than the head limit is answered 414, headers longer than it 431', async (t) => {
   const { port } = await startRig(t);
   t.deepEqual(
     statuses(await exchange(port, `GET /v3/dag_run?status=${'x'.repeat(40_000)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)),
@@ -52,7 +55,7 @@ test('a target that is longer than any head is 414, and other headers that are 4
   );
 });
 
-test('only GET, and it has no body', async (t) => {
+test('only GET without a body is accepted', async (t) => {
   const { port } = await startRig(t);
   const host = `Host: 127.0.0.1:${port}\r\n`;
   for (const method of ['POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'TRACE']) {
@@ -69,7 +72,7 @@ test('only GET, and it has no body', async (t) => {
   t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Content-Length: 0\r\nConnection: close\r\n\r\n`)), [204]);
 });
 
-test('more events a second than are taken are 429, and say when to come back', async (t) => {
+test('events beyond the rate limit are answered 429 with Retry-After', async (t) => {
   const { get } = await startRig(t, { maxEventsPerSecond: 2 });
   const answers = await Promise.all(Array.from({ length: 5 }, () => get(EVENT)));
   const refused = answers.filter(({ status }) => status === 429);
@@ -77,7 +80,7 @@ test('more events a second than are taken are 429, and say when to come back', a
   t.is(refused[0]?.headers['retry-after'], '1');
 });
 
-test('health and readiness', async (t) => {
+test('/healthz and /readyz', async (t) => {
   const { get, store, relay } = await startRig(t);
   t.deepEqual(await get('/healthz').then(({ status, text }) => [status, text]), [200, 'alive\n']);
   t.deepEqual(await get('/readyz').then(({ status, text }) => [status, text]), [200, 'ready\n']);
@@ -88,4 +91,64 @@ test('health and readiness', async (t) => {
   store().answer = 'disk';
   t.is((await get(EVENT)).status, 204);
   t.is((await get('/readyz')).status, 200);
+});
+
+/** The samples of a scrape, by name and labels. */
+function samplesOf(text: string): Map<string, number> {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+}
+
+test('/metrics has the counters of stats()', async (t) => {
+  const collector = await startCollector({ faults: [{ kind: 'ok' }, { kind: 'status', status: 404 }] });
+  t.teardown(() => collector.close());
+  const { get, relay } = await startRig(t, { forward: collector.url, concurrency: 1 }, { leftBehind: ['/v3/dag_run?status=failed'] });
+  await get('/v3/dag_run?status=success&unknown=1');
+  await get('/v3/nothing');
+  await until(() => relay.stats().pending === 0);
+  const { text, headers } = await get('/metrics');
+  t.is(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+  const samples = samplesOf(text);
+  const expected: Record<string, number> = {
+    cosmos_relay_events_accepted_total: 1,
+    cosmos_relay_events_recovered_total: 1,
+    cosmos_relay_events_sent_total: 1,
+    'cosmos_relay_events_failed_total{reason="http_404"}': 1,
+    cosmos_relay_events_maybe_sent_twice_total: 0,
+    cosmos_relay_fields_dropped_total: 1,
+    cosmos_relay_spool_torn_lines_total: 0,
+    'cosmos_relay_answers_total{status="204"}': 1,
+    'cosmos_relay_answers_total{status="404"}': 1,
+    cosmos_relay_events_pending: 0,
+    cosmos_relay_spool_bytes: 0,
+    cosmos_relay_spool_durable: 1,
+    cosmos_relay_ready: 1,
+    cosmos_relay_send_seconds_count: 2,
+    'cosmos_relay_send_seconds_bucket{le="10"}': 2,
+  };
+  for (const [name, value] of Object.entries(expected)) t.is(samples.get(name), value, name);
+  const again = samplesOf((await get('/metrics')).text);
+  t.is(again.get('cosmos_relay_events_sent_total'), 1);
+  t.is(again.get('cosmos_relay_answers_total{status="200"}'), 1);
+  const { register } = await import('prom-client');
+  t.is(register.getMetricsAsArray().length, 0);
+});
+
+test('without prom-client /metrics answers 501, and one log line gives the reason', async (t) => {
+  const { get, log } = await startRig(t, {}, { loadProm: () => Promise.reject(new Error("Cannot find package 'prom-client'")) });
+  const { status, text } = await get('/metrics');
+  t.deepEqual([status, text], [501, 'metrics need the package prom-client beside this one\n']);
+  t.is(log.filter((line) => line.startsWith('[telemetry] no_metrics: ')).length, 1);
+  t.is((await get('/healthz')).status, 200);
+});
+
+test('`metricsListen` gives metrics and health a separate address without prefix', async (t) => {
+  const { address, get } = await startRig(t, { metricsListen: '127.0.0.1:0', prefix: 'correct-horse-battery' });
+  const { port } = new URL(address.metricsUrl ?? '');
+  t.is((await getFrom(Number(port), '/healthz')).status, 200);
+  t.is((await getFrom(Number(port), '/readyz')).status, 200);
+  t.is((await getFrom(Number(port), '/metrics')).status, 200);
+  t.is((await getFrom(Number(port), EVENT)).status, 404);
+  t.is((await getFrom(Number(port), '/metrics', { host: 'example.com' })).status, 403);
+  t.is((await get('/correct-horse-battery/metrics')).status, 404);
 });
