@@ -220,7 +220,7 @@ export class Pump {
       this.#drain = drain;
       // Whatever it waited for, this is the last occasion.
       this.#dispatcher.pause.end();
-      this.#dispatcher.kick();
+      this.#dispatcher.startWorkers();
       this.#lookAtDrain();
     });
   }
@@ -237,7 +237,7 @@ export class Pump {
   #onSettled(outcome: SendOutcome, taken: readonly TakenEvent[]): void {
     if (outcome.kind !== 'deferred') this.#options.store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#lookAtDrain();
-    else if (this.#pressure.isHigh && this.#options.hasRoom()) this.#dispatcher.pause.rest(REST_MS);
+    else if (this.#pressure.isHigh && this.#options.hasRoom()) this.#dispatcher.pause.backOff(REST_MS);
   }
 
   #lookAtDrain(): void {
@@ -252,7 +252,7 @@ export class Pump {
     this.#isKicked = true;
     this.#options.clock.defer(() => {
       this.#isKicked = false;
-      this.#dispatcher.kick();
+      this.#dispatcher.startWorkers();
     });
   }
 
@@ -265,7 +265,7 @@ export class Pump {
       ledger.drop('expired', expired);
       if (expired > 0) log.warn('expired', 'events have waited for longer than is allowed and are dropped');
       this.#dispatcher.abortOverdue(sendCapMs);
-      this.#dispatcher.kick();
+      this.#dispatcher.startWorkers();
       this.#beat();
     }, HEARTBEAT_MS);
     this.#timer.unref();
