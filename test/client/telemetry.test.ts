@@ -1,10 +1,11 @@
+import { createHook } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import test from 'ava';
-import { count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../src/index.js';
-import { createTelemetryWith } from '../src/client/telemetry.js';
-import { ScriptedTransport } from './helpers/scripted-transport.js';
-import { telemetryRig, virtualMachine } from './helpers/telemetry-rig.js';
-import { VirtualClock } from './helpers/virtual-clock.js';
+import { compressTelemetryMetadata, count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../../src/index.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { ScriptedTransport } from '../helpers/scripted-transport.js';
+import { telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 
 const product = { name: 'acme', version: '1.0.0' } as const;
 const field = count({ description: 'How many.', reason: 'To test.' });
@@ -191,4 +192,49 @@ test('importing and constructing does nothing to the process', (t) => {
   const telemetry = createTelemetry({ product, endpoint: 'http://127.0.0.1:1', env: {} });
   t.deepEqual(counts(), before);
   t.is(telemetry.stats().pending, 0);
+});
+
+/** Records every async resource that is created until `stop()`: promises, timers, immediates, zlib streams and so on. */
+function recordAsyncResources(): { types: string[]; stop: () => void } {
+  const types: string[] = [];
+  const hook = createHook({ init: (_id, type) => void types.push(type) });
+  hook.enable();
+  return { types, stop: () => void hook.disable() };
+}
+
+const dagRun = {
+  dagId: 'orders',
+  dag: {
+    params: { __acme_telemetry_metadata__: compressTelemetryMetadata({ database: 'postgres' }) },
+    tasks: [{ module: 'acme.operators.local' }],
+  },
+};
+
+test.serial('publishing creates no promise, no timer and nothing else that is asynchronous', (t) => {
+  const { telemetry } = telemetryRig();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  const { types, stop } = recordAsyncResources();
+  for (let event = 0; event < 1000; event += 1) {
+    telemetry.publish('tick', { n: event });
+    host.emit('dag_run.success', { dagRun });
+  }
+  stop();
+  t.deepEqual(types, []);
+  t.is(telemetry.stats().published, 2000);
+});
+
+test.serial("nothing is unpacked on the host's path, and the same packed text is unpacked once", async (t) => {
+  const { telemetry, clock, transport } = telemetryRig();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  const { types, stop } = recordAsyncResources();
+  t.teardown(stop);
+  // inflateSync() creates one async resource of this type for each call.
+  const unpacked = () => types.filter((type) => type === 'ZLIB').length;
+  for (let event = 0; event < 10; event += 1) host.emit('dag_run.success', { dagRun });
+  t.is(unpacked(), 0);
+  await clock.advance(0);
+  t.is(transport.sends[0]?.events[0]?.metrics['database'], 'postgres');
+  t.is(unpacked(), 1);
 });

@@ -3,9 +3,11 @@ import net from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { ChildReport, ChildSettings } from './helpers/exit-child.js';
-import { addsUp } from './helpers/telemetry-rig.js';
-import { runChild } from './helpers/run-child.js';
+import { startCollector } from '../../src/testing/index.js';
+import type { ChildReport, ChildSettings } from '../helpers/exit-child.js';
+import type { PartReport } from '../helpers/isolation-child.js';
+import { addsUp } from '../helpers/telemetry-rig.js';
+import { runChild } from '../helpers/run-child.js';
 
 async function listen(t: ExecutionContext, server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -22,15 +24,32 @@ async function listen(t: ExecutionContext, server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A port on which nobody listens: it was free a moment ago. */
-async function refusing(): Promise<string> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
+/**
+ * An endpoint that refuses connections. Its port belongs to the client's end of a connection, so that no other test gets it while
+ * this one runs.
+ */
+async function refusing(t: ExecutionContext): Promise<string> {
+  const endpoint = await listen(
+    t,
+    net.createServer(() => undefined),
+  );
+  const client = net.connect(Number(new URL(endpoint).port), '127.0.0.1');
+  t.teardown(() => client.destroy());
+  await new Promise<void>((resolve) => {
+    client.once('connect', resolve);
+  });
+  return `http://127.0.0.1:${client.localPort}`;
 }
 
+/** An endpoint that accepts connections and never answers. */
+function silent(t: ExecutionContext): Promise<string> {
+  return listen(
+    t,
+    net.createServer(() => undefined),
+  );
+}
+
+/** An endpoint that answers every request. */
 async function alive(t: ExecutionContext): Promise<{ endpoint: string; requests: () => number }> {
   let requests = 0;
   const server = createServer((_request, response) => {
@@ -42,22 +61,22 @@ async function alive(t: ExecutionContext): Promise<{ endpoint: string; requests:
 
 async function run(t: ExecutionContext, settings: ChildSettings): Promise<ChildReport> {
   const { code, stdout, stderr } = await runChild('exit-child', [JSON.stringify(settings)], {
-    // What a process does at its end can only be covered in one that ends.
+    // The code of the exit hook is covered only in a process that exits.
     NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'],
   });
   t.is(stderr, '');
   t.is(code, 0);
   const report = JSON.parse(stdout) as ChildReport;
   t.true(addsUp(report.stats), JSON.stringify(report.stats));
-  t.deepEqual(report.listeners[1], report.listeners[0], 'no signal handler, ever');
+  t.deepEqual(report.listeners[1], report.listeners[0], 'no signal handlers');
   t.is(report.beforeExitListeners.atExit, 0);
   return report;
 }
 
-/** Loading node-fetch and starting a socket take a machine under load longer than any promise of ours. */
+/** Loading node-fetch and opening a socket may take this long on a machine under load. */
 const SLOW_MACHINE_MS = 400;
 
-test.serial('a script that publishes and ends delivers what it can and exits by itself', async (t) => {
+test('a script that publishes and ends delivers its events and exits by itself', async (t) => {
   const { endpoint, requests } = await alive(t);
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, exitDeadlineMs: 2000 } });
   t.like(report.stats, { published: 20, sent: 20, pending: 0 });
@@ -66,42 +85,41 @@ test.serial('a script that publishes and ends delivers what it can and exits by 
   t.true(report.afterEndMs < 2000, `${report.afterEndMs} ms`);
 });
 
-test.serial('a script that ends while connections are refused is not held up', async (t) => {
-  const report = await run(t, { events: 20, end: 'return', options: { endpoint: await refusing(), exitDeadlineMs: 5000 } });
+test('a script that ends while connections are refused is not held up', async (t) => {
+  const report = await run(t, { events: 20, end: 'return', options: { endpoint: await refusing(t), exitDeadlineMs: 5000 } });
   t.is(report.stats.sent, 0);
   t.true(report.afterEndMs < 150 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial('a script that ends while the circuit is open is not held up either', async (t) => {
-  const report = await run(t, { events: 20, end: 'return', liveOnMs: 1500, options: { endpoint: await refusing(), exitDeadlineMs: 5000 } });
+test('a script that ends while the circuit is open is not held up either', async (t) => {
+  const report = await run(t, {
+    events: 20,
+    end: 'return',
+    liveOnMs: 1500,
+    options: { endpoint: await refusing(t), exitDeadlineMs: 5000 },
+  });
   t.is(report.stats.sent, 0);
   t.true(report.stats.pending > 0, JSON.stringify(report.stats));
   t.true(report.afterEndMs < 150 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial('a script that ends while nobody answers is held for the exit deadline at most', async (t) => {
-  const endpoint = await listen(
-    t,
-    net.createServer(() => undefined),
-  );
+test('a script that ends while the endpoint is silent is held for the exit deadline at most', async (t) => {
+  const endpoint = await silent(t);
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, exitDeadlineMs: 300, attemptTimeoutMs: 10_000 } });
   t.is(report.stats.sent, 0);
   t.true(report.afterEndMs + report.starvedMs >= 290, `${report.afterEndMs} ms`);
   t.true(report.afterEndMs < 300 + 50 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial('with drainOnExit: false it ends at once and adds no listener', async (t) => {
-  const endpoint = await listen(
-    t,
-    net.createServer(() => undefined),
-  );
+test('with drainOnExit: false it ends at once and adds no listener', async (t) => {
+  const endpoint = await silent(t);
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, drainOnExit: false, attemptTimeoutMs: 10_000 } });
   t.like(report.stats, { published: 20, sent: 0, pending: 20 });
   t.is(report.beforeExitListeners.whileWaiting, 0);
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial('close delivers, and the process ends right after it', async (t) => {
+test('close delivers, and the process ends right after it', async (t) => {
   const { endpoint, requests } = await alive(t);
   const report = await run(t, { events: 200, end: 'close', deadlineMs: 20_000, options: { endpoint } });
   t.like(report.stats, { published: 200, sent: 200, pending: 0 });
@@ -109,7 +127,7 @@ test.serial('close delivers, and the process ends right after it', async (t) => 
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial('drain holds the process until it is over, and a live host needs no exit hook', async (t) => {
+test('drain holds the process until it is over, and a live host needs no exit hook', async (t) => {
   const { endpoint, requests } = await alive(t);
   const report = await run(t, { events: 50, end: 'drain', deadlineMs: 20_000, options: { endpoint } });
   t.like(report.stats, { sent: 50, pending: 0 });
@@ -117,32 +135,29 @@ test.serial('drain holds the process until it is over, and a live host needs no 
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial('a host that lives on delivers without being asked', async (t) => {
+test('a host that keeps running delivers without a drain', async (t) => {
   const { endpoint, requests } = await alive(t);
   const report = await run(t, { events: 5, end: 'return', liveOnMs: 1500, options: { endpoint, drainOnExit: false } });
   t.is(report.stats.sent, 5);
   t.is(requests(), 5);
 });
 
-test.serial('close against a refused port is over at once and says what it could not send', async (t) => {
-  const report = await run(t, { events: 100, end: 'close', deadlineMs: 5000, options: { endpoint: await refusing() } });
+test('close against a refused port is over at once and says what it could not send', async (t) => {
+  const report = await run(t, { events: 100, end: 'close', deadlineMs: 5000, options: { endpoint: await refusing(t) } });
   t.is(report.stats.pending, 0);
   t.is(report.stats.sent, 0);
   t.true((report.stats.reasons['connect'] ?? 0) >= 1);
   t.true((report.stats.reasons['deadline'] ?? 0) >= 70, JSON.stringify(report.stats.reasons));
 });
 
-test.serial('close against a silent port ends at its deadline', async (t) => {
-  const endpoint = await listen(
-    t,
-    net.createServer(() => undefined),
-  );
+test('close against a silent port ends at its deadline', async (t) => {
+  const endpoint = await silent(t);
   const report = await run(t, { events: 100, end: 'close', deadlineMs: 300, options: { endpoint, attemptTimeoutMs: 10_000 } });
   t.like(report.stats, { sent: 0, pending: 0, reasons: { aborted: 24, deadline: 76 } });
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test.serial("a close() in the host's own beforeExit handler has its own deadline, not that of the exit hook", async (t) => {
+test("a close() in the host's own beforeExit handler has its own deadline, not that of the exit hook", async (t) => {
   const server = createServer((_request, response) => {
     setTimeout(() => response.end(), 400);
   });
@@ -150,3 +165,34 @@ test.serial("a close() in the host's own beforeExit handler has its own deadline
   const report = await run(t, { events: 30, end: 'closeBeforeExit', deadlineMs: 20_000, options: { endpoint, attemptTimeoutMs: 10_000 } });
   t.like(report.stats, { published: 30, sent: 30, pending: 0 });
 });
+
+const PARTS = { thread: 'worker threads', cluster: 'cluster workers', fork: 'forked processes' } as const;
+
+for (const [kind, words] of Object.entries(PARTS)) {
+  test(`${words} have their own queue and report, and deliver at their own exit`, async (t) => {
+    const collector = await startCollector();
+    t.teardown(() => collector.close());
+    const { code, stdout, stderr } = await runChild('isolation-child', [collector.url, kind], { NODE_V8_COVERAGE: undefined });
+    t.is(stderr, '');
+    t.is(code, 0);
+    const reports = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as PartReport & { isMainThread: boolean });
+    t.log(reports.map(({ part, lingeredMs }) => `${part} ${Math.round(lingeredMs)} ms`).join(', '));
+    t.deepEqual(reports.map(({ part }) => part).toSorted(), ['first', kind, kind].toSorted());
+    t.deepEqual(
+      reports.map(({ stats }) => stats.published).toSorted((a, b) => a - b),
+      [3, 4, 5],
+    );
+    for (const { part, stats, listeners, beforeExit, isMainThread } of reports) {
+      t.is(stats.sent, stats.published, part);
+      t.is(stats.pending, 0, part);
+      t.is(listeners[1], listeners[0], 'no signal handlers');
+      t.is(beforeExit[1] - beforeExit[0], 1, 'one exit hook while events wait');
+      t.is(beforeExit[2], beforeExit[0], 'and none after they were sent');
+      t.is(isMainThread, part !== 'thread');
+    }
+    t.is(collector.answered2xx, 12);
+  });
+}

@@ -2,9 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { emitUsageMetrics, emitUsageMetricsIfEnabled } from '../src/index.js';
-import type { EmitOptions, UsageMetrics } from '../src/index.js';
-import { readVectors } from './helpers/vectors.js';
+import { emitUsageMetrics, emitUsageMetricsIfEnabled } from '../../src/index.js';
+import type { EmitOptions, UsageMetrics } from '../../src/index.js';
+import { readVectors } from '../helpers/vectors.js';
 
 interface UrlCase {
   name: string;
