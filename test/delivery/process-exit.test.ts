@@ -127,7 +127,7 @@ test('close delivers, and the process ends right after it', async (t) => {
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test('drain holds the process until it is over, and a live host needs no exit hook', async (t) => {
+test('drain keeps the process alive until it is done, and needs no exit hook', async (t) => {
   const { endpoint, requests } = await alive(t);
   const report = await run(t, { events: 50, end: 'drain', deadlineMs: 20_000, options: { endpoint } });
   t.like(report.stats, { sent: 50, pending: 0 });
@@ -142,7 +142,7 @@ test('a host that keeps running delivers without a drain', async (t) => {
   t.is(requests(), 5);
 });
 
-test('close against a refused port is over at once and says what it could not send', async (t) => {
+test('close against a refused port ends at once and reports what it could not send', async (t) => {
   const report = await run(t, { events: 100, end: 'close', deadlineMs: 5000, options: { endpoint: await refusing(t) } });
   t.is(report.stats.pending, 0);
   t.is(report.stats.sent, 0);
@@ -157,7 +157,7 @@ test('close against a silent port ends at its deadline', async (t) => {
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test("a close() in the host's own beforeExit handler has its own deadline, not that of the exit hook", async (t) => {
+test("a close() in the host's own beforeExit handler has its own deadline instead of the exit deadline", async (t) => {
   const server = createServer((_request, response) => {
     setTimeout(() => response.end(), 400);
   });
