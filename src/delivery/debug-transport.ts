@@ -11,7 +11,7 @@ import { requestUrl } from '../wire/url.js';
 import type { SendOutcome, Transport } from './transport.js';
 
 /** What a debug transport needs. */
-export interface DebugTransportOptions {
+interface DebugTransportOptions {
   mode: DebugMode;
   /** The URL before each request target. @default '', for a program that delivers with its own transport */
   endpoint?: string | undefined;

@@ -13,7 +13,7 @@ import { CONNECT_REASON, lastCall } from './transport.js';
 import type { SendOutcome } from './transport.js';
 
 /** What an emitter needs. */
-export interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'onSettled'> {
+interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'onSettled'> {
   maxPendingEvents: number;
   concurrency: number;
   drainConcurrency: number;
@@ -40,7 +40,8 @@ export class Emitter {
   readonly #heartbeat: Heartbeat;
   readonly #flushLater: NextTick;
   readonly #exitHook = new ExitHook(() => this.#onBeforeExit());
-  #isFlushScheduled = false;
+  /** If true, a flush is scheduled and the exit hook is set, so an event only needs to be kept. */
+  #isArmed = false;
   #isStopped = false;
   #drains = 0;
   #leaving: Leaving | undefined;
@@ -77,7 +78,7 @@ export class Emitter {
     if (this.#isStopped) return ledger.refuse('opted_out');
     ledger.published += 1;
     this.#buffer.push(definition, metrics, packed);
-    if (!this.#isFlushScheduled) this.#scheduleFlush();
+    if (!this.#isArmed) this.#arm();
   };
 
   /** Waits for what was accepted before the call, with `drainConcurrency`. @returns Whether the deadline came first. */
@@ -103,15 +104,15 @@ export class Emitter {
     return timedOut;
   }
 
-  /** Schedules a flush and arms the exit hook. */
-  #scheduleFlush(): void {
-    this.#isFlushScheduled = true;
+  /** Schedules a flush and sets the exit hook. */
+  #arm(): void {
+    this.#isArmed = true;
     this.#flushLater.schedule();
     if (this.#options.drainOnExit) this.#exitHook.set();
   }
 
   #flush(): void {
-    this.#isFlushScheduled = false;
+    this.#isArmed = false;
     this.#countOverflow();
     this.#startWorkers();
   }
@@ -145,7 +146,7 @@ export class Emitter {
       if (waiters.mayEndAt(oldestWaiting)) waiters.reached(this.#dispatcher.oldestSeq);
     }
     if (this.#exitHook.isSet && this.#pending() === 0) {
-      this.#isFlushScheduled = false;
+      this.#isArmed = false;
       this.#exitHook.clear();
     }
   }
@@ -161,7 +162,7 @@ export class Emitter {
   }
 
   #onBeforeExit(): void {
-    this.#isFlushScheduled = false;
+    this.#isArmed = false;
     const { clock, exitDeadlineMs } = this.#options;
     // Keep pending events but start nothing: that would keep a finished process alive. If the host began a close() meanwhile, that
     // has a deadline of its own and goes on.

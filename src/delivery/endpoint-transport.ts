@@ -12,13 +12,13 @@ import { gated } from './retry.js';
 import type { SendOutcome, Transport } from './transport.js';
 
 /** The options of `fetchTransport`, with the concurrency that its number of sockets follows from. */
-export interface EndpointTransportOptions extends Omit<FetchTransportOptions, 'maxSockets' | 'logger'> {
+interface EndpointTransportOptions extends Omit<FetchTransportOptions, 'maxSockets' | 'logger'> {
   concurrency: number;
   drainConcurrency: number;
 }
 
 /** What the client and the relay share, and where the relay differs. */
-export interface EndpointTransportParts {
+interface EndpointTransportParts {
   gate: Gate;
   log: Log;
   clock: Clock;

@@ -66,7 +66,7 @@ export interface Transport {
  */
 export const lastCall: unique symbol = Symbol.for('cosmos-telemetry.lastCall');
 
-/** Reason of an attempt that did not reach a server. No other reason says that the network is down. */
+/** Reason of an attempt that did not reach a server: the request was certainly not sent. */
 export const CONNECT_REASON = 'connect';
 
 const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;

@@ -4,6 +4,7 @@ import type { AddressInfo, Server } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { startCollector } from '../../src/testing/index.js';
+import { childQueue } from '../helpers/at-a-time.js';
 import type { ChildReport, ChildSettings } from '../helpers/exit-child.js';
 import type { PartReport } from '../helpers/isolation-child.js';
 import { addsUp } from '../helpers/telemetry-rig.js';
@@ -60,10 +61,9 @@ async function alive(t: ExecutionContext): Promise<{ endpoint: string; requests:
 }
 
 async function run(t: ExecutionContext, settings: ChildSettings): Promise<ChildReport> {
-  const { code, stdout, stderr } = await runChild('exit-child', [JSON.stringify(settings)], {
-    // The code of the exit hook is covered only in a process that exits.
-    NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'],
-  });
+  // The code of the exit hook is covered only in a process that exits.
+  const coverage = { NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'] };
+  const { code, stdout, stderr } = await childQueue(() => runChild('exit-child', [JSON.stringify(settings)], coverage));
   t.is(stderr, '');
   t.is(code, 0);
   const report = JSON.parse(stdout) as ChildReport;
@@ -172,7 +172,9 @@ for (const [kind, words] of Object.entries(PARTS)) {
   test(`${words} have their own queue and report, and deliver at their own exit`, async (t) => {
     const collector = await startCollector();
     t.teardown(() => collector.close());
-    const { code, stdout, stderr } = await runChild('isolation-child', [collector.url, kind], { NODE_V8_COVERAGE: undefined });
+    const { code, stdout, stderr } = await childQueue(() =>
+      runChild('isolation-child', [collector.url, kind], { NODE_V8_COVERAGE: undefined }),
+    );
     t.is(stderr, '');
     t.is(code, 0);
     const reports = stdout
