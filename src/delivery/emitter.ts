@@ -23,7 +23,7 @@ interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'o
   exitDeadlineMs: number;
 }
 
-/** A `close()` or an exit under way: each event gets one more attempt, and a dead network ends it before the deadline. */
+/** A `close()` or an exit in progress: each event gets one more attempt, and a dead network ends it before the deadline. */
 interface Leaving {
   readonly untilMs: number;
   readonly giveUp: () => void;
