@@ -5,7 +5,7 @@ import { Ledger } from '../base/ledger.js';
 import { Dispatcher } from '../delivery/dispatcher.js';
 import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
-import { DeferredCall, Heartbeat } from '../delivery/pacing.js';
+import { NextTick, Heartbeat } from '../delivery/pacing.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -44,7 +44,7 @@ export class Pump {
   readonly #options: PumpOptions;
   readonly #dispatcher: Dispatcher;
   readonly #load: Pick<IntakeLoad, 'add' | 'isHigh'>;
-  readonly #nextTick: DeferredCall;
+  readonly #nextTick: NextTick;
   readonly #heartbeat: Heartbeat;
   #isStopped = false;
   #drain: Drain | undefined;
@@ -60,11 +60,11 @@ export class Pump {
       limit: () => (this.#drain === undefined ? options.concurrency : Math.max(options.concurrency, options.drainConcurrency)),
       onSettled: this.#onSettled,
     });
-    this.#nextTick = new DeferredCall(clock, () => this.#dispatcher.kick());
+    this.#nextTick = new NextTick(clock, () => this.#dispatcher.startWorkers());
     this.#heartbeat = new Heartbeat(clock, this.#beat);
     gate.whenShut(this.#onOptOut);
     this.#heartbeat.keepGoing();
-    this.#nextTick.soon();
+    this.#nextTick.schedule();
   }
 
   /** The number of events in the store or in flight. */
@@ -77,7 +77,7 @@ export class Pump {
     const { ledger, store, clock, gate } = this.#options;
     ledger.published += events;
     this.#load.add(events);
-    if (!this.#isStopped) this.#nextTick.soon();
+    if (!this.#isStopped) this.#nextTick.schedule();
     // Events that were being written when an opt-out appeared.
     else if (!gate.check()) clock.defer(() => ledger.drop('opted_out', store.clear()));
   };
@@ -107,7 +107,7 @@ export class Pump {
       this.#drain = drain;
       // A pause ends here, whatever its reason: this is the last chance to send.
       this.#dispatcher.pause.end();
-      this.#dispatcher.kick();
+      this.#dispatcher.startWorkers();
       this.#endDrainIfDone();
     });
   }
@@ -132,7 +132,7 @@ export class Pump {
     const { hasRoom, store } = this.#options;
     if (outcome.kind !== 'deferred') store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#endDrainIfDone();
-    else if (this.#load.isHigh && hasRoom()) this.#dispatcher.pause.rest(LOAD_PAUSE_MS);
+    else if (this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
   };
 
   #endDrainIfDone(): void {
@@ -150,7 +150,7 @@ export class Pump {
     ledger.drop('expired', expired);
     if (expired > 0) log.warn('expired', 'events that were pending for longer than `maxAgeMs` are dropped');
     this.#dispatcher.abortOverdue(sendCapMs);
-    this.#dispatcher.kick();
+    this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };
 }

@@ -2,10 +2,8 @@
 import type { Clock } from '../base/clock.js';
 import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
-import { circuitBreaker } from '../delivery/circuit-breaker.js';
 import { debugTransport } from '../delivery/debug-transport.js';
-import { fetchTransportWith } from '../delivery/http/fetch-transport.js';
-import { gated } from '../delivery/retry.js';
+import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { decorate } from '../delivery/transport.js';
 import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -111,19 +109,17 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
   const mode = debugMode(COSMOS, env);
   // As in the library: debug mode prints requests and sends none.
   if (mode !== undefined) return debugTransport({ mode, endpoint: forward, log, clock, access: descriptors });
-  const fetching = fetchTransportWith(
+  const breaking = endpointTransport(
+    { endpoint: forward, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
     {
-      endpoint: forward,
-      connectTimeoutMs,
-      attemptTimeoutMs,
-      maxSockets: Math.max(concurrency, drainConcurrency),
-      env,
-      allowedRedirectHosts,
-      proxy,
+      gate,
+      log,
+      clock,
+      lookup,
+      breaker: { probeAfterMs: Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs), maxProbeAfterMs: maxBackoffMs },
+      abortedUnwritten: UNWRITTEN,
+      aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
-    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }) },
   );
-  const probeAfterMs = Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs);
-  const breaking = circuitBreaker(gated(timed(fetching, clock, observe), gate), { clock, probeAfterMs, maxProbeAfterMs: maxBackoffMs });
   return backoff(breaking, { backoffMs, maxBackoffMs, clock, random });
 }

@@ -15,7 +15,7 @@ const SENT: SendOutcome = { kind: 'sent' };
 const EVENTS = [usageEvent('a'), usageEvent('b')];
 const LONG_ENOUGH_MS = 60_000;
 
-/** What loads lazily is loaded first: real time must not pass in these tests. */
+/** p-retry is loaded lazily, which takes real time; these tests have virtual time only. */
 test.before(async () => {
   await import('p-retry');
 });
@@ -45,7 +45,7 @@ for (const outcome of [
   { kind: 'deferred', waitMs: 3_600_000, reason: 'retry_after' },
   { kind: 'aborted' },
 ] as const satisfies SendOutcome[]) {
-  test(`passes on ${JSON.stringify(outcome)} after one attempt`, async (t) => {
+  test(`returns ${JSON.stringify(outcome)} after one attempt`, async (t) => {
     const { outcome: answer, inner, clock } = arrange(outcome);
     t.deepEqual(await answer, outcome);
     t.deepEqual(inner.sends, [{ ids: ['a', 'b'], atMs: 0 }]);
@@ -53,7 +53,7 @@ for (const outcome of [
   });
 }
 
-test('tries again after a backoff that doubles, with the same events', async (t) => {
+test('retries the same events after a backoff that doubles', async (t) => {
   const { clock, inner, outcome, listeners } = arrange([CONNECT, CONNECT, SENT], { minDelayMs: 100 });
   await settle();
   t.deepEqual(inner.sends, [{ ids: ['a', 'b'], atMs: 0 }]);
@@ -71,7 +71,7 @@ test('tries again after a backoff that doubles, with the same events', async (t)
   t.is(listeners(), 0);
 });
 
-test('gives the last retryable outcome back when the retries are used up', async (t) => {
+test('returns the last retryable outcome when the retries are used up', async (t) => {
   const { clock, inner, outcome } = arrange([CONNECT, CONNECT, { kind: 'retryable', reason: 'http_503' }]);
   await clock.advance(LONG_ENOUGH_MS);
   t.deepEqual(await outcome, { kind: 'retryable', reason: 'http_503' });
@@ -115,9 +115,9 @@ test('delays differ across 1,000 seeded runs, fill their bounds and stay inside 
     [2, 500],
   ] as const) {
     const seen = delays(retry);
-    // Below 1 ms the timer itself rounds up, as Node's does.
+    // Timers round delays below 1 ms up, as in Node.
     t.true(seen.every((delay) => delay > 0.99 && delay < boundMs));
-    t.true(new Set(seen).size > 950, 'hardly two hosts return together');
+    t.true(new Set(seen).size > 950, 'nearly all hosts return at different times');
     t.true(Math.min(...seen) < boundMs * 0.02, 'full jitter reaches down to nothing');
     t.true(Math.max(...seen) > boundMs * 0.98);
     const mean = seen.reduce((sum, delay) => sum + delay, 0) / seen.length;
@@ -125,7 +125,7 @@ test('delays differ across 1,000 seeded runs, fill their bounds and stay inside 
   }
 });
 
-test('an abort ends a backoff at once and leaves nothing behind', async (t) => {
+test('an abort ends a backoff at once, with its timer and listener', async (t) => {
   const { clock, controller, inner, outcome, listeners } = arrange([CONNECT, SENT]);
   await settle();
   t.is(clock.pendingTimers, 1);
@@ -136,7 +136,7 @@ test('an abort ends a backoff at once and leaves nothing behind', async (t) => {
   t.is(inner.sends.length, 1);
 });
 
-test('an abort between an attempt and its backoff is an abort too', async (t) => {
+test('an abort between an attempt and its backoff also counts', async (t) => {
   const box: { controller?: AbortController } = {};
   const run = arrange([
     async () => {
@@ -152,13 +152,13 @@ test('an abort between an attempt and its backoff is an abort too', async (t) =>
   t.is(run.clock.pendingTimers, 0);
 });
 
-test('nothing is tried when the signal fired before', async (t) => {
+test('nothing is tried if the signal fired before', async (t) => {
   const inner = new SteppedTransport(SENT);
   t.deepEqual(await retrying(inner).send(EVENTS, AbortSignal.abort()), { kind: 'aborted' });
   t.deepEqual(inner.sends, []);
 });
 
-test('what a retry delivered stays delivered, though the abort came with it', async (t) => {
+test('an event that a retry delivered stays delivered, even if the signal fired meanwhile', async (t) => {
   const box: { controller?: AbortController } = {};
   const run = arrange([
     CONNECT,
@@ -183,7 +183,7 @@ test('the last call ends every backoff with one final attempt', async (t) => {
   t.is(clock.pendingTimers, 0);
 });
 
-test('after the last call nothing backs off, until it is taken back', async (t) => {
+test('during the last call nothing backs off; afterwards it does again', async (t) => {
   const { clock, inner, transport, outcome } = arrange(SENT);
   await outcome;
   const failing = new SteppedTransport(CONNECT);
@@ -202,7 +202,7 @@ test('after the last call nothing backs off, until it is taken back', async (t) 
   t.is(inner.sends.length, 1);
 });
 
-test('a last call during the attempt before a backoff leaves its outcome as it is', async (t) => {
+test('a last call during an attempt prevents the backoff and keeps the outcome', async (t) => {
   const box: { transport?: Transport } = {};
   const run = arrange([
     async () => {
@@ -238,9 +238,9 @@ for (const [name, step] of [
   ],
   ['answers with nothing', async () => undefined],
   ['answers with an unknown kind', async () => ({ kind: 'delivered' })],
-  ['answers with a text for a reason', async () => ({ kind: 'rejected', reason: 'GET https://host/?query failed' })],
-  ['answers with a symbol for a reason', async () => ({ kind: 'retryable', reason: Symbol('reason') })],
-  ['wants to wait for no number', async () => ({ kind: 'deferred', reason: 'later', waitMs: 'a while' })],
+  ['answers with an error text as the reason', async () => ({ kind: 'rejected', reason: 'GET https://host/?query failed' })],
+  ['answers with a symbol as the reason', async () => ({ kind: 'retryable', reason: Symbol('reason') })],
+  ['defers by a string', async () => ({ kind: 'deferred', reason: 'later', waitMs: 'a while' })],
   [
     'answers with an object that throws',
     async () => ({
@@ -281,7 +281,7 @@ test('an inner transport that rejects because of the signal was aborted', async 
   t.deepEqual(await run.outcome, { kind: 'aborted' });
 });
 
-test('a source of chance that throws costs the retry, not the event', async (t) => {
+test('a random source that throws costs the retry, not the event', async (t) => {
   const { outcome } = arrange([CONNECT, SENT], {
     random: () => {
       throw new Error('no chance');
@@ -290,7 +290,7 @@ test('a source of chance that throws costs the retry, not the event', async (t) 
   t.deepEqual(await outcome, CONNECT);
 });
 
-test('forwards the batch size, the last call and close', async (t) => {
+test('retrying forwards the batch size, the last call and close', async (t) => {
   const told: boolean[] = [];
   let closed = 0;
   const inner: Transport = {
@@ -334,7 +334,7 @@ for (const [options, message] of [
   });
 }
 
-test('the inner transport must be one', (t) => {
+test('the inner transport of retrying must have send()', (t) => {
   t.throws(() => retrying({} as unknown as Transport), {
     instanceOf: TypeError,
     message: 'Expected `inner` to be an object with `send()`, got an object.',

@@ -2,9 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { emitUsageMetrics, emitUsageMetricsIfEnabled } from '../src/index.js';
-import type { EmitOptions, UsageMetrics } from '../src/index.js';
-import { readVectors } from './helpers/vectors.js';
+import { emitUsageMetrics, emitUsageMetricsIfEnabled } from '../../src/index.js';
+import type { EmitOptions, UsageMetrics } from '../../src/index.js';
+import { readVectors } from '../helpers/vectors.js';
 
 interface UrlCase {
   name: string;
@@ -41,7 +41,7 @@ test("every recorded request of Cosmos' own code arrives byte for byte", async (
   );
 });
 
-test('true on any 2xx, false on all else', async (t) => {
+test('true for any 2xx, false for every other status', async (t) => {
   for (const [status, expected] of [
     [200, true],
     [204, true],
@@ -78,7 +78,7 @@ test('an option can opt out, and opt-in waits for a yes', async (t) => {
   t.is(targets.length, 1);
 });
 
-test('the opt-outs asked are those of the product', async (t) => {
+test('the opt-outs of the product count', async (t) => {
   const { endpoint, targets } = await collector(t);
   const product = { name: 'acme', version: '1.0.0' };
   t.false(await emitUsageMetrics({ event_type: 'x' }, { endpoint, product, env: { ACME_TELEMETRY: 'no' } }));
@@ -91,7 +91,7 @@ test('the opt-outs asked are those of the product', async (t) => {
   t.is(targets.length, 1);
 });
 
-test('if enabled, the standard metrics go first, and the event type stays out of the query', async (t) => {
+test('emitUsageMetricsIfEnabled sends the standard metrics first, and no event type in the query', async (t) => {
   const { endpoint, targets } = await collector(t);
   const options = {
     endpoint,
@@ -107,7 +107,7 @@ test('if enabled, the standard metrics go first, and the event type stays out of
   );
 });
 
-test('without a product there is no product version, and no Python means the version of Node', async (t) => {
+test('without a product there is no product version, and without a Python version there is the version of Node', async (t) => {
   const { endpoint, targets } = await collector(t);
   t.true(await emitUsageMetricsIfEnabled('dag_run', { a: 1 }, { endpoint, env: {} }));
   t.regex(
@@ -116,7 +116,7 @@ test('without a product there is no product version, and no Python means the ver
   );
 });
 
-test("the operator's endpoint goes before the program's, and one that is none is ignored", async (t) => {
+test("the operator's endpoint overrides the program's, and a wrong one is ignored", async (t) => {
   const program = await collector(t);
   const operator = await collector(t);
   const lines: string[] = [];
@@ -148,19 +148,19 @@ const hostile = {
 
 for (const [name, call] of [
   ['an event type that would change the path', (rest) => emitUsageMetrics({ event_type: '../../x' }, rest)],
-  ['an event type that is none', (rest) => emitUsageMetrics({ event_type: 7 as never }, rest)],
+  ['an event type that is not a string', (rest) => emitUsageMetrics({ event_type: 7 as never }, rest)],
   ['no metrics at all', (rest) => emitUsageMetrics(undefined as never, rest)],
   ['a nested value', (rest) => emitUsageMetrics({ event_type: 'x', a: {} as never }, rest)],
   ['metrics that throw', (rest) => emitUsageMetricsIfEnabled('x', hostile, rest)],
-  ['an endpoint that is none', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, endpoint: 'ftp://x' })],
-  ['a product name that is none', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, product: { name: 'A', version: '1' } })],
-  ['a version that is none', (rest) => emitUsageMetricsIfEnabled('x', {}, { ...rest, product: { name: 'a', version: 'one two' } })],
-  ['a timeout that is none', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, attemptTimeoutMs: -1 })],
+  ['an endpoint that is not http', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, endpoint: 'ftp://x' })],
+  ['a wrong product name', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, product: { name: 'A', version: '1' } })],
+  ['a wrong version', (rest) => emitUsageMetricsIfEnabled('x', {}, { ...rest, product: { name: 'a', version: 'one two' } })],
+  ['a negative timeout', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, attemptTimeoutMs: -1 })],
   ['an environment that throws', (rest) => emitUsageMetrics({ event_type: 'x' }, { ...rest, env: throwing })],
   ['options that are null', () => emitUsageMetrics({ event_type: 'x' }, null as never)],
   ['a URL of more than 8 KiB', (rest) => emitUsageMetrics({ event_type: 'x', a: 'x'.repeat(9000) }, rest)],
 ] as readonly (readonly [string, (rest: EmitOptions) => Promise<boolean>])[]) {
-  test(`never rejects, false, and sends nothing: ${name}`, async (t) => {
+  test(`returns false, never rejects, and sends nothing: ${name}`, async (t) => {
     const { endpoint, targets } = await collector(t);
     t.false(await call({ endpoint, env: {} }));
     t.deepEqual(targets, []);

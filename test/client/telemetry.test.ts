@@ -1,15 +1,16 @@
+import { createHook } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import test from 'ava';
-import { count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../src/index.js';
-import { createTelemetryWith } from '../src/client/telemetry.js';
-import { ScriptedTransport } from './helpers/scripted-transport.js';
-import { telemetryRig, virtualMachine } from './helpers/telemetry-rig.js';
-import { VirtualClock } from './helpers/virtual-clock.js';
+import { compressTelemetryMetadata, count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../../src/index.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { ScriptedTransport } from '../helpers/scripted-transport.js';
+import { telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 
 const product = { name: 'acme', version: '1.0.0' } as const;
 const field = count({ description: 'How many.', reason: 'To test.' });
 
-/** Options that are wrong on purpose, as JavaScript can hand them in. */
+/** Takes any object, as from JavaScript, because most options here are wrong on purpose. */
 function create(options: object): unknown {
   return createTelemetryWith({ product, endpoint: 'https://collector.test', env: {}, ...options }, virtualMachine(new VirtualClock()));
 }
@@ -55,7 +56,7 @@ for (const [options, message] of [
     'Expected `events` not to declare standard metrics, got field "acme_version" of event "mine".',
   ],
 ] as const) {
-  test(`a programmer's mistake is named at construction: ${message}`, (t) => {
+  test(`a wrong option throws at construction: ${message}`, (t) => {
     t.throws(() => create(options), { instanceOf: TypeError, message });
   });
 }
@@ -69,18 +70,18 @@ for (const endpoint of [
   'https://collector.test/#x',
   7,
 ]) {
-  test(`an endpoint that is none is refused without showing what is secret in it: ${String(endpoint).replace('hunter2', '...')}`, (t) => {
+  test(`a wrong endpoint throws, and the message shows no secret: ${String(endpoint).replace('hunter2', '...')}`, (t) => {
     const error = t.throws(() => create({ endpoint }), { instanceOf: TypeError });
     t.regex(error.message, /`?endpoint`?/);
     t.notRegex(error.message, /hunter2/);
   });
 }
 
-test('left-out and undefined options are the same thing', (t) => {
+test('an undefined option counts as left out', (t) => {
   t.notThrows(() => create({ concurrency: undefined, logger: undefined, proxy: undefined, events: undefined, host: undefined }));
 });
 
-test('register takes known options only', (t) => {
+test('register() throws for an unknown option', (t) => {
   const { telemetry } = telemetryRig();
   t.throws(() => telemetry.register(new EventEmitter(), { event: {} } as object), {
     instanceOf: TypeError,
@@ -93,9 +94,9 @@ for (const [name, options] of [
   ['SCARF_NO_ANALYTICS', { env: { SCARF_NO_ANALYTICS: 'true' } }],
   ["the product's own switch", { env: { ACME_TELEMETRY: 'off' } }],
   ['an option', { enabled: false }],
-  ['a consent that nobody gave', { consent: 'opt-in' }],
+  ['a missing consent', { consent: 'opt-in' }],
 ] as const) {
-  test(`opted out by ${name}: nothing is registered, taken, counted, scheduled or sent`, async (t) => {
+  test(`opted out by ${name}: nothing is registered, accepted, counted, scheduled or sent`, async (t) => {
     const { telemetry, transport, clock } = telemetryRig(options);
     const host = new EventEmitter();
     const undo = telemetry.register(host);
@@ -113,7 +114,7 @@ for (const [name, options] of [
   });
 }
 
-test("a yes of the person's own is what opt-in waits for, and taking it back ends it", async (t) => {
+test("opt-in waits for the person's own yes, and ends when it is taken back", async (t) => {
   const { telemetry, publish, env, clock } = telemetryRig({ consent: 'opt-in', env: { ACME_TELEMETRY: 'on' } });
   t.true(telemetry.enabled);
   await publish(1);
@@ -123,7 +124,7 @@ test("a yes of the person's own is what opt-in waits for, and taking it back end
   t.like(telemetry.stats(), { published: 1, pending: 0, reasons: { aborted: 1 } });
 });
 
-test('an opt-out while running leaves the hosts', (t) => {
+test('an opt-out while running removes the host listeners', (t) => {
   const { telemetry, env } = telemetryRig();
   const host = new EventEmitter();
   telemetry.register(host);
@@ -135,7 +136,7 @@ test('an opt-out while running leaves the hosts', (t) => {
   t.deepEqual(host.eventNames(), []);
 });
 
-test('close leaves the hosts, and a host that is registered later is not listened to', async (t) => {
+test('close removes the host listeners, and a host that is registered later gets none', async (t) => {
   const { telemetry } = telemetryRig();
   const host = new EventEmitter();
   telemetry.register(host);
@@ -145,7 +146,7 @@ test('close leaves the hosts, and a host that is registered later is not listene
   t.deepEqual(host.eventNames(), []);
 });
 
-test('the product stands where cosmos stands, and its metadata in its own param', async (t) => {
+test("the product's name replaces cosmos in all names, and its metadata has a param of its own", async (t) => {
   const { telemetry, transport, clock } = telemetryRig();
   const host = new EventEmitter();
   telemetry.register(host);
@@ -165,7 +166,7 @@ test('the product stands where cosmos stands, and its metadata in its own param'
   );
 });
 
-test('a DAG id is hashed for cosmos, and only by the own function of another product', async (t) => {
+test('a DAG id is hashed for cosmos, and for another product only by its own function', async (t) => {
   const hashes: unknown[] = [];
   for (const options of [
     { product: { name: 'cosmos', version: '1.12.0' } },
@@ -191,4 +192,49 @@ test('importing and constructing does nothing to the process', (t) => {
   const telemetry = createTelemetry({ product, endpoint: 'http://127.0.0.1:1', env: {} });
   t.deepEqual(counts(), before);
   t.is(telemetry.stats().pending, 0);
+});
+
+/** Records every async resource that is created until `stop()`: promises, timers, immediates, zlib streams and so on. */
+function recordAsyncResources(): { types: string[]; stop: () => void } {
+  const types: string[] = [];
+  const hook = createHook({ init: (_id, type) => void types.push(type) });
+  hook.enable();
+  return { types, stop: () => void hook.disable() };
+}
+
+const dagRun = {
+  dagId: 'orders',
+  dag: {
+    params: { __acme_telemetry_metadata__: compressTelemetryMetadata({ database: 'postgres' }) },
+    tasks: [{ module: 'acme.operators.local' }],
+  },
+};
+
+test.serial('publishing creates no promise, no timer and no other async resource', (t) => {
+  const { telemetry } = telemetryRig();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  const { types, stop } = recordAsyncResources();
+  for (let event = 0; event < 1000; event += 1) {
+    telemetry.publish('tick', { n: event });
+    host.emit('dag_run.success', { dagRun });
+  }
+  stop();
+  t.deepEqual(types, []);
+  t.is(telemetry.stats().published, 2000);
+});
+
+test.serial("nothing is unpacked on the host's path, and the same packed text is unpacked once", async (t) => {
+  const { telemetry, clock, transport } = telemetryRig();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  const { types, stop } = recordAsyncResources();
+  t.teardown(stop);
+  // inflateSync() creates one async resource of this type for each call.
+  const unpacked = () => types.filter((type) => type === 'ZLIB').length;
+  for (let event = 0; event < 10; event += 1) host.emit('dag_run.success', { dagRun });
+  t.is(unpacked(), 0);
+  await clock.advance(0);
+  t.is(transport.sends[0]?.events[0]?.metrics['database'], 'postgres');
+  t.is(unpacked(), 1);
 });

@@ -14,7 +14,7 @@ function throws(): never {
   throw new Error('hunter2');
 }
 
-test('hands events and signal to the transport, as methods of it', async (t) => {
+test('send() gets the events and the signal, and is called as a method of the transport', async (t) => {
   const controller = new AbortController();
   const transport: Transport & { seen: unknown[] } = {
     seen: [],
@@ -39,7 +39,7 @@ const OUTCOMES: readonly SendOutcome[] = [
 ];
 
 for (const outcome of OUTCOMES) {
-  test(`passes on ${JSON.stringify(outcome)}`, async (t) => {
+  test(`returns ${JSON.stringify(outcome)} unchanged`, async (t) => {
     t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), outcome);
   });
 }
@@ -50,23 +50,23 @@ revoked.revoke();
 const NO_OUTCOMES: readonly [name: string, outcome: unknown][] = [
   ['nothing', undefined],
   ['null', null],
-  ['a text', 'sent'],
+  ['a string', 'sent'],
   ['an empty object', {}],
   ['an unknown kind', { kind: 'delivered' }],
   ['no reason', { kind: 'rejected' }],
   ['an empty reason', { kind: 'rejected', reason: '' }],
-  ['an error text for a reason', { kind: 'rejected', reason: 'connect ECONNREFUSED 10.0.0.1:443' }],
+  ['an error text as the reason', { kind: 'rejected', reason: 'connect ECONNREFUSED 10.0.0.1:443' }],
   ['a reason that is too long', { kind: 'refused', reason: 'a'.repeat(41) }],
   ['a reason with a line break', { kind: 'refused', reason: 'a\n' }],
-  ['a reason that is no text', { kind: 'retryable', reason: ['connect'] }],
-  ['no time to wait', { kind: 'deferred', reason: 'circuit_open' }],
-  ['no number of milliseconds', { kind: 'deferred', reason: 'circuit_open', waitMs: NaN }],
-  ['a text for a time', { kind: 'deferred', reason: 'circuit_open', waitMs: '10' }],
+  ['a reason that is not a string', { kind: 'retryable', reason: ['connect'] }],
+  ['a deferral without a time', { kind: 'deferred', reason: 'circuit_open' }],
+  ['a deferral by NaN', { kind: 'deferred', reason: 'circuit_open', waitMs: NaN }],
+  ['a deferral by a string', { kind: 'deferred', reason: 'circuit_open', waitMs: '10' }],
   ['a deferral without a reason', { kind: 'deferred', waitMs: 10 }],
 ];
 
 for (const [name, outcome] of NO_OUTCOMES) {
-  test(`an answer that is ${name} is a fault of the transport`, async (t) => {
+  test(`an answer that is ${name} is a transport_error`, async (t) => {
     t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), TRANSPORT_ERROR);
   });
 }
@@ -74,23 +74,23 @@ for (const [name, outcome] of NO_OUTCOMES) {
 const FAULTS: readonly [name: string, send: unknown][] = [
   ['throws', throws],
   ['rejects', () => Promise.reject(new Error('hunter2'))],
-  ['gives nothing', () => undefined],
-  ['is no function', 'send'],
+  ['returns nothing', () => undefined],
+  ['is not a function', 'send'],
   ['fulfils with a revoked proxy', () => new Promise((resolve) => resolve(revoked.proxy))],
 ];
 
 for (const [name, send] of FAULTS) {
-  test.serial(`a transport that ${name} is at fault, and leaves no rejection to the process`, async (t) => {
+  test.serial(`a transport that ${name} is a transport_error and causes no unhandled rejection`, async (t) => {
     const unhandled = await unhandledRejections(async () => t.deepEqual(await outcomeOf(send), TRANSPORT_ERROR));
     t.deepEqual(unhandled, []);
   });
 }
 
-test('an answer without a promise around it is an answer', async (t) => {
+test('an answer that is not wrapped in a promise counts', async (t) => {
   t.deepEqual(await outcomeOf(() => ({ kind: 'sent' })), { kind: 'sent' });
 });
 
-test('an outcome that changes its mind is what it was when it was given', async (t) => {
+test('an outcome that changes later counts as it was when it was returned', async (t) => {
   let asked = 0;
   const outcome = {
     kind: 'rejected',
@@ -103,7 +103,7 @@ test('an outcome that changes its mind is what it was when it was given', async 
   t.deepEqual(await outcomeOf(() => Promise.resolve(outcome)), { kind: 'rejected', reason: 'http_500' });
 });
 
-test('each outcome is an object of its own, for decorators that write into it', async (t) => {
+test('each outcome is a new object, because decorators may write to it', async (t) => {
   const [first, second] = [await outcomeOf(() => ({ kind: 'sent' })), await outcomeOf(() => ({ kind: 'sent' }))];
   t.not(first, second);
 });
@@ -113,7 +113,7 @@ function answersTwice(heard: (outcome: unknown) => void): void {
   heard({ kind: 'sent' });
 }
 
-test('a promise that answers twice is heard once', (t) => {
+test('a promise that answers twice counts once', (t) => {
   const answer = Promise.resolve();
   Reflect.set(answer, 'then', answersTwice);
   const heard: SendOutcome[] = [];
