@@ -1,11 +1,11 @@
 import test from 'ava';
-import { chooseWay } from '../../../src/delivery/http/proxy.js';
+import { decideProxy } from '../../../src/delivery/http/proxy.js';
 
 type Env = Record<string, string>;
 
 /** How a test writes a way: `direct`, `invalid SOURCE` or the proxy's URL. */
 function way(target: string, env: Env, option?: string | false): string {
-  const chosen = chooseWay(new URL(target), option, env);
+  const chosen = decideProxy(new URL(target), option, env);
   if (chosen.kind === 'proxied') return chosen.proxy.url.href;
   return chosen.kind === 'invalid' ? `invalid ${chosen.source}` : 'direct';
 }
@@ -67,7 +67,7 @@ test('the option comes before every variable, NO_PROXY included', (t) => {
 });
 
 test('credentials become a header and leave the URL', (t) => {
-  const chosen = chooseWay(new URL(HTTPS), 'http://me:s%40cret%25@proxy:3128', {});
+  const chosen = decideProxy(new URL(HTTPS), 'http://me:s%40cret%25@proxy:3128', {});
   t.true(chosen.kind === 'proxied');
   if (chosen.kind !== 'proxied') return;
   t.is(chosen.proxy.url.href, 'http://proxy:3128/');
@@ -75,11 +75,11 @@ test('credentials become a header and leave the URL', (t) => {
 });
 
 test('credentials that are not encoded as a URL has them are taken as they are', (t) => {
-  const chosen = chooseWay(new URL(HTTPS), 'http://me:100%@proxy:3128', {});
+  const chosen = decideProxy(new URL(HTTPS), 'http://me:100%@proxy:3128', {});
   t.is(chosen.kind === 'proxied' ? chosen.proxy.authorization : '', 'Basic bWU6MTAwJQ==');
 });
 
 test('a proxy without credentials gets no header', (t) => {
-  const chosen = chooseWay(new URL(HTTPS), 'http://proxy:3128', {});
+  const chosen = decideProxy(new URL(HTTPS), 'http://proxy:3128', {});
   t.is(chosen.kind === 'proxied' ? chosen.proxy.authorization : '', undefined);
 });

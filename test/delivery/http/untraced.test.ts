@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import test from 'ava';
-import { untraced } from '../../../src/delivery/http/client.js';
+import { suppressTracing } from '../../../src/delivery/http/client.js';
 import { startHttp } from '../../helpers/loopback.js';
 import { send, transportTo } from '../../helpers/sending.js';
 
@@ -48,7 +48,7 @@ test.after.always(() => {
 
 test.serial('without OpenTelemetry it only runs', (t) => {
   t.is(
-    untraced(() => 7),
+    suppressTracing(() => 7),
     7,
   );
 });
@@ -59,7 +59,7 @@ test.serial('it runs once, in a context that suppresses tracing and keeps what e
   const own = Symbol('own');
   let runs = 0;
   manager.with(new FakeContext().setValue(own, 'kept'), () => {
-    const seen = untraced(() => {
+    const seen = suppressTracing(() => {
       runs += 1;
       return [manager.active().getValue(SUPPRESS), manager.active().getValue(own)];
     });
@@ -106,7 +106,7 @@ for (const [name, api] of odd) {
   test.serial(`anything odd there is ignored: ${name}`, (t) => {
     holder[API] = api;
     let runs = 0;
-    const result = untraced(() => {
+    const result = suppressTracing(() => {
       runs += 1;
       return 'result';
     });
@@ -120,7 +120,7 @@ test.serial('what is thrown inside is thrown, once', (t) => {
   let runs = 0;
   t.throws(
     () =>
-      untraced(() => {
+      suppressTracing(() => {
         runs += 1;
         throw new Error('own');
       }),
