@@ -1,5 +1,5 @@
 import test from 'ava';
-import { bareHost, isLocalhostName, isLoopback } from '../../../src/wire/url.js';
+import { bareHost, isLocalhostName, isLoopback } from '../../src/wire/url.js';
 
 for (const url of [
   'http://localhost',
