@@ -5,7 +5,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.js';
-import { bareHost } from '../../wire/url.js';
+import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';

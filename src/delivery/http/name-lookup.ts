@@ -4,7 +4,7 @@ import type { LookupAddress, LookupOptions } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
-import { bareHost, isLocalhostName } from '../../wire/url.js';
+import { bareHost, isLocalhostName } from '../../wire/host.js';
 
 /** How `node:net` takes the result of a look-up: all addresses if it asked for `all`, else one. */
 export type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;

@@ -1,6 +1,6 @@
 /** Whether a request goes through a proxy, by the `proxy` option or the environment. */
 import { BlockList, isIP } from 'node:net';
-import { bareHost, isLoopback } from '../../wire/url.js';
+import { bareHost, isLoopback } from '../../wire/host.js';
 
 /** A proxy to connect to. */
 export interface Proxy {

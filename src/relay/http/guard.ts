@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { bareHost } from '../../wire/url.js';
+import { bareHost } from '../../wire/host.js';
 import { authority, isWildcard } from '../options.js';
 import type { ListenAddress } from '../options.js';
 import type { AnswerName } from './answers.js';

@@ -1,5 +1,6 @@
 // What a transport does to the process of its host: it holds it at no time, and loads HTTP at the first send.
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import test from 'ava';
@@ -166,6 +167,11 @@ async function runScript(script: string): Promise<unknown> {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env: {} });
   return JSON.parse(stdout);
 }
+
+test('the entry point of the package loads no other file of the package', async (t) => {
+  const text = await readFile(new URL('../../../../dist/index.js', import.meta.url), 'utf8');
+  t.deepEqual(text.match(/\b(?:from|import)\s*['"]\.[^'"]*/g), null);
+});
 
 childTest('before the first send, nothing of HTTP is loaded and no timer runs', async (t) => {
   const [before, timers, after] = (await runScript(`
