@@ -1,7 +1,6 @@
 /**
- * One HTTP request over node-fetch, behind an interface that says nothing about node-fetch. Every workaround for node-fetch is in
- * this file, with its reason and its cost. This file is a load border: importing it loads node-fetch and Node's HTTP (about 30 ms),
- * so the transport imports it at the first send.
+ * HTTP over node-fetch, behind an interface that says nothing about node-fetch. Every workaround for node-fetch is in this file. The file
+ * is a load border: importing it loads node-fetch and Node's HTTP, about 30 ms, so the transport imports it at the first send.
  */
 import type { Agent, ClientRequest } from 'node:http';
 import fetch from 'node-fetch';
@@ -60,25 +59,33 @@ export async function openHttp(settings: RouteSettings): Promise<Http> {
   return { client: new NodeFetchClient(routes.connections), routes };
 }
 
+/**
+ * node-fetch with three additions. The figures are processor time a request, measured with 24 requests in flight over loopback on Node
+ * 20.20: 35 us with all three.
+ *
+ * 1. It captures the request that node-fetch makes, because node-fetch does not tell whether a failed request was written.
+ * 2. It passes a signal only if it did not capture the previous request. A captured request ends by `destroy()`; an AbortController for
+ *    each request costs 45 us.
+ * 3. It takes the response before node-fetch wraps it: see `takeResponse`. A Response for each request costs 75 us.
+ *
+ * No request is captured if the host patched `http.request`, or if the runtime replaces node-fetch. Bun (seen in 1.4.5) does: its own
+ * implementation ignores `agent`, and refuses an object that only looks like an AbortSignal. The request itself shows this reliably, so
+ * nothing asks for the name of the runtime, and the first request of a transport always gets a signal.
+ */
 class NodeFetchClient implements HttpClient {
   readonly #connections: Connections;
-  #agentIsCalled = false;
+  #isCapturing = false;
 
   constructor(connections: Connections) {
     this.#connections = connections;
   }
 
   begin({ url, headers, agent, maxBodyBytes }: HttpRequest): Exchange {
-    // A request that we captured is ended by `request.destroy()`. Only a request that does not come to our agent needs a signal: an
-    // AbortController for each request costs 10 percent of the request. Whether the previous request came to our agent decides, so only
-    // the first request of a transport pays for a signal it may not need. Requests do not come to our agent if the host patched
-    // `http.request`, or in a runtime that replaces node-fetch: Bun does so, ignores `agent`, and refuses an object that only
-    // looks like an AbortSignal.
-    const controller = this.#agentIsCalled ? undefined : new AbortController();
+    const controller = this.#isCapturing ? undefined : new AbortController();
     const init: RequestInit = { agent, headers, redirect: 'manual', compress: false, signal: controller?.signal ?? null };
-    // node-fetch keeps its request to itself, but hands it to our agent before `fetch` returns.
+    // node-fetch hands its request to our agent before `fetch` returns.
     const { result, request } = this.#connections.capture(() => suppressTracing(() => fetch(url, init)));
-    this.#agentIsCalled = request !== undefined;
+    this.#isCapturing = request !== undefined;
     const response =
       request !== undefined && hasNoOtherListener(request)
         ? takeResponse(request, result, maxBodyBytes)
@@ -127,8 +134,8 @@ function hasNoOtherListener(request: ClientRequest): boolean {
 }
 
 /**
- * Takes the response away from node-fetch, which would wrap it in a Response with two streams and an AbortController around a body
- * that nothing reads: a third of the cost of the whole request.
+ * Takes the response away from node-fetch, which would wrap it in a Response: two streams and an AbortController around a body that
+ * nothing reads, for more than half of the cost of a request.
  */
 async function takeResponse(request: ClientRequest, fetched: Promise<unknown>, maxBodyBytes: number): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
