@@ -5,7 +5,8 @@ import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
-import { bareHost, isLoopback, parseEndpoint } from '../wire/url.js';
+import { bareHost, isLoopback } from '../wire/host.js';
+import { parseEndpoint } from '../wire/url.js';
 import type { RelayLogger } from './log.js';
 
 /** What `createRelay` takes. An unknown key throws. */

@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { bareHost } from '../../wire/url.js';
+import { bareHost } from '../../wire/host.js';
 import { authority, isWildcard } from '../options.js';
 import type { ListenAddress } from '../options.js';
 import type { AnswerName } from './answers.js';

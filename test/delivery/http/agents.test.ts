@@ -1,16 +1,112 @@
+import type { RequestListener } from 'node:http';
 import test from 'ava';
-import type { SendOutcome } from '../../src/delivery/transport.js';
-import { systemClock } from '../../src/base/clock.js';
-import { startHttpProxy } from '../helpers/http-proxy.js';
-import { freePort, startHttp, startTcp, tlsPath, until } from '../helpers/loopback.js';
-import { runSender } from '../helpers/run-sender.js';
-import { send, transportTo } from '../helpers/sending.js';
+import { systemClock } from '../../../src/base/clock.js';
+import type { SendOutcome } from '../../../src/delivery/transport.js';
+import { startHttpProxy } from '../../helpers/http-proxy.js';
+import { freePort, startHttp, startTcp, tlsPath, until } from '../../helpers/loopback.js';
+import { runSender } from '../../helpers/run-sender.js';
+import { send, transportTo } from '../../helpers/sending.js';
 
+const ok: RequestListener = (_request, response) => {
+  response.end('ok');
+};
+
+const ABORTED: SendOutcome = { kind: 'aborted' };
 const SENT: SendOutcome = { kind: 'sent' };
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
 const TRUST = { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname };
 
-test('an http endpoint is asked for through an http proxy, over a connection each: the proxy may close it without a word', async (t) => {
+test('sends one after the other use one connection', async (t) => {
+  const server = await startHttp(t, ok);
+  const transport = transportTo(t, server.port);
+  for (let index = 0; index < 20; index += 1) t.deepEqual(await send(transport), SENT);
+  t.is(server.connections.length, 1);
+});
+
+test('concurrent sends use at most maxSockets connections', async (t) => {
+  const server = await startHttp(t, ok);
+  const transport = transportTo(t, server.port, { maxSockets: 3 });
+  const outcomes = await Promise.all(Array.from({ length: 30 }, () => send(transport)));
+  t.deepEqual(
+    outcomes,
+    Array.from({ length: 30 }, () => SENT),
+  );
+  t.is(server.connections.length, 3);
+  t.is(server.targets.length, 30);
+});
+
+test('a send that never got a connection was not written', async (t) => {
+  const server = await startHttp(t, () => {});
+  // The time limits in the order of their start: the first attempt, its connect, the second attempt.
+  const limits = [20_000, 10_000, 100];
+  const clock: typeof systemClock = {
+    ...systemClock,
+    setTimeout: (callback, ms) => systemClock.setTimeout(callback, limits.shift() ?? ms),
+  };
+  const transport = transportTo(t, server.port, { maxSockets: 1 }, { clock });
+  const busy = new AbortController();
+  const first = send(transport, undefined, busy.signal);
+  await until(() => server.targets.length === 1);
+  t.deepEqual(await send(transport), CONNECT);
+  t.is(server.targets.length, 1);
+  busy.abort();
+  t.deepEqual(await first, ABORTED);
+});
+
+test('a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection serves many sends', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, sends: 3 };
+  const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
+  t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
+  t.is(server.connections.length, 1);
+  t.is(end.code, 0);
+  t.is(end.stderr, '');
+});
+
+test('a server with a certificate for another name was not written to', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const job = { options: { endpoint: `https://other.test:${server.port}` } };
+  const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
+  t.deepEqual(end.outcomes, [CONNECT]);
+  t.is(server.targets.length, 0);
+});
+
+test('a server with an untrusted certificate was not written to', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  t.deepEqual(await send(transportTo(t, 0, { endpoint: `https://127.0.0.1:${server.port}` })), CONNECT);
+  t.is(server.targets.length, 0);
+});
+
+test('a server that speaks no TLS was not written to', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end());
+  t.deepEqual(await send(transportTo(t, 0, { endpoint: `https://127.0.0.1:${server.port}` })), CONNECT);
+  t.is(server.targets.length, 0);
+});
+
+test('a server that breaks off the handshake was not written to', async (t) => {
+  for (const breakOff of ['end', 'resetAndDestroy'] as const) {
+    const server = await startTcp(t, (socket) => {
+      socket.once('data', () => socket[breakOff]());
+    });
+    t.deepEqual(await send(transportTo(t, 0, { endpoint: `https://127.0.0.1:${server.port}` })), CONNECT);
+  }
+});
+
+test('a handshake that never ends is cut by the connect timeout', async (t) => {
+  const server = await startTcp(t, (socket) => socket.resume());
+  const started = performance.now();
+  const options = { endpoint: `https://127.0.0.1:${server.port}`, connectTimeoutMs: 80 };
+  t.deepEqual(await send(transportTo(t, 0, options)), CONNECT);
+  t.true(performance.now() - started < 5000);
+});
+
+test('an http endpoint that speaks TLS has read the request, so it is not retried', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const outcome = await send(transportTo(t, server.port));
+  t.deepEqual(outcome, { kind: 'rejected', reason: 'network' });
+});
+
+test('an http endpoint behind an http proxy gets each request over a new connection: the proxy may close a kept one', async (t) => {
   const hosts: (string | undefined)[] = [];
   const server = await startHttp(t, (request, response) => {
     hosts.push(request.headers.host, request.headers['proxy-authorization']);
@@ -40,14 +136,14 @@ test('an https endpoint is reached through a tunnel, over one connection', async
   t.deepEqual(proxy.asked, ['CONNECT collector.test:443']);
   t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0']);
   t.is(server.connections.length, 1);
-  // Even where the host asks every library to talk.
+  // DEBUG=* makes every library of the host log.
   t.regex(end.stderr, /https-proxy-agent/);
   t.notRegex(end.stderr, /s%40cret|s@cret|bWU6c0BjcmV0|dag_run\?/);
   t.is(end.code, 0);
   t.true(end.lingeredMs < 1500);
 });
 
-test('a proxy is spoken to over TLS where its URL says so, for http and https endpoints', async (t) => {
+test('a proxy with an https URL gets TLS, for http and https endpoints', async (t) => {
   const plain = await startHttp(t, (_request, response) => response.end());
   const secure = await startHttp(t, (_request, response) => response.end(), true);
   const toPlain = await startHttpProxy(t, { targetPort: plain.port, secure: true });
@@ -72,7 +168,7 @@ test('a proxy is spoken to over TLS where its URL says so, for http and https en
   t.is(toPlain.connections.length, 2);
 });
 
-test('through a tunnel, too, a certificate must be for the endpoint, be it a name or an address', async (t) => {
+test('through a tunnel, a certificate must match the endpoint, whether a name or an address', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(), true);
   const proxy = await startHttpProxy(t, { targetPort: server.port });
   const env = { ...TRUST, HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` };
@@ -85,7 +181,7 @@ test('through a tunnel, too, a certificate must be for the endpoint, be it a nam
 });
 
 for (const refusal of [302, 403, 407, 502]) {
-  test(`a tunnel refused with ${refusal} is a connection that failed, with nothing sent`, async (t) => {
+  test(`a tunnel refused with ${refusal} is a failed connection, with nothing sent`, async (t) => {
     const proxy = await startHttpProxy(t, { refusal });
     const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}` });
     t.deepEqual(await send(transport), CONNECT);
@@ -94,7 +190,7 @@ for (const refusal of [302, 403, 407, 502]) {
   });
 }
 
-test("an http proxy that wants credentials has passed nothing on; its other answers count as the endpoint's", async (t) => {
+test("an http proxy that asks for credentials has forwarded nothing; its other answers count as the endpoint's", async (t) => {
   const strict = await startHttpProxy(t, { refusal: 407 });
   const busy = await startHttpProxy(t, { refusal: 503 });
   const endpoint = 'http://collector.test';
@@ -143,7 +239,7 @@ for (const [name, answer] of [
   });
 }
 
-test('close cuts a tunnel that is being made', async (t) => {
+test('close aborts a tunnel that is opening', async (t) => {
   const silent = await startTcp(t, (socket) => socket.resume());
   const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${silent.port}` });
   const sending = send(transport);
@@ -155,7 +251,7 @@ test('close cuts a tunnel that is being made', async (t) => {
   t.true(performance.now() - started < 5000);
 });
 
-test('close keeps a tunnel from being begun', async (t) => {
+test('close prevents a tunnel that has not started', async (t) => {
   const proxy = await startHttpProxy(t, { refusal: 403 });
   const options = { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}` };
   const transport = transportTo(t, 0, options);
@@ -171,7 +267,7 @@ for (const [name, options] of [
   ['by the option', { proxy: 'socks5://me:s3cret@proxy.test:1080' }],
   ['by the environment', { env: { https_proxy: 'socks5://me:s3cret@proxy.test:1080' } }],
 ] as const) {
-  test(`a proxy that cannot be used, given ${name}, warns once and fails every send`, async (t) => {
+  test(`an unusable proxy, set ${name}, warns once and fails every send`, async (t) => {
     const lines: string[] = [];
     const logger = { debug: (line: string) => lines.push(line), warn: (line: string) => lines.push(line) };
     const transport = transportTo(t, 0, { endpoint: 'https://collector.test', logger, ...options });
@@ -181,10 +277,10 @@ for (const [name, options] of [
   });
 }
 
-test('a redirect to where only an unusable proxy leads is not followed, and warned of once', async (t) => {
+test('a redirect that needs an unusable proxy is not followed, and there is one warning', async (t) => {
   const lines: string[] = [];
   const logger = { debug: () => {}, warn: (line: string) => lines.push(line) };
-  // More than the minute in which a log says nothing twice passes between the sends.
+  // A log repeats a line after a minute at the earliest; more time than that passes between the sends.
   let now = 0;
   const clock = { ...systemClock, now: () => (now += 100_000) };
   const server = await startHttp(t, (_request, response) => response.writeHead(302, { location: 'http://other.test/x' }).end());
@@ -195,7 +291,7 @@ test('a redirect to where only an unusable proxy leads is not followed, and warn
   t.is(lines.length, 1);
 });
 
-test('loopback is reached straight, though every variable names a dead proxy', async (t) => {
+test('loopback is reached directly, though every variable names a dead proxy', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end());
   const dead = `http://127.0.0.1:${await freePort()}`;
   const env = { HTTP_PROXY: dead, HTTPS_PROXY: dead, ALL_PROXY: dead, http_proxy: dead, https_proxy: dead };

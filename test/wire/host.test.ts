@@ -1,5 +1,5 @@
 import test from 'ava';
-import { bareHost, isLocalhostName, isLoopback } from '../../../src/wire/url.js';
+import { bareHost, isLocalhostName, isLoopback } from '../../src/wire/host.js';
 
 for (const url of [
   'http://localhost',
@@ -12,7 +12,7 @@ for (const url of [
   'http://[::1]:80',
   'http://[::ffff:127.0.0.1]',
 ]) {
-  test(`this machine: ${url}`, (t) => {
+  test(`loopback: ${url}`, (t) => {
     t.true(isLoopback(bareHost(new URL(url).hostname)));
   });
 }
@@ -27,12 +27,12 @@ for (const url of [
   'http://[::ffff:10.0.0.1]',
   'http://[7f::1]',
 ]) {
-  test(`another machine: ${url}`, (t) => {
+  test(`not loopback: ${url}`, (t) => {
     t.false(isLoopback(bareHost(new URL(url).hostname)));
   });
 }
 
-test('only localhost and what ends in it is so by name', (t) => {
+test('only localhost and names under it are loopback by name', (t) => {
   t.true(isLocalhostName('localhost'));
   t.true(isLocalhostName('x.localhost'));
   t.false(isLocalhostName('xlocalhost'));
