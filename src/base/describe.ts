@@ -58,11 +58,16 @@ function withoutQuery(text: string): string {
 
 const MAX_VALUE_LENGTH = 64;
 
-/** The code of an error of node:fs that says there is no such file, or why it cannot be read. */
-export function readProblem(error: unknown): { isMissing: boolean; why: string } {
+/** The code of an error of the operating system, such as `ENOENT`; `otherwise` if it has none. */
+export function errorCode(error: unknown, otherwise = 'unknown'): string {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
-  const isCode = typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,39}$/.test(code);
-  return { isMissing: code === 'ENOENT' || code === 'ENOTDIR', why: isCode ? code : 'cannot be read' };
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,39}$/.test(code) ? code : otherwise;
+}
+
+/** What an error of node:fs says of a file: that it is missing, or why it cannot be read. */
+export function readProblem(error: unknown): { isMissing: boolean; why: string } {
+  const why = errorCode(error, 'cannot be read');
+  return { isMissing: why === 'ENOENT' || why === 'ENOTDIR', why };
 }
 
 /** A file and a line in it, as a message names them. */

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 import { readProblem } from '../base/describe.js';
-import { honestVariable } from '../opt-out/variables.js';
+import { trustedText } from '../opt-out/variables.js';
 
 /** Somewhere to write text: a stream of node, or a test's own. */
 export interface CliStream {
@@ -41,7 +41,7 @@ function ignore(): void {}
 
 /** Colours only on a terminal, and not where `NO_COLOR` (no-color.org) holds anything. */
 export function paintFor(isTTY: boolean, env: NodeJS.ProcessEnv): Paint {
-  const isColourful = isTTY && (honestVariable(env, 'NO_COLOR') ?? '') === '' && honestVariable(env, 'TERM') !== 'dumb';
+  const isColourful = isTTY && (trustedText(env, 'NO_COLOR') ?? '') === '' && trustedText(env, 'TERM') !== 'dumb';
   const style = (format: 'bold' | 'dim' | 'green' | 'yellow') => (text: string) =>
     isColourful ? styleText(format, text, { validateStream: false }) : text;
   return { strong: style('bold'), dim: style('dim'), good: style('green'), bad: style('yellow') };
