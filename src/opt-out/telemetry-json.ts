@@ -184,11 +184,11 @@ function source(name: FileName): Source {
   };
 }
 
-/** Undefined if the environment cannot be read. */
+/** Undefined if the environment cannot be read. It is read for both kinds of file, so that neither is opened then. */
 function pathsOf(name: FileName, { product, env }: Question, platform: NodeJS.Platform | undefined): readonly string[] | undefined {
   try {
-    if (name === POLICY_FILE) return policyFilePaths(product, env, platform);
     const own = configFilePath(product, env, platform);
+    if (name === POLICY_FILE) return policyFilePaths(product, env, platform);
     return own === undefined ? [] : [own];
   } catch {
     return undefined;
