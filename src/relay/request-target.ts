@@ -45,7 +45,7 @@ const NOTHING_DROPPED: readonly DroppedField[] = [];
  *
  * @param query A query whose percent-encoding is sound; without its question mark.
  */
-export function sift(fields: ReadonlyMap<string, Field>, query: string): Sifted {
+export function filterFields(fields: ReadonlyMap<string, Field>, query: string): Sifted {
   if (query === '') return { query, dropped: NOTHING_DROPPED };
   const kept: string[] = [];
   const dropped: DroppedField[] = [];
@@ -186,7 +186,7 @@ function current(path: string, query: string | undefined, isVerbatim: boolean): 
   if (isVerbatim) return asItCame(path, query);
   const fields = DECLARED.get(type);
   if (fields === undefined) return UNKNOWN_EVENT;
-  const sifted = sift(fields, query ?? '');
+  const sifted = filterFields(fields, query ?? '');
   return { kind: 'event', target: sifted.query === '' ? path : `${path}?${sifted.query}`, dropped: sifted.dropped };
 }
 
