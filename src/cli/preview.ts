@@ -2,7 +2,7 @@
  * The command `preview`, and its text and JSON.
  */
 import { createReadStream } from 'node:fs';
-import { placeName, readProblem, shorten } from '../base/describe.js';
+import { errorCode, placeName, shorten } from '../base/describe.js';
 import type { Loss, LossReason } from '../base/ledger.js';
 import { CliFailure, usageError } from './command.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
@@ -171,14 +171,14 @@ async function read(file: string, { program, stdin }: CommandContext): Promise<P
   try {
     text = await textOf(file === '-' ? stdin() : createReadStream(file));
   } catch (error) {
-    const { why } = readProblem(error);
+    const code = errorCode(error);
     const words = new Map([
       ['ENOENT', 'does not exist'],
       ['EISDIR', 'is a folder'],
       ['ERR_ENCODING_INVALID_ENCODED_DATA', 'is not UTF-8'],
       ['EFBIG', 'is larger than 64 MiB'],
     ]);
-    throw new CliFailure(`${source} ${words.get(why) ?? `cannot be read (${why})`}`);
+    throw new CliFailure(`${source} ${words.get(code) ?? `cannot be read (${code})`}`);
   }
   return parseDocument(text, source, program.definitions);
 }

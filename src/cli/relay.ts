@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../base/clock.js';
-import { placeName, readProblem, shorten } from '../base/describe.js';
+import { errorCode, placeName, shorten } from '../base/describe.js';
 import { createRelay } from '../relay/index.js';
 import type { Relay } from '../relay/index.js';
 import { jsonLines, LOG_LEVELS } from '../relay/log.js';
@@ -54,7 +54,7 @@ async function readPrefix(file: string): Promise<string> {
   try {
     return (await readFile(file, 'utf8')).trim();
   } catch (error) {
-    throw new CliFailure(`${placeName(file, undefined)} cannot be read (${readProblem(error).why})`);
+    throw new CliFailure(`${placeName(file, undefined)} cannot be read (${errorCode(error)})`);
   }
 }
 
@@ -83,11 +83,12 @@ function endOf(target: NodeJS.Process): { readonly signalled: Promise<void>; for
   return { signalled, forget };
 }
 
+/** Messages for the errors of listening. */
 const WORDS: ReadonlyMap<string, string> = new Map([
   ['EADDRINUSE', 'the address is in use'],
-  ['EADDRNOTAVAIL', 'the address is not one of this machine'],
+  ['EADDRNOTAVAIL', 'the address does not belong to this machine'],
   ['EACCES', 'permission denied for the address or the directory'],
-  ['ENOTFOUND', 'the name in --listen cannot be resolved'],
+  ['ENOTFOUND', 'the host name to listen on cannot be resolved'],
 ]);
 
 /** Errors whose messages are ours and can be shown. */
@@ -96,8 +97,8 @@ const OWN: ReadonlySet<string> = new Set(['TypeError', 'SpoolError']);
 /** Why a relay could not be created or started, in one line. */
 function describeFailure(error: unknown): string {
   if (error instanceof Error && OWN.has(error.name)) return error.message;
-  const { why } = readProblem(error);
-  return `the relay cannot start: ${WORDS.get(why) ?? why}`;
+  const code = errorCode(error);
+  return `the relay cannot start: ${WORDS.get(code) ?? code}`;
 }
 
 /** The parsed arguments after `relay`. */
@@ -132,7 +133,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['allow-remote', { key: 'allowRemote', value: '', about: 'allow an address that other machines can reach' }],
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'host name that clients may use; repeatable', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'secret first part of every path' }],
-  ['prefix-file', { key: 'prefixFile', value: 'FILE', about: 'file with the prefix: other users can see the command line' }],
+  ['prefix-file', { key: 'prefixFile', value: 'FILE', about: 'file with the prefix; other users can see a command line' }],
   ['metrics-listen', { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for /metrics, /healthz and /readyz' }],
   ['verbatim', { key: 'verbatim', value: '', about: 'forward every event and field, also undeclared ones' }],
   ['max-spool-bytes', limit('maxSpoolBytes', 'BYTES', 'largest size of the pending events')],
@@ -146,7 +147,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['drain-concurrency', limit('drainConcurrency', 'N', 'the same during shutdown')],
   ['connect-timeout-ms', limit('connectTimeoutMs', 'MS', 'time limit for a connection to the endpoint')],
   ['attempt-timeout-ms', limit('attemptTimeoutMs', 'MS', 'time limit for an attempt to send')],
-  ['backoff-ms', limit('backoffMs', 'MS', 'longest first wait after a failure; it doubles with each failure')],
+  ['backoff-ms', limit('backoffMs', 'MS', 'longest first wait after a failure; doubles each time')],
   ['max-backoff-ms', limit('maxBackoffMs', 'MS', 'longest wait after a failure')],
   [
     'allowed-redirect-host',
@@ -232,8 +233,8 @@ function helpText(program: string): string {
     'Options:',
     ...columns(rows, [MAX_FLAG_WIDTH], TEXT_WIDTH, '  '),
     '',
-    'Milliseconds may have a unit: 500ms, 5s, 2m, 24h. SIGTERM or SIGINT shuts it down in order; a second',
-    'one ends it at once.',
+    'Milliseconds may have a unit: 500ms, 5s, 2m, 24h. SIGTERM or SIGINT shuts the relay down in order; a',
+    'second one ends it at once.',
     'If telemetry is off, it discards every event.',
     '',
     'Exit codes:',

@@ -3,7 +3,7 @@
  */
 import { Writable } from 'node:stream';
 import { styleText } from 'node:util';
-import { readProblem } from '../base/describe.js';
+import { errorCode } from '../base/describe.js';
 import { trustedText } from '../opt-out/variables.js';
 
 /** A stream for text: one of Node's, or any object with `write()`. */
@@ -61,8 +61,8 @@ export function widthOf(stream: CliStream): number {
 export function writeTo(stream: CliStream, text: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const done = (error: unknown): void => {
-      const why = error === undefined || error === null ? undefined : readProblem(error).why;
-      resolve(why === 'EPIPE' ? undefined : why);
+      const code = error === undefined || error === null ? undefined : errorCode(error);
+      resolve(code === 'EPIPE' ? undefined : code);
     };
     try {
       if (!(stream instanceof Writable)) {
