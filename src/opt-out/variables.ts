@@ -213,7 +213,7 @@ const DEBUG_ON = new Set(['1', 'true', 'yes', 'on']);
  * @returns undefined if debug mode is off.
  */
 export function debugMode(product: string, env: NodeJS.ProcessEnv): DebugMode | undefined {
-  const variable = `${product.toUpperCase()}_TELEMETRY_DEBUG`;
+  const variable = `${switchVariable(product)}_DEBUG`;
   try {
     const value = trustedVariable(env, variable);
     if (value === undefined) return undefined;
@@ -230,7 +230,7 @@ export function debugMode(product: string, env: NodeJS.ProcessEnv): DebugMode | 
  * A value that is no endpoint is ignored with a warning, since a mistake in the environment must not stop a host.
  */
 export function operatorEndpoint(product: string, env: NodeJS.ProcessEnv, log: Log): string | undefined {
-  const name = `${product.toUpperCase()}_TELEMETRY_ENDPOINT`;
+  const name = `${switchVariable(product)}_ENDPOINT`;
   try {
     const value = trustedVariable(env, name);
     return value === undefined || value === '' ? undefined : parseEndpoint(value, name);
