@@ -1,6 +1,9 @@
 import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { chmod, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { errorCode } from '../../base/describe.js';
+
+export { errorCode };
 
 /** What the spool asks of an open file: a part of Node's `FileHandle`. */
 export interface SpoolFile {
@@ -78,12 +81,6 @@ export class SpoolError extends Error {
     super(message, options);
     this.code = code;
   }
-}
-
-/** The code of an error of the operating system, `unknown` where it has none. */
-export function errorCode(error: unknown): string {
-  const code: unknown = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined;
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,31}$/.test(code) ? code : 'unknown';
 }
 
 /** What may pass: a disk that is read-only, full, broken or away, a right that is missing, too many open files. */
