@@ -5,7 +5,7 @@ import type { Metrics } from './metrics.js';
 import { Pump, RelayLedger } from './pump.js';
 import { admitted } from './request-target.js';
 import type { DroppedField } from './request-target.js';
-import type { RelayStore, RelayStoreStats, Stored } from './store.js';
+import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
 import type { StoreRequest, WorksOptions } from './wiring.js';

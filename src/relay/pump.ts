@@ -8,7 +8,7 @@ import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.j
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { RelayLog } from './log.js';
-import type { RelayStore, StoredEvent } from './store.js';
+import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 
 /** How often it is judged anew. */
 const WINDOW_MS = 100;

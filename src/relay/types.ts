@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TelemetryStats } from '../base/ledger.js';
-import type { RelayStoreStats } from './store.js';
+import type { RelayStoreStats } from '../delivery/relay-store.js';
 
 /** What became of every event, and what the relay has seen: `published = sent + failed + dropped + pending` at every instant. */
 export interface RelayStats extends TelemetryStats {

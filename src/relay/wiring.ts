@@ -13,7 +13,7 @@ import type { RelayLog } from './log.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import type { RouteOptions } from './request-target.js';
-import type { RelayStore } from './store.js';
+import type { RelayStore } from '../delivery/relay-store.js';
 import type { RelayStats } from './types.js';
 
 /** How long it waits between attempts. */

@@ -4,7 +4,7 @@ import type { Gate } from '../../opt-out/gate.js';
 import type { Metrics } from '../metrics.js';
 import { route } from '../request-target.js';
 import type { DroppedField, Route, RouteOptions } from '../request-target.js';
-import type { Stored } from '../store.js';
+import type { Stored } from '../../delivery/relay-store.js';
 import type { AnswerName, Answers } from './answers.js';
 import { guard } from './guard.js';
 import type { AllowedHosts, SecretPrefix } from './guard.js';

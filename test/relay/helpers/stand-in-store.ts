@@ -1,4 +1,4 @@
-import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/delivery/relay-store.js';
 
 /** A store that a test can look into: it keeps its promises in memory alone, and says `disk` where it is told to. */
 export class StandInStore implements RelayStore {

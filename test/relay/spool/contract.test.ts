@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { memoryStore } from '../../../src/relay/spool/index.js';
-import type { RelayStore } from '../../../src/relay/store.js';
+import type { RelayStore } from '../../../src/delivery/relay-store.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 import { freshDirectory, openRig, targetsOf } from './rig.js';
 

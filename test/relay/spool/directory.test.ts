@@ -138,7 +138,7 @@ test('a directory that cannot be made is refused with the code of the system', a
   writeFileSync(file, '');
   await t.throwsAsync(openRig(t, { directory: join(file, 'spool') }), {
     instanceOf: SpoolError,
-    message: /cannot be (?:made|looked at) \(ENOTDIR\)/,
+    message: /cannot be (?:created|inspected) \(ENOTDIR\)/,
     code: 'unusable',
   });
 });

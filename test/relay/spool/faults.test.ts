@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { SpoolError } from '../../../src/relay/spool/index.js';
-import type { RelayStore } from '../../../src/relay/store.js';
+import type { RelayStore } from '../../../src/delivery/relay-store.js';
 import { CHANGING, FaultyFiles } from './faulty-files.js';
 import type { Call } from './faulty-files.js';
 import { appendAll, freshDirectory, linesOf, openRig, spoolFiles, targetsOf } from './rig.js';

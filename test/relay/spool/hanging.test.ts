@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import type { RelayStore, Stored } from '../../../src/relay/store.js';
+import type { RelayStore, Stored } from '../../../src/delivery/relay-store.js';
 import { FaultyFiles } from './faulty-files.js';
 import type { Call } from './faulty-files.js';
 import { appendAll, freshDirectory, linesOf, openRig, targetsOf } from './rig.js';

@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { StoredEvent } from '../../../src/relay/store.js';
+import type { StoredEvent } from '../../../src/delivery/relay-store.js';
 import { seededChance } from './chance.js';
 import { CHANGING, FaultyFiles } from './faulty-files.js';
 import { freshDirectory, openRig } from './rig.js';

@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava';
 import { Log } from '../../../src/base/log.js';
 import { openSpool } from '../../../src/relay/spool/index.js';
 import type { SpoolOptions } from '../../../src/relay/spool/index.js';
-import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, StoredEvent } from '../../../src/delivery/relay-store.js';
 import type { Clock } from '../../../src/base/clock.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 

@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs';
 import { Log } from '../../../src/base/log.js';
 import { openSpool, SpoolError } from '../../../src/relay/spool/index.js';
-import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, StoredEvent } from '../../../src/delivery/relay-store.js';
 import { systemClock } from '../../../src/base/clock.js';
 
 const [directory = '', task = '', umask = '077'] = process.argv.slice(2);
