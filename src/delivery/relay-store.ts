@@ -1,4 +1,4 @@
-// What the relay needs of a store for its pending events. It is declared below the relay so that the contract suite in `testing` can use it.
+// What a relay needs of the store of its pending events. It is declared below the relay for the contract suite in `testing`.
 
 /** One accepted event in a store. */
 export interface StoredEvent {
@@ -61,9 +61,8 @@ export interface RelayStore {
   /**
    * Writes what is not on disk yet and releases the directory. Never rejects.
    *
-   * @param withinMs time limit for a disk that does not respond, in milliseconds. Without it, the call waits until the disk responds. Events
-   * that are not known to be on disk by then are lost with the process.
-   * @returns How many events are lost with the process.
+   * @param withinMs time limit for a disk that does not respond, in milliseconds. @default no limit
+   * @returns How many events are lost with the process: those in memory alone, and those not known to be on disk.
    */
   close(withinMs?: number): Promise<number>;
   stats(): RelayStoreStats;

@@ -10,7 +10,7 @@ import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { validPackedMetadata, validPayload } from '../../src/testing/valid-payloads.js';
 import { systemClock } from '../../src/base/clock.js';
 import type { DrainReport } from '../../src/client/telemetry.js';
-import type { FaultChildSettings } from './faults.js';
+import type { FaultChildSettings, Hook } from './faults.js';
 import { starvedMs } from './starved.js';
 
 /** What the child says about itself when it exits. */

@@ -38,7 +38,11 @@ export async function isSameDirectory({ path, device, inode }: SpoolDirectory, f
   }
 }
 
-/** Syncs the names in a directory: a new file is lost in a power failure if its name is not on disk. @throws (rejects) Errors of the file system. */
+/**
+ * Syncs the names in a directory: a power failure loses a new file whose name is not on disk.
+ *
+ * @throws (rejects) Errors of the file system.
+ */
 export async function syncDirectory(path: string, files: SpoolFiles): Promise<void> {
   // Windows cannot open a directory, and writes names through.
   if (process.platform === 'win32') return;

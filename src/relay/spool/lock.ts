@@ -98,13 +98,13 @@ const PROBE_PAUSE_MS = 30;
 const MAX_ROUNDS = 1000;
 
 /**
- * A process that wants the lock. The lock is a listening Unix socket: the kernel closes it when its owner ends, however it ends, so a
+ * A process that wants the lock. The lock is a listening Unix socket. The kernel closes it when its owner ends, even by SIGKILL, so a
  * connection succeeds only while the owner lives.
  *
  * A stale name is never deleted to make room: two processes that both see it as stale could delete each other's lock. Instead, names are
  * numbered: `lock.1`, `lock.2` and so on. A contender listens on a candidate, `lock.new-<uuid>`, and links it to the number after the
  * highest. A link is atomic, so one contender wins. Only the owner of a higher number deletes lower ones, and the highest name stays when
- * its owner ends, so the highest number never falls. A contender that linked a number below the highest has read an old list, and withdraws.
+ * its owner ends, so the highest number never falls. A contender that links a number below the highest has read an old list: it withdraws.
  */
 class LockContender {
   readonly #directory: string;

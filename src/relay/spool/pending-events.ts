@@ -13,8 +13,8 @@ export interface PendingEvent extends StoredEvent {
 /**
  * A binary heap by number. Events are mostly added in order, which costs one comparison; they return, and are recovered, in any order.
  *
- * The event buffer of the delivery has the same order but stays a structure of its own: its ring holds no object for an event, to keep
- * `publish()` cheap, and evicts, while a store needs an object with a place on disk for each event, remembers what is taken, and never evicts.
+ * `EventBuffer` in `delivery` has the same order but is a ring without an object for each event, to keep `publish()` cheap, and it evicts; a
+ * store needs an object for each event, remembers which are taken, and never evicts.
  */
 export class PendingEvents<E extends PendingEvent> {
   #heap: E[] = [];

@@ -1,12 +1,12 @@
 // The segments of a spool: which one takes lines, which records are marked where, and which files are deleted.
 
-import type { RecordLine, EventRecord } from './record.js';
-import { encodeLine } from './record.js';
 import { syncDirectory } from './directory.js';
 import { ClearedError, errorCode } from './files.js';
 import type { SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
 import type { Mark, MarkWriter } from './marks.js';
+import { encodeLine } from './record.js';
+import type { EventRecord, RecordLine } from './record.js';
 import { marksChunk, Segment } from './segment.js';
 
 /** All segments in a directory. */

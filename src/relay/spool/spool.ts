@@ -202,7 +202,7 @@ class Spool implements RelayStore {
     }
   }
 
-  /** Adds recovered events. If events were accepted before, those keep their numbers, and the recovered ones, being older, get lower ones. */
+  /** Adds recovered events. They are older than events that were accepted meanwhile, so they get lower numbers. */
   #adopt({ records, duplicates, segments, nextSeq, nextNumber, tornLines }: Recovered): void {
     const { log, onRecovered } = this.#options;
     const isFirst = this.#nextSeq === 0;
