@@ -9,7 +9,11 @@ import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 
 /** What the suite asks of the store under test. */
 export interface RelayStoreContractOptions {
-  /** Identifies the data: a store on disk that is opened again with the same id recovers what it left. @example '1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed' */
+  /**
+   * Identifies the data: a store on disk that is opened again with the same id recovers what it left.
+   *
+   * @example '1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed'
+   */
   readonly id: string;
   /** Room for events, in bytes. */
   readonly maxBytes: number;

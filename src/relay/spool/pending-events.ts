@@ -13,8 +13,8 @@ export interface PendingEvent extends StoredEvent {
 /**
  * A binary heap by number. Events are mostly added in order, which costs one comparison; they return, and are recovered, in any order.
  *
- * `EventBuffer` in `delivery` has the same order but is a ring without an object for each event, to keep `publish()` cheap, and it evicts; a
- * store needs an object for each event, remembers which are taken, and never evicts.
+ * `EventBuffer` in `delivery` has the same order but cannot be shared: to keep `publish()` cheap it is a ring without an object for each
+ * event, and it evicts, while a store has an object for each event, remembers which are taken, and never evicts.
  */
 export class PendingEvents<E extends PendingEvent> {
   #heap: E[] = [];

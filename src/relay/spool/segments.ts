@@ -82,11 +82,15 @@ export class Segments {
     do segment = await this.open();
     while (segment !== this.#active && clears === this.#clears);
     if (clears !== this.#clears) throw new ClearedError();
-    // A record in memory can be delivered while a segment is created for it.
-    const unsettled = lines.filter(({ record }) => !record.isSettled);
-    const records = unsettled.map(({ record }) => record);
-    for (const record of records) segment.place(record);
-    const text = unsettled.map((line) => encodeLine(line, this.#seqOffset)).join('');
+    const records: EventRecord[] = [];
+    let text = '';
+    for (const line of lines) {
+      // A record in memory can be delivered while a segment is created for it.
+      if (line.record.isSettled) continue;
+      records.push(line.record);
+      segment.place(line.record);
+      text += encodeLine(line, this.#seqOffset);
+    }
     try {
       segment.extendMarks(this.#marks);
       this.mark(

@@ -383,7 +383,7 @@ for (const [code, isMissing] of [
   ['EROFS', false],
   ['ENOSPC', true],
 ] as const) {
-  test(`a missing directory${isMissing ? ' in a missing parent' : ''} that ${code} keeps from being created, which Node reports as ENOENT: memory for now`, async (t) => {
+  test(`${code} at a missing directory${isMissing ? ' and parent' : ''}, which Node reports as ENOENT: memory for now`, async (t) => {
     const directory = isMissing ? join(freshDirectory(t), 'spool') : freshDirectory(t);
     let isBroken = true;
     const mkdir: typeof nodeFiles.mkdir = (path, options) => {

@@ -38,7 +38,7 @@ async function afterCrash(t: ExecutionContext, directory: string): Promise<Map<s
 }
 
 for (const isFaulty of [false, true]) {
-  test(`any order of calls ${isFaulty ? 'on a disk that fails now and then ' : ''}keeps the counts, and survives a crash at any moment`, async (t) => {
+  test(`any order of calls${isFaulty ? ' on a failing disk' : ''} keeps the counts, and survives a crash at any moment`, async (t) => {
     t.timeout(60_000 + RUNS * 2000);
     const random = seededChance(t);
     for (let run = 0; run < RUNS; run += 1) {
