@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../base/clock.js';
 import { errorCode, SpoolError } from './files.js';
 
 /** A log line for the operator. It contains no text of the file system. */
-export interface DiskTrouble {
+interface DiskTrouble {
   /** The code of the log line. */
   readonly code: string;
   readonly text: string;
@@ -41,7 +41,7 @@ const OPERATION_LIMIT_MS = 500;
 export const OPENING_LIMIT_MS = 5000;
 
 /** Dependencies of the watchdog. */
-export interface DiskWatchdogOptions {
+interface DiskWatchdogOptions {
   clock: Clock;
   /** Start of the wait of the oldest append; undefined if none waits. */
   waitingSinceMs: () => number | undefined;

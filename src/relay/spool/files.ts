@@ -84,7 +84,7 @@ export function numberedFiles(prefix: string, extension: string): NumberedFiles 
 }
 
 /** Why a directory cannot be a spool. */
-export type SpoolErrorCode =
+type SpoolErrorCode =
   /** Another process holds its lock. */
   | 'in_use'
   /** Other users can change it: a symbolic link, not a directory, another owner, or writable by group or others. */

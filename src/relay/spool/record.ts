@@ -62,7 +62,7 @@ export function encodeLine({ record: { seq, slot, acceptedAtMs }, json }: Record
 }
 
 /** The fields of a line. */
-export interface ParsedLine {
+interface ParsedLine {
   readonly seq: number;
   readonly mark: number;
   readonly at: number;

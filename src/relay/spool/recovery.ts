@@ -25,7 +25,7 @@ export interface Recovered {
 }
 
 /** Dependencies of the recovery. */
-export interface RecoveryOptions {
+interface RecoveryOptions {
   readonly files: SpoolFiles;
   readonly clock: Pick<Clock, 'now' | 'wallNow'>;
   /** @returns The part of a target that may be sent; undefined for none. Another version, or an attacker, may have written the file. */

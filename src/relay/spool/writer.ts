@@ -12,7 +12,7 @@ import { AppendQueue, MemoryFallback } from './waiting-lines.js';
 import type { WaitingAppend } from './waiting-lines.js';
 
 /** Dependencies of the writer. */
-export interface GroupCommitOptions {
+interface GroupCommitOptions {
   segments: Segments;
   marks: MarkWriter;
   clock: Clock;
