@@ -3,7 +3,7 @@ import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
 import { EventBuilder } from '../src/delivery/event-builder.js';
-import { chooseWay } from '../src/delivery/http/proxy.js';
+import { decideProxy } from '../src/delivery/http/proxy.js';
 import { nextHop } from '../src/delivery/http/responses.js';
 import { statusOutcome } from '../src/delivery/http/responses.js';
 import { builtInEvents } from '../src/events/product-events.js';
@@ -216,8 +216,8 @@ test.serial('fuzz: no environment and no file behind it stop a host, and an opt-
     if (environmentOptsOut(product, env)) must(!shouldEmit(settings), 'an opt-out was lost');
     const withOptOut = { ...env, DO_NOT_TRACK: '1' };
     must(!shouldEmit(resolveSettingsWith({ product, env: withOptOut }, { readFile: () => file })), 'DO_NOT_TRACK=1 was ignored');
-    must(['direct', 'proxied', 'invalid'].includes(chooseWay(new URL('https://collector.test'), undefined, env).kind), 'no way');
-    must(chooseWay(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
+    must(['direct', 'proxied', 'invalid'].includes(decideProxy(new URL('https://collector.test'), undefined, env).kind), 'no way');
+    must(decideProxy(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
     const telemetry = createTelemetryWith(
       { product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env },
       { ...thisMachine, readFile: () => file },

@@ -3,10 +3,11 @@ import { systemClock } from '../base/clock.js';
 import { placeName, shorten } from '../base/describe.js';
 import { Log } from '../base/log.js';
 import { readConfigFile } from '../base/machine.js';
+import { optOutTable } from '../notice/opt-outs.js';
 import { explainSettings, resolveSettingsWith } from '../opt-out/settings.js';
 import type { Rule, SettingsMachine } from '../opt-out/settings.js';
 import { CONFIG_FILE, configFilePath, POLICY_FILE, policyFilePaths } from '../opt-out/telemetry-json.js';
-import { AIRFLOW_VARIABLE, debugMode, operatorEndpoint, TRACKING_VARIABLES } from '../opt-out/variables.js';
+import { debugMode, operatorEndpoint, TRACKING_VARIABLES } from '../opt-out/variables.js';
 import type { DebugMode } from '../opt-out/variables.js';
 import type { CommandContext } from './command.js';
 import type { Program } from './program.js';
@@ -169,8 +170,7 @@ function remedy({ name, value, source }: Rule, product: string, command: string)
   }
   if (source.kind === 'env') {
     if (value === 'cannot be read') return `mend the environment: ${name} cannot be read`;
-    if (name === AIRFLOW_VARIABLE) return `unset ${name}, or set it to true`;
-    return TRACKING_VARIABLES.some((other) => other === name) ? `unset ${name}, or set it to 0` : `unset ${name}, or set it to 1`;
+    return `unset ${name}, or set it to ${optOutTable(product).find((row) => row.name === name)?.harmlessValue}`;
   }
   if (name === POLICY_FILE) return `ask whoever runs this machine: ${place} decides for everybody on it`;
   if (name !== CONFIG_FILE) return `set enable_telemetry = True in ${place}`;

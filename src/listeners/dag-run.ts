@@ -1,4 +1,4 @@
-import { disarm, disarmed } from '../base/foreign-values.js';
+import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
 import { isHash, MAX_TEXT_LENGTH } from '../events/fields.js';
@@ -55,7 +55,7 @@ export class DagFactsCache {
     const modes = new ExecutionModes();
     // By index and not by iterator: the host's array might bring an endless iterator of its own.
     for (let index = 0; index < taskCount; index += 1) {
-      const task = disarmed(tasks[index]);
+      const task = ignoreRejection(tasks[index]);
       const module = isObject(task) ? this.#reader.read(task, 'module') : undefined;
       if (typeof module !== 'string' || !module.startsWith(this.#ownPrefix)) continue;
       ownTaskCount += 1;
@@ -131,7 +131,7 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     try {
       const hash: unknown = dagHash(dagId);
       if (hash === null || isHash(hash)) return hash;
-      disarm(hash);
+      ignoreRejection(hash);
     } catch {
       // The product's own function failed: the run is reported without a hash.
     }

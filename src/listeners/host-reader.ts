@@ -1,4 +1,4 @@
-import { disarm, disarmed } from '../base/foreign-values.js';
+import { ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
@@ -21,7 +21,7 @@ export class HostReader {
   /** A property as it is; `LOST` where asking for it throws. */
   read(source: object, key: string): unknown {
     try {
-      return disarmed((source as Record<string, unknown>)[key]);
+      return ignoreRejection((source as Record<string, unknown>)[key]);
     } catch {
       return this.lose(key);
     }
@@ -30,7 +30,7 @@ export class HostReader {
   /** After one of an object's properties threw: each is asked for anew, so that the one costs no other. */
   readAll<T extends object>(source: object, values: T): T {
     for (const name of Object.keys(values) as (keyof T & string)[]) {
-      disarm(values[name]);
+      ignoreRejection(values[name]);
       values[name] = this.read(source, name) as T[typeof name];
     }
     return values;
@@ -39,7 +39,7 @@ export class HostReader {
   /** An item of a list as it is; `LOST` where asking for it throws. */
   item(list: readonly unknown[], index: number): unknown {
     try {
-      return disarmed(list[index]);
+      return ignoreRejection(list[index]);
     } catch {
       return this.lose(String(index));
     }

@@ -1,5 +1,5 @@
 import { describe } from '../base/describe.js';
-import { disarmed } from '../base/foreign-values.js';
+import { ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
@@ -128,7 +128,7 @@ export class ListenerRegistry {
 }
 
 function detailOf(listener: PayloadListener): PayloadListener {
-  return (event) => listener(disarmed((event as CustomEvent<unknown>).detail));
+  return (event) => listener(ignoreRejection((event as CustomEvent<unknown>).detail));
 }
 
 function methodsOf(host: unknown): Methods {

@@ -1,4 +1,4 @@
-import { disarmed } from '../base/foreign-values.js';
+import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
@@ -50,7 +50,7 @@ export interface ProfileFacts {
 /** The task instance of a payload, as the host gave it; `LOST` where asking threw. */
 export function taskInstanceOf(payload: object, reader: HostReader): unknown {
   try {
-    return disarmed((payload as { taskInstance?: unknown }).taskInstance);
+    return ignoreRejection((payload as { taskInstance?: unknown }).taskInstance);
   } catch {
     return reader.lose('taskInstance');
   }
@@ -59,7 +59,7 @@ export function taskInstanceOf(payload: object, reader: HostReader): unknown {
 /** The task of an instance, as the host gave it; `LOST` where asking threw. It is asked for alone: most tasks are not the product's. */
 export function taskOf(instance: object, reader: HostReader): unknown {
   try {
-    return disarmed((instance as { task?: unknown }).task);
+    return ignoreRejection((instance as { task?: unknown }).task);
   } catch {
     return reader.lose('task');
   }
@@ -70,8 +70,8 @@ export function instanceValues(instance: object, reader: HostReader): InstanceVa
   const values: InstanceValues = { mapIndex: undefined, duration: undefined };
   try {
     const source = instance as Partial<InstanceValues>;
-    values.mapIndex = disarmed(source.mapIndex);
-    values.duration = disarmed(source.duration);
+    values.mapIndex = ignoreRejection(source.mapIndex);
+    values.duration = ignoreRejection(source.duration);
     return values;
   } catch {
     return reader.readAll(instance, values);
@@ -83,8 +83,8 @@ export function taskIdentity(task: object, reader: HostReader): TaskIdentity {
   const values: TaskIdentity = { module: undefined, isDbtOperator: undefined };
   try {
     const source = task as Partial<TaskIdentity>;
-    values.module = disarmed(source.module);
-    values.isDbtOperator = disarmed(source.isDbtOperator);
+    values.module = ignoreRejection(source.module);
+    values.isDbtOperator = ignoreRejection(source.isDbtOperator);
     return values;
   } catch {
     return reader.readAll(task, values);
@@ -96,9 +96,9 @@ export function taskValues(task: object, reader: HostReader): TaskValues {
   const values: TaskValues = { operatorName: undefined, invocationMode: undefined, profileConfig: undefined };
   try {
     const source = task as Partial<TaskValues>;
-    values.operatorName = disarmed(source.operatorName);
-    values.invocationMode = disarmed(source.invocationMode);
-    values.profileConfig = disarmed(source.profileConfig);
+    values.operatorName = ignoreRejection(source.operatorName);
+    values.invocationMode = ignoreRejection(source.invocationMode);
+    values.profileConfig = ignoreRejection(source.profileConfig);
     return values;
   } catch {
     return reader.readAll(task, values);
@@ -110,9 +110,9 @@ export function commandValues(task: object, reader: HostReader): CommandValues {
   const values: CommandValues = { baseCmd: undefined, installDeps: undefined, callback: undefined };
   try {
     const source = task as Partial<CommandValues>;
-    values.baseCmd = disarmed(source.baseCmd);
-    values.installDeps = disarmed(source.installDeps);
-    values.callback = disarmed(source.callback);
+    values.baseCmd = ignoreRejection(source.baseCmd);
+    values.installDeps = ignoreRejection(source.installDeps);
+    values.callback = ignoreRejection(source.callback);
     return values;
   } catch {
     return reader.readAll(task, values);
@@ -132,10 +132,10 @@ export function profileFacts(profile: object, reader: HostReader): ProfileFacts 
   };
   try {
     const source = profile as Partial<ProfileFacts>;
-    values.profilesYmlFilepath = disarmed(source.profilesYmlFilepath);
-    if (isMissing(values.profilesYmlFilepath)) values.profileMappingClass = disarmed(source.profileMappingClass);
-    values.getProfileType = disarmed(source.getProfileType);
-    if (typeof values.getProfileType !== 'function') values.profileType = disarmed(source.profileType);
+    values.profilesYmlFilepath = ignoreRejection(source.profilesYmlFilepath);
+    if (isMissing(values.profilesYmlFilepath)) values.profileMappingClass = ignoreRejection(source.profileMappingClass);
+    values.getProfileType = ignoreRejection(source.getProfileType);
+    if (typeof values.getProfileType !== 'function') values.profileType = ignoreRejection(source.profileType);
     return values;
   } catch {
     values.profilesYmlFilepath = reader.read(profile, 'profilesYmlFilepath');
@@ -179,7 +179,7 @@ export function profileValues(profile: unknown, reader: HostReader): Readonly<Pr
 
 function typeFrom(ask: Function, profile: object, reader: HostReader): MetricValue | typeof LOST {
   try {
-    const type: unknown = disarmed(Reflect.apply(ask, profile, []));
+    const type: unknown = ignoreRejection(Reflect.apply(ask, profile, []));
     return reader.plainValue(type, 'getProfileType') ?? null;
   } catch {
     // As in Cosmos: a profile that cannot say its type has none, which is no fault of the event.

@@ -295,7 +295,7 @@ test('events, for people and for machines', async (t) => {
     kind: 'boolean',
     nullable: false,
     optional: false,
-    reason: 'To see how many people meet the unconfigured page.',
+    reason: 'To see how many users open the page before it is configured.',
   });
 });
 

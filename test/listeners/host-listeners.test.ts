@@ -1,6 +1,6 @@
 import test from 'ava';
 import { COSMOS_ENDPOINT } from '../../src/base/constants.js';
-import { defaultDagHash } from '../../src/events/product-events.js';
+import { productDagHash } from '../../src/events/product-events.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import type { Dag, ProfileConfig, Task } from '../../src/listeners/host.js';
 import { FakeProduct } from '../helpers/product.js';
@@ -78,7 +78,7 @@ const runs = readVectors('dag_runs.json') as RunVectors;
 
 for (const { name, status, dag_id: dagId, dag, url } of runs.cases) {
   test(`dag_runs.json: ${name}`, (t) => {
-    const product = new FakeProduct({ dagHash: defaultDagHash() });
+    const product = new FakeProduct({ dagHash: productDagHash('cosmos') });
     t.is(product.listeners[`dag_run.${status}`]({ dagRun: { dagId, dag }, msg: 'done' }), undefined);
     t.is(urlOf(product, runs.standard_metrics), url);
     t.is(product.taken.length, url === null ? 0 : 1);

@@ -1,6 +1,6 @@
 // The durable store of a relay: events are written ahead to a directory, and stay there until their fate is known.
 
-import { within } from '../../base/clock.js';
+import { settlesWithin } from '../../base/clock.js';
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
 import { unusable } from './directory.js';
 import { nodeFiles } from './files.js';
@@ -234,7 +234,7 @@ class Spool implements RelayStore {
     const finished = finish();
     let inDoubt: ReadonlySet<EventRecord> = new Set();
     if (withinMs === undefined) await finished;
-    else if (!(await within(finished, withinMs, this.#options.clock))) {
+    else if (!(await settlesWithin(finished, withinMs, this.#options.clock))) {
       inDoubt = this.#commit.abandon();
       isOurs = this.#lease.isHeld;
     }
