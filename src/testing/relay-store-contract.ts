@@ -26,7 +26,7 @@ export interface RelayStoreContractOptions {
 }
 
 /** One rule of the contract. */
-export interface RelayStoreContractTest {
+interface ContractTest {
   /** What the store does, as in `gives events out in the order in which they came`. Unique. */
   readonly name: string;
   /** Rejects with an AssertionError of `node:assert` if a store breaks the rule. It opens stores of its own and closes them. */
@@ -42,7 +42,7 @@ export interface RelayStoreContractTest {
  */
 export function relayStoreContract(
   makeStore: (options: RelayStoreContractOptions) => RelayStore | Promise<RelayStore>,
-): readonly RelayStoreContractTest[] {
+): readonly ContractTest[] {
   return Object.entries(rules).map(([name, rule]) => ({
     name,
     run: async () => {
