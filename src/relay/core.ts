@@ -10,7 +10,7 @@ import type { RelayOptions, RelaySettings } from './options.js';
 import { Pump, RelayLedger } from './pump.js';
 import { readmitTarget } from './request-target.js';
 import type { DroppedField, TargetOptions } from './request-target.js';
-import type { RelayStore, RelayStoreStats, Stored } from './store.js';
+import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
