@@ -1,11 +1,17 @@
+// The public names of `cosmos-telemetry`.
+
+// The client, its options and its reports.
 export { createTelemetry } from './client/telemetry.js';
 export type { DrainReport, Telemetry } from './client/telemetry.js';
 export type { TelemetryOptions } from './client/options.js';
-export type { TelemetryBus } from './bus/bus.js';
 export type { TelemetryStats } from './base/ledger.js';
-export type { EventNames } from './listeners/register.js';
+export type { TelemetryBus } from './bus/bus.js';
 export type { Clock, Timer } from './base/clock.js';
 export type { Logger } from './base/log.js';
+export { COSMOS_ENDPOINT } from './base/constants.js';
+
+// Hosts and their events.
+export type { EventNames } from './listeners/register.js';
 export type {
   AddRemoveHost,
   Dag,
@@ -18,20 +24,26 @@ export type {
   Task,
   TaskInstance,
 } from './listeners/host.js';
+
+// Declared events, and the privacy notice made from them.
 export { defineEvent } from './events/definition.js';
 export type { EventDefinition, Fields, MetricsOf } from './events/definition.js';
 export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
 export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';
 export type { EventMetrics } from './events/product-events.js';
-export { collectStandardUsageMetrics } from './events/standard-metrics.js';
-export type { Host, Product } from './events/standard-metrics.js';
 export { renderPrivacyNotice } from './notice/privacy-notice.js';
 export type { PrivacyNoticeOptions } from './notice/privacy-notice.js';
+
+// Settings and opt-outs.
 export { explainSettings, resolveSettings, shouldEmit } from './opt-out/settings.js';
 export type { Rule, Settings, SettingsOptions } from './opt-out/settings.js';
 export { configFilePath, policyFilePaths } from './opt-out/telemetry-json.js';
-export { emitUsageMetrics, emitUsageMetricsIfEnabled } from './client/direct.js';
+
+// The functions of Cosmos' telemetry module, for direct use.
+export { collectStandardUsageMetrics } from './events/standard-metrics.js';
+export type { Host, Product } from './events/standard-metrics.js';
+export { emitUsageMetrics, emitUsageMetricsIfEnabled, storeTelemetryMetadata } from './client/direct.js';
 export type { EmitOptions } from './client/direct.js';
 export {
   compressTelemetryMetadata,
@@ -39,9 +51,9 @@ export {
   TELEMETRY_METADATA_PARAM,
   TelemetryMetadataError,
 } from './events/metadata.js';
-export { storeTelemetryMetadata } from './client/direct.js';
 export type { TelemetryMetadataProblem } from './base/ledger.js';
-export { COSMOS_ENDPOINT } from './base/constants.js';
+
+// Transports.
 export { circuitBreaker } from './delivery/circuit-breaker.js';
 export type { CircuitBreakerOptions } from './delivery/circuit-breaker.js';
 export { fetchTransport } from './delivery/http/fetch-transport.js';

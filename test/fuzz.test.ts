@@ -3,14 +3,14 @@ import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
 import { EventBuilder } from '../src/delivery/event-builder.js';
-import { chooseWay } from '../src/delivery/http/proxy.js';
+import { decideProxy } from '../src/delivery/http/proxy.js';
 import { nextHop } from '../src/delivery/http/responses.js';
 import { statusOutcome } from '../src/delivery/http/responses.js';
 import { builtInEvents } from '../src/events/product-events.js';
 import { createTelemetry, decompressTelemetryMetadata, TelemetryMetadataError } from '../src/index.js';
 import { Ledger } from '../src/base/ledger.js';
 import { thisMachine } from '../src/base/machine.js';
-import { environmentOptsOut } from '../src/opt-out/variables.js';
+import { environmentOptsOut, optOutVariables } from '../src/opt-out/variables.js';
 import { readCfgOption } from '../src/opt-out/airflow-cfg.js';
 import { resolveSettingsWith, shouldEmit } from '../src/opt-out/settings.js';
 import { createTelemetryWith } from '../src/client/telemetry.js';
@@ -213,11 +213,11 @@ test.serial('fuzz: no environment and no file behind it stop a host, and an opt-
     const settings = resolveSettingsWith({ product, env }, { readFile: () => file });
     must(typeof shouldEmit(settings) === 'boolean' && Object.isFrozen(settings), 'no settings');
     for (const rule of settings.rules) must(rule.value.length <= 64, rule.value);
-    if (environmentOptsOut(product, env)) must(!shouldEmit(settings), 'an opt-out was lost');
+    if (environmentOptsOut(env, optOutVariables(product))) must(!shouldEmit(settings), 'an opt-out was lost');
     const withOptOut = { ...env, DO_NOT_TRACK: '1' };
     must(!shouldEmit(resolveSettingsWith({ product, env: withOptOut }, { readFile: () => file })), 'DO_NOT_TRACK=1 was ignored');
-    must(['direct', 'proxied', 'invalid'].includes(chooseWay(new URL('https://collector.test'), undefined, env).kind), 'no way');
-    must(chooseWay(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
+    must(['direct', 'proxied', 'invalid'].includes(decideProxy(new URL('https://collector.test'), undefined, env).kind), 'no way');
+    must(decideProxy(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
     const telemetry = createTelemetryWith(
       { product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env },
       { ...thisMachine, readFile: () => file },

@@ -1,15 +1,16 @@
+// Checks of options. A wrong option is a programming error: it throws at once, with its name and its value.
 import { describe } from './describe.js';
 
-/** What an option must be, in words, and whether a value is that. */
+/** What an option must be, in words, and a test for it. */
 export type Check = readonly [expected: string, accepts: (value: unknown) => boolean];
 
-/** One check for each option that there is. */
+/** A check for each option. */
 export type Checks<O> = { readonly [K in keyof Required<O>]: Check };
 
 /**
- * Refuses what a programmer got wrong, at once and by name. An option that is `undefined` counts as left out.
+ * Checks every option. An option that is `undefined` counts as omitted.
  *
- * @throws TypeError naming the option and the value, for an unknown key as well as for a wrong value.
+ * @throws TypeError with the name and the value, for an unknown key or a wrong value.
  */
 export function checkOptions<O extends object>(name: string, options: O, checks: Checks<O>): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
@@ -24,12 +25,12 @@ export function checkOptions<O extends object>(name: string, options: O, checks:
   }
 }
 
-/** @throws TypeError naming what was to be something else, and the value. */
+/** @throws TypeError with the name and the value, if the check fails. */
 export function checkValue(name: string, value: unknown, [expected, accepts]: Check): void {
   if (!accepts(value)) throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}.`);
 }
 
-/** The longest delay that Node's timers keep, in milliseconds: a longer one fires after 1 ms. */
+/** The longest delay of Node's timers, in milliseconds. A timer with a longer delay fires after 1 ms. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A whole number within bounds. */
@@ -45,7 +46,7 @@ export function milliseconds(from: number, to: number): Check {
   return [`a number of milliseconds from ${from} to ${to}`, (value) => typeof value === 'number' && value >= from && value <= to];
 }
 
-/** One of some values. */
+/** One of a list of values. */
 export function anyOf(...values: readonly unknown[]): Check {
   return [`one of ${values.map((value) => describe(value)).join(', ')}`, (value) => values.includes(value)];
 }
@@ -53,10 +54,10 @@ export function anyOf(...values: readonly unknown[]): Check {
 /** A function. */
 export const aFunction: Check = ['a function', (value) => typeof value === 'function'];
 
-/** An object that is no array. */
+/** An object, but not an array. */
 export const anObject: Check = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)];
 
-/** An object with certain methods. */
+/** An object with these methods. */
 export function withMethods(...methods: readonly string[]): Check {
   return [
     `an object with ${methods.map((method) => `\`${method}()\``).join(' and ')}`,

@@ -1,24 +1,24 @@
-/** A running timer, as `setTimeout` of Node gives it. */
+// Time as a parameter: code that waits or measures takes a `Clock`, so that tests control time.
+
+/** The clock that delays, deadlines and measurements use. */
+export interface Clock {
+  /** Monotonic milliseconds, for delays and deadlines: a change of the wall clock does not affect them. */
+  now(): number;
+  /** Milliseconds since 1970, to compare with dates from the network. */
+  wallNow(): number;
+  setTimeout(callback: () => void, delayMs: number): Timer;
+  clearTimeout(timer: Timer): void;
+  /** Runs the callback after the current turn of the event loop. It does not keep the process alive. */
+  defer(callback: () => void): void;
+}
+
+/** A running timer, as Node's `setTimeout` returns it. */
 export interface Timer {
   ref(): unknown;
   unref(): unknown;
 }
 
-/**
- * Time as a parameter. Everything that waits or measures takes one of these, so that tests own the clock.
- */
-export interface Clock {
-  /** Milliseconds that only ever grow: every delay and deadline is measured by it, so a wall-clock jump changes none. */
-  now(): number;
-  /** Milliseconds since 1970, for what the network says in dates. */
-  wallNow(): number;
-  setTimeout(callback: () => void, delayMs: number): Timer;
-  clearTimeout(timer: Timer): void;
-  /** Runs the callback once the present turn of the event loop is over; it does not hold the process. */
-  defer(callback: () => void): void;
-}
-
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
@@ -27,19 +27,24 @@ export const systemClock: Clock = {
     clearTimeout(timer as NodeJS.Timeout);
   },
   defer: (callback) => {
-    // Not an unref'd setImmediate: where nothing else happens, the loop would sleep before it.
+    // Not an unref'd `setImmediate`: an idle event loop sleeps before it runs one.
     setTimeout(callback, 0).unref();
   },
 };
 
-/** Waits for something that never rejects, at most so long. @returns Whether it is over. */
-export function within(work: Promise<unknown>, limitMs: number, clock: Clock): Promise<boolean> {
+/**
+ * Waits for a promise, but not longer than a limit.
+ *
+ * @param work A promise that never rejects.
+ * @returns Whether the promise settled within the limit.
+ */
+export function settlesWithin(work: Promise<unknown>, limitMs: number, clock: Clock): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = clock.setTimeout(() => resolve(false), limitMs);
-    const onOver = (): void => {
+    const onSettled = (): void => {
       clock.clearTimeout(timer);
       resolve(true);
     };
-    void work.then(onOver);
+    void work.then(onSettled);
   });
 }

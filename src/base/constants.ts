@@ -1,13 +1,18 @@
-/** Base of Astronomer's gateway for Cosmos. Pass it as `endpoint` to send there; nothing is sent to it otherwise. */
+// Constants of the wire, and the defaults of the options.
+
+/**
+ * Base URL of Astronomer's gateway for Cosmos. `createTelemetry` sends there only if you pass it as `endpoint`; for `emitUsageMetrics`
+ * it is the default, as in Cosmos.
+ */
 export const COSMOS_ENDPOINT = 'https://astronomer.gateway.scarf.sh/astronomer-cosmos';
 
-/** The wire version in every request path. Versions 1 and 2 put values into the path and are history. */
+/** The wire version in every request path. Versions 1 and 2, which put values into the path, are obsolete. */
 export const WIRE_VERSION = 'v3';
 
-/** What product, event, field and host names look like: nothing a caller passes can change the path or a key. */
+/** The form of product, event, field and host names: such a name cannot change a path or a key. */
 export const NAME_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
 
-/** Limits and times that `createTelemetry` uses where an option is not given. */
+/** Defaults of the options of `createTelemetry`. */
 export const DEFAULTS = {
   maxPendingEvents: 10_000,
   concurrency: 6,

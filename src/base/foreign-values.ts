@@ -1,14 +1,16 @@
-/*
- * `import ... from 'node:util'` has Node load all that the module offers, some ten internal modules among it; this does not. It
- * counts, since a host pays for it at each start of a process. What is needed seldom is asked for in the same way where it is used.
- */
+// Values that foreign code hands in: hosts, subscribers, loggers. Their promises must not end the process as unhandled rejections.
 
-/** Tells what a value is without asking it. */
+/**
+ * Tells the type of a value without running its code.
+ *
+ * `process.getBuiltinModule`, and not an import: `import ... from 'node:util'` loads about ten more internal modules of Node at
+ * the start of each host process.
+ */
 export const { types } = process.getBuiltinModule('node:util');
 
 /**
- * Sees to a promise that foreign code gave where none was asked for, or that nobody awaits: left alone, its rejection would end
- * the process. Does nothing for any other value. Never throws.
+ * Handles the rejection of a promise or thenable that nothing awaits: unhandled, it ends the process. Does nothing for any other
+ * value. Never throws.
  */
 export function onRejection(value: unknown, rejected: () => void): void {
   try {
@@ -18,21 +20,16 @@ export function onRejection(value: unknown, rejected: () => void): void {
   }
 }
 
+/**
+ * Returns the value. If it is a promise, its rejection is ignored: a getter may create a promise each time it is read, and then
+ * our read alone would end the process.
+ */
+export function ignoreRejection(value: unknown): unknown {
+  // Not `instanceof`: it runs the traps of a proxy, and throws if the proxy is revoked.
+  if (typeof value === 'object' && value !== null && types.isPromise(value)) onRejection(value, () => undefined);
+  return value;
+}
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
-/**
- * The same for a value that was read where a plain one belongs: a getter may make a promise each time it is asked, so that our
- * own question would end the host.
- */
-export function disarm(value: unknown): void {
-  // Not `instanceof`, which asks a proxy and throws where that is revoked.
-  if (types.isPromise(value)) onRejection(value, () => undefined);
-}
-
-/** The value itself, disarmed. */
-export function disarmed(value: unknown): unknown {
-  if (typeof value === 'object' && value !== null) disarm(value);
-  return value;
 }

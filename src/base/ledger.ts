@@ -1,51 +1,54 @@
-/** What is wrong with a packed text. */
-export type TelemetryMetadataProblem = 'not_base64' | 'not_zlib' | 'too_large' | 'not_json' | 'not_object';
+// The accounts of the events: how many were published, sent, failed and dropped, and why.
 
-/** What became of every event, at one instant: `published = sent + failed + dropped + pending`. */
+/** What became of the events, at one instant: `published = sent + failed + dropped + pending`. */
 export interface TelemetryStats {
-  /** Events that publish() was asked to take while telemetry was on. */
+  /** Events that were passed to `publish()` while telemetry was on. */
   published: number;
   /** Events that the endpoint has confirmed. */
   sent: number;
-  /** Events that were handed to the network and did not arrive for certain. */
+  /** Events that were handed to the network and are not confirmed. */
   failed: number;
   /** Events that were never handed to the network. */
   dropped: number;
-  /** Events that wait or are under way. */
+  /** Events that wait or are in flight. */
   pending: number;
   /** Failed and dropped events by reason. */
   reasons: Readonly<Record<string, number>>;
-  /** Fields that were undeclared or of another type and so did not leave; their events went without them. */
+  /** Fields that were undeclared or of another type. Their events were sent without them. */
   fieldsDropped: number;
-  /** Packed metadata that could not be read; their events went without it. */
+  /** Packed metadata that could not be read. Their events were sent without it. */
   metadataUnreadable: number;
 }
 
-/** Something of an event that does not leave, by its name and never by its value. */
+/** A part of an event that is not sent. It has a name, and never a value. */
 export interface Loss {
-  /** What was wrong: the host's payload, the event that was made of it, or the DAG's metadata. */
+  /** Where it was found: in the host's payload, in the event made from it, or in the metadata of the DAG. */
   readonly from: 'payload' | 'event' | 'metadata';
-  /** The property of the payload, or the field; empty where it is the metadata as a whole. */
+  /** The property of the payload, or the field; empty for the metadata as a whole. */
   readonly name: string;
   readonly why: LossReason;
 }
 
 /**
- * Why something does not leave.
+ * Why a part of an event is not sent.
  *
- * - `undeclared`: the event has no such field. `ill_typed`: it has, and the value is not of its kind.
- * - `unusable`: nothing that any field could hold, such as a list, or a text that is far too long.
- * - `taken`: the metadata may not say what the event says itself.
+ * - `undeclared`: the event has no such field.
+ * - `ill_typed`: the value is not of the kind of its field.
+ * - `unusable`: no field could hold the value, for example a list or a text that is too long.
+ * - `taken`: a field of the metadata has the name of a field of the event.
  * - all others: the metadata as a whole cannot be read.
  */
 export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'not_text' | TelemetryMetadataProblem;
 
-/** A transport that invents a reason for each event must not grow the accounts for ever: the rest counts as `other`. */
+/** Why metadata cannot be packed or unpacked. */
+export type TelemetryMetadataProblem = 'not_base64' | 'not_zlib' | 'too_large' | 'not_json' | 'not_object';
+
+/** Bounds the memory if a transport invents a reason for each event: further reasons count as `other`. */
 const MAX_REASONS = 100;
 
 /**
- * The accounts. `pending` is not kept here: whoever holds the events counts them, so that the sum is a check and not a
- * definition.
+ * Counts the events. It does not count `pending`: the owner of the pending events does, so that the sum of the accounts is a check
+ * and not a definition.
  */
 export class Ledger {
   published = 0;
@@ -57,41 +60,44 @@ export class Ledger {
   readonly #reasons = new Map<string, number>();
   readonly #observe: ((loss: Loss) => void) | undefined;
 
-  /** @param observe Is told by name what the accounts only count: for a person who looks. It must not throw. */
+  /** @param observe Called for each loss, for a command that shows losses by name. It must not throw. */
   constructor(observe?: (loss: Loss) => void) {
     this.#observe = observe;
   }
 
-  /** Counts one field, and tells whoever looks. */
+  /** Counts a field that is not sent, and tells the observer. */
   loseField(from: Loss['from'], name: string, why: LossReason): void {
     this.fieldsDropped += 1;
     this.notice(from, name, why);
   }
 
-  /** Tells whoever looks; whoever calls counts. What packed metadata loses is told once for each text, when it is unpacked. */
+  /**
+   * Tells the observer and counts nothing. A packed text is unpacked once, so its losses are reported once; the caller counts them
+   * for each event.
+   */
   notice(from: Loss['from'], name: string, why: LossReason): void {
     this.#observe?.({ from, name, why });
   }
 
-  /** An event that was asked for and not taken. */
+  /** Counts an event that was published and not accepted. */
   refuse(reason: string): void {
     this.published += 1;
     this.drop(reason, 1);
   }
 
-  /** Events that were taken and never handed to the network. */
+  /** Counts events that were accepted and never handed to the network. */
   drop(reason: string, events: number): void {
     this.#dropped += events;
     this.#count(reason, events);
   }
 
-  /** Events that were handed to the network and did not arrive for certain. */
+  /** Counts events that were handed to the network and are not confirmed. */
   fail(reason: string, events: number): void {
     this.#failed += events;
     this.#count(reason, events);
   }
 
-  /** A copy that later events do not change. */
+  /** A copy that does not change any more. */
   snapshot(pending: number): TelemetryStats {
     const { published, sent, fieldsDropped, metadataUnreadable } = this;
     return {

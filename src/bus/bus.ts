@@ -1,6 +1,7 @@
+// The event bus: publishers hand events in, the delivery takes them over, subscribers observe them.
 import { EventEmitter } from 'eventemitter3';
 import { describe } from '../base/describe.js';
-import { disarm, onRejection } from '../base/foreign-values.js';
+import { ignoreRejection, onRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
@@ -10,90 +11,33 @@ import type { EventDefinitions, EventMetrics } from '../events/product-events.js
 import type { Gate } from '../opt-out/gate.js';
 import type { UsageMetrics } from '../wire/python.js';
 
-/** No event declares as many fields; one with more names is rid of the undeclared ones before it waits. */
-const MAX_NAMES = 64;
-
-/**
- * A shallow copy without what could never leave but would hold memory while the event waits, or end the process as a rejection
- * that nobody sees to. It runs on the host's path, for each publish.
- *
- * @returns undefined for metrics that are no plain object, or that cannot be looked at.
- */
-export function plainCopy(metrics: object, fields: Fields, ledger: Ledger): UsageMetrics | undefined {
-  let copy: UsageMetrics;
-  try {
-    if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics) || ArrayBuffer.isView(metrics)) return undefined;
-    copy = { ...(metrics as UsageMetrics) };
-  } catch {
-    // A getter that throws, or a revoked proxy, of which not even `isArray` can be asked.
-    return undefined;
-  }
-  let names = 0;
-  for (const name in copy) {
-    names += 1;
-    if (isPlain(copy[name])) continue;
-    disarm(copy[name]);
-    remove(copy, name, ledger);
-  }
-  // Few undeclared names cost less to keep until the event is built than to look for in each event.
-  if (names > MAX_NAMES) for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, ledger);
-  return copy;
-}
-
-/** A field that does not leave is not there, for whoever looks. */
-export function withoutBlanks(snapshot: UsageMetrics): UsageMetrics {
-  const values: Record<string, unknown> = snapshot;
-  for (const name of Object.keys(values)) if (values[name] === undefined) delete values[name];
-  return snapshot;
-}
-
-function remove(copy: UsageMetrics, name: string, ledger: Ledger): void {
-  // A name that is not the copy's own stands in a prototype that somebody in the host has extended.
-  if (!Object.hasOwn(copy, name)) return;
-  if (copy[name] !== undefined) ledger.loseField('event', name, 'unusable');
-  delete copy[name];
-}
-
-function isPlain(value: unknown): boolean {
-  // First what is told by a glance at the value itself: this is asked of each field of each event.
-  if (value === true || value === false || value === null) return true;
-  if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
-  return typeof value === 'number' || value === undefined;
-}
-
-/**
- * How deep subscribers may publish from within each other. One that answers each event with another would otherwise go on until
- * the stack is full, and a stack that ends anywhere ends in the middle of an account, too.
- */
-const MAX_DEPTH = 8;
-
-/** The typed event bus between whoever observes and whoever delivers. */
+/** The event bus of a product, typed by its declared events. */
 export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = []> {
   /**
-   * Subscribes to one event type. The metrics are frozen. A subscriber that throws or rejects harms neither the publisher nor
-   * the next subscriber.
+   * Subscribes to one event type. The metrics are frozen. A subscriber that throws or rejects affects neither the publisher nor
+   * other subscribers.
    *
    * @returns A function that ends the subscription.
-   * @throws TypeError for a type that is not declared or a listener that is no function.
+   * @throws TypeError for a type that is not declared, or a listener that is not a function.
    */
   on<T extends keyof EventMetrics<P, E> & string>(
     type: T,
     listener: (metrics: EventMetrics<P, E>[T], packedMetadata: string | undefined) => unknown,
   ): () => void;
   /**
-   * Publishes one event of a declared type. Never throws, never waits; the metrics are copied.
+   * Publishes an event of a declared type. It copies the metrics, never throws and never waits.
    *
-   * @param packedMetadata DAG metadata as `compressTelemetryMetadata` packs it; unpacked when the event is sent.
-   * @returns Whether it was taken. False counts as `closed` or `invalid`, or as nothing at all when an opt-out applies.
+   * @param packedMetadata Metadata of the DAG, packed by `compressTelemetryMetadata`. It is unpacked when the event is sent.
+   * @returns Whether the event was accepted. An event that was not is counted as `closed` or `invalid`, or not at all after an opt-out.
    */
   publish<T extends keyof EventMetrics<P, E> & string>(type: T, metrics: EventMetrics<P, E>[T], packedMetadata?: string): boolean;
 }
 
-/** The one subscriber that takes events over: it counts them and it alone may not fail. @internal */
+/** The subscriber that takes over all events and counts them. It must not throw. @internal */
 export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: EventDefinition) => void;
 
-/** How a bus is made. @internal */
-export interface EventBusOptions {
+/** What a bus needs. */
+interface EventBusOptions {
   definitions: EventDefinitions;
   gate: Gate;
   ledger: Ledger;
@@ -101,8 +45,14 @@ export interface EventBusOptions {
 }
 
 /**
- * The bus itself, untyped by event: a facade over eventemitter3 whose `emit` stops at the first listener that throws, and
- * leaves a rejected one to the process.
+ * How deeply subscribers may publish inside each other. Without a limit, a subscriber that answers each event with another would
+ * overflow the stack, possibly in the middle of an account.
+ */
+const MAX_DEPTH = 8;
+
+/**
+ * The bus without types of events. It wraps eventemitter3, whose `emit` stops at the first listener that throws and leaves a
+ * rejected promise unhandled.
  *
  * @internal
  */
@@ -124,7 +74,7 @@ export class EventBus {
     this.#log = log;
   }
 
-  /** Attaches the consumer to every declared type. It comes before all observers, so that they see consistent accounts. */
+  /** Attaches the consumer to every declared type. Call it before `on`, so that observers see accounts that add up. */
   attach(consumer: EventConsumer): void {
     for (const type of this.#definitions.keys()) this.#events.on(type, consumer);
   }
@@ -153,21 +103,21 @@ export class EventBus {
     return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
   }
 
-  /** `publish` for a listener that has asked the gate and hands over a snapshot of its own: nothing is copied or checked. */
+  /** `publish` for a listener that has asked the gate and hands over a snapshot that it made: nothing is copied or checked. */
   publishOwned(type: string, snapshot: UsageMetrics, packed: string | undefined): boolean {
     const definition = this.#accepting(type);
     if (definition === undefined) return false;
     return this.#emit(definition, snapshot, this.#readablePacked(packed));
   }
 
-  /** From now on everything that is published counts as `closed`. */
+  /** Refuses all further events as `closed`. */
   close(): void {
     this.#closed = true;
     this.#last = undefined;
   }
 
   #accepting(type: string): EventDefinition | undefined {
-    // Most events are of the type of the one before, and a look into the map costs a tenth of a publish.
+    // Most events have the type of the event before, and the look-up in the map is a tenth of the cost of `publish`.
     const last = this.#last;
     if (last !== undefined && type === last.type) return last;
     const definition = this.#closed ? undefined : this.#definitions.get(type);
@@ -181,14 +131,14 @@ export class EventBus {
 
   #refuse(reason: string): false {
     this.#ledger.refuse(reason);
-    this.#log.debug(reason, 'an event was not taken');
+    this.#log.debug(reason, 'an event was not accepted');
     return false;
   }
 
   #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): boolean {
     if (this.#depth === MAX_DEPTH) return this.#refuse('invalid');
-    // Freezing costs ten times the rest, so it is paid only where somebody could tell the difference.
-    if (this.#observers > 0) snapshot = Object.freeze(withoutBlanks(snapshot));
+    // Only for observers: freezing costs ten times as much as the rest.
+    if (this.#observers > 0) snapshot = Object.freeze(withoutUndefined(snapshot));
     this.#depth += 1;
     try {
       this.#events.emit(definition.type, snapshot, packed, definition);
@@ -218,4 +168,55 @@ export class EventBus {
       }
     };
   }
+}
+
+/** No event declares as many fields. From a copy with more names the undeclared ones are removed before it waits. */
+const MAX_NAMES = 64;
+
+/**
+ * A shallow copy without values that no field accepts: they would hold memory while the event waits, and a rejected promise among
+ * them would end the process. It runs for each `publish`, on the host's path.
+ *
+ * @returns undefined for metrics that are not a plain object or throw when they are read.
+ */
+function plainCopy(metrics: object, fields: Fields, ledger: Ledger): UsageMetrics | undefined {
+  let copy: UsageMetrics;
+  try {
+    if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics) || ArrayBuffer.isView(metrics)) return undefined;
+    copy = { ...(metrics as UsageMetrics) };
+  } catch {
+    // A getter that throws, or a revoked proxy, for which even `isArray` throws.
+    return undefined;
+  }
+  let names = 0;
+  for (const name in copy) {
+    names += 1;
+    if (isPlain(copy[name])) continue;
+    ignoreRejection(copy[name]);
+    remove(copy, name, ledger);
+  }
+  // It is cheaper to keep a few undeclared names until the event is built than to look for them in each event.
+  if (names > MAX_NAMES) for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, ledger);
+  return copy;
+}
+
+function isPlain(value: unknown): boolean {
+  // The cheapest tests come first: this runs for each field of each event.
+  if (value === true || value === false || value === null) return true;
+  if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
+  return typeof value === 'number' || value === undefined;
+}
+
+function remove(copy: UsageMetrics, name: string, ledger: Ledger): void {
+  // A name that the copy does not own comes from an Object.prototype that the host has extended.
+  if (!Object.hasOwn(copy, name)) return;
+  if (copy[name] !== undefined) ledger.loseField('event', name, 'unusable');
+  delete copy[name];
+}
+
+/** Deletes the names without a value: to an observer, a field that is not sent does not exist. */
+function withoutUndefined(snapshot: UsageMetrics): UsageMetrics {
+  const values: Record<string, unknown> = snapshot;
+  for (const name of Object.keys(values)) if (values[name] === undefined) delete values[name];
+  return snapshot;
 }

@@ -1,3 +1,6 @@
+/*
+ * Functions for direct use, without a client: one event sent at once, and the metadata of a DAG.
+ */
 import { MAX_TIMER_MS } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import { COSMOS_ENDPOINT, DEFAULTS, NAME_PATTERN, WIRE_VERSION } from '../base/constants.js';
@@ -17,14 +20,68 @@ import { urlencode } from '../wire/python.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { parseEndpoint } from '../wire/url.js';
 
+/** Options of {@link emitUsageMetrics}. */
+export interface EmitOptions {
+  /** Base URL to which `/v3/{event_type}?{query}` is appended. @default COSMOS_ENDPOINT */
+  endpoint?: string | URL | undefined;
+  /** The product that sends; its opt-outs are asked. @default the opt-outs of `cosmos`, and no product version is sent */
+  product?: Product | undefined;
+  /** The orchestrator in which the product runs. @default { name: 'airflow' } */
+  host?: Host | undefined;
+  /** Where opt-outs and proxies are looked up. @default process.env */
+  env?: NodeJS.ProcessEnv | undefined;
+  /** `'opt-in'`: nothing is sent until the person's own configuration says yes. @default 'opt-out' */
+  consent?: 'opt-out' | 'opt-in' | undefined;
+  /** `false` is one more opt-out. */
+  enabled?: false | undefined;
+  /** Time limit of the one attempt, in milliseconds. @default 1000 */
+  attemptTimeoutMs?: number | undefined;
+  /** URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback */
+  proxy?: string | false | undefined;
+  /** @default silent */
+  logger?: Logger | undefined;
+}
+
 /**
- * Writes a DAG's metadata into its params, where the listener finds it at the end of a run. Does nothing when an opt-out
- * applies, so that an opted-out DAG carries no trace of telemetry.
+ * Sends one event at once, as the function of this name in Cosmos does: an escape hatch beside the bus. No declaration applies, so
+ * the caller is responsible for what is sent. One attempt, no queue, no retry; the opt-outs are asked first. With
+ * `<NAME>_TELEMETRY_DEBUG` it prints the request and sends nothing.
  *
- * @param options Those of `resolveSettings`: whose metadata (`product`, default `'cosmos'`), and what may opt out. The opt-outs are
- *   looked up at each call, files included.
- * @returns Whether it was written: false also for metadata that cannot be packed and for a DAG that cannot be written to.
- * @throws TypeError for an unknown or wrong option, such as a product name that could change the param's name.
+ * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
+ */
+export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: string }, options: EmitOptions = {}): Promise<boolean> {
+  try {
+    return isEnabled(options) && (await send(metrics, options));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Sends one event at once, with the standard metrics before the additional ones. Otherwise as {@link emitUsageMetrics}.
+ *
+ * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
+ */
+export async function emitUsageMetricsIfEnabled(eventType: string, additional: UsageMetrics, options: EmitOptions = {}): Promise<boolean> {
+  try {
+    // The opt-outs come first: a host that has opted out is not even looked at.
+    if (!isEnabled(options)) return false;
+    const { product, host } = options;
+    const standard = collectStandardUsageMetrics({ ...(product && { product }), ...(host && { host }) });
+    return await send({ ...standard, ...additional, event_type: eventType }, options);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Writes a DAG's metadata into its params, where the listener finds it at the end of a run. Does nothing if an opt-out applies: a
+ * DAG that is opted out carries no trace of telemetry.
+ *
+ * @param options The options of `resolveSettings`: the product (default `'cosmos'`) and the sources of opt-outs. The opt-outs are
+ *   read at each call, files included.
+ * @returns Whether it was written. Also false for metadata that cannot be packed and for a DAG that cannot be written to.
+ * @throws TypeError for an unknown or wrong option, for example a product name that would change the name of the param.
  */
 export function storeTelemetryMetadata(
   dag: Pick<Dag, 'params'>,
@@ -42,78 +99,24 @@ export function storeTelemetryMetadata(
   }
 }
 
-/** How one request of {@link emitUsageMetrics} is made. */
-export interface EmitOptions {
-  /** The base to which `/v3/{event_type}?{query}` is appended. @default COSMOS_ENDPOINT */
-  endpoint?: string | URL | undefined;
-  /** Who sends: its opt-outs are asked. Without it those of `cosmos` are, and no product version is sent. */
-  product?: Product | undefined;
-  /** The orchestrator around it. @default { name: 'airflow' } */
-  host?: Host | undefined;
-  /** Where opt-outs and proxies are looked up. @default process.env */
-  env?: NodeJS.ProcessEnv | undefined;
-  /** `'opt-in'`: nothing is sent until the person's own configuration says yes. @default 'opt-out' */
-  consent?: 'opt-out' | 'opt-in' | undefined;
-  /** `false` is one more opt-out. */
-  enabled?: false | undefined;
-  /** How long the one attempt may take. @default 1000 */
-  attemptTimeoutMs?: number | undefined;
-  /** The URL of a proxy, or `false` for none. @default the environment's; never for loopback */
-  proxy?: string | false | undefined;
-  /** @default silent */
-  logger?: Logger | undefined;
-}
-
-/**
- * Sends one event at once, as Cosmos' own function of this name does: an escape hatch beside the bus. No declaration applies, so
- * the caller answers for what leaves. One attempt, no queue, no retry; the opt-outs are asked first.
- * With `<NAME>_TELEMETRY_DEBUG` it prints the request and sends nothing.
- *
- * @returns Whether the endpoint confirmed it (2xx). False when opted out or printed, and for whatever goes wrong; never rejects.
- */
-export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: string }, options: EmitOptions = {}): Promise<boolean> {
-  try {
-    return isEnabled(options) && (await send(metrics, options));
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Adds the standard metrics and sends one event at once: {@link emitUsageMetrics} with what every event begins with.
- *
- * @returns Whether the endpoint confirmed it (2xx). False when opted out and for whatever goes wrong; never rejects.
- */
-export async function emitUsageMetricsIfEnabled(eventType: string, additional: UsageMetrics, options: EmitOptions = {}): Promise<boolean> {
-  try {
-    // The gate before anything is gathered: an opted-out host is not even looked at.
-    if (!isEnabled(options)) return false;
-    const { product, host } = options;
-    const standard = collectStandardUsageMetrics({ ...(product && { product }), ...(host && { host }) });
-    return await send({ ...standard, ...additional, event_type: eventType }, options);
-  } catch {
-    return false;
-  }
-}
-
 async function send({ event_type: type, ...metrics }: UsageMetrics & { event_type: string }, options: EmitOptions): Promise<boolean> {
   if (typeof type !== 'string' || !NAME_PATTERN.test(type) || !Object.values(metrics).every(isMetricValue)) return false;
   const log = new Log(options.logger, systemClock);
   const transport = transportOf(options, log);
   const event: UsageEvent = { id: type, type, metrics, requestTarget: () => `/${WIRE_VERSION}/${type}?${urlencode(metrics)}` };
-  // Sockets do not hold the process, so what the caller awaits needs something that does.
-  const hold = setTimeout(() => undefined, MAX_TIMER_MS);
+  // Our sockets do not keep the process alive, but a caller awaits the result.
+  const keepAlive = setTimeout(() => undefined, MAX_TIMER_MS);
   try {
     const outcome = await transport.send([event], new AbortController().signal);
     if ('reason' in outcome) log.debug(outcome.reason, 'usage metrics could not be sent');
     return outcome.kind === 'sent';
   } finally {
-    clearTimeout(hold);
+    clearTimeout(keepAlive);
     await transport.close?.();
   }
 }
 
-/** One attempt over HTTP; in debug mode a line instead of it. */
+/** One attempt over HTTP, or in debug mode one printed line. */
 function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process.env, proxy, ...rest }: EmitOptions, log: Log): Transport {
   const { attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = rest;
   const name = product?.name ?? 'cosmos';

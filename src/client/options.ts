@@ -1,3 +1,6 @@
+/*
+ * What `createTelemetry` takes, and the check of it.
+ */
 import { aFunction, anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
@@ -9,50 +12,66 @@ import type { EventDefinition } from '../events/definition.js';
 import { isVersion } from '../events/fields.js';
 import type { Host, Product } from '../events/standard-metrics.js';
 
-/** What `createTelemetry` takes. An unknown key throws. */
+/** The options of `createTelemetry`. An unknown key throws. */
 export interface TelemetryOptions<P extends string = string, E extends readonly EventDefinition[] = readonly EventDefinition[]> {
-  /** Who is observed: `cosmos`, or your own name (`^[a-z][a-z0-9_]{0,31}$`) and version. */
+  /**
+   * The product that is observed: `cosmos`, or your own name (`^[a-z][a-z0-9_]{0,31}$`) and version.
+   * @example { name: 'acme', version: '1.2.0' }
+   */
   product: Product<P>;
   /**
-   * The base to which `/v3/{event_type}?{query}` is appended: http or https, no credentials, query or fragment. Required unless
-   * `transport` is given; there is no default. `<NAME>_TELEMETRY_ENDPOINT` in the environment overrides it.
+   * Base URL to which `/v3/{event_type}?{query}` is appended: http or https, no credentials, query or fragment. Required unless
+   * `transport` is given; there is no default. The environment variable `<NAME>_TELEMETRY_ENDPOINT` overrides it.
+   * @example 'https://telemetry.acme.example/usage'
    */
   endpoint?: string | URL | undefined;
-  /** The orchestrator around the product. @default { name: 'airflow' } */
+  /**
+   * The orchestrator in which the product runs. @default { name: 'airflow' }
+   * @example { name: 'airflow', version: '2.10.1', pythonVersion: '3.11.7' }
+   */
   host?: Host | undefined;
-  /** The product's own events, beside the built-in ones. @default [] */
+  /** The product's own events, in addition to the built-in ones. @default [] */
   events?: E | undefined;
   /** `false` is one more opt-out, and any opt-out wins. There is no `true`: code cannot overrule a person. */
   enabled?: false | undefined;
   /** `'opt-in'`: nothing happens until the person's own configuration says yes. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in' | undefined;
-  /** Where opt-outs, debug mode and proxies are looked up; paths such as `~` and of config files come from it too. @default process.env */
+  /** Where opt-outs, debug mode, proxies and the paths of config files are looked up. @default process.env */
   env?: NodeJS.ProcessEnv | undefined;
-  /** Digest of a DAG id, or null for none. @default md5 in hex for `cosmos`, which is its wire; none for others */
+  /**
+   * Digest of a DAG id, or null for none. @default md5 in hex for `cosmos`, as on its wire; none for other products
+   * @example (dagId) => createHmac('sha256', secret).update(dagId).digest('hex')
+   */
   dagHash?: ((dagId: string) => string | null) | undefined;
-  /** What delivers. @default retrying(circuitBreaker(fetchTransport(...))) */
+  /** Delivers the events. @default retrying(circuitBreaker(fetchTransport(...))) */
   transport?: Transport | undefined;
-  /** How many events wait at most; the oldest are dropped first. @default 10_000 */
+  /** The most events that wait; a full buffer drops the oldest. 1 to 10,000,000. @default 10_000 */
   maxPendingEvents?: number | undefined;
-  /** How many requests are under way at most. @default 6 */
+  /** The most requests in flight, 1 to 256. @default 6 */
   concurrency?: number | undefined;
-  /** The same while draining. @default 24 */
+  /** The most requests in flight during drain, close and exit, 1 to 256. @default 24 */
   drainConcurrency?: number | undefined;
-  /** How long a connection may take to come about. @default 400 */
+  /** Time limit of look-up, proxy, TCP and TLS together, in milliseconds. @default 400 */
   connectTimeoutMs?: number | undefined;
-  /** How long an attempt may take: look-up, connect, redirects, headers, body. @default 1000 */
+  /** Time limit of one attempt, in milliseconds: look-up, connect, redirects, headers and body. @default 1000 */
   attemptTimeoutMs?: number | undefined;
-  /** How many attempts follow a first one that is worth repeating. @default 2 */
+  /** Retries per event, with exponential backoff and full jitter from 250 ms; 0 to 100. @default 2 */
   retries?: number | undefined;
-  /** Hosts other than the endpoint's own to which it may redirect. @default [] */
+  /**
+   * Hosts to which the endpoint may redirect, besides itself. @default []
+   * @example ['eu.telemetry.acme.example']
+   */
   allowedRedirectHosts?: readonly string[] | undefined;
-  /** The URL of a proxy, or `false` for none. @default the environment's; never for loopback */
+  /**
+   * URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback
+   * @example 'http://proxy.acme.example:3128'
+   */
   proxy?: string | false | undefined;
-  /** Whether events that wait when the process has nothing else to do get a last chance. @default true */
+  /** Whether waiting events are sent when the process has nothing else to do. @default true */
   drainOnExit?: boolean | undefined;
-  /** How long that last chance may hold the process. @default 250 */
+  /** How long `drainOnExit` may keep the process alive, in milliseconds. @default 250 */
   exitDeadlineMs?: number | undefined;
-  /** Console, pino, winston or anything with `debug` and `warn`: {@link Logger} says what goes where. @default silent */
+  /** Console, pino, winston or anything with `debug` and `warn`; {@link Logger} lists the log lines. @default silent */
   logger?: Logger | undefined;
 }
 
@@ -85,13 +104,13 @@ const CHECKS: Checks<TelemetryOptions> = {
 const A_VERSION: Check = ['a version', isVersion];
 const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
 
-/** Every limit and time, given or default. */
+/** All limits and times, with their defaults. */
 export type Limits = { [K in Exclude<keyof typeof DEFAULTS, 'drainDeadlineMs'>]: number };
 
 /**
- * Looks at everything a programmer can get wrong before anything happens.
+ * Checks all options before anything else happens.
  *
- * @throws TypeError naming option and value, credentials redacted.
+ * @throws TypeError naming option and value, with credentials redacted.
  */
 export function checkTelemetryOptions(options: TelemetryOptions): Limits {
   checkOptions<TelemetryOptions>('options', options, CHECKS);

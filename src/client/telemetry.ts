@@ -1,3 +1,6 @@
+/*
+ * `createTelemetry`: the composition root, the only place of the library that picks concrete parts, and the lifecycle of a client.
+ */
 import { anObject, checkOptions } from '../base/check-options.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
@@ -8,12 +11,11 @@ import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
 import { EventBus } from '../bus/bus.js';
 import type { TelemetryBus } from '../bus/bus.js';
-import { circuitBreaker } from '../delivery/circuit-breaker.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { Emitter } from '../delivery/emitter.js';
+import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { EventBuilder } from '../delivery/event-builder.js';
-import { fetchTransportWith } from '../delivery/http/fetch-transport.js';
-import { gated, retrying } from '../delivery/retry.js';
+import { retrying } from '../delivery/retry.js';
 import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import { productDagHash, productEvents } from '../events/product-events.js';
@@ -21,56 +23,57 @@ import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter } from '../listeners/host.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames } from '../listeners/register.js';
-import { Gate, OptOutWatch } from '../opt-out/gate.js';
-import { resolveSettingsWith, shouldEmit } from '../opt-out/settings.js';
+import { openGate } from '../opt-out/gate.js';
+import type { Gate } from '../opt-out/gate.js';
+import { shouldEmit } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
 import { checkTelemetryOptions } from './options.js';
 import type { Limits, TelemetryOptions } from './options.js';
 
-/** What `drain()` and `close()` tell: the accounts since construction, and how the wait ended. */
+/** What `drain()` and `close()` report: the counts since construction, and how the wait ended. */
 export interface DrainReport extends TelemetryStats {
-  /** Whether the deadline came before everything was over. */
+  /** Whether the deadline came before all events were settled. */
   timedOut: boolean;
+  /** How long the call took, in milliseconds. */
   durationMs: number;
 }
 
-/** Usage telemetry of one product. Nothing it does throws into the host, waits on its path, or keeps it alive. */
+/** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
 export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AsyncDisposable {
-  /** Whether anything may happen, as of now: ask it before gathering what is expensive to gather. */
+  /** Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. */
   readonly enabled: boolean;
   readonly bus: TelemetryBus<P, E>;
   /**
-   * Listens to a host's lifecycle events. A host that is listened to already stays as it is; nothing happens when an opt-out
-   * applies or after `close()`.
+   * Listens to a host's lifecycle events. Registering a host twice has no effect, nor has it after an opt-out or after `close()`.
    *
-   * @param options.events Other names for the host's events, where it does not use ours.
-   * @returns A function that undoes it.
-   * @throws TypeError for a host that cannot be listened to, or names that are none.
+   * @param options.events The host's own names for its events. @default the names of `HostEvents`
+   * @returns A function that removes the listeners.
+   * @throws TypeError for a host without listener methods, or for wrong names.
    */
   register(host: HostEmitter, options?: { events?: EventNames | undefined }): () => void;
-  /** Publishes one event of a declared type: `bus.publish`, for short. */
+  /** Publishes one event of a declared type; the same as `bus.publish`. */
   publish: TelemetryBus<P, E>['publish'];
-  /** The accounts at this instant: `published = sent + failed + dropped + pending`. */
+  /** The counts as of now: `published = sent + failed + dropped + pending`. */
   stats(): TelemetryStats;
   /**
-   * A checkpoint: waits for what was accepted before the call, with `drainConcurrency`. At the deadline it reports, and
-   * aborts nothing. Never rejects.
+   * Waits for the events that were accepted before the call, with `drainConcurrency`. At the deadline it reports and aborts
+   * nothing. Never rejects.
    *
-   * @param options.deadlineMs @default 2000
+   * @param options.deadlineMs In milliseconds. @default 2000
    */
   drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
   /**
-   * Leaves all hosts, takes nothing more, delivers what the deadline allows with one attempt each, then aborts and accounts
-   * for the rest. Once only: a second call gets the first one's promise. Never rejects.
+   * Removes all host listeners, refuses new events, and delivers until the deadline, with one attempt each. Then it aborts what is
+   * in flight and counts the rest as dropped. A second call returns the same promise. Never rejects.
    *
-   * @param options.deadlineMs @default 2000
+   * @param options.deadlineMs In milliseconds. @default 2000
    */
   close(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
 }
 
 /**
- * Usage telemetry for a product: the composition root, and the one place that picks concrete parts.
+ * Creates the usage telemetry of a product.
  *
  * @throws TypeError naming option and value, for a wrong or unknown option.
  */
@@ -80,7 +83,7 @@ export function createTelemetry<const P extends string, const E extends readonly
   return createTelemetryWith(options, thisMachine);
 }
 
-/** The same, with time, chance and the machine as parameters. @internal */
+/** As `createTelemetry`, with time, randomness and the machine as parameters. @internal */
 export function createTelemetryWith<const P extends string, const E extends readonly EventDefinition[] = []>(
   options: TelemetryOptions<P, E>,
   machine: MachineAccess,
@@ -89,10 +92,13 @@ export function createTelemetryWith<const P extends string, const E extends read
   return new TelemetryClient(options as object as TelemetryOptions, limits, machine) as object as Telemetry<P, E>;
 }
 
-/** The longest backoff of `retrying`, and the grace beyond all attempts, that a `send()` is given before it loses its slot. */
+/** The longest backoff between two attempts. */
 const MAX_BACKOFF_MS = 5000;
+
+/** A `send()` loses its slot when all its attempts and backoffs must be over, plus this time. */
 const SLACK_MS = 1000;
 
+/** For a client that has opted out and was given no transport: it never sends. */
 const NOWHERE: Transport = { send: () => Promise.resolve({ kind: 'aborted' }) };
 
 class TelemetryClient implements AsyncDisposable {
@@ -113,15 +119,12 @@ class TelemetryClient implements AsyncDisposable {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const asked = { product: product.name, env, ...(consent && { consent }), ...(enabled === false && { enabled }) };
-    const { readFile, readFileLater, platform } = machine;
-    const settings = resolveSettingsWith(asked, { readFile, platform, log });
-    const { optedOutNow, optedOutOnDisk } = new OptOutWatch({ ...asked, settings, readFile: readFileLater, platform, log });
-    const gate = new Gate({ open: shouldEmit(settings), optedOutNow, optedOutOnDisk, clock });
+    const { gate, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
-    // An instance that has opted out never sends, so it need not have anything to send with.
-    const transport = shouldEmit(settings) ? (debugging() ?? options.transport ?? defaultTransport()) : (options.transport ?? NOWHERE);
+    const transport = shouldEmit(settings)
+      ? pickTransport(options, { limits, endpoint, env, gate, log, machine })
+      : (options.transport ?? NOWHERE);
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
@@ -137,43 +140,6 @@ class TelemetryClient implements AsyncDisposable {
     this.#gate = gate;
     this.#log = log;
     this.#clock = clock;
-
-    /** What a person asked to see goes before any transport, the program's own included. */
-    function debugging(): Transport | undefined {
-      const mode = debugMode(product.name, env);
-      const { transport: instead } = options;
-      if (mode === undefined) return undefined;
-      return debugTransport({
-        mode,
-        endpoint: instead === undefined ? base() : endpoint,
-        instead,
-        log,
-        clock,
-        access: machine.descriptors,
-      });
-    }
-
-    function base(): string {
-      return operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
-    }
-
-    function defaultTransport(): Transport {
-      const { connectTimeoutMs, attemptTimeoutMs, retries, concurrency, drainConcurrency } = limits;
-      const { allowedRedirectHosts, proxy } = options;
-      const fetching = fetchTransportWith(
-        {
-          endpoint: base(),
-          connectTimeoutMs,
-          attemptTimeoutMs,
-          maxSockets: Math.max(concurrency, drainConcurrency),
-          env,
-          allowedRedirectHosts,
-          proxy,
-        },
-        { clock, log, ...(machine.lookup && { lookup: machine.lookup }) },
-      );
-      return retrying(circuitBreaker(gated(fetching, gate), { clock }), { retries, maxDelayMs: MAX_BACKOFF_MS, random, clock });
-    }
   }
 
   get enabled(): boolean {
@@ -215,7 +181,7 @@ class TelemetryClient implements AsyncDisposable {
     return { ...this.#emitter.stats(), timedOut, durationMs: this.#clock.now() - startedAtMs };
   }
 
-  /** A promise that never rejects cannot refuse a deadline that is none: it says so, and takes the default. */
+  /** `drain()` and `close()` never reject, so a wrong deadline logs a warning, and the default applies. */
   #deadlineMs(options: { deadlineMs?: number | undefined } | undefined): number {
     let deadlineMs: unknown;
     try {
@@ -224,7 +190,32 @@ class TelemetryClient implements AsyncDisposable {
       deadlineMs = null;
     }
     if (typeof deadlineMs === 'number' && deadlineMs >= 0) return deadlineMs;
-    if (deadlineMs !== undefined) this.#log.warn('deadline_invalid', 'a deadline was no number of milliseconds; the default is used');
+    if (deadlineMs !== undefined) this.#log.warn('deadline_invalid', '`deadlineMs` is not a number of milliseconds; the default is used');
     return DEFAULTS.drainDeadlineMs;
   }
+}
+
+interface TransportParts {
+  limits: Limits;
+  endpoint: string | undefined;
+  env: NodeJS.ProcessEnv;
+  gate: Gate;
+  log: Log;
+  machine: MachineAccess;
+}
+
+/** Debug mode if the environment asks for it, else the program's own transport, else HTTP to the endpoint. */
+function pickTransport(options: TelemetryOptions, { limits, endpoint, env, gate, log, machine }: TransportParts): Transport {
+  const { product, transport: own, allowedRedirectHosts, proxy } = options;
+  const { clock, random, lookup, descriptors: access } = machine;
+  const mode = debugMode(product.name, env);
+  if (own !== undefined) return mode === undefined ? own : debugTransport({ mode, endpoint, instead: own, log, clock, access });
+  const base = operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
+  if (mode !== undefined) return debugTransport({ mode, endpoint: base, log, clock, access });
+  const { connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, retries } = limits;
+  const attempts = endpointTransport(
+    { endpoint: base, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
+    { gate, log, clock, lookup },
+  );
+  return retrying(attempts, { retries, maxDelayMs: MAX_BACKOFF_MS, random, clock });
 }

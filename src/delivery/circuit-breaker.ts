@@ -1,44 +1,47 @@
+/*
+ * The circuit breaker: stops trying while the network is down, and probes it at growing intervals.
+ */
 import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
 import { attemptThen, CONNECT_REASON, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
-/** When `circuitBreaker` stops trying, and when it looks again. */
+/** When `circuitBreaker` opens, and when it probes. */
 export interface CircuitBreakerOptions {
-  /** Failures in a row that open it, 1 to 1000. @default 5 */
+  /** Failures in a row that open the circuit, 1 to 1000. @default 5 */
   failureThreshold?: number;
   /** Time until the first probe, in milliseconds, from 1. It doubles with each probe that fails. @default 60_000 */
   probeAfterMs?: number;
   /** Longest time between two probes, in milliseconds, at least `probeAfterMs`. @default 3_600_000, an hour */
   maxProbeAfterMs?: number;
-  /** Source of time. @default the machine's own clock */
+  /** Source of time. @default the system's clock */
   clock?: Clock;
 }
 
 const PROBE_AFTER_MS = 60_000;
 
-/** Reason of the `deferred` outcomes of an open breaker. */
+/** Reason of the `deferred` outcomes of an open circuit. */
 const OPEN_REASON = 'circuit_open';
 
-/** Reason of an attempt that got no answer in time, whatever else it is called. */
+/** Reason of an attempt that got no answer in time; it counts for every kind of outcome. */
 const TIMEOUT_REASON = 'timeout';
 
-/** What the others wait while a probe is under way: a probe takes an attempt, one second at most by default. */
+/** How long other events wait while a probe is in flight. A probe is one attempt: at most one second by default. */
 const PROBE_POLL_MS = 250;
 
 /**
- * Stops trying where the network is not there: a blocked firewall costs a handful of attempts an hour, not one per event. After
- * `failureThreshold` failures in a row every `send()` is `deferred` with `circuit_open` until the next probe is due, without
- * touching the inner transport. Then exactly one attempt goes through: an answer closes the circuit, a failure doubles the wait.
+ * Stops trying while the network is down: a blocked firewall costs a handful of attempts an hour, not one per event. After
+ * `failureThreshold` failures in a row the circuit is open: every `send()` is `deferred` with `circuit_open` until the next probe
+ * is due, and the inner transport is not called. Then the circuit is half-open: one attempt goes through. An answer closes the
+ * circuit, a failure doubles the wait.
  *
- * Only connection failures and timeouts count. An answer of the server, an error status included, starts the count again, since
- * the network is there. All else says neither and leaves the count as it is, `network` too (a reset after the request was
- * written): somebody accepted the connection, but that may have been the very firewall that drops the next one. Such an end
- * frees a probe's place at once.
+ * Only failed connections and timeouts count as failures. An answer of the server resets the count, even an error status: the
+ * network works. Other outcomes do neither, `network` included (a reset after the request was sent): a connection was accepted,
+ * but perhaps by the firewall that drops the next one. A probe that ends so makes way for the next one at once.
  *
- * To be put inside `retrying`, which passes `deferred` on. During the last call of a leaving process an open circuit stays open.
- * It sets no timers and never rejects: an inner transport that throws is `rejected` with `transport_error`.
+ * Put it inside `retrying`, which returns `deferred` unchanged. An open circuit stays open while the process exits. The breaker
+ * sets no timers and never rejects: if the inner transport throws, the outcome is `rejected` with `transport_error`.
  *
  * @throws TypeError for an option that is unknown or out of its bounds.
  */
@@ -55,10 +58,11 @@ export function circuitBreaker(inner: Transport, options: CircuitBreakerOptions 
   return decorate(inner, (events, signal) => breaker.send(events, signal));
 }
 
-/** What an open circuit knows. `probe` identifies the attempt that looks whether the network is back. */
-interface Opening {
+/** The state of a circuit that is open or, while it has a probe, half-open. */
+interface OpenCircuit {
   waitMs: number;
   probeAtMs: number;
+  /** Identifies the attempt that tests the network. */
   probe: symbol | undefined;
 }
 
@@ -66,7 +70,8 @@ class Breaker {
   readonly #inner: Transport;
   readonly #options: Required<CircuitBreakerOptions>;
   #failures = 0;
-  #opening: Opening | undefined;
+  /** Undefined while the circuit is closed. */
+  #circuit: OpenCircuit | undefined;
 
   constructor(inner: Transport, options: Required<CircuitBreakerOptions>) {
     this.#inner = inner;
@@ -74,15 +79,15 @@ class Breaker {
   }
 
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
-    const opening = this.#opening;
+    const circuit = this.#circuit;
     let probe: symbol | undefined;
-    if (opening !== undefined) {
-      const leftMs = opening.probeAtMs - this.#options.clock.now();
-      if (leftMs > 0) return Promise.resolve(deferred(opening.probe === undefined ? leftMs : Math.min(leftMs, PROBE_POLL_MS)));
+    if (circuit !== undefined) {
+      const leftMs = circuit.probeAtMs - this.#options.clock.now();
+      if (leftMs > 0) return Promise.resolve(deferred(circuit.probe === undefined ? leftMs : Math.min(leftMs, PROBE_POLL_MS)));
       probe = Symbol('probe');
-      opening.probe = probe;
-      // A probe that never settles must not keep the circuit open for ever: its place is free again after another wait.
-      opening.probeAtMs += opening.waitMs - leftMs;
+      circuit.probe = probe;
+      // A probe that never settles must not keep the circuit open for ever: another one may start after another wait.
+      circuit.probeAtMs += circuit.waitMs - leftMs;
     }
     return new Promise((resolve, reject) => {
       attemptThen(this.#inner, events, signal, (outcome) => {
@@ -90,7 +95,7 @@ class Breaker {
           this.#learn(outcome, probe);
           resolve(outcome);
         } catch (error) {
-          // The clock is the caller's, and so is its fault.
+          // The clock is the caller's, and so is its error.
           reject(error);
         }
       });
@@ -99,17 +104,17 @@ class Breaker {
 
   #learn(outcome: SendOutcome, probe: symbol | undefined): void {
     const verdict = judge(outcome);
-    const opening = this.#opening;
+    const circuit = this.#circuit;
     if (verdict === 'reachable') {
-      // Whoever heard it: an answer to an attempt that began before the circuit opened is as good as the probe's.
+      // Also for an attempt that began before the circuit opened: its answer is as good as that of a probe.
       this.#failures = 0;
-      this.#opening = undefined;
-    } else if (opening === undefined) {
+      this.#circuit = undefined;
+    } else if (circuit === undefined) {
       if (verdict === 'unreachable') this.#countFailure();
-    } else if (probe !== undefined && probe === opening.probe) {
-      // Failures of attempts that were under way when the circuit opened tell nothing new, only the probe's does.
-      if (verdict === 'unreachable') this.#open(Math.min(opening.waitMs * 2, this.#options.maxProbeAfterMs));
-      else this.#opening = { waitMs: opening.waitMs, probeAtMs: this.#options.clock.now(), probe: undefined };
+    } else if (probe !== undefined && probe === circuit.probe) {
+      // Only the probe counts. Failures of attempts that were in flight when the circuit opened tell nothing new.
+      if (verdict === 'unreachable') this.#open(Math.min(circuit.waitMs * 2, this.#options.maxProbeAfterMs));
+      else this.#circuit = { waitMs: circuit.waitMs, probeAtMs: this.#options.clock.now(), probe: undefined };
     }
   }
 
@@ -120,7 +125,7 @@ class Breaker {
 
   #open(waitMs: number): void {
     this.#failures = 0;
-    this.#opening = { waitMs, probeAtMs: this.#options.clock.now() + waitMs, probe: undefined };
+    this.#circuit = { waitMs, probeAtMs: this.#options.clock.now() + waitMs, probe: undefined };
   }
 }
 
@@ -128,11 +133,11 @@ function deferred(waitMs: number): SendOutcome {
   return { kind: 'deferred', waitMs: Math.ceil(waitMs), reason: OPEN_REASON };
 }
 
-/** What an outcome says about the network between here and the endpoint. */
+/** What an outcome says about the network between the host and the endpoint. */
 function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {
   if (outcome.kind === 'sent') return 'reachable';
   if (outcome.kind === 'refused' || outcome.kind === 'aborted') return 'unknown';
-  // Another breaker further in asked nobody; any other pause was the server's wish.
+  // `circuit_open` comes from a breaker further inside, which tried nothing. Every other pause was asked for by the server.
   if (outcome.kind === 'deferred') return outcome.reason === OPEN_REASON ? 'unknown' : 'reachable';
   if (outcome.reason === TIMEOUT_REASON) return 'unreachable';
   if (outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON) return 'unreachable';

@@ -1,83 +1,26 @@
+/*
+ * Debug mode: prints each request instead of sending it.
+ */
 import type { Clock } from '../base/clock.js';
 import { readProblem } from '../base/describe.js';
 import type { Log } from '../base/log.js';
 import { machineDescriptors } from '../base/machine.js';
-import type { DescriptorAccess } from '../base/machine.js';
+import type { FileDescriptors } from '../base/machine.js';
 import type { DebugMode } from '../opt-out/variables.js';
 import { requestUrl } from '../wire/url.js';
 import type { SendOutcome, Transport } from './transport.js';
 
-const STDERR = 2;
-
-/** A pipe that is full says EAGAIN: so long is waited for its reader, in all. */
-const PAUSE_MS = 10;
-const MAX_PAUSES = 100;
-
-/**
- * Writes lines to standard error or to the end of a file, in order and off the host's path. It goes by the descriptor and not
- * by `process.stderr`, which blocks the host while a pipe is full and throws into it when the pipe is closed.
- */
-export class LineWriter {
-  readonly #clock: Clock;
-  readonly #access: DescriptorAccess;
-  readonly #path: string | undefined;
-  #descriptor: Promise<number> | undefined;
-  #last: Promise<void> = Promise.resolve();
-
-  /** @param path A file; standard error without one. Nothing is opened before the first line. */
-  constructor(path: string | undefined, clock: Clock, access: DescriptorAccess = machineDescriptors()) {
-    this.#path = path;
-    this.#clock = clock;
-    this.#access = access;
-  }
-
-  /** Resolves when the line is written; rejects as node:fs does. A file that could not be opened is not tried again. */
-  write(line: string): Promise<void> {
-    const written = this.#last.then(() => this.#write(Buffer.from(`${line}\n`)));
-    this.#last = written.catch(() => undefined);
-    return written;
-  }
-
-  /** Lets the file go once what was to be written is written. Never rejects. */
-  async close(): Promise<void> {
-    await this.#last;
-    if (this.#path === undefined || this.#descriptor === undefined) return;
-    await this.#descriptor.then((descriptor) => this.#access.close(descriptor)).catch(() => undefined);
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#descriptor ??= this.#path === undefined ? Promise.resolve(STDERR) : this.#access.open(this.#path);
-    const descriptor = await this.#descriptor;
-    let pauses = 0;
-    for (let rest = bytes; rest.length > 0; ) {
-      try {
-        rest = rest.subarray(await this.#access.write(descriptor, rest));
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || pauses === MAX_PAUSES) throw error;
-        pauses += 1;
-        await this.#pause();
-      }
-    }
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#clock.setTimeout(resolve, PAUSE_MS).unref();
-    });
-  }
-}
-
-/** How a debug transport is made. */
-export interface DebugTransportOptions {
+/** What a debug transport needs. */
+interface DebugTransportOptions {
   mode: DebugMode;
-  /** What stands before each request target. @default nothing, as where a program delivers by a transport of its own */
+  /** The URL before each request target. @default '', for a program that delivers with its own transport */
   endpoint?: string | undefined;
-  /** The program's own transport, which is not asked to send anything, and closed with this one. */
+  /** The program's own transport. It sends nothing in debug mode, and is closed with this one. */
   instead?: Transport | undefined;
   log: Log;
   clock: Clock;
-  /** Files as descriptors. @default the machine's */
-  access?: DescriptorAccess | undefined;
+  /** @default the files of this machine */
+  access?: FileDescriptors | undefined;
 }
 
 const DEBUG: SendOutcome = { kind: 'refused', reason: 'debug' };
@@ -85,7 +28,8 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
 
 /**
  * Prints each request as `[telemetry] GET {endpoint}/v3/{type}?{query}`, to standard error or to the end of a file, and sends nothing:
- * every event is dropped as `debug`. Standard output is never touched. What cannot be printed is not sent either, and warns once.
+ * every event is dropped as `debug`. Standard output is never used. An event that cannot be printed is not sent either; the first
+ * such event logs a warning.
  */
 export function debugTransport({ mode, endpoint = '', instead, log, clock, access }: DebugTransportOptions): Transport {
   const writer = new LineWriter(mode.path, clock, access);
@@ -115,4 +59,64 @@ export function debugTransport({ mode, endpoint = '', instead, log, clock, acces
       }
     },
   };
+}
+
+const STDERR = 2;
+
+/** A full pipe answers EAGAIN. The writer waits for its reader this often, and this long each time. */
+const MAX_PAUSES = 100;
+const PAUSE_MS = 10;
+
+/**
+ * Writes lines to standard error or to the end of a file, in order and off the host's path. It uses the descriptor and not
+ * `process.stderr`, which blocks the host while a pipe is full and throws into it after the pipe was closed.
+ */
+class LineWriter {
+  readonly #clock: Clock;
+  readonly #access: FileDescriptors;
+  readonly #path: string | undefined;
+  #descriptor: Promise<number> | undefined;
+  #last: Promise<void> = Promise.resolve();
+
+  /** @param path A file, opened at the first line; undefined for standard error. */
+  constructor(path: string | undefined, clock: Clock, access: FileDescriptors = machineDescriptors()) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#access = access;
+  }
+
+  /** Resolves when the line is written; rejects as node:fs does. A file that could not be opened is not tried again. */
+  write(line: string): Promise<void> {
+    const written = this.#last.then(() => this.#write(Buffer.from(`${line}\n`)));
+    this.#last = written.catch(() => undefined);
+    return written;
+  }
+
+  /** Closes the file after the last line is written. Never rejects. */
+  async close(): Promise<void> {
+    await this.#last;
+    if (this.#path === undefined || this.#descriptor === undefined) return;
+    await this.#descriptor.then((descriptor) => this.#access.close(descriptor)).catch(() => undefined);
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#descriptor ??= this.#path === undefined ? Promise.resolve(STDERR) : this.#access.open(this.#path);
+    const descriptor = await this.#descriptor;
+    let pauses = 0;
+    for (let rest = bytes; rest.length > 0; ) {
+      try {
+        rest = rest.subarray(await this.#access.write(descriptor, rest));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || pauses === MAX_PAUSES) throw error;
+        pauses += 1;
+        await this.#pause();
+      }
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.setTimeout(resolve, PAUSE_MS).unref();
+    });
+  }
 }

@@ -1,3 +1,6 @@
+/*
+ * Sends the events of a buffer through a transport: workers, batches in flight, and the account of each batch.
+ */
 import type PQueue from 'p-queue';
 import type { Clock } from '../base/clock.js';
 import type { Ledger } from '../base/ledger.js';
@@ -5,70 +8,11 @@ import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
-import { DeferredCall, LoopShare, Pause } from './pacing.js';
+import { EventLoopBudget, NextTick, Pause } from './pacing.js';
 import { attemptThen } from './transport.js';
 import type { SendOutcome, Transport } from './transport.js';
 
-/** How many sends share a signal: what a transport hangs on one and forgets there goes with it, however long a turn lasts. */
-const SENDS_PER_SIGNAL = 64;
-
-/** Some events on their way through a transport. */
-export interface Flight {
-  readonly turn: Turn;
-  readonly taken: readonly TakenEvent[];
-  readonly startedAtMs: number;
-  readonly controller: AbortController;
-}
-
-/**
- * The turns that last. There is no set of flights, though it would be plainer: what a set of V8 has forgotten stays in tables that
- * outlive it for a while, and each event with them, which made garbage collection dearer than sending.
- */
-export class Turns extends Set<Turn> {
-  get flights(): Flight[] {
-    return Array.from(this, ({ flight }) => flight).filter((flight) => flight !== undefined);
-  }
-}
-
-/** A task of the queue: it has one batch after the other sent, and lasts as long as there is something to send. */
-export class Turn {
-  /** Ends the task. */
-  readonly end: () => void;
-  #controller = new AbortController();
-  #sends = 0;
-  #flight: Flight | undefined;
-
-  constructor(end: () => void) {
-    this.end = end;
-  }
-
-  /** What is under way. */
-  get flight(): Flight | undefined {
-    return this.#flight;
-  }
-
-  /** Whether what it had sent was ended from here: nothing is sent after that. */
-  get isAborted(): boolean {
-    return this.#controller.signal.aborted;
-  }
-
-  /** Some events are on their way now. */
-  begin(taken: readonly TakenEvent[], startedAtMs: number): Flight {
-    if (this.#sends > 0 && this.#sends % SENDS_PER_SIGNAL === 0) this.#controller = new AbortController();
-    this.#sends += 1;
-    this.#flight = { turn: this, taken, startedAtMs, controller: this.#controller };
-    return this.#flight;
-  }
-
-  /** They have ended. @returns Whether they had not before. */
-  land(flight: Flight): boolean {
-    if (this.#flight !== flight) return false;
-    this.#flight = undefined;
-    return true;
-  }
-}
-
-/** How a dispatcher is made. */
+/** What a dispatcher needs. */
 export interface DispatcherOptions {
   buffer: Pick<EventBuffer, 'length' | 'oldestSeq' | 'take' | 'putBack'>;
   builder: Pick<EventBuilder, 'build'>;
@@ -77,80 +21,85 @@ export interface DispatcherOptions {
   ledger: Ledger;
   log: Log;
   clock: Clock;
-  /** How many requests may be under way now. */
+  /** How many batches may be in flight now. */
   limit: () => number;
-  /** Called after each account, with what the transport answered and for what. */
+  /** Called with the outcome of each batch, after it was entered into the ledger. */
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
-/** How many turns of the microtask queue an abort may take through retries, breaker and transport. */
-const LAST_WORD_TICKS = 50;
+/** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
+const ABORT_ROUNDS = 50;
 
-/** Takes events out of the buffer, through a p-queue of few long tasks, and enters into the ledger what became of them. */
+/**
+ * Takes events out of the buffer and sends them with a few workers. A worker is one long task of a p-queue: it sends batch after
+ * batch as long as events wait.
+ */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #batchSize: number;
-  /** When nothing is started: the network asked for it, or the process is about to end. */
+  /** While it is on, no batch starts: the network asked for it, or the process is about to exit. */
   readonly pause: Pause;
-  readonly #running = new Turns();
-  readonly #loop: LoopShare;
-  readonly #kickLater: DeferredCall;
+  readonly #workers = new Workers();
+  readonly #budget: EventLoopBudget;
+  readonly #startLater: NextTick;
   #queue: PQueue | undefined;
   #isLoading = false;
   #isStopped = false;
-  #turns = 0;
+  /** Workers that run or are queued to run. */
+  #started = 0;
   #inFlight = 0;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#batchSize = options.transport.maxBatchSize ?? 1;
-    this.#loop = new LoopShare(options.clock);
-    this.#kickLater = new DeferredCall(options.clock, () => this.kick());
-    this.pause = new Pause(options.clock, () => this.kick());
+    this.#budget = new EventLoopBudget(options.clock);
+    this.#startLater = new NextTick(options.clock, () => this.startWorkers());
+    this.pause = new Pause(options.clock, () => this.startWorkers());
   }
 
-  /** How many events are under way. */
+  /** The number of events in flight. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** The number of the oldest event that waits or is under way. */
+  /** The sequence number of the oldest event that waits or is in flight. */
   get oldestSeq(): number {
     let oldest = this.#options.buffer.oldestSeq;
-    for (const { taken } of this.#running.flights) for (const { seq } of taken) if (seq < oldest) oldest = seq;
+    for (const { taken } of this.#workers.inFlight) for (const { seq } of taken) if (seq < oldest) oldest = seq;
     return oldest;
   }
 
-  /** Sees to it that as many tasks run as there is work for. Never throws, never waits. */
-  kick(): void {
+  /** Starts as many workers as there is work and room for. Never throws, never waits. */
+  startWorkers(): void {
     const { buffer, limit } = this.#options;
     if (this.#isStopped || buffer.length === 0 || this.pause.isOn) return;
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
-    // A task that waits for its transport takes no second event, so each waiting batch may have a task of its own.
-    const wanted = Math.min(most, this.#running.flights.length + Math.ceil(buffer.length / this.#batchSize));
-    while (this.#turns < wanted) {
-      this.#turns += 1;
-      void this.#queue.add(this.#turn).catch(() => undefined);
+    // A worker takes no second batch while it waits for its transport, so each waiting batch may have a worker of its own.
+    const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(buffer.length / this.#batchSize));
+    while (this.#started < wanted) {
+      this.#started += 1;
+      void this.#queue.add(this.#work).catch(() => undefined);
     }
   }
 
-  /** Ends what has been under way for longer than the cap: a transport that never settles loses its slot. */
+  /** Ends batches that have been in flight for longer than the cap: a transport that never settles loses its slot. */
   abortOverdue(capMs: number): void {
     const startedBefore = this.#options.clock.now() - capMs;
-    for (const flight of this.#running.flights) {
-      if (flight.startedAtMs <= startedBefore) this.#end(flight, { kind: 'rejected', reason: 'timeout' });
+    for (const batch of this.#workers.inFlight) {
+      if (batch.startedAtMs <= startedBefore) this.#abort(batch, { kind: 'rejected', reason: 'timeout' });
     }
   }
 
-  /** Starts nothing any more, aborts what is under way, and lets the transport go. Over once every flight is accounted for. */
+  /** Starts nothing more, aborts what is in flight, and closes the transport. Resolves when every batch is accounted for. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.pause.end();
-    for (const { controller } of this.#running.flights) controller.abort();
-    // What was answered counts by its answer, though its body was still under way: transports get no time, but a word.
-    for (let tick = 0; tick < LAST_WORD_TICKS && this.#inFlight > 0; tick += 1) await Promise.resolve();
-    for (const flight of this.#running.flights) this.#end(flight, { kind: 'aborted' });
+    for (const { controller } of this.#workers.inFlight) controller.abort();
+    // An event that was answered counts by its answer, even if the body was still being read. Transports get no time for this,
+    // only microtasks.
+    for (let round = 0; round < ABORT_ROUNDS && this.#inFlight > 0; round += 1) await Promise.resolve();
+    for (const batch of this.#workers.inFlight) this.#abort(batch, { kind: 'aborted' });
     void this.#closeTransport();
   }
 
@@ -169,71 +118,72 @@ export class Dispatcher {
       const { default: Queue } = await import('p-queue');
       this.#queue = new Queue();
     } catch {
-      // The events wait on, and the next kick tries again.
+      // The events keep waiting, and the next call tries again.
       this.#options.log.warn('load_failed', 'p-queue could not be loaded');
     } finally {
       this.#isLoading = false;
     }
-    if (this.#queue !== undefined) this.kick();
+    if (this.#queue !== undefined) this.startWorkers();
   }
 
-  readonly #turn = (): Promise<void> =>
+  /** The task of the queue. */
+  readonly #work = (): Promise<void> =>
     new Promise((resolve) => {
-      const turn = new Turn(resolve);
-      this.#running.add(turn);
-      this.#goOn(turn);
+      const worker = new Worker(resolve);
+      this.#workers.add(worker);
+      this.#runNext(worker);
     });
 
-  #goOn(turn: Turn): void {
+  /** Has the worker send its next batch, or ends it. */
+  #runNext(worker: Worker): void {
     try {
-      if (this.#mayGoOn() && !turn.isAborted && this.#sendNext(turn)) return;
+      if (this.#mayContinue() && !worker.isAborted && this.#sendNext(worker)) return;
     } catch {
-      // Nothing of ours throws; should it all the same, the task ends and its place is free.
+      // Our own code does not throw; if it does, the worker ends and its slot is free.
     }
-    this.#turns -= 1;
-    this.#running.delete(turn);
-    turn.end();
-    // Not at once: where the gate has closed, the next task would end as this one did.
-    if (this.#options.buffer.length > 0) this.#kickLater.soon();
+    this.#started -= 1;
+    this.#workers.delete(worker);
+    worker.end();
+    // Not at once: if the gate is shut, the next worker would end in the same way.
+    if (this.#options.buffer.length > 0) this.#startLater.schedule();
   }
 
-  /** @returns whether the turn goes on later by itself. */
-  #sendNext(turn: Turn): boolean {
+  /** Asked before each attempt: the gate reads the environment again, and from time to time the files. */
+  #mayContinue(): boolean {
+    return !this.pause.isOn && this.#started <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
+  }
+
+  /** @returns Whether the worker continues later by itself. */
+  #sendNext(worker: Worker): boolean {
     const { buffer, builder, clock, transport } = this.#options;
     const nowMs = clock.now();
-    // A transport that answers at once, or that computes, must not keep the host's event loop to itself.
-    if (this.#loop.isUsedUp(nowMs)) {
-      this.#loop.nextRound(() => this.#goOn(turn));
+    // A transport that computes, or that answers at once, must not keep the event loop from the host.
+    if (this.#budget.isUsedUp(nowMs)) {
+      this.#budget.whenRenewed(() => this.#runNext(worker));
       return true;
     }
     const taken = buffer.take(this.#batchSize);
     if (taken.length === 0) return false;
-    const flight = turn.begin(taken, nowMs);
-    this.#loop.work(nowMs);
+    const batch = worker.begin(taken, nowMs);
+    this.#budget.spend(nowMs);
     this.#inFlight += taken.length;
     const events = taken.map((event) => (event.built ??= builder.build(event)));
-    attemptThen(transport, events, flight.controller.signal, (outcome) => this.#land(flight, outcome));
+    attemptThen(transport, events, batch.controller.signal, (outcome) => this.#settle(batch, outcome));
     return true;
   }
 
-  /** Asked before each attempt: the gate reads the environment anew, and now and then the files. */
-  #mayGoOn(): boolean {
-    return !this.pause.isOn && this.#turns <= this.#options.limit() && this.#options.gate.checkAttempt() && !this.#isStopped;
+  #abort(batch: InFlightBatch, outcome: SendOutcome): void {
+    batch.controller.abort();
+    this.#settle(batch, outcome);
   }
 
-  #end(flight: Flight, outcome: SendOutcome): void {
-    flight.controller.abort();
-    this.#land(flight, outcome);
+  /** The first outcome of a batch counts; then its worker continues. */
+  #settle(batch: InFlightBatch, outcome: SendOutcome): void {
+    if (!batch.worker.finish(batch)) return;
+    this.#account(batch.taken, outcome);
+    this.#runNext(batch.worker);
   }
 
-  /** The first outcome of a flight counts, and its turn goes on. */
-  #land(flight: Flight, outcome: SendOutcome): void {
-    if (!flight.turn.land(flight)) return;
-    this.#account(flight.taken, outcome);
-    this.#goOn(flight.turn);
-  }
-
-  /** Enters into the ledger what became of some events. */
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
     const { buffer, ledger, log, onSettled } = this.#options;
     const events = taken.length;
@@ -248,5 +198,62 @@ export class Dispatcher {
     }
     if ('reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
     onSettled(outcome, taken);
+  }
+}
+
+/** The events of one `send()` that has not settled. */
+interface InFlightBatch {
+  readonly worker: Worker;
+  readonly taken: readonly TakenEvent[];
+  readonly startedAtMs: number;
+  readonly controller: AbortController;
+}
+
+/**
+ * The running workers. There is no set of batches, which would be simpler: entries that were deleted from a set stay in V8's tables
+ * for a while and keep their events alive. That made garbage collection cost more than sending.
+ */
+class Workers extends Set<Worker> {
+  get inFlight(): InFlightBatch[] {
+    return Array.from(this, ({ batch }) => batch).filter((batch) => batch !== undefined);
+  }
+}
+
+/** How many sends share a signal: a listener that a transport adds and does not remove is freed with it. */
+const SENDS_PER_SIGNAL = 64;
+
+/** One task of the queue, with at most one batch in flight. */
+class Worker {
+  /** Ends the task. */
+  readonly end: () => void;
+  #controller = new AbortController();
+  #sends = 0;
+  #batch: InFlightBatch | undefined;
+
+  constructor(end: () => void) {
+    this.end = end;
+  }
+
+  get batch(): InFlightBatch | undefined {
+    return this.#batch;
+  }
+
+  /** Whether we aborted its batch: it sends nothing more after that. */
+  get isAborted(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  begin(taken: readonly TakenEvent[], startedAtMs: number): InFlightBatch {
+    if (this.#sends > 0 && this.#sends % SENDS_PER_SIGNAL === 0) this.#controller = new AbortController();
+    this.#sends += 1;
+    this.#batch = { worker: this, taken, startedAtMs, controller: this.#controller };
+    return this.#batch;
+  }
+
+  /** @returns False if the batch has finished before. */
+  finish(batch: InFlightBatch): boolean {
+    if (this.#batch !== batch) return false;
+    this.#batch = undefined;
+    return true;
   }
 }

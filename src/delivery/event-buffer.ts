@@ -1,23 +1,26 @@
+/*
+ * Keeps the events that wait to be sent, in order and bounded.
+ */
 import type { EventDefinition } from '../events/definition.js';
 import type { UsageMetrics } from '../wire/python.js';
 import type { UsageEvent } from './transport.js';
 
-/** One event that was taken out of the buffer. */
+/** An event that was taken out of the buffer to be sent. */
 export interface TakenEvent {
-  /** Grows by one with each event published: the order in which events start, and what a checkpoint waits for. */
+  /** Sequence number, one more for each published event. Events start in this order, and a drain waits for all below a number. */
   readonly seq: number;
   readonly definition: EventDefinition;
   readonly metrics: UsageMetrics;
   readonly packed: string | undefined;
-  /** Built once, at the first attempt, so that an event keeps its id when it comes back. */
+  /** Built once, at the first attempt: an event that returns to the buffer keeps its id. */
   built: UsageEvent | undefined;
 }
 
 const FIRST_SLOTS = 64;
 
 /**
- * The bounded ring of waiting events. Three parallel arrays rather than one object an event: what waits costs no more
- * memory than the plain metrics. Events that come back from an attempt stand before the ring, in their old order.
+ * A bounded ring of waiting events. It has three parallel arrays instead of one object an event, so a waiting event costs no
+ * more memory than its plain metrics. Events that return from an attempt come before the ring, in their old order.
  */
 export class EventBuffer {
   readonly #capacity: number;
@@ -35,22 +38,22 @@ export class EventBuffer {
     this.#capacity = capacity;
   }
 
-  /** How many events wait. */
+  /** The number of waiting events. */
   get length(): number {
     return this.#inRing + this.#returned.length;
   }
 
-  /** The number that the next event will get. */
+  /** The sequence number of the next event to be published. */
   get nextSeq(): number {
     return this.#nextSeq;
   }
 
-  /** The number of the oldest event that waits; `nextSeq` where none does. */
+  /** The sequence number of the oldest waiting event; `nextSeq` if none waits. */
   get oldestSeq(): number {
     return this.#returned[0]?.seq ?? this.#nextSeq - this.#inRing;
   }
 
-  /** Adds the newest event. Where it is full, the oldest one goes for it. */
+  /** Adds the newest event. A full buffer drops the oldest one. */
   push(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): void {
     if (this.length >= this.#capacity) {
       this.#dropOldest();
@@ -66,7 +69,7 @@ export class EventBuffer {
     this.#nextSeq += 1;
   }
 
-  /** How many events had to go for newer ones since this was asked last. */
+  /** How many events `push` has dropped since the last call. */
   takeOverflow(): number {
     const dropped = this.#overflow;
     this.#overflow = 0;
@@ -75,16 +78,16 @@ export class EventBuffer {
 
   /** Takes out the oldest events, at most `limit`. */
   take(limit: number): TakenEvent[] {
-    // Of one event mostly, and a list that is made with it takes no room for sixteen more.
+    // The usual case. An array literal has room for one event; an array that grows reserves room for 16 more.
     if (limit === 1 && this.#returned.length === 0) return this.#inRing === 0 ? [] : [this.#shift()];
     const taken = this.#returned.splice(0, limit);
     while (taken.length < limit && this.#inRing > 0) taken.push(this.#shift());
     return taken;
   }
 
-  /** Brings events back to the head. @returns How many of the oldest had to go because it was full. */
+  /** Puts events back at the head. @returns How many of the oldest events were dropped because the buffer was full. */
   putBack(events: readonly TakenEvent[]): number {
-    // One by one: as arguments of one call a large batch would overflow the stack.
+    // One by one: as the arguments of one call, a large batch would overflow the stack.
     for (const event of events) this.#returned.push(event);
     this.#returned.sort((left, right) => left.seq - right.seq);
     let dropped = 0;
@@ -95,7 +98,7 @@ export class EventBuffer {
     return dropped;
   }
 
-  /** Empties it. @returns How many events waited. */
+  /** Removes all events. @returns How many waited. */
   clear(): number {
     const waited = this.length;
     this.#returned.length = 0;
@@ -110,7 +113,7 @@ export class EventBuffer {
 
   #dropOldest(): void {
     if (this.#returned.length > 0) this.#returned.shift();
-    else this.#forgetHead();
+    else this.#clearHead();
   }
 
   #shift(): TakenEvent {
@@ -122,11 +125,11 @@ export class EventBuffer {
       packed: this.#packed[head],
       built: undefined,
     };
-    this.#forgetHead();
+    this.#clearHead();
     return taken;
   }
 
-  #forgetHead(): void {
+  #clearHead(): void {
     const head = this.#head;
     this.#metrics[head] = undefined;
     this.#definitions[head] = undefined;
@@ -135,7 +138,7 @@ export class EventBuffer {
     this.#inRing -= 1;
   }
 
-  /** Doubles the ring up to the capacity. What stands from its head on moves to the new end, so that it stays one piece. */
+  /** Doubles the ring, up to the capacity. The part from the head to the end of the arrays moves to their new end. */
   #grow(): void {
     const slots = Math.min(this.#capacity, Math.max(FIRST_SLOTS, this.#slots * 2));
     const head = this.#inRing === 0 ? 0 : this.#head;
@@ -145,7 +148,7 @@ export class EventBuffer {
   }
 }
 
-/** In place, since a copy would be garbage on the host's path; one that begins at its first slot needs no move. */
+/** Grows an array in place: a copy would be garbage on the host's path. A ring that begins at slot 0 needs no move. */
 function stretch(items: unknown[], from: number, to: number, head: number): void {
   items.length = to;
   if (head === 0) return;

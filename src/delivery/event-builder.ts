@@ -1,3 +1,7 @@
+/*
+ * Turns a waiting event into what is sent: checks each field against its declaration, encodes it, and merges the DAG metadata.
+ * All of it happens off the host's path.
+ */
 import { WIRE_VERSION } from '../base/constants.js';
 import type { Ledger, LossReason } from '../base/ledger.js';
 import { metadataFields } from '../events/dag-run.js';
@@ -9,16 +13,84 @@ import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import type { TakenEvent } from './event-buffer.js';
 import type { UsageEvent } from './transport.js';
 
-/** What `console.log` and `util.inspect` ask for. Its registered name saves a load of `node:util`. */
+/** What all events of one type share. */
+interface Shared {
+  readonly fields: WireFields;
+  /** The part of the request target that is always the same. */
+  readonly target: string;
+  /** Whether `target` contains a part of the query. */
+  readonly hasQuery: boolean;
+  /** Undefined for events that declare no metadata: theirs is not read. */
+  readonly metadata: MetadataReader | undefined;
+}
+
+/** Builds the events that transports send: declared fields of the declared kinds only, with the DAG metadata unpacked. */
+export class EventBuilder {
+  readonly #standard: Readonly<UsageMetrics>;
+  readonly #ledger: Ledger;
+  readonly #idPrefix: string;
+  // Filled at the first event of a type: a host that has opted out never needs it.
+  readonly #shared = new Map<EventDefinition, Shared>();
+  readonly #onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why);
+
+  /** @param idPrefix Keeps the event ids of two instances in one process apart. */
+  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
+    this.#standard = standard;
+    this.#ledger = ledger;
+    this.#idPrefix = idPrefix;
+  }
+
+  build(taken: TakenEvent): UsageEvent {
+    const { seq, definition, metrics, packed } = taken;
+    const { fields, target, hasQuery, metadata } = this.#sharedOf(definition);
+    let query = fields.query(metrics, this.#onLoss);
+    if (packed !== undefined) query += this.#metadataQuery(metadata?.read(packed) ?? null);
+    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, target + (hasQuery ? query : query.slice(1)), () =>
+      this.#metrics(taken),
+    );
+  }
+
+  /** The metadata's part of the query. Its losses are counted with each event. */
+  #metadataQuery(metadata: Metadata | null): string {
+    const ledger = this.#ledger;
+    if (metadata === null) {
+      ledger.metadataUnreadable += 1;
+      return '';
+    }
+    ledger.fieldsDropped += metadata.dropped;
+    for (const name of metadata.taken) ledger.loseField('metadata', name, 'taken');
+    return metadata.query;
+  }
+
+  #metrics({ definition, metrics, packed }: TakenEvent): UsageMetrics {
+    const { fields, metadata } = this.#sharedOf(definition);
+    return { ...this.#standard, ...fields.pick(metrics), ...(packed === undefined ? null : metadata?.read(packed)?.metrics) };
+  }
+
+  #sharedOf(definition: EventDefinition): Shared {
+    let shared = this.#shared.get(definition);
+    if (shared === undefined) {
+      const { type } = definition;
+      const fields = new WireFields(definition.fields);
+      const query = urlencode(this.#standard);
+      const metadata = type === 'dag_run' ? new MetadataReader(fields, this.#ledger) : undefined;
+      shared = { fields, target: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', metadata };
+      this.#shared.set(definition, shared);
+    }
+    return shared;
+  }
+}
+
+/** The key that `console.log` and `util.inspect` look up. A registered symbol, so that `node:util` need not be loaded. */
 const inspected = Symbol.for('nodejs.util.inspect.custom');
 
-/** One event as a transport sees it. */
-export class BuiltEvent implements UsageEvent {
+/** One event as a transport gets it. */
+class BuiltEvent implements UsageEvent {
   readonly id: string;
   readonly type: string;
   declare readonly metrics: Readonly<UsageMetrics>;
-  // Collected when somebody asks, since most transports want the request alone, and yet the event's own: transports copy events,
-  // write them as JSON, and post them to workers.
+  // Collected at the first access, because most transports need the request target only. It is an own property all the same:
+  // transports copy events, write them as JSON and post them to workers.
   static readonly #ownMetrics: PropertyDescriptor & ThisType<BuiltEvent> = {
     configurable: true,
     enumerable: true,
@@ -42,18 +114,67 @@ export class BuiltEvent implements UsageEvent {
     return this.#target;
   }
 
-  /** For whoever prints an event to see what is in it: a getter would be shown as one. */
+  /** Shows the metrics when the event is printed: without it `[Getter]` would be shown. */
   [inspected](): Pick<UsageEvent, 'id' | 'type' | 'metrics'> {
     const { id, type, metrics } = this;
     return { id, type, metrics };
   }
 }
 
+/** Called for a value that is not sent. */
+type OnLoss = (name: string, why: LossReason) => void;
+
+/** The declared fields of an event, with their encoding. */
+class WireFields {
+  readonly #byName: ReadonlyMap<string, WireField>;
+  /** The fields in the order of the last event. The next event mostly has the same order and then needs no look-up. */
+  readonly #order: (WireField | undefined)[] = [];
+
+  constructor(fields: Fields) {
+    this.#byName = new Map(Object.entries(fields).map(([name, field]) => [name, new WireField(name, field)]));
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** `&name=value` of each declared value of its kind, in the order of `values`; `onLoss` is called for the others. */
+  query(values: Readonly<Record<string, unknown>>, onLoss: OnLoss): string {
+    const order = this.#order;
+    let query = '';
+    let place = 0;
+    // A list of the names would cost five times as much as `for in`. The check excludes what a host has added to Object.prototype.
+    // Inside `for in` the compiler knows the result of `hasOwnProperty`, but not that of `Object.hasOwn`.
+    for (const name in values) {
+      if (!Object.prototype.hasOwnProperty.call(values, name)) continue;
+      const value: unknown = values[name];
+      if (value === undefined) continue;
+      let field = order[place];
+      if (field?.name !== name) order[place] = field = this.#byName.get(name);
+      place += 1;
+      const pair = field?.pair(value);
+      if (pair === undefined) onLoss(name, field === undefined ? 'undeclared' : 'ill_typed');
+      else query += pair;
+    }
+    return query;
+  }
+
+  /** The declared values of their kinds, by name. */
+  pick(values: Readonly<Record<string, unknown>>): UsageMetrics {
+    const picked: UsageMetrics = {};
+    for (const name of Object.keys(values)) {
+      if (values[name] !== undefined && this.#byName.get(name)?.pair(values[name]) !== undefined)
+        picked[name] = values[name] as MetricValue;
+    }
+    return picked;
+  }
+}
+
 /**
- * One declared field on its way out: its check, and its encoding, which is chosen once and not for each value. The last value is
- * remembered with what became of it, since hosts send the same few over and over.
+ * One declared field: its check, and its encoding, which is chosen once and not for each value. It remembers the last value with
+ * its encoding, because hosts send the same few values again and again.
  */
-export class WireField {
+class WireField {
   readonly name: string;
   readonly #field: Field;
   readonly #prefix: string;
@@ -68,10 +189,7 @@ export class WireField {
     this.#number = field.kind === 'duration' ? pythonFloat : pythonStr;
   }
 
-  /**
-   * `&name=value` as it stands in a query, or undefined where the value is not of the declared kind. A field that was not made by a
-   * kind may throw: that is a no.
-   */
+  /** `&name=value`, encoded; undefined if the value is not of the declared kind. A hand-made field may throw: that counts as no. */
   pair(value: unknown): string | undefined {
     if (value === this.#lastValue && this.#lastPair !== undefined) return this.#lastPair;
     try {
@@ -82,7 +200,7 @@ export class WireField {
   }
 
   #encode(value: MetricValue): string {
-    // Not remembered: 0 and -0 are equal, and yet two texts. Its text is quoted for the plus sign of an exponent.
+    // Numbers are not remembered: 0 and -0 are equal but have two texts. They are quoted because an exponent may have a plus sign.
     if (typeof value === 'number') return this.#prefix + quotePlus(this.#number(value));
     this.#lastPair = this.#prefix + quotePlus(pythonStr(value));
     this.#lastValue = value;
@@ -90,93 +208,44 @@ export class WireField {
   }
 }
 
-/** Hears of a value that does not leave. */
-export type Notice = (name: string, why: LossReason) => void;
-
-/** The declared fields of an event on their way out. */
-export class WireFields {
-  readonly #byName: ReadonlyMap<string, WireField>;
-  /** As they stood in the last event: the next one mostly has them in the same order, and needs no look-up then. */
-  readonly #order: (WireField | undefined)[] = [];
-
-  constructor(fields: Fields) {
-    this.#byName = new Map(Object.entries(fields).map(([name, field]) => [name, new WireField(name, field)]));
-  }
-
-  has(name: string): boolean {
-    return this.#byName.has(name);
-  }
-
-  /** `&name=value` of each value that is declared and of its kind, in the values' own order; the others are told of. */
-  query(values: Readonly<Record<string, unknown>>, notice: Notice): string {
-    const order = this.#order;
-    let query = '';
-    let place = 0;
-    // A list of the names would cost five times as much. The question keeps out what a host has put into Object.prototype; inside of
-    // `for in` the compiler knows the answer, but not that of `Object.hasOwn`.
-    for (const name in values) {
-      if (!Object.prototype.hasOwnProperty.call(values, name)) continue;
-      const value: unknown = values[name];
-      if (value === undefined) continue;
-      let field = order[place];
-      if (field?.name !== name) order[place] = field = this.#byName.get(name);
-      place += 1;
-      const pair = field?.pair(value);
-      if (pair === undefined) notice(name, field === undefined ? 'undeclared' : 'ill_typed');
-      else query += pair;
-    }
-    return query;
-  }
-
-  /** The same values by name. */
-  pick(values: Readonly<Record<string, unknown>>): UsageMetrics {
-    const picked: UsageMetrics = {};
-    for (const name of Object.keys(values)) {
-      if (values[name] !== undefined && this.#byName.get(name)?.pair(values[name]) !== undefined)
-        picked[name] = values[name] as MetricValue;
-    }
-    return picked;
-  }
-}
-
-/** How many packed texts are remembered: as many DAGs as a scheduler has in its hands at a time. */
-const MAX_REMEMBERED = 64;
-
 /** What one packed text adds to an event. */
-export interface Metadata {
+interface Metadata {
   readonly metrics: Readonly<UsageMetrics>;
   readonly query: string;
   /** How many of its values are undeclared or ill-typed. */
   readonly dropped: number;
-  /** The names in it that the event declares itself. */
+  /** Its names that the event itself declares. */
   readonly taken: readonly string[];
 }
 
-/** DAG metadata, unpacked once for each text: only what may leave. */
-export class UnpackedMetadata {
+/** How many packed texts are remembered: about as many DAGs as a scheduler handles at a time. */
+const MAX_REMEMBERED = 64;
+
+/** Reads packed DAG metadata, each text once: the result has only what may be sent. */
+class MetadataReader {
   readonly #own: WireFields;
   readonly #ledger: Ledger;
   readonly #fields = new WireFields(metadataFields);
   readonly #known = new Map<string, Metadata | null>();
 
-  /** @param own What an event declares itself is for its publisher to say, and never for what stood in a param. */
+  /** @param own The event's own fields: only its publisher may set these, never the metadata. */
   constructor(own: WireFields, ledger: Ledger) {
     this.#own = own;
     this.#ledger = ledger;
   }
 
-  /** @returns null where it cannot be read. */
-  of(packed: string): Metadata | null {
+  /** @returns null if the text cannot be read. */
+  read(packed: string): Metadata | null {
     let metadata = this.#known.get(packed);
     if (metadata !== undefined) return metadata;
-    metadata = this.#read(packed);
+    metadata = this.#unpack(packed);
     const oldest = this.#known.size < MAX_REMEMBERED ? undefined : this.#known.keys().next().value;
     if (oldest !== undefined) this.#known.delete(oldest);
     this.#known.set(packed, metadata);
     return metadata;
   }
 
-  #read(packed: string): Metadata | null {
+  #unpack(packed: string): Metadata | null {
     const ledger = this.#ledger;
     try {
       let dropped = 0;
@@ -194,80 +263,9 @@ export class UnpackedMetadata {
       }
       return { metrics: kept, query: taken.length === 0 ? query : this.#fields.query(kept, () => undefined), dropped, taken };
     } catch (error) {
-      // Counted by the caller: unreadable metadata costs the metadata, never the event.
+      // The builder counts it with each event: unreadable metadata costs the metadata, never the event.
       ledger.notice('metadata', '', error instanceof TelemetryMetadataError ? error.problem : 'not_object');
       return null;
     }
-  }
-}
-
-/** What all events of one type have in common. */
-interface Common {
-  readonly fields: WireFields;
-  /** Its request as far as it is always the same, and whether something of the query stands in it. */
-  readonly target: string;
-  readonly hasQuery: boolean;
-  /** Undefined for events that declare no metadata: theirs is not read at all. */
-  readonly metadata: UnpackedMetadata | undefined;
-}
-
-/**
- * Turns what waits into what leaves: unpacks DAG metadata, merges, keeps only declared fields of their declared kinds. Runs off
- * the host's path.
- */
-export class EventBuilder {
-  readonly #standard: Readonly<UsageMetrics>;
-  readonly #ledger: Ledger;
-  readonly #idPrefix: string;
-  // Made at the first event of a type: a host that has opted out never gets so far.
-  readonly #common = new Map<EventDefinition, Common>();
-  readonly #notice: Notice = (name, why) => this.#ledger.loseField('event', name, why);
-
-  /** @param idPrefix Tells this instance's event ids from those of another one in the same process. */
-  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
-    this.#standard = standard;
-    this.#ledger = ledger;
-    this.#idPrefix = idPrefix;
-  }
-
-  /** The event as a transport sees it. */
-  build(taken: TakenEvent): UsageEvent {
-    const { seq, definition, metrics, packed } = taken;
-    const { fields, target, hasQuery, metadata } = this.#commonOf(definition);
-    let query = fields.query(metrics, this.#notice);
-    if (packed !== undefined) query += this.#account(metadata?.of(packed) ?? null);
-    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, target + (hasQuery ? query : query.slice(1)), () =>
-      this.#metrics(taken),
-    );
-  }
-
-  /** @returns what the metadata adds to the query */
-  #account(metadata: Metadata | null): string {
-    const ledger = this.#ledger;
-    if (metadata === null) {
-      ledger.metadataUnreadable += 1;
-      return '';
-    }
-    ledger.fieldsDropped += metadata.dropped;
-    for (const name of metadata.taken) ledger.loseField('metadata', name, 'taken');
-    return metadata.query;
-  }
-
-  #metrics({ definition, metrics, packed }: TakenEvent): UsageMetrics {
-    const { fields, metadata } = this.#commonOf(definition);
-    return { ...this.#standard, ...fields.pick(metrics), ...(packed === undefined ? null : metadata?.of(packed)?.metrics) };
-  }
-
-  #commonOf(definition: EventDefinition): Common {
-    let common = this.#common.get(definition);
-    if (common === undefined) {
-      const { type } = definition;
-      const fields = new WireFields(definition.fields);
-      const query = urlencode(this.#standard);
-      const metadata = type === 'dag_run' ? new UnpackedMetadata(fields, this.#ledger) : undefined;
-      common = { fields, target: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', metadata };
-      this.#common.set(definition, common);
-    }
-    return common;
   }
 }

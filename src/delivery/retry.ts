@@ -1,3 +1,6 @@
+/*
+ * Retries: `retrying` with exponential backoff, and the decorator that asks the opt-outs before each retry.
+ */
 import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
@@ -6,46 +9,29 @@ import type { Gate } from '../opt-out/gate.js';
 import { attempt, attemptThen, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
-/**
- * Asks the gate before each retry, so that an opt-out that appears during a backoff is seen before anything leaves. Before the
- * first attempt the dispatcher has asked, just now, and a look at the environment costs as much as building the event.
- */
-export function gated(inner: Transport, gate: Gate): Transport {
-  // A retry hands in the list of the attempt before.
-  const tried = new WeakSet<object>();
-  return decorate(inner, (events, signal) => {
-    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve({ kind: 'aborted' });
-    tried.add(events);
-    return inner.send(events, signal);
-  });
-}
-
-/** How often and how patiently `retrying` tries again. */
+/** How often `retrying` tries again, and how long it waits before. */
 export interface RetryingOptions {
-  /** Attempts after the first one, 0 to 100. @default 2 */
+  /** Retries after the first attempt, 0 to 100. @default 2 */
   retries?: number;
   /** Upper bound of the first backoff, in milliseconds; it doubles with each retry. @default 250 */
   minDelayMs?: number;
   /** Upper bound of every backoff, in milliseconds, at least `minDelayMs`. @default 5000 */
   maxDelayMs?: number;
-  /** Source of chance, from 0 up to 1. @default Math.random */
+  /** Source of randomness, from 0 up to 1. @default Math.random */
   random?: () => number;
-  /** Source of time. @default the machine's own clock */
+  /** Source of time. @default the system's clock */
   clock?: Clock;
 }
 
 const MIN_DELAY_MS = 250;
 
-/** Carries nothing: p-retry goes on only when something is thrown, and the outcome itself is kept beside it. */
-class RetryableOutcomeError extends Error {}
-
 /**
- * Tries again what the inner transport calls `retryable`, after exponential backoff with full jitter: a delay drawn evenly
- * from 0 to `minDelayMs * 2 ** retry`, capped at `maxDelayMs`, so that a fleet of hosts does not return in step
- * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). Every other outcome passes as it is, `deferred`
- * included; so does the last `retryable` one when the retries are used up. An abort ends a backoff at once.
+ * Retries what the inner transport calls `retryable`, after exponential backoff with full jitter: a random delay between 0 and
+ * `minDelayMs * 2 ** retry`, capped at `maxDelayMs`, so that a fleet of hosts does not return in step
+ * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). Every other outcome is returned unchanged,
+ * `deferred` included, and so is the last `retryable` one when the retries are used up. An abort ends a backoff at once.
  *
- * It never rejects: an inner transport that throws is `rejected` with `transport_error`.
+ * It never rejects: if the inner transport throws, the outcome is `rejected` with `transport_error`.
  *
  * @throws TypeError for an option that is unknown or out of its bounds.
  */
@@ -69,11 +55,28 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
   );
 }
 
+/**
+ * Asks the gate before each retry: an opt-out that appears during a backoff stops the event. The first attempt needs no question,
+ * because the dispatcher has just asked, and reading the environment costs as much as building the event.
+ */
+export function gated(inner: Transport, gate: Gate): Transport {
+  // A retry passes the same list of events as the attempt before it.
+  const tried = new WeakSet<object>();
+  return decorate(inner, (events, signal) => {
+    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve({ kind: 'aborted' });
+    tried.add(events);
+    return inner.send(events, signal);
+  });
+}
+
+/** p-retry goes on only if something is thrown. The outcome itself is kept in a variable. */
+class RetryableOutcomeError extends Error {}
+
 class Retrier {
   readonly #inner: Transport;
   readonly #options: Required<RetryingOptions>;
   readonly #backoffs = new Set<() => void>();
-  #leaving = false;
+  #isLastCall = false;
 
   constructor(inner: Transport, options: Required<RetryingOptions>) {
     this.#inner = inner;
@@ -82,17 +85,17 @@ class Retrier {
 
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     return new Promise((resolve) => {
-      // The first attempt stays outside p-retry, whose bookkeeping costs more than a whole send to a healthy endpoint.
+      // The first attempt does not go through p-retry: its bookkeeping costs more than a whole send to a healthy endpoint.
       attemptThen(this.#inner, events, signal, (first) => {
-        // Without a retry to make it is not even loaded: reading a module is no work for a process that leaves.
-        const isOver = first.kind !== 'retryable' || this.#options.retries === 0 || this.#leaving;
+        // Without a retry p-retry is not even loaded: a process that exits should not read another module.
+        const isOver = first.kind !== 'retryable' || this.#options.retries === 0 || this.#isLastCall;
         resolve(isOver ? first : this.#retry(first, events, signal));
       });
     });
   }
 
   lastCall(active: boolean): void {
-    this.#leaving = active;
+    this.#isLastCall = active;
     if (active) for (const end of this.#backoffs) end();
   }
 
@@ -107,22 +110,22 @@ class Retrier {
         },
         {
           retries: this.#options.retries,
-          // Its own delays are neither fully jittered nor on our clock.
+          // p-retry's own delays have no full jitter and do not use our clock.
           minTimeout: 0,
           shouldRetry: ({ retriesConsumed }) => this.#backOff(retriesConsumed, signal),
           signal,
         },
       );
     } catch {
-      // Retries used up, no retry wanted, or an abort: `last` and the signal tell which.
+      // The retries are used up or not wanted, or the signal fired: `last` and the signal tell which.
     }
-    // What was delivered stays delivered, even where the abort came before p-retry could say so.
+    // An event that was delivered stays delivered, even if the signal fired before p-retry returned.
     return last.kind === 'retryable' && signal.aborted ? { kind: 'aborted' } : last;
   }
 
-  /** Waits before a retry; false when there is to be none. */
+  /** Waits before a retry. @returns False if there is to be no retry. */
   async #backOff(retryIndex: number, signal: AbortSignal): Promise<boolean> {
-    if (this.#leaving) return false;
+    if (this.#isLastCall) return false;
     const { minDelayMs, maxDelayMs, random, clock } = this.#options;
     const delayMs = random() * Math.min(maxDelayMs, minDelayMs * 2 ** retryIndex);
     if (signal.aborted) return false;

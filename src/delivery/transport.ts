@@ -1,31 +1,33 @@
+/*
+ * The extension point of delivery: what a transport is, what its outcomes mean, and the helpers that call and wrap one safely.
+ */
 import type { UsageMetrics } from '../wire/python.js';
 
-/**
- * One usage event as a transport sees it: declared fields only, metadata already unpacked and merged.
- */
+/** One usage event as a transport gets it: declared fields only, metadata unpacked and merged. */
 export interface UsageEvent {
-  /** Unique within the process and stable across attempts. Never part of the request: the wire has no ids. */
+  /** Unique in the process and the same in every attempt. It is not part of the request: the wire has no ids. */
   readonly id: string;
   /** The event type, for example `dag_run`. */
   readonly type: string;
-  /** Standard metrics, the event's own fields, its metadata: in the order in which they leave. */
+  /** Standard metrics, then the event's own fields, then its metadata: in the order in which they are sent. */
   readonly metrics: Readonly<UsageMetrics>;
   /**
-   * `/v3/{type}?{query}`, encoded on demand, to be appended to the endpoint. Ask the event and do not encode `metrics`
-   * yourself: only the event knows which numbers are durations (`7.0`) and which are counts (`7`).
+   * `/v3/{type}?{query}`, to append to the endpoint. Call this instead of encoding `metrics`: only the event knows which
+   * numbers are durations (`7.0`) and which are counts (`7`).
    */
   requestTarget(): string;
 }
 
 /**
- * What became of one `send()`. A reason is a code of `^[a-z0-9_]{1,40}$`, never a library's error text.
+ * The result of one `send()`. It holds for all events of the call. A reason is a code of the form `^[a-z0-9_]{1,40}$`, never the
+ * text of an error.
  *
- * - `sent`: the endpoint has it.
- * - `retryable`: not delivered for certain, and worth another attempt (`connect`, `http_503`).
- * - `rejected`: tried and over; counted as failed. Also whatever ended unknown (a timeout, a reset after writing): the wire
- *   has no ids, and a number counted twice is worse than one lost.
- * - `refused`: never tried; counted as dropped (`too_large`).
- * - `deferred`: not now. The events go back to the head of the buffer and the emitter as a whole pauses for `waitMs`.
+ * - `sent`: the endpoint confirmed the events.
+ * - `retryable`: certainly not delivered, and worth another attempt (`connect`, `http_503`).
+ * - `rejected`: tried and final; counted as failed. This includes unknown results (a timeout, a reset after the request was
+ *   sent): events have no id on the wire, so a retry could be counted twice.
+ * - `refused`: not tried; counted as dropped (`too_large`).
+ * - `deferred`: not now. The events return to the head of the buffer, and nothing is sent for `waitMs`.
  * - `aborted`: ended by the signal.
  */
 export type SendOutcome =
@@ -36,48 +38,45 @@ export type SendOutcome =
   | { kind: 'deferred'; waitMs: number; reason: string }
   | { kind: 'aborted' };
 
-/**
- * The one extension point of delivery. Everything that delivers is a transport or a decorator of one.
- */
+/** The only extension point of delivery: everything that delivers is a transport or a decorator of one. */
 export interface Transport {
-  /** How many events one `send()` takes. @default 1 */
+  /** The most events that one `send()` takes. @default 1 */
   readonly maxBatchSize?: number;
   /**
-   * Delivers the events and says what became of them, all of them together. Outcomes are data: a transport that throws or
-   * rejects is counted as `transport_error`, one that has not settled after
-   * `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (14 s by default) loses its slot and counts as `timeout`.
+   * Delivers the events and resolves with the outcome. A transport that throws or rejects counts as `transport_error`. A call
+   * that has not settled after `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (14 s by default) loses its slot and
+   * counts as `timeout`.
    */
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome>;
   /** Frees sockets and timers. Called once, after the last `send()`. */
   close?(): void | Promise<void>;
   /**
-   * Internal, for decorators that wait: while true, nothing may wait for a better moment, since the process is about to
-   * leave. `retrying` then ends a backoff at once with one final attempt, and begins no other.
+   * Tells decorators that the process is about to exit. While `active` is true, `retrying` starts no backoff, and ends a running
+   * one with one final attempt.
    * @internal
    */
   [lastCall]?(active: boolean): void;
 }
 
 /**
- * Key of the internal method by which the emitter tells decorators that the host is leaving. A registered symbol: each entry point
- * of the package is a bundle of its own, and what one of them decorates another one may drive.
+ * Key of the internal method by which the emitter announces the exit to decorators. It is a registered symbol because each entry
+ * point of the package is a bundle of its own: a transport that one bundle decorates may be driven by another.
  *
  * @internal
  */
 export const lastCall: unique symbol = Symbol.for('cosmos-telemetry.lastCall');
 
-/** What a reason code must look like, in outcomes and in reports. */
-export const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
-
-/** Reason of an attempt that never reached a server: the only one that says "the network is not there". */
+/** Reason of an attempt that did not reach a server: the request was certainly not sent. */
 export const CONNECT_REASON = 'connect';
 
-/** What an attempt is called that ended in an exception, or in something that is no outcome: the transport has a bug. */
-export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
+const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
+
+/** The outcome of an attempt that threw or returned something else than an outcome: the transport has a bug. */
+const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
 
 /**
- * One attempt by the inner transport, as data: never rejects. A transport that throws because of the signal was aborted, as
- * anybody's `fetch(url, { signal })` is; any other exception is `transport_error`. Nothing is tried once the signal fired.
+ * One attempt by the inner transport. It never rejects: an exception after the signal fired is `aborted`, as with
+ * `fetch(url, { signal })`; any other exception is `transport_error`. Nothing is tried if the signal has fired before.
  */
 export function attempt(inner: Transport, events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
   return new Promise((resolve) => {
@@ -86,9 +85,9 @@ export function attempt(inner: Transport, events: readonly UsageEvent[], signal:
 }
 
 /**
- * The same for who needs no promise of its own: each costs an event something on its way.
+ * As {@link attempt}, with a callback instead of a promise: each promise adds to the cost of an event.
  *
- * @param done called once. It must not throw: nobody is left to hear of it.
+ * @param done Called once. It must not throw: nothing would catch it.
  */
 export function attemptThen(
   inner: Transport,
@@ -110,7 +109,7 @@ export function attemptThen(
     } catch {
       return failed();
     }
-    // A promise may bring a `then` of its own, and answer more than once: a retry for each answer would send an event twice.
+    // A promise may have its own `then` that answers twice: a retry for each answer would send an event twice.
     if (isOver) return;
     isOver = true;
     done(outcome);
@@ -123,13 +122,13 @@ export function attemptThen(
 }
 
 /**
- * A transport around another: `send` is the decorator's own, all else goes through to the inner one.
+ * Wraps a transport: `send` is replaced, everything else is forwarded to the inner one.
  *
- * @param onLastCall told of the last call before the inner transport is.
+ * @param onLastCall Called before the inner transport's own `lastCall`.
  */
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (active: boolean) => void): Transport {
   return {
-    // Absent and undefined differ for readers that ask with `in`; the default of a transport without it stays the default.
+    // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
     ...(inner.maxBatchSize === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
     send,
     close: () => inner.close?.(),
@@ -141,10 +140,10 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
 }
 
 /**
- * An outcome of `send()`, copied, or the transport's fault. A transport may be plain JavaScript, where nothing keeps it from
- * answering with nothing, with an error's text (and a URL in it) for a reason, or with something that changes its mind later.
+ * A checked copy of what `send()` resolved with. A transport may be plain JavaScript: it may return nothing, use the text of an
+ * error (with a URL in it) as the reason, or change the object later.
  */
-export function outcomeOf(value: unknown): SendOutcome {
+function outcomeOf(value: unknown): SendOutcome {
   const { kind, reason, waitMs } = Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown };
   switch (kind) {
     case 'sent':

@@ -1,45 +1,46 @@
+// The fields of a DAG run, of the metadata that a DAG carries, and of an access to the dbt documentation.
 import { boolean, count, hash, identifier, identifierSet, nullable, oneOf, optional } from './fields.js';
 import type { Field } from './fields.js';
 
-/** How a run or a task ended. Nothing else is ever reported: a skipped task sends nothing. */
+/** How a run or a task ended. Other states are not reported: a skipped task sends nothing. */
 export type Status = 'success' | 'failed';
 
 /** The outcome field that runs and tasks share. */
 export const status = oneOf(['success', 'failed'], {
   description: 'How it ended.',
-  reason: 'To see which versions and set-ups fail more often than others.',
+  reason: 'To see which versions and set-ups fail more often.',
 });
 
 /**
- * What a finished DAG run says about itself. Field names and their order are Cosmos' own (`cosmos/listeners/`), with the
- * product's name in the place of `cosmos`.
+ * The fields of a finished DAG run. Names and order are those of Cosmos (`cosmos/listeners/`), with the name of the product instead
+ * of `cosmos`.
  */
 export function dagRunFields<P extends string>(product: P) {
   const digest =
     product === 'cosmos'
-      ? 'The digest that the host gives for the DAG, else the md5 of its id; the example is that of `jaffle_shop`.'
-      : 'A digest of the DAG, where the host or the program gives one; none is made otherwise.';
+      ? "The host's digest of the DAG, or else the md5 of its id; the example is the md5 of `jaffle_shop`."
+      : 'A digest of the DAG, if the host or the program provides one; there is no default.';
   return {
     dag_hash: optional(
       hash({
-        description: `${digest} Pseudonymous, not anonymous: somebody who guesses the id can compute it.`,
-        reason: 'To tell one DAG that runs a thousand times from a thousand DAGs.',
+        description: `${digest} Pseudonymous, not anonymous: anyone who guesses the id can compute it.`,
+        reason: 'To tell a thousand runs of one DAG from runs of a thousand DAGs.',
       }),
     ),
     status,
     task_count: count({
       description: 'How many tasks the DAG has.',
-      reason: 'To know the sizes of DAG that must stay fast.',
+      reason: 'To know which sizes of DAGs must stay fast.',
       example: 10,
     }),
     [`${product}_task_count`]: count({
       description: `How many of them are ${product} tasks.`,
-      reason: 'To see how people mix these tasks with others.',
+      reason: `To see how ${product} tasks are mixed with others.`,
       example: 8,
     }),
     execution_modes: identifierSet({
       description: `The execution modes of the ${product} tasks, sorted and joined by two underscores.`,
-      reason: 'To know which ways of running are in use and which can be retired.',
+      reason: 'To know which execution modes are in use and which can be retired.',
       example: 'kubernetes__local',
     }),
   } as DagRunFields<P>;
@@ -59,25 +60,25 @@ const SOURCE_BEHAVIORS = ['none', 'all', 'with_tests_or_freshness'] as const;
 const LOAD_MODES = ['automatic', 'custom', 'dbt_ls', 'dbt_ls_file', 'dbt_ls_cache', 'dbt_manifest'] as const;
 const PROFILE_STRATEGIES = ['yaml_file', 'mapping'] as const;
 
-/** Whether and how a profile was given, as runs and tasks both report it. */
+/** The database profile, which runs and tasks both report. */
 export const profileFields = {
   profile_strategy: nullable(
     oneOf(PROFILE_STRATEGIES, {
-      description: 'Whether the database profile comes from a profiles file or from a mapping of a connection.',
-      reason: 'To know which of the two ways deserves the work.',
+      description: 'Whether the database profile comes from a profiles file or is mapped from a connection.',
+      reason: 'To know which of the two to improve.',
       example: 'mapping',
     }),
   ),
   profile_mapping_class: nullable(
     identifier({
-      description: "The class name of the profile mapping. A class of a user's own is sent by its name, as it is.",
+      description: "The class name of the profile mapping. The name of a user's own class is sent unchanged.",
       reason: 'To know which databases need a better mapping.',
       example: 'PostgresUserPasswordProfileMapping',
     }),
   ),
   database: nullable(
     identifier({
-      description: 'The kind of database. No host, no name, no user of it.',
+      description: 'The kind of database, without its host, name or user.',
       reason: 'To test against the databases that are in use.',
       example: 'postgres',
     }),
@@ -85,18 +86,18 @@ export const profileFields = {
 };
 
 /**
- * What the DAG's packed metadata may hold. Whoever may start a DAG can edit its params, so what is not declared here, or is
- * of another type, does not leave the machine.
+ * The fields of a DAG's packed metadata. Users who can start a DAG can edit its params, so a value that is undeclared or of another
+ * type is dropped.
  */
 export const metadataFields = {
   used_automatic_load_mode: boolean({
-    description: 'Whether the way of loading the project was left to the product.',
+    description: 'Whether the product chose how to load the project.',
     reason: 'To know whether the automatic choice is trusted.',
   }),
   invocation_mode: nullable(
     oneOf(INVOCATION_MODES, {
-      description: 'Whether dbt runs inside the process or as a program of its own while the DAG is parsed.',
-      reason: 'To know which way must be fast.',
+      description: 'Whether dbt runs in the process that parses the DAG or in a separate one.',
+      reason: 'To know which of the two must be fast.',
     }),
   ),
   install_deps: nullable(
@@ -106,7 +107,7 @@ export const metadataFields = {
     }),
   ),
   uses_node_converter: boolean({
-    description: 'Whether nodes are rendered by functions of the user.',
+    description: 'Whether functions of the user render the nodes.',
     reason: 'To know whether that extension point is in use.',
     example: false,
   }),
@@ -126,7 +127,7 @@ export const metadataFields = {
   ),
   actual_load_mode: nullable(
     oneOf(LOAD_MODES, {
-      description: 'How the project was loaded in the end.',
+      description: 'How the project was actually loaded.',
       reason: 'To know which loaders must stay fast.',
       example: 'dbt_ls',
     }),
@@ -134,7 +135,7 @@ export const metadataFields = {
   total_dbt_models: nullable(
     count({
       description: 'How many models the project has.',
-      reason: 'To know the sizes of project that must stay fast.',
+      reason: 'To know which sizes of projects must stay fast.',
       example: 13,
     }),
   ),
@@ -148,23 +149,23 @@ export const metadataFields = {
   ...profileFields,
 };
 
-/** What an access to the hosted dbt documentation says about itself, in Cosmos' own order (`cosmos/plugin/`). */
+/** The fields of an access to the hosted dbt documentation, in the order of Cosmos (`cosmos/plugin/`). */
 export const dbtDocsAccessFields = {
   storage_type: oneOf(['s3', 'gcs', 'azure', 'http', 'local', 'not_configured'], {
-    description: 'Where the documentation is stored. The kind of storage, not its address.',
+    description: 'The kind of storage that holds the documentation, not its address.',
     reason: 'To know which storages are in use.',
   }),
   docs_dir_configured: boolean({
     description: 'Whether a folder for the documentation is configured.',
-    reason: 'To see how many people meet the unconfigured page.',
+    reason: 'To see how many users open the page before it is configured.',
   }),
   uses_custom_conn: boolean({
-    description: 'Whether a connection other than the default is used to read it.',
+    description: 'Whether the documentation is read through a connection other than the default.',
     reason: 'To know whether that setting is in use.',
     example: false,
   }),
   has_custom_name: boolean({
-    description: 'Whether the index page has a name other than the default. Not which one.',
+    description: 'Whether the index page has a name other than the default, but not which one.',
     reason: 'To know whether that setting is in use.',
     example: false,
   }),

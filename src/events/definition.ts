@@ -1,17 +1,18 @@
+// Declarations of events, and the types that follow from them.
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import type { MetricValue } from '../wire/python.js';
 import { isField, saysSomething } from './fields.js';
 import type { Field } from './fields.js';
 
-/** The fields of an event by name, in the order in which a reader of the privacy notice meets them. */
+/** The fields of an event by name, in the order of the privacy notice. */
 export type Fields = Readonly<Record<string, Field>>;
 
-/** One event that may be sent: declared once; types, run-time checks, encoding and privacy notice follow from it. */
+/** An event that may be sent. Types, run-time checks, encoding and privacy notice all follow from this declaration. */
 export interface EventDefinition<T extends string = string, F extends Fields = Fields> {
   readonly type: T;
   readonly fields: F;
-  /** When the event is sent, as a sentence for people. */
+  /** When the event is sent, as a sentence for the privacy notice. */
   readonly description: string;
 }
 
@@ -21,7 +22,7 @@ type OptionalNames<F extends Fields> = {
 
 type ValueOf<X> = X extends Field<infer T> ? T : never;
 
-/** What a caller of `publish` hands in for an event with these fields. */
+/** What `publish` takes for an event with these fields. */
 export type MetricsOf<F extends Fields> = {
   readonly [K in Exclude<keyof F, OptionalNames<F>>]: ValueOf<F[K]>;
 } & {
@@ -29,12 +30,15 @@ export type MetricsOf<F extends Fields> = {
 };
 
 /**
- * Declares an event of a product's own, beside the built-in ones.
+ * Declares an event of a product, in addition to the built-in ones.
  *
- * @param type `^[a-z][a-z0-9_]{0,31}$`; it becomes part of the request's path.
- * @param fields Named like the type; made by `count`, `oneOf`, `boolean` and the other kinds.
+ * @param type `^[a-z][a-z0-9_]{0,31}$`. It becomes part of the request path.
+ * @param fields Made by `count`, `oneOf`, `boolean` and the other kinds. Names have the form of the type.
  * @param description When the event is sent, for the privacy notice.
- * @throws TypeError for a name that could change a path or a key, a field that no kind made or whose example it does not accept, or a description that says nothing.
+ * @throws TypeError for a name of another form, a field that was not made by a kind, an example that its field does not accept, or an
+ * empty description.
+ * @example
+ * defineEvent('backfill', { days: count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' }) });
  */
 export function defineEvent<const T extends string, const F extends Fields>(
   type: T,
@@ -60,7 +64,7 @@ export function defineEvent<const T extends string, const F extends Fields>(
   return { type, fields, description };
 }
 
-/** @throws TypeError naming what was to be named, and the value. */
+/** @throws TypeError with the value, if it does not have the form of a name. */
 export function assertName(what: string, value: unknown): asserts value is string {
   if (typeof value !== 'string' || !NAME_PATTERN.test(value)) {
     throw new TypeError(`Expected ${what} to match ${NAME_PATTERN.source}, got ${describe(value)}.`);

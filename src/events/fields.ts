@@ -1,24 +1,25 @@
+// The kinds of fields. Each kind checks its values, so that a field can hold no free text.
 import { describe } from '../base/describe.js';
 import type { MetricValue } from '../wire/python.js';
 
-/** The closed list of what a field may hold. There is no kind for free text, and there will be none. */
+/** What a field may hold. The list is closed: there is no kind for free text, and there will be none. */
 export type FieldKind = 'oneOf' | 'boolean' | 'count' | 'duration' | 'identifier' | 'identifierSet' | 'command' | 'version' | 'hash';
 
-/** Why a field exists, for the person observed. All of it goes into the privacy notice. */
+/** What a field says and why it exists. The privacy notice shows all of it. */
 export interface FieldNote<T extends MetricValue = never> {
-  /** What the field says, as a sentence for people. */
+  /** What the field says, as a sentence for the privacy notice. */
   description: string;
-  /** Why it is collected: the decision that it serves. */
+  /** Why it is collected: the decision that it serves. @example 'To know which databases need a better mapping.' */
   reason: string;
-  /** A value as people meet it. @default one of the kind's own, which says little for an identifier */
+  /** A typical value. @default a value of the kind, which says little for an identifier */
   example?: T;
 }
 
 declare const valueType: unique symbol;
 
 /**
- * One declared field: its type at compile time (`T`), its check at run time, its encoding (by `kind`), its place in the
- * privacy notice. Made by the functions of this file only.
+ * One declared field: its type at compile time (`T`), its check at run time, its encoding (by `kind`) and its text in the privacy
+ * notice. Only the functions of this file make fields.
  */
 export interface Field<T extends MetricValue = MetricValue, Optional extends boolean = boolean> extends Readonly<FieldNote<T>> {
   readonly kind: FieldKind;
@@ -26,14 +27,14 @@ export interface Field<T extends MetricValue = MetricValue, Optional extends boo
   readonly optional: Optional;
   /** The allowed values of a `oneOf`. */
   readonly values?: readonly string[];
-  /** Whether a value is of this kind and within its bounds. Never throws and never runs code of the value. */
+  /** Whether a value is of this kind and within its bounds. It never throws and never runs code of the value. */
   accepts(this: void, value: unknown): boolean;
   readonly [valueType]?: T;
 }
 
 /**
- * The longest text that any kind can accept, in UTF-16 units: 128 characters that each take two. What is longer is not even
- * kept in memory.
+ * The longest text that any kind can accept, in UTF-16 units: 128 characters of two units each. A longer text is not kept in
+ * memory.
  */
 export const MAX_TEXT_LENGTH = 256;
 
@@ -61,7 +62,7 @@ function field<T extends MetricValue>(
   return { kind, description, reason, nullable: false, optional: false, accepts, ...shown, ...(values && { values }) };
 }
 
-/** One of a closed list of words. */
+/** One word of a closed list. */
 export function oneOf<const V extends string>(values: readonly V[], note: FieldNote<NoInfer<V>>): Field<V, false> {
   if (!Array.isArray(values) || values.length === 0 || !values.every(isText)) {
     throw new TypeError(
@@ -72,7 +73,7 @@ export function oneOf<const V extends string>(values: readonly V[], note: FieldN
   return field<V>('oneOf', note, (value) => allowed.has(value), [...values]);
 }
 
-/** `true` or `false`; `True` and `False` on the wire. */
+/** `true` or `false`, sent as `True` or `False`. */
 export function boolean(note: FieldNote<boolean>): Field<boolean, false> {
   return field('boolean', note, (value) => typeof value === 'boolean');
 }
@@ -82,22 +83,22 @@ export function count(note: FieldNote<number>): Field<number, false> {
   return field('count', note, (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_COUNT);
 }
 
-/** A time in seconds, finite and not negative; always a float on the wire, so that 7 leaves as `7.0`. */
+/** A time in seconds, finite and not negative. It is always sent as a float: 7 as `7.0`. */
 export function duration(note: FieldNote<number>): Field<number, false> {
   return field('duration', note, (value) => Number.isFinite(value) && (value as number) >= 0);
 }
 
-/** A name in code (a class, a module part), 1 to 128 characters: letters, digits and `_ . : -`. */
+/** A name from code, such as a class or a part of a module, of 1 to 128 characters: letters, digits and `_ . : -`. */
 export function identifier(note: FieldNote<string>): Field<string, false> {
   return field('identifier', note, (value) => isText(value) && IDENTIFIER.test(value));
 }
 
-/** Several identifiers joined by `__`, at most 256 characters; empty where there are none. */
+/** Identifiers joined by `__`, at most 256 characters. It may be empty. */
 export function identifierSet(note: FieldNote<string>): Field<string, false> {
   return field('identifierSet', note, (value) => isText(value) && IDENTIFIER_SET.test(value));
 }
 
-/** Words of a command line, at most 128 characters: letters, digits, `_`, `-`, single spaces. No values, no paths. */
+/** Words of a command line, at most 128 characters: letters, digits, `_`, `-` and single spaces; no values and no paths. */
 export function command(note: FieldNote<string>): Field<string, false> {
   return field('command', note, (value) => isText(value) && value.length <= MAX_COMMAND_LENGTH && COMMAND.test(value));
 }
@@ -107,45 +108,45 @@ export function version(note: FieldNote<string>): Field<string, false> {
   return field('version', note, isVersion);
 }
 
-/** A digest or another opaque id, 8 to 128 characters. Pseudonymous where its source can be guessed. */
+/** A digest or another opaque id, 8 to 128 characters. It is only pseudonymous if its source can be guessed. */
 export function hash(note: FieldNote<string>): Field<string, false> {
   return field('hash', note, isHash);
 }
 
-/** The same field, which may also be null (`None` on the wire). */
+/** The same field, but its value may be null, sent as `None`. */
 export function nullable<T extends MetricValue, O extends boolean>(inner: Field<T, O>): Field<T | null, O> {
   const { accepts } = inner;
   return { ...inner, nullable: true, accepts: (value) => value === null || accepts(value) };
 }
 
-/** The same field, which may also be left out. */
+/** The same field, but it may be omitted. */
 export function optional<T extends MetricValue>(inner: Field<T>): Field<T, true> {
   return { ...inner, optional: true };
 }
 
-/** Whether a value is a field that says what it is and why it is collected. */
+/** Whether a value is a field with a description and a reason. */
 export function isField(value: unknown): value is Field {
   if (typeof value !== 'object' || value === null) return false;
   const { accepts, kind, description, reason } = value as Partial<Record<keyof Field, unknown>>;
   return typeof accepts === 'function' && typeof kind === 'string' && saysSomething(description) && saysSomething(reason);
 }
 
-/** Whether a value is a text for people. */
+/** Whether a value is a text that is not blank. */
 export function saysSomething(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
 }
 
-/** Whether a value can be a `version`. */
+/** Whether a `version` field accepts a value. */
 export function isVersion(value: unknown): value is string {
   return isText(value) && VERSION.test(value);
 }
 
-/** Whether a value can be a `hash`. */
+/** Whether a `hash` field accepts a value. */
 export function isHash(value: unknown): value is string {
   return isText(value) && HASH.test(value);
 }
 
-/** The length is asked first, so that no pattern ever runs over a host's megabyte of text. */
+/** The limit keeps patterns from running over megabytes of a host's text. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value.length <= MAX_TEXT_LENGTH;
 }

@@ -1,17 +1,18 @@
+// The codec for the metadata that a DAG carries in its params: JSON, zlib, base64.
 import type { TelemetryMetadataProblem } from '../base/ledger.js';
 
-/** The DAG param under which Cosmos stores its packed metadata. */
+/** The DAG param that holds the packed metadata of Cosmos. */
 export const TELEMETRY_METADATA_PARAM = '__cosmos_telemetry_metadata__';
 
-/** The longest packed text that is read. The metadata of Cosmos packs into some 300 characters. */
+/** The longest packed text that is read. The packed metadata of Cosmos has about 300 characters. */
 export const MAX_PACKED_LENGTH = 16 * 1024;
 
-/** The most that a packed text may unpack to: a kilobyte of it could hold a gigabyte otherwise. */
-export const MAX_UNPACKED_BYTES = 64 * 1024;
+/** The largest size after unpacking. Without a limit, 16 KiB of packed text could unpack to about 12 MiB. */
+const MAX_UNPACKED_BYTES = 64 * 1024;
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** Metadata that cannot be packed or unpacked. The message holds nothing of its content. */
+/** Metadata that cannot be packed or unpacked. The message holds no content of the metadata. */
 export class TelemetryMetadataError extends Error {
   override readonly name = 'TelemetryMetadataError' as const;
   readonly problem: TelemetryMetadataProblem;
@@ -22,16 +23,17 @@ export class TelemetryMetadataError extends Error {
   }
 }
 
-/** The DAG param of a product's metadata: `__acme_telemetry_metadata__` for `acme`. */
+/** The DAG param that holds the metadata of a product. @example `__acme_telemetry_metadata__` for `acme` */
 export function metadataParam(product: string): string {
   return `__${product}_telemetry_metadata__`;
 }
 
 /**
- * Packs metadata the way Cosmos does: JSON, zlib level 9, base64. Python reads it and gets the same object; the bytes differ,
- * since its zlib is another one.
+ * Packs metadata as Cosmos does: JSON, zlib level 9, base64. Python reads the same object from it. The bytes may differ from
+ * Python's, whose zlib is a different build.
  *
- * @throws TelemetryMetadataError if it is no object, no JSON, or larger than {@link decompressTelemetryMetadata} reads.
+ * @throws TelemetryMetadataError for a value that is not an object or has no JSON, or that is larger than
+ * {@link decompressTelemetryMetadata} reads.
  */
 export function compressTelemetryMetadata(metadata: Record<string, unknown>): string {
   let json: string | undefined;
@@ -40,7 +42,7 @@ export function compressTelemetryMetadata(metadata: Record<string, unknown>): st
   } catch (cause) {
     throw new TelemetryMetadataError('not_json', { cause });
   }
-  // Asked of the text and not of the value, of which a `toJSON` may have made anything or nothing.
+  // This tests the text and not the value: its `toJSON` may have returned anything.
   if (json === undefined || !json.startsWith('{')) throw new TelemetryMetadataError('not_object');
   if (Buffer.byteLength(json) > MAX_UNPACKED_BYTES) throw new TelemetryMetadataError('too_large');
   const packed = zlib().deflateSync(json, { level: 9 }).toString('base64');
@@ -49,9 +51,9 @@ export function compressTelemetryMetadata(metadata: Record<string, unknown>): st
 }
 
 /**
- * Unpacks what Cosmos or {@link compressTelemetryMetadata} packed.
+ * Unpacks metadata that Cosmos or {@link compressTelemetryMetadata} packed.
  *
- * @throws TelemetryMetadataError for anything else, and for more than 16 KiB packed or 64 KiB unpacked.
+ * @throws TelemetryMetadataError for any other text, and for more than 16 KiB packed or 64 KiB unpacked.
  */
 export function decompressTelemetryMetadata(packed: string): Record<string, unknown> {
   if (typeof packed !== 'string') throw new TelemetryMetadataError('not_base64');
@@ -83,7 +85,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Asked for where it is used: most hosts that load the package never pack or unpack anything in that process. */
+/** Loaded at the first use: most hosts that load the package never pack or unpack metadata in that process. */
 function zlib() {
   return process.getBuiltinModule('node:zlib');
 }

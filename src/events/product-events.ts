@@ -1,3 +1,4 @@
+// All events that a product may send, and the digest of its DAGs.
 import { describe } from '../base/describe.js';
 import { dagRunFields, dbtDocsAccessFields } from './dag-run.js';
 import type { DagRunFields } from './dag-run.js';
@@ -7,8 +8,8 @@ import { standardFields } from './standard-metrics.js';
 import { taskInstanceFields } from './task-instance.js';
 import type { TaskInstanceFields } from './task-instance.js';
 
-/** The events that every product has: its name stands where `cosmos` stands in Cosmos' own. */
-export interface BuiltInMetrics<P extends string> {
+/** The built-in events of every product. Their fields have the name of the product where Cosmos has `cosmos`. */
+interface BuiltInMetrics<P extends string> {
   dag_run: MetricsOf<DagRunFields<P>>;
   task_instance: MetricsOf<TaskInstanceFields<P>>;
   dbt_docs_access: MetricsOf<typeof dbtDocsAccessFields>;
@@ -22,7 +23,7 @@ export type EventMetrics<P extends string, E extends readonly EventDefinition[]>
 /** The declared events of a product by type, built-in ones first. */
 export type EventDefinitions = ReadonlyMap<string, EventDefinition>;
 
-/** The events that every product has. */
+/** The built-in events of every product. */
 export function builtInEvents(product: string): EventDefinition[] {
   return [
     {
@@ -33,16 +34,16 @@ export function builtInEvents(product: string): EventDefinition[] {
     {
       type: 'task_instance',
       fields: taskInstanceFields(product) as object as Fields,
-      description: `Sent when a ${product} task, or a task whose operator extends one of ${product}, ends.`,
+      description: `Sent when a ${product} task ends, or a task whose operator extends a ${product} operator.`,
     },
-    { type: 'dbt_docs_access', fields: dbtDocsAccessFields, description: 'Sent when somebody opens the hosted dbt documentation.' },
+    { type: 'dbt_docs_access', fields: dbtDocsAccessFields, description: 'Sent when a user opens the hosted dbt documentation.' },
   ];
 }
 
 /**
  * All events that a product may send.
  *
- * @throws TypeError for an event type that is declared twice, or a field that a standard metric already names.
+ * @throws TypeError for an event type that is declared twice, or a field with the name of a standard metric.
  */
 export function productEvents(product: string, hostName: string, own: readonly EventDefinition[]): EventDefinitions {
   if (!Array.isArray(own)) throw new TypeError(`Expected \`events\` to be an array of event definitions, got ${describe(own)}.`);
@@ -61,26 +62,32 @@ export function productEvents(product: string, hostName: string, own: readonly E
   return definitions;
 }
 
-/** A longer id is no id that comes again. Airflow allows 250 characters. */
+/** The digest of a DAG id, for a program that provides none: md5 for `cosmos`, whose wire has it, and nothing for other products. */
+export function productDagHash(product: string): (dagId: string) => string | null {
+  return product === 'cosmos' ? md5DagHash() : () => null;
+}
+
+/** The longest id whose digest is remembered. Airflow allows ids of 250 characters. */
 const MAX_REMEMBERED_LENGTH = 250;
 
-/** Longer than this is no id, and the host would wait for its digest: a second for each gigabyte. */
+/** A longer text is no id: the host would wait for its digest, about one second per gigabyte. */
 const MAX_HASHED_LENGTH = 64 * 1024;
 
-/** A scheduler has some thousands of DAGs; more than this are not remembered at a time. */
+/** How many digests are remembered at a time. A scheduler has some thousand DAGs. */
 const MAX_REMEMBERED = 1000;
 
 /**
- * md5 of a DAG id in hex, as Cosmos sends it. Pseudonymous, not anonymous: an id that can be guessed can be found. Null where
- * the platform forbids md5, as FIPS does, and for a text that is no id. node:crypto is loaded at the first question, since an opted-out host never asks.
+ * md5 of a DAG id in hex, as Cosmos sends it. It is pseudonymous, not anonymous: an id that can be guessed can be found. It is null for
+ * a text that is too long for an id, and on a platform that forbids md5 (FIPS).
  */
-export function defaultDagHash(): (dagId: string) => string | null {
+function md5DagHash(): (dagId: string) => string | null {
   const remembered = new Map<string, string>();
   return (dagId) => {
     if (dagId.length > MAX_HASHED_LENGTH) return null;
     const known = remembered.get(dagId);
     if (known !== undefined) return known;
     try {
+      // Loaded at the first use: a host that has opted out never needs node:crypto.
       const hash = process.getBuiltinModule('node:crypto').createHash('md5').update(dagId.toWellFormed(), 'utf8').digest('hex');
       if (remembered.size >= MAX_REMEMBERED) remembered.clear();
       if (dagId.length <= MAX_REMEMBERED_LENGTH) remembered.set(dagId, hash);
@@ -89,14 +96,4 @@ export function defaultDagHash(): (dagId: string) => string | null {
       return null;
     }
   };
-}
-
-/** The digest that a product has where its program brings none. */
-export function productDagHash(product: string): (dagId: string) => string | null {
-  return product === 'cosmos' ? defaultDagHash() : noDagHash;
-}
-
-/** For products that do not have Cosmos' wire to keep. */
-export function noDagHash(): null {
-  return null;
 }

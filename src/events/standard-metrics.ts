@@ -1,3 +1,4 @@
+// The standard metrics that start every event: versions and platform.
 import { describe } from '../base/describe.js';
 import { machineFacts } from '../base/machine.js';
 import type { MachineFacts } from '../base/machine.js';
@@ -8,19 +9,19 @@ import type { Fields } from './definition.js';
 import { isVersion, oneOf, optional, version } from './fields.js';
 import type { Field } from './fields.js';
 
-/** Who sends: the plug-in or tool that is observed. */
+/** The product that sends events: a plug-in or a tool. */
 export interface Product<P extends string = string> {
   /** `^[a-z][a-z0-9_]{0,31}$` */
   name: P;
   version: string;
 }
 
-/** Where it runs: the orchestrator around it. */
+/** The orchestrator that the product runs in. */
 export interface Host {
   /** `^[a-z][a-z0-9_]{0,31}$`. @default 'airflow' */
   name?: string | undefined;
   version?: string | undefined;
-  /** The version of the host's Python, where it has one. Without it the version of Node stands in its place. */
+  /** The version of the host's Python, if it has one. Without it the version of Node is sent instead. */
   pythonVersion?: string | undefined;
 }
 
@@ -46,21 +47,21 @@ const MACHINES = [
   'loongarch64',
   'mips',
   'mips64',
-] as const; // prettier-ignore
+] as const;
 
-/** Python says AMD64 where Node, asking the same Windows, says x86_64. */
+/** On Windows, Python says `AMD64` and Node says `x86_64`. The wire has Python's names. */
 const WINDOWS_MACHINES: ReadonlyMap<string, string> = new Map([
   ['x86_64', 'AMD64'],
   ['arm64', 'ARM64'],
 ]);
 
-/** The facts that every event begins with, declared like any other. */
+/** The declarations of the standard metrics. */
 export function standardFields(product: string, hostName: string): Fields {
   return {
     [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', '1.12.0'),
     [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', '2.10.1'),
     python_version: versionOf('Python', 'To test against the versions that are in use.', '3.11.7'),
-    node_version: versionOf('Node, where there is no Python', 'To test against the versions that are in use.', '20.19.0'),
+    node_version: versionOf('Node, if there is no Python', 'To test against the versions that are in use.', '20.19.0'),
     platform_system: optional(oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' })),
     platform_machine: optional(
       oneOf(MACHINES, { description: 'The kind of processor.', reason: 'To build for the processors that are in use.' }),
@@ -69,9 +70,9 @@ export function standardFields(product: string, hostName: string): Fields {
 }
 
 /**
- * The facts that every event begins with, in the order of the wire. A version that is not known is left out.
+ * The standard metrics, in the order of the wire. A version that is not known is omitted.
  *
- * @throws TypeError for a name that could change a key, two names that would give the same key, or a version that is none.
+ * @throws TypeError for a name that could change a key, two names that give the same key, or a version of another form.
  */
 export function collectStandardUsageMetrics(options: { product?: Product; host?: Host; machine?: MachineFacts } = {}): UsageMetrics {
   const { product, host = {}, machine = machineFacts() } = options;
@@ -90,10 +91,10 @@ export function collectStandardUsageMetrics(options: { product?: Product; host?:
     add(product.name, 'product.version', product.version);
   }
   add(hostName, 'host.version', host.version);
-  // Cosmos quotes this one value before the query is built, so it is quoted twice on the wire.
+  // Cosmos quotes this value before it builds the query, so it is quoted twice on the wire.
   const airflowVersion = metrics['airflow_version'];
   if (hostName === 'airflow' && typeof airflowVersion === 'string') metrics['airflow_version'] = quote(airflowVersion);
-  // The machine's own facts are no option of anybody: what is no version is left out.
+  // The version of Node is not an option: one of an unexpected form is omitted, and nothing is thrown.
   if (host.pythonVersion !== undefined) add('python', 'host.pythonVersion', host.pythonVersion);
   else if (isVersion(machine.nodeVersion)) add('node', 'node', machine.nodeVersion);
   const system = machine.system === 'Windows_NT' ? 'Windows' : machine.system;

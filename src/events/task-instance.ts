@@ -1,37 +1,38 @@
+// The fields of a finished task.
 import { profileFields, status } from './dag-run.js';
 import { boolean, command, duration, identifier, nullable, optional } from './fields.js';
 import type { Field } from './fields.js';
 
 /**
- * What a finished task says about itself. Field names and their order are Cosmos' own (`cosmos/listeners/`), with the
- * product's name in the place of `cosmos`.
+ * The fields of a finished task. Names and order are those of Cosmos (`cosmos/listeners/`), with the name of the product instead of
+ * `cosmos`.
  */
 export function taskInstanceFields<P extends string>(product: P) {
   return {
     status,
     operator_name: optional(
       identifier({
-        description: "The class name of the operator. A class of a user's own is sent by its name, as it is.",
+        description: "The class name of the operator. The name of a user's own class is sent unchanged.",
         reason: 'To know which operators are in use.',
         example: product === 'cosmos' ? 'DbtRunLocalOperator' : 'RunOperator',
       }),
     ),
     [`is_${product}_operator_subclass`]: boolean({
-      description: `Whether the operator is a user's own class that extends one of ${product}.`,
-      reason: 'To know whether changing a base class breaks people.',
+      description: `Whether the operator is a user's own class that extends a ${product} operator.`,
+      reason: 'To know whether a change of a base class breaks users.',
       example: false,
     }),
     invocation_mode: nullable(
       identifier({
-        description: 'Whether dbt runs inside the worker or as a program of its own.',
-        reason: 'To know which way must be fast.',
+        description: 'Whether dbt runs in the worker or in a separate process.',
+        reason: 'To know which of the two must be fast.',
         example: 'dbt_runner',
       }),
     ),
     execution_mode: nullable(
       identifier({
         description: 'Where the task runs: local, in a container, in a cluster.',
-        reason: 'To know which ways of running are in use.',
+        reason: 'To know which execution modes are in use.',
         example: 'local',
       }),
     ),
@@ -44,8 +45,8 @@ export function taskInstanceFields<P extends string>(product: P) {
     dbt_command: optional(
       command({
         description:
-          "The dbt command of the operator's class. What users configure (selectors, variables, paths) is no part of it; words " +
-          "that a class of a user's own puts into its command are sent as they are.",
+          "The dbt command of the operator's class, without what users configure (selectors, variables, paths). Words that a user's " +
+          'own class puts into its command are sent unchanged.',
         reason: 'To know which commands are in use.',
         example: 'run',
       }),
@@ -57,14 +58,14 @@ export function taskInstanceFields<P extends string>(product: P) {
       }),
     ),
     has_callback: boolean({
-      description: 'Whether a callback of the user is attached. Not which one.',
+      description: 'Whether a callback of the user is attached, but not which one.',
       reason: 'To know whether that extension point is in use.',
       example: false,
     }),
     duration: optional(
       duration({
         description: 'How long the task ran, in seconds.',
-        reason: 'To find versions that became slower.',
+        reason: 'To find versions that are slower.',
         example: 7.25,
       }),
     ),

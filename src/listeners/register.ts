@@ -1,5 +1,8 @@
+/*
+ * Registers the listeners of a product at its hosts, and unregisters them.
+ */
 import { describe } from '../base/describe.js';
-import { disarmed } from '../base/foreign-values.js';
+import { ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
@@ -10,143 +13,7 @@ import { HostReader, isObject } from './host-reader.js';
 import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from './host.js';
 import { taskInstanceListener } from './task-instance.js';
 
-/** Other names for a host's events, where it does not use ours. */
-export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
-
-/** How listeners meet a host. */
-export interface ListenerRegistryOptions {
-  /** Makes the listeners, at the first host. */
-  listeners: () => PayloadListeners;
-  gate: Gate;
-  ledger: Ledger;
-  log: Log;
-}
-
-type HostHandler = (payload: unknown) => void;
-type Methods = readonly [add: string, remove: string];
-
-const METHODS: readonly Methods[] = [
-  ['on', 'off'],
-  ['addListener', 'removeListener'],
-  ['addEventListener', 'removeEventListener'],
-];
-
-/** The hosts that are listened to, and the way back from each. */
-export class ListenerRegistry {
-  readonly #hosts = new Map<object, () => void>();
-  readonly #options: ListenerRegistryOptions;
-  #listeners: PayloadListeners | undefined;
-  #isClosed = false;
-
-  constructor(options: ListenerRegistryOptions) {
-    this.#options = options;
-  }
-
-  /**
-   * Listens to a host. A host that is listened to already stays as it is.
-   *
-   * @returns A function that undoes it and never throws.
-   * @throws TypeError for a host without a pair of methods to listen with, or event names that are none.
-   */
-  register(host: HostEmitter, names: EventNames = {}): () => void {
-    const methods = methodsOf(host);
-    const handlers = this.#handlers(names, methods[0] === 'addEventListener');
-    if (this.#isClosed || !this.#options.gate.check()) return () => undefined;
-    const known = this.#hosts.get(host);
-    if (known !== undefined) return known;
-    const added: [string, HostHandler][] = [];
-    const undo = () => {
-      // An old way back that is taken again leaves a newer registration alone.
-      if (this.#hosts.get(host) === undo) this.#hosts.delete(host);
-      for (const [name, handler] of added.splice(0)) this.#remove(host, methods[1], name, handler);
-    };
-    // Known before the host is asked: whatever its methods call back must find it registered.
-    this.#hosts.set(host, undo);
-    try {
-      for (const [name, handler] of handlers) {
-        // Noted first: a host that throws may have added the handler all the same.
-        added.push([name, handler]);
-        call(host, methods[0], name, handler);
-      }
-    } catch (error) {
-      undo();
-      throw error;
-    }
-    // Undone from within, while the host was still adding: what it added afterwards goes too.
-    if (this.#hosts.get(host) !== undo) for (const [name, handler] of handlers) this.#remove(host, methods[1], name, handler);
-    return undo;
-  }
-
-  /** Leaves all hosts and takes no new one. */
-  close(): void {
-    this.#isClosed = true;
-    for (const undo of this.#hosts.values()) undo();
-  }
-
-  #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
-    const listeners = (this.#listeners ??= this.#options.listeners());
-    if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
-    const unknown = Object.keys(names).find((name) => !Object.hasOwn(listeners, name));
-    if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
-    const taken = new Set<string>();
-    return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
-      const name = names[event] ?? event;
-      if (typeof name !== 'string' || name === '') {
-        throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
-      }
-      // A run that is both a success and a failure would be counted twice.
-      if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
-      taken.add(name);
-      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
-    });
-  }
-
-  /** The gate first; and whatever goes wrong behind it stays behind it. */
-  #guarded(listener: PayloadListener): HostHandler {
-    const { gate, ledger, log } = this.#options;
-    return (payload) => {
-      if (!gate.isOpen()) return;
-      let outcome: 'invalid' | undefined = 'invalid';
-      try {
-        outcome = listener(payload);
-      } catch {
-        // A payload that cannot even be looked at, such as a revoked proxy.
-      }
-      if (outcome === undefined) return;
-      ledger.refuse(outcome);
-      log.warn('invalid', 'a host event had no usable payload');
-    };
-  }
-
-  #remove(host: object, method: string, name: string, handler: HostHandler): void {
-    try {
-      call(host, method, name, handler);
-    } catch {
-      this.#options.log.warn('unregister_failed', 'a host did not let a listener go');
-    }
-  }
-}
-
-function detailOf(listener: PayloadListener): PayloadListener {
-  return (event) => listener(disarmed((event as CustomEvent<unknown>).detail));
-}
-
-function methodsOf(host: unknown): Methods {
-  const found = (isObject(host) || typeof host === 'function') && METHODS.find((pair) => pair.every((name) => hasMethod(host, name)));
-  if (!found)
-    throw new TypeError(`Expected \`host\` to have on/off, addListener/removeListener or addEventListener, got ${describe(host)}.`);
-  return found;
-}
-
-function hasMethod(host: object, name: string): boolean {
-  return typeof (host as Record<string, unknown>)[name] === 'function';
-}
-
-function call(host: object, method: string, name: string, handler: HostHandler): void {
-  (host as Record<string, (name: string, handler: HostHandler) => void>)[method]?.(name, handler);
-}
-
-/** What the listeners of one product share. */
+/** What the listeners of a product share. */
 export interface HostListenersOptions {
   bus: EventBus;
   ledger: Ledger;
@@ -164,4 +31,140 @@ export function hostListeners(product: string, { bus, ledger, dagHash }: HostLis
     'task_instance.success': taskInstanceListener('success', taskInstance),
     'task_instance.failed': taskInstanceListener('failed', taskInstance),
   };
+}
+
+/** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
+export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
+
+/** What a registry needs. */
+export interface ListenerRegistryOptions {
+  /** Makes the listeners; called for the first host. */
+  listeners: () => PayloadListeners;
+  gate: Gate;
+  ledger: Ledger;
+  log: Log;
+}
+
+type HostHandler = (payload: unknown) => void;
+type Methods = readonly [add: string, remove: string];
+
+const METHODS: readonly Methods[] = [
+  ['on', 'off'],
+  ['addListener', 'removeListener'],
+  ['addEventListener', 'removeEventListener'],
+];
+
+/** The registered hosts, each with the function that unregisters it. */
+export class ListenerRegistry {
+  readonly #hosts = new Map<object, () => void>();
+  readonly #options: ListenerRegistryOptions;
+  #listeners: PayloadListeners | undefined;
+  #isClosed = false;
+
+  constructor(options: ListenerRegistryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Listens to a host. A registered host stays as it is.
+   *
+   * @returns A function that unregisters the host. It never throws.
+   * @throws TypeError for a host without a pair of methods to listen with, or for invalid event names.
+   */
+  register(host: HostEmitter, names: EventNames = {}): () => void {
+    const methods = methodsOf(host);
+    const handlers = this.#handlers(names, methods[0] === 'addEventListener');
+    if (this.#isClosed || !this.#options.gate.check()) return () => undefined;
+    const known = this.#hosts.get(host);
+    if (known !== undefined) return known;
+    const added: [string, HostHandler][] = [];
+    const undo = () => {
+      // An old function that is called again leaves a newer registration alone.
+      if (this.#hosts.get(host) === undo) this.#hosts.delete(host);
+      for (const [name, handler] of added.splice(0)) this.#remove(host, methods[1], name, handler);
+    };
+    // Stored before the host's methods are called: code that they call must find the host registered.
+    this.#hosts.set(host, undo);
+    try {
+      for (const [name, handler] of handlers) {
+        // Noted first: a host that throws may still have added the handler.
+        added.push([name, handler]);
+        call(host, methods[0], name, handler);
+      }
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    // The host called `undo` or `close` while it added handlers: remove those that it added afterwards.
+    if (this.#hosts.get(host) !== undo) for (const [name, handler] of handlers) this.#remove(host, methods[1], name, handler);
+    return undo;
+  }
+
+  /** Unregisters all hosts and accepts no new one. */
+  close(): void {
+    this.#isClosed = true;
+    for (const undo of this.#hosts.values()) undo();
+  }
+
+  #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
+    const listeners = (this.#listeners ??= this.#options.listeners());
+    if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
+    const unknown = Object.keys(names).find((name) => !Object.hasOwn(listeners, name));
+    if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
+    const taken = new Set<string>();
+    return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
+      const name = names[event] ?? event;
+      if (typeof name !== 'string' || name === '') {
+        throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
+      }
+      // With one name for two events a run would be counted both as a success and as a failure.
+      if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
+      taken.add(name);
+      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
+    });
+  }
+
+  /** Asks the gate first. Nothing that a listener throws reaches the host. */
+  #guarded(listener: PayloadListener): HostHandler {
+    const { gate, ledger, log } = this.#options;
+    return (payload) => {
+      if (!gate.isOpen()) return;
+      let outcome: 'invalid' | undefined = 'invalid';
+      try {
+        outcome = listener(payload);
+      } catch {
+        // The payload cannot be read at all, such as a revoked proxy.
+      }
+      if (outcome === undefined) return;
+      ledger.refuse(outcome);
+      log.warn('invalid', 'a host event had no usable payload');
+    };
+  }
+
+  #remove(host: object, method: string, name: string, handler: HostHandler): void {
+    try {
+      call(host, method, name, handler);
+    } catch {
+      this.#options.log.warn('unregister_failed', 'a host threw when a listener was removed');
+    }
+  }
+}
+
+function detailOf(listener: PayloadListener): PayloadListener {
+  return (event) => listener(ignoreRejection((event as CustomEvent<unknown>).detail));
+}
+
+function methodsOf(host: unknown): Methods {
+  const found = (isObject(host) || typeof host === 'function') && METHODS.find((pair) => pair.every((name) => hasMethod(host, name)));
+  if (!found)
+    throw new TypeError(`Expected \`host\` to have on/off, addListener/removeListener or addEventListener, got ${describe(host)}.`);
+  return found;
+}
+
+function hasMethod(host: object, name: string): boolean {
+  return typeof (host as Record<string, unknown>)[name] === 'function';
+}
+
+function call(host: object, method: string, name: string, handler: HostHandler): void {
+  (host as Record<string, (name: string, handler: HostHandler) => void>)[method]?.(name, handler);
 }

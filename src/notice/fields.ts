@@ -1,3 +1,4 @@
+// Fields in words, and the section of the notice that lists them.
 import { WIRE_VERSION } from '../base/constants.js';
 import { metadataFields } from '../events/dag-run.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
@@ -6,10 +7,10 @@ import { pythonFloat, pythonStr, quotePlus } from '../wire/python.js';
 import type { MetricValue } from '../wire/python.js';
 import { codeSpan, list, paragraph, prose } from './markdown.js';
 
-/** What people are told of a kind: what it is with its bounds, and a value for fields that declare no example. */
+/** A kind in words with its bounds, and the example of fields that declare none. */
 type KindWords = readonly [bounds: string, example: MetricValue];
 
-/** Every kind but `oneOf`, which is its list of words. The bounds are those of `fields.ts`. */
+/** Every kind but `oneOf`, whose words are its list of values. The bounds are those of `events/fields.ts`. */
 const KINDS: Readonly<Record<Exclude<FieldKind, 'oneOf'>, KindWords>> = {
   boolean: ['`True` or `False`', true],
   count: ['a whole number from 0 to 2^53', 3],
@@ -21,19 +22,19 @@ const KINDS: Readonly<Record<Exclude<FieldKind, 'oneOf'>, KindWords>> = {
   hash: ['a digest or another opaque id, 8 to 128 characters', '06e5b98c2db46f8a72cc4f66410e9b3b'],
 };
 
-/** What a field may hold, kind and bounds, in words for people; Markdown. */
+/** The kind and the bounds of a field in words; Markdown. */
 export function fieldBounds({ kind, values = [], nullable, optional }: Field): string {
   const what = kind === 'oneOf' ? oneOfWords(values) : KINDS[kind][0];
   return `${what}${nullable ? ', or `None`' : ''}${optional ? '; may be missing' : ''}`;
 }
 
-/** A value that people may meet in a field: the declared example, else one of its kind. The same at every call. */
+/** An example value of a field: the declared one, or else one of its kind. Each call gives the same. */
 export function fieldExample({ kind, values = [], example }: Field): MetricValue {
   if (example !== undefined) return example;
   return kind === 'oneOf' ? (values[0] ?? null) : KINDS[kind][1];
 }
 
-/** A value of a field as it stands in the query of a request: Python's `str`, percent-encoded. */
+/** A value of a field as the query of a request holds it: Python's `str`, percent-encoded. */
 export function fieldOnWire({ kind }: Field, value: MetricValue): string {
   return quotePlus(kind === 'duration' && typeof value === 'number' ? pythonFloat(value) : pythonStr(value));
 }
@@ -43,26 +44,23 @@ function oneOfWords(values: readonly string[]): string {
   return words.length === 1 ? `always ${words.join('')}` : `one of ${words.join(', ')}`;
 }
 
-/** A request in a code block ends its lines here, so that it can be read without scrolling. */
-const REQUEST_WIDTH = 90;
-
-/** What is sent: every event and every field, with an example as it leaves. */
+/** The section "What is sent": every event and every field, with an example as it is sent. */
 export function whatIsSent(product: string, standard: Fields, events: readonly EventDefinition[]): string[] {
   return [
     '## What is sent',
     paragraph(
-      `There are ${events.length} kinds of event: ` +
+      `There are ${events.length} types of events: ` +
         `${events.map(({ type }) => `[${codeSpan(type)}](#${type})`).join(', ')}. Each event is one request, and its fields are part ` +
-        'of the address that is requested. This is a whole one, in one line when it leaves and broken here to be read:',
+        'of the requested URL. This is a complete request. It is sent as one line; the lines are broken here for reading:',
     ),
-    ...events.slice(0, 1).map((event) => wholeRequest(standard, event)),
+    ...events.slice(0, 1).map((event) => completeRequest(standard, event)),
     paragraph(
-      'The values on this page are made up, and written as they would leave. Names from program code, words of a ' +
-        'command line, versions and digests are made of letters, digits and a few signs (`_ . : + ! -`): no slash, no at sign, and no space but between the words of a command. `None` ' +
-        'means that there is nothing to say.',
+      'The values on this page are made up, and written as they are sent. Names from program code, words of a command line, ' +
+        'versions and digests consist of letters, digits and a few signs (`_ . : + ! -`). They contain no slash and no at sign, and a space ' +
+        'only between the words of a command. `None` means that there is no value.',
     ),
     '### With every event',
-    paragraph('What program this is and what it runs on:'),
+    paragraph('The program and what it runs on:'),
     fieldList(standard),
     ...events.flatMap((event) => eventSection(product, event)),
   ];
@@ -75,8 +73,8 @@ function eventSection(product: string, { type, fields, description }: EventDefin
   return [
     ...section,
     paragraph(
-      `Where the DAG carries packed metadata of ${product} about its dbt project in its params, these are added. Whoever may start the ` +
-        'DAG can edit the params, so anything else that stands there is dropped:',
+      `If the params of the DAG contain packed metadata of ${product} about its dbt project, these fields are added. Users who can start ` +
+        'the DAG can edit its params, so everything else in the metadata is dropped:',
     ),
     fieldList(metadataFields),
   ];
@@ -97,8 +95,11 @@ function exampleOf(field: Field): string {
   return text === '' ? 'empty' : codeSpan(text);
 }
 
-function wholeRequest(standard: Fields, event: EventDefinition): string {
-  // Where there is a Python, its version stands in the place of Node's.
+/** The line width of a request in a code block, so that it can be read without scrolling. */
+const REQUEST_WIDTH = 90;
+
+function completeRequest(standard: Fields, event: EventDefinition): string {
+  // The version of Node is sent only where there is no Python.
   const { node_version: _, ...facts } = standard;
   const pairs = Object.entries({ ...facts, ...event.fields }).map(([name, field]) => `${name}=${fieldOnWire(field, fieldExample(field))}`);
   const lines: string[] = [];

@@ -1,13 +1,15 @@
-/** Where lines of prose end: a terminal beside an editor shows them whole. */
+// The Markdown that the notice consists of: code spans, paragraphs, lists and tables.
+
+/** The line width of prose: a terminal shows it without wrapping. */
 const WIDTH = 100;
 
-/** What would become a list, a heading, a quote or a rule at the start of a line. */
+/** A word that would begin a list, a heading, a quote or a rule at the start of a line. */
 const STARTS_A_BLOCK = /^(?:[-+*=]+$|>|#{1,6}$|\d+[.)]$)/;
 
-/** A word, with the whole of any code span or link that begins in it. */
+/** A word. A code span or link is never split. */
 const WORDS = /(?:`+[^`]*`+|\[[^\]]*\]\([^)]*\)|[^\s`]|`)+/g;
 
-/** Text as a code span, whatever is in it (CommonMark 0.31, 6.1). A line break becomes a space. */
+/** Any text as a code span (CommonMark 0.31, 6.1). A line break becomes a space. */
 export function codeSpan(text: string): string {
   const line = text.replace(/\s+/g, ' ');
   const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(([run]) => run.length));
@@ -16,7 +18,7 @@ export function codeSpan(text: string): string {
   return `${fence}${pad}${line}${pad}${fence}`;
 }
 
-/** A sentence that somebody declared, as prose: on one line, and with nothing outside of code spans that would be HTML. */
+/** A declared sentence as prose: on one line, with `<` escaped outside of code spans, so that it cannot begin HTML. */
 export function prose(text: string): string {
   return text
     .trim()
@@ -24,7 +26,7 @@ export function prose(text: string): string {
     .replace(/`[^`]*`|</g, (found) => (found === '<' ? '\\<' : found));
 }
 
-/** One paragraph, broken where a line is full, but not in a code span or a link. `first` begins the first line, `rest` the others. */
+/** One paragraph, wrapped outside of code spans and links. `first` begins the first line, `rest` the others. */
 export function paragraph(text: string, first = '', rest = ''): string {
   const lines: string[] = [];
   let line = first;
@@ -41,17 +43,17 @@ export function paragraph(text: string, first = '', rest = ''): string {
   return [...lines, line].join('\n');
 }
 
-/** A list of sentences. */
+/** A list with one sentence an item. */
 export function bullets(items: readonly string[]): string {
   return list(items.map((item) => [item]));
 }
 
-/** A list with several sentences an item: each starts on a line of its own, and is broken like a paragraph. */
+/** A list with several sentences an item. Each sentence begins a line and is wrapped like a paragraph. */
 export function list(items: readonly (readonly string[])[]): string {
   return items.map((lines) => lines.map((line, index) => paragraph(line, index === 0 ? '- ' : '  ', '  ')).join('\\\n')).join('\n');
 }
 
-/** A table of Markdown cells. A pipe is escaped in code spans too, as GitHub's tables want it. */
+/** A table of Markdown cells. GitHub's tables need pipes escaped in code spans, too. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   return [header, header.map(() => '---'), ...rows].map(tableRow).join('\n');
 }

@@ -1,32 +1,35 @@
+// Every switch of a product in words, and the places of its configuration files, for people.
 import { AIRFLOW_VARIABLE, COSMOS, switchVariable, TRACKING_VARIABLES } from '../opt-out/variables.js';
 import { codeSpan } from './markdown.js';
 
-/** One way to say no, in words: what a privacy notice and a command line tell people. */
+/** One way to opt out, in words for a privacy notice or a command line. */
 export interface OptOut {
   /** The variable, the option as it is written, or the file in words; plain text. */
   readonly name: string;
   readonly kind: 'env' | 'file' | 'option';
-  /** What it must say to opt out; Markdown. */
+  /** When it opts out; Markdown. */
   readonly optsOutWhen: string;
-  /** Whom it covers. */
+  /** What it covers. */
   readonly covers: string;
-  /** A line that opts out. Undefined where there is no one line to give. */
+  /** A line that opts out, if one line is enough. */
   readonly example?: string;
+  /** A value of the variable that does not opt out. */
+  readonly harmlessValue?: string;
 }
 
-/** Where a product's file `telemetry.json` stands on one system: the person's own, and that of the whole machine. */
+/** Where the two files `telemetry.json` of a product are on one system. */
 export interface ConfigFilePlaces {
   readonly system: string;
+  /** The user's own file. */
   readonly own: string;
+  /** The file for all users of the machine. */
   readonly machineWide: string;
 }
-
-const EVERYTHING = 'every program that heeds it';
 
 /** The content of a configuration file that opts out. */
 export const OPT_OUT_FILE = '{"enabled": false}';
 
-/** Every switch of a product, those that need nobody's leave first. Any one that says no wins over all that say yes. */
+/** Every switch of a product; those that users control come first. Any one that opts out wins over all others. */
 export function optOutTable(product: string): readonly OptOut[] {
   const own = switchVariable(product);
   return [
@@ -34,46 +37,69 @@ export function optOutTable(product: string): readonly OptOut[] {
       (name): OptOut => ({
         name,
         kind: 'env',
-        optsOutWhen: 'set to anything but `0`, `f`, `false`, `none` or nothing',
-        covers: EVERYTHING,
+        optsOutWhen: 'set to anything but `0`, `f`, `false`, `none` or an empty value',
+        covers: 'every program that respects it',
         example: `${name}=1`,
+        harmlessValue: '0',
       }),
     ),
     {
       name: own,
       kind: 'env',
-      optsOutWhen: 'set to anything but `1`, `true`, `on`, `yes`, `enabled`',
+      optsOutWhen: 'set to anything but `1`, `true`, `on`, `yes` or `enabled`',
       covers: product,
       example: `${own}=off`,
+      harmlessValue: '1',
     },
     ...(product === COSMOS ? airflowSwitches() : []),
     {
-      name: 'telemetry.json of your own',
+      name: 'your own telemetry.json',
       kind: 'file',
-      optsOutWhen: `it holds ${codeSpan(OPT_OUT_FILE)}`,
+      optsOutWhen: `it contains ${codeSpan(OPT_OUT_FILE)}`,
       covers: `${product}, for you`,
       example: OPT_OUT_FILE,
     },
     {
-      name: 'telemetry.json of the machine',
+      name: "the machine's telemetry.json",
       kind: 'file',
-      optsOutWhen: `it holds ${codeSpan(OPT_OUT_FILE)}; no setting of a user lifts it`,
-      covers: `${product}, for everyone on the machine`,
+      optsOutWhen: `it contains ${codeSpan(OPT_OUT_FILE)}; no user setting overrides it`,
+      covers: `${product}, for every user of the machine`,
       example: OPT_OUT_FILE,
     },
-    { name: 'enabled: false', kind: 'option', optsOutWhen: 'its author wrote it', covers: 'the program it is written in' },
+    { name: 'enabled: false', kind: 'option', optsOutWhen: "the program's author set it", covers: 'that program' },
     {
       name: "consent: 'opt-in'",
       kind: 'option',
-      optsOutWhen: `its author wrote it, until ${codeSpan(own)} or your own file says yes`,
-      covers: 'the program it is written in',
+      optsOutWhen: `the program's author set it, until ${codeSpan(own)} or your own file says yes`,
+      covers: 'that program',
+    },
+  ];
+}
+
+function airflowSwitches(): OptOut[] {
+  const optsOutWhen = 'set to anything but `t`, `true` or `1`';
+  return [
+    {
+      name: AIRFLOW_VARIABLE,
+      kind: 'env',
+      optsOutWhen,
+      covers: COSMOS,
+      example: `${AIRFLOW_VARIABLE}=False`,
+      harmlessValue: 'true',
+    },
+    {
+      name: 'enable_telemetry under [cosmos] in airflow.cfg',
+      kind: 'file',
+      optsOutWhen: `${optsOutWhen}, and the variable is not set`,
+      covers: COSMOS,
+      example: 'enable_telemetry = False',
     },
   ];
 }
 
 /**
- * Where the files `telemetry.json` of a product stand, by system. On Linux `$XDG_CONFIG_HOME` and `$XDG_CONFIG_DIRS` (XDG Base
- * Directory Specification 0.8) name other folders than `~/.config` and `/etc/xdg`.
+ * Where the files `telemetry.json` of a product are, by system. On Linux, `$XDG_CONFIG_HOME` (XDG Base Directory Specification 0.8)
+ * replaces `~/.config`, and the folders of `$XDG_CONFIG_DIRS` are read in addition to `/etc/xdg`.
  */
 export function configFilePlaces(product: string): readonly ConfigFilePlaces[] {
   const file = `${product}/telemetry.json`;
@@ -92,20 +118,6 @@ export function configFilePlaces(product: string): readonly ConfigFilePlaces[] {
       system: 'Windows',
       own: `%APPDATA%\\${product}\\telemetry.json`,
       machineWide: `%PROGRAMDATA%\\${product}\\telemetry.json`,
-    },
-  ];
-}
-
-function airflowSwitches(): OptOut[] {
-  const optsOutWhen = 'anything but `t`, `true`, `1`';
-  return [
-    { name: AIRFLOW_VARIABLE, kind: 'env', optsOutWhen: `set to ${optsOutWhen}`, covers: COSMOS, example: `${AIRFLOW_VARIABLE}=False` },
-    {
-      name: 'enable_telemetry under [cosmos] in airflow.cfg',
-      kind: 'file',
-      optsOutWhen: `it says ${optsOutWhen}, and the variable is not set`,
-      covers: COSMOS,
-      example: 'enable_telemetry = False',
     },
   ];
 }

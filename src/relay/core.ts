@@ -1,50 +1,81 @@
+/** The relay without HTTP: it opens the store, accepts events into it, has the pump send them, and counts. */
 import { access } from 'node:fs/promises';
-import { within } from '../base/clock.js';
+import { settlesWithin } from '../base/clock.js';
+import type { Gate } from '../opt-out/gate.js';
+import type { RelayLog } from './log.js';
 import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
+import { RETRY_WHEN_FULL_MS } from './options.js';
+import type { RelayOptions, RelaySettings } from './options.js';
 import { Pump, RelayLedger } from './pump.js';
-import { admitted } from './request-target.js';
-import type { DroppedField } from './request-target.js';
-import type { RelayStore, RelayStoreStats, Stored } from './store.js';
-import type { RelayStats } from './types.js';
+import { readmitTarget } from './request-target.js';
+import type { DroppedField, TargetOptions } from './request-target.js';
+import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
+import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
-import type { StoreRequest, WorksOptions } from './wiring.js';
+import type { RelayParts, StoreRequest } from './wiring.js';
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
 
-/** How long who was turned away is asked to stay away: `Retry-After` says the same. */
-const FULL_MS = 10_000;
+/** How much longer than the timeout of an attempt a transport may take. */
+const TRANSPORT_GRACE_MS = 1000;
 
-/** Beyond the limit of an attempt a transport is given so long, and beyond the deadline of its end a disk. */
-const SLACK_MS = 1000;
+/** How much longer than the deadline of a close the disk may take. */
 export const DISK_GRACE_MS = 1000;
 
-/** So many events may wait in memory alone while sending rests. */
-const MOST_IN_MEMORY = 2000;
+/** Without a spool, sending pauses at high load only while fewer events than this are pending: they end with the process. */
+const MAX_IN_MEMORY_AT_HIGH_LOAD = 2000;
 
-/** Everything behind the door: the store, the pump, the accounts, the metrics. */
-export class RelayWorks {
-  readonly #given: WorksOptions;
+/** What a core needs. */
+interface CoreOptions {
+  readonly options: RelayOptions;
+  readonly settings: RelaySettings;
+  readonly targetOptions: TargetOptions;
+  readonly parts: RelayParts;
+  readonly gate: Gate;
+  readonly log: RelayLog;
+  /** Its `stats()` are what the metrics report. */
+  readonly relay: Pick<Relay, 'stats'>;
+}
+
+/** Why no events are accepted: the names of the answers with status 503. */
+type NotReady = 'closing' | 'spool_full' | 'spool_unavailable';
+
+/** Accepts events, and delivers them later. */
+export class RelayCore {
+  readonly #options: CoreOptions;
   readonly #ledger = new RelayLedger();
   #opening: Promise<void> | undefined;
   #store: RelayStore | undefined;
   #pump: Pump | undefined;
-  /** How many events waited when there was no room for another, and until when that stands: files may go without an event that tells. */
-  #fullAt: { readonly waiting: number; readonly untilMs: number } | undefined;
+  /** Set while the store is full: its length then, and when to check again, since no callback reports that the store has room. */
+  #full: { readonly length: number; readonly untilMs: number } | undefined;
   #isOpen = false;
-  #hasFailed = false;
+  #isClosing = false;
+  #hasFailedToOpen = false;
+  /** The events in the spool after the close. */
   #left: number | undefined;
-  /** How many events an earlier process left, whatever became of them. */
+  /** Events of an earlier process. */
   #recovered = 0;
-  /** One that is there only to be emptied, once its disk works. */
-  #doomed: RelayStore | undefined;
-  metrics: Metrics | undefined;
+  /** After an opt-out: a store whose disk does not work yet. It is cleared once it does. */
+  #storeToClear: RelayStore | undefined;
+  #clearing: Promise<number> | undefined;
+  #metrics: Metrics | undefined;
 
-  constructor(given: WorksOptions) {
-    this.#given = given;
+  constructor(options: CoreOptions) {
+    this.#options = options;
   }
 
-  /** Opens the store, once; what failed may be tried again. @throws (rejects) as the store does. */
+  /** Undefined before the store is opened, and without prom-client. */
+  get metrics(): Metrics | undefined {
+    return this.#metrics;
+  }
+
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Opens the store, once. A failed call may be repeated. @throws (rejects) as the store does. */
   open(): Promise<void> {
     this.#opening ??= this.#open().then(
       () => void (this.#isOpen = true),
@@ -56,19 +87,22 @@ export class RelayWorks {
     return this.#opening;
   }
 
-  /** Opens it at the first request, where nobody listens and a handler alone is used. Never rejects. */
-  async begin(): Promise<void> {
-    if (!this.#hasFailed) await this.open().catch(() => undefined);
+  /**
+   * Opens the store at the first request, for a handler that is used without `listen()`. After a failure only `accept` tries again. Never
+   * rejects.
+   */
+  async openForHandler(): Promise<void> {
+    if (!this.#isClosing && !this.#hasFailedToOpen) await this.open().catch(() => undefined);
   }
 
-  /** Keeps an event; undefined where it cannot be kept anywhere. Never rejects. */
-  async keep(target: string, dropped: readonly DroppedField[]): Promise<Stored | undefined> {
-    const { log } = this.#given;
+  /** Stores an event. Never rejects. @returns Where it was stored; undefined if the store cannot be opened. */
+  async accept(target: string, dropped: readonly DroppedField[]): Promise<Stored | undefined> {
+    const { log, parts } = this.#options;
     if (this.#store === undefined) await this.open().catch(() => undefined);
     const store = this.#store;
     if (store === undefined) return undefined;
     const stored = await store.append(target);
-    this.#fullAt = stored === 'full' ? { waiting: store.length, untilMs: this.#given.parts.machine.clock.now() + FULL_MS } : undefined;
+    this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
     if (stored !== 'full' && dropped.length > 0) {
       this.#ledger.fieldsDropped += dropped.length;
       log.droppedFields(dropped);
@@ -76,38 +110,50 @@ export class RelayWorks {
     return stored;
   }
 
-  /** Why nothing can be kept now. */
-  unready(): 'full' | 'unavailable' | undefined {
-    if (!this.#isOpen) return 'unavailable';
-    if (this.#fullAt !== undefined) {
-      const { waiting, untilMs } = this.#fullAt;
-      if ((this.#store?.length ?? 0) < waiting || this.#given.parts.machine.clock.now() >= untilMs) this.#fullAt = undefined;
-    }
-    return this.#fullAt === undefined ? undefined : 'full';
+  /** Why no events are accepted now; undefined if they are. */
+  notReady(): NotReady | undefined {
+    if (this.#isClosing) return 'closing';
+    if (!this.#isOpen) return 'spool_unavailable';
+    return this.#isFull() ? 'spool_full' : undefined;
   }
 
-  stats(): Omit<RelayStats, 'answers' | 'isAccepting'> {
+  #isFull(): boolean {
+    if (this.#full === undefined) return false;
+    const { length, untilMs } = this.#full;
+    if ((this.#store?.length ?? 0) < length || this.#options.parts.machine.clock.now() >= untilMs) this.#full = undefined;
+    return this.#full !== undefined;
+  }
+
+  stats(): Omit<RelayStats, 'answers'> {
     const ledger = this.#ledger;
-    const store = { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered };
     return {
       ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
       accepted: ledger.published - this.#recovered,
       failedBy: Object.fromEntries(ledger.failedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
-      store,
+      isAccepting: this.notReady() === undefined,
+      store: { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered },
     };
   }
 
-  /** Delivers what the deadline allows, and lets go of everything. Never rejects. @returns Whether something was left. */
+  /** From now on new events are refused with 503. */
+  stopAccepting(): void {
+    this.#isClosing = true;
+  }
+
+  /** Sends pending events until the deadline, then closes pump and store. Never rejects. @returns Whether events were left. */
   async close(deadlineMs: number): Promise<boolean> {
-    const { clock } = this.#given.parts.machine;
+    const { log, parts, settings } = this.#options;
+    const { clock } = parts.machine;
     const untilMs = clock.now() + deadlineMs;
     const opening = this.#opening?.catch(() => undefined);
-    if (opening !== undefined && !(await within(opening, deadlineMs + DISK_GRACE_MS, clock))) {
+    if (opening !== undefined && !(await settlesWithin(opening, deadlineMs + DISK_GRACE_MS, clock))) {
       void opening.then(() => this.close(0));
       return true;
     }
-    await this.#doomed?.close(DISK_GRACE_MS);
+    await this.#storeToClear?.close(DISK_GRACE_MS);
+    // The directory lease is held until this is over.
+    await this.#clearing;
     const pump = this.#pump;
     const store = this.#store;
     if (pump === undefined || store === undefined) return false;
@@ -116,39 +162,41 @@ export class RelayWorks {
     const lost = await store.close(Math.max(0, untilMs - clock.now()) + DISK_GRACE_MS);
     this.#ledger.drop('deadline', lost);
     this.#left = pump.pending - lost;
-    if (lost > 0 && this.#given.settings.spool !== undefined) {
-      this.#given.log.warn('spool_not_written', `the disk did not take ${lost} of the events that wait: they end with this process`);
-    }
+    if (lost > 0 && settings.spool !== undefined)
+      log.warn('spool_not_written', `the disk did not accept ${lost} pending events: they are lost when this process ends`);
     return timedOut;
   }
 
   async #open(): Promise<void> {
-    const { gate, log, parts, options, settings, stats } = this.#given;
+    const { gate, log, parts, relay } = this.#options;
+    this.#metrics = await loadMetrics(relay, parts.loadProm);
+    if (this.#metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
+    if (!gate.check()) return this.#clearSpool();
+    const store = await this.#openStore(this.#onStored, this.#onRecovered);
+    this.#countRecovered(store);
+    const isOptedOut = !gate.check();
+    const pump = this.#startPump(store);
+    this.#store = store;
+    this.#pump = pump;
+    if (isOptedOut) {
+      void pump.stop();
+      this.#ledger.drop('opted_out', store.clear());
+    }
+  }
+
+  #startPump(store: RelayStore): Pump {
+    const { gate, log, options, parts, settings } = this.#options;
     const { machine } = parts;
-    this.metrics = await loadMetrics(stats, parts.loadProm);
-    if (this.metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
-    if (!gate.check()) return this.#discard();
-    const onRecovered = (): void => {
-      if (this.#store === undefined) return;
-      this.#takeOver(this.#store);
-      this.#pump?.onStored(0);
-    };
-    const store = await this.#openStore({ onStored: (events) => this.#pump?.onStored(events), onRecovered });
-    this.#takeOver(store);
+    const { attemptTimeoutMs, concurrency, drainConcurrency } = settings;
     const transport = relayTransport({
       settings,
       options,
       gate,
       log,
       machine,
-      observe: (seconds) => this.metrics?.observeAttempt(seconds),
+      observe: (seconds) => this.#metrics?.observeAttempt(seconds),
     });
-    const { concurrency, drainConcurrency, attemptTimeoutMs, maxSpoolBytes, spool } = settings;
-    // On disk they wait safely; those in memory would end with the process.
-    const hasRoom = (): boolean => (spool === undefined ? store.length < MOST_IN_MEMORY : store.stats().bytes < maxSpoolBytes / 2);
-    const isOpen = gate.check();
-    this.#store = store;
-    this.#pump = new Pump({
+    return new Pump({
       store,
       transport,
       gate,
@@ -157,53 +205,63 @@ export class RelayWorks {
       clock: machine.clock,
       concurrency,
       drainConcurrency,
-      sendCapMs: attemptTimeoutMs + SLACK_MS,
-      hasRoom,
+      sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,
+      hasRoom: () => this.#hasRoom(store),
     });
-    if (!isOpen) {
-      void this.#pump.stop();
-      this.#ledger.drop('opted_out', store.clear());
-    }
   }
 
-  /** Counts what an earlier process left. */
-  #takeOver(store: RelayStore): void {
-    const { log } = this.#given;
+  /** Whether pending events take less than half of the spool; without a spool, whether few enough are pending. */
+  #hasRoom(store: RelayStore): boolean {
+    const { spool, maxSpoolBytes } = this.#options.settings;
+    return spool === undefined ? store.length < MAX_IN_MEMORY_AT_HIGH_LOAD : store.stats().bytes < maxSpoolBytes / 2;
+  }
+
+  readonly #onStored = (events: number): void => {
+    this.#pump?.onStored(events);
+  };
+
+  /** The disk works at last, and the store has read what an earlier process left there. */
+  readonly #onRecovered = (): void => {
+    if (this.#store === undefined) return;
+    this.#countRecovered(this.#store);
+    this.#pump?.onStored(0);
+  };
+
+  #countRecovered(store: RelayStore): void {
+    const { log } = this.#options;
     const { recovered, tornLines } = store.stats();
     this.#recovered += recovered;
     this.#ledger.published += recovered;
-    // Before the first of them is sent.
+    // Expired events are dropped before the first one is sent.
     this.#ledger.drop('expired', store.expire());
     if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
     if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
   }
 
-  /** Opted out from the start: nothing is kept, and what an earlier process kept is emptied. */
-  async #discard(): Promise<void> {
-    const { log, settings } = this.#given;
+  /** Opted out from the start: no event is stored, and those of an earlier process are deleted. */
+  async #clearSpool(): Promise<void> {
+    const { log, settings } = this.#options;
     log.warn('opted_out', 'telemetry is opted out of here: every event is discarded');
-    if (settings.spool === undefined) return;
-    // A directory that is not there need not be made to be emptied.
-    if (
-      !(await access(settings.spool).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return;
-    const empty = (from: RelayStore): Promise<number> => {
-      this.#takeOver(from);
-      this.#ledger.drop('opted_out', from.clear());
-      this.#doomed = undefined;
-      return from.close(DISK_GRACE_MS);
+    // A missing directory is not created.
+    if (settings.spool === undefined || !(await exists(settings.spool))) return;
+    const clear = (store: RelayStore): Promise<number> => {
+      this.#countRecovered(store);
+      this.#ledger.drop('opted_out', store.clear());
+      this.#storeToClear = undefined;
+      return store.close(DISK_GRACE_MS);
     };
-    const store = await this.#openStore({ onStored: () => undefined, onRecovered: () => this.#doomed && void empty(this.#doomed) });
-    if (store.stats().isDurable) await empty(store);
-    else this.#doomed = store;
+    const store = await this.#openStore(
+      () => undefined,
+      () => {
+        if (this.#storeToClear !== undefined) this.#clearing = clear(this.#storeToClear);
+      },
+    );
+    if (store.stats().isDurable) await clear(store);
+    else this.#storeToClear = store;
   }
 
-  async #openStore(heard: Pick<StoreRequest, 'onStored' | 'onRecovered'>): Promise<RelayStore> {
-    const { log, parts, settings, routing } = this.#given;
+  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void): Promise<RelayStore> {
+    const { log, parts, settings, targetOptions } = this.#options;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
       const store = await parts.openStore({
@@ -212,15 +270,23 @@ export class RelayWorks {
         maxAgeMs,
         clock: parts.machine.clock,
         log,
-        admit: (target) => admitted(target, routing),
-        ...heard,
+        admit: (target) => readmitTarget(target, targetOptions),
+        onStored,
+        onRecovered,
       });
-      this.#hasFailed = false;
+      this.#hasFailedToOpen = false;
       return store;
     } catch (error) {
-      this.#hasFailed = true;
+      this.#hasFailedToOpen = true;
       log.warn('spool_unusable', 'the spool cannot be opened');
       throw error;
     }
   }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,3 +1,4 @@
+/** The relay's log: lines of the library's form, its own life cycle at level info, and a logger that writes JSON lines. */
 import type { Clock } from '../base/clock.js';
 import { shorten } from '../base/describe.js';
 import { Log } from '../base/log.js';
@@ -5,64 +6,64 @@ import type { Logger } from '../base/log.js';
 import type { DroppedField } from './request-target.js';
 
 /**
- * What a relay logs to: console, pino, winston or anything else with these methods. Lines are as those of {@link Logger}; `info`
- * hears of the relay's own life: `listening`, `recovered`, `closing`, `closed`.
+ * Where a relay logs: console, pino, winston or any object with these methods. Lines have the form of {@link Logger}; `info` gets the
+ * relay's life cycle: `listening`, `recovered`, `no_metrics`, `closing`, `closed`.
  */
 export interface RelayLogger extends Logger {
   info?(message: string): void;
 }
 
-/** Fields that nobody declared may have any name: so many are named in the log, and the rest is only counted. */
+/** At most this many dropped fields are named: clients may send any names. The rest is only counted. */
 const MAX_NAMED_FIELDS = 50;
 
-const WHY = {
-  undeclared: 'nobody has declared it',
-  ill_typed: 'its value is not of its kind',
-  duplicate: 'it stands there twice',
-} as const;
+const WHY_DROPPED = {
+  undeclared: 'it is not declared',
+  ill_typed: 'its value is not of the declared kind',
+  duplicate: 'the query has it twice',
+} as const satisfies Record<DroppedField['why'], string>;
 
-/** The log of a relay: that of the library, its own life, and each dropped field once. */
+/** The library's log, with a level info, and one line for each dropped field. */
 export class RelayLog extends Log {
-  readonly #life: Log;
-  readonly #fields: Log;
+  readonly #infoLog: Log;
+  readonly #fieldLog: Log;
   readonly #named = new Set<string>();
 
   constructor(logger: RelayLogger | undefined, clock: Clock) {
     super(logger, clock);
     const info = logger?.info === undefined ? undefined : { warn: (text: string) => logger.info?.(text), debug: () => undefined };
-    this.#life = new Log(info, clock);
-    // Each name is said once at most and they are bounded, so no line of theirs keeps another back.
+    this.#infoLog = new Log(info, clock);
+    // A clock that jumps an hour per line lifts the limit of one line per code and minute. These lines have a limit of their own.
     let nowMs = 0;
-    this.#fields = new Log(logger, { ...clock, now: () => (nowMs += 3_600_000) });
+    this.#fieldLog = new Log(logger, { ...clock, now: () => (nowMs += 3_600_000) });
   }
 
-  /** Something that an operator expects to happen. */
+  /** An event that an operator expects. */
   info(code: string, text: string): void {
-    this.#life.warn(code, text);
+    this.#infoLog.warn(code, text);
   }
 
-  /** Names fields that did not go on, each once, and never with a value. */
+  /** Names fields that are not forwarded: each once, and never its value. */
   droppedFields(dropped: readonly DroppedField[]): void {
     for (const { name, why } of dropped) {
       if (this.#named.size >= MAX_NAMED_FIELDS || this.#named.has(name)) continue;
       this.#named.add(name);
-      this.#fields.warn('field_dropped', `the field ${JSON.stringify(shorten(name))} does not go on: ${WHY[why]}`);
+      this.#fieldLog.warn('field_dropped', `the field ${JSON.stringify(shorten(name))} is not forwarded: ${WHY_DROPPED[why]}`);
     }
   }
 }
 
-/** What is logged, from all to nothing: each level with those after it. */
+/** The levels of a log, from all lines to none. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'silent'] as const;
 
-/** One of them. */
+/** The lowest level that is logged. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const LINE = /^\[telemetry\] ([a-z0-9_]{1,40}): (.*)$/s;
 
 /** A logger that writes each line as JSON: `{"time","level","code","message"}`, with the time in UTC. */
-export function jsonLines(write: (line: string) => unknown, least: LogLevel, clock: Pick<Clock, 'wallNow'>): RelayLogger {
+export function jsonLines(write: (line: string) => unknown, lowest: LogLevel, clock: Pick<Clock, 'wallNow'>): RelayLogger {
   const log = (level: 'debug' | 'info' | 'warn') => (text: string) => {
-    if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(least)) return;
+    if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(lowest)) return;
     const [, code = 'log', message = text] = LINE.exec(text) ?? [];
     write(`${JSON.stringify({ time: new Date(clock.wallNow()).toISOString(), level, code, message })}\n`);
   };

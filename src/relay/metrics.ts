@@ -1,10 +1,11 @@
-import type { RelayStats } from './types.js';
+/** The relay's metrics for Prometheus, by the optional package prom-client. */
+import type { Relay, RelayStats } from './types.js';
 
-/** The relay's figures for Prometheus. */
+/** The relay's metrics. */
 export interface Metrics {
-  /** One attempt to send, in seconds. */
+  /** Records the duration of one attempt to send. */
   observeAttempt(seconds: number): void;
-  /** @returns The media type and the text. */
+  /** @returns The text for Prometheus, and its media type. */
   render(): Promise<{ contentType: string; text: string }>;
 }
 
@@ -25,7 +26,7 @@ interface MetricConfig {
 
 type MetricClass<M = object> = new (config: MetricConfig) => M;
 
-/** The part of prom-client that is used. Written down here, since its types are not there for whoever has not installed it. */
+/** The part of prom-client that is used. Its own types are missing if it is not installed. */
 export interface PromClient {
   readonly Registry: new () => { readonly contentType: string; metrics(): Promise<string>; registerMetric(metric: object): void };
   readonly Counter: MetricClass;
@@ -33,32 +34,36 @@ export interface PromClient {
   readonly Histogram: MetricClass<{ observe(value: number): void }>;
 }
 
-async function loadPromClient(): Promise<PromClient> {
-  const loaded: unknown = await import('prom-client');
-  return (loaded as { default: PromClient }).default;
-}
-
-/** Seconds: a round trip within a data centre up to what an attempt may take. */
-const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
 /**
- * Loads prom-client, which is there only where somebody has installed it.
+ * Loads prom-client, if it is installed.
  *
- * @returns Undefined where it is not.
+ * @param relay Its `stats()` are what the metrics report.
+ * @returns Undefined if it is not installed.
  */
-export async function loadMetrics(stats: () => RelayStats, load: () => Promise<PromClient> = loadPromClient): Promise<Metrics | undefined> {
+export async function loadMetrics(
+  relay: Pick<Relay, 'stats'>,
+  load: () => Promise<PromClient> = loadPromClient,
+): Promise<Metrics | undefined> {
   try {
-    return metricsWith(await load(), stats);
+    return metricsWith(await load(), relay);
   } catch {
     return undefined;
   }
 }
 
-/** The accounts are read when somebody asks, so that they cannot differ from what `stats()` says. */
-function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, stats: () => RelayStats): Metrics {
-  // One of our own: the package's global one belongs to the program around us.
+async function loadPromClient(): Promise<PromClient> {
+  const loaded: unknown = await import('prom-client');
+  return (loaded as { default: PromClient }).default;
+}
+
+/** In seconds: from a round trip within a data centre to the longest attempt. */
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** The counters are read from `stats()` at each scrape, so that both always agree. */
+function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay: Pick<Relay, 'stats'>): Metrics {
+  // A separate registry: the global one of the package belongs to the host program.
   const registry = new Registry();
-  // Given none, a metric would join the global registry, too.
+  // Without this option a metric would register itself in the global registry.
   const registers: [] = [];
   const counter = (name: string, help: string, read: (now: RelayStats) => number): void => {
     registry.registerMetric(
@@ -76,26 +81,26 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, stats:
   function collectInto(read: (now: RelayStats) => [Record<string, string>, number][]) {
     return function collect(this: Collected) {
       this.reset();
-      for (const [labels, value] of read(stats())) this.inc(labels, value);
+      for (const [labels, value] of read(relay.stats())) this.inc(labels, value);
     };
   }
 
-  counter('events_accepted', 'Events that this process has acknowledged.', (now) => now.accepted);
-  counter('events_recovered', 'Events that an earlier process left in the spool.', (now) => now.store.recovered);
+  counter('events_accepted', 'Events that this process has accepted.', (now) => now.accepted);
+  counter('events_recovered', 'Events of an earlier process, found in the spool.', (now) => now.store.recovered);
   counter('events_sent', 'Events that the endpoint has confirmed.', (now) => now.sent);
-  byLabel('events_failed', 'reason', 'Events that were sent and did not arrive for certain.', (now) => now.failedBy);
+  byLabel('events_failed', 'reason', 'Events that were sent without a confirmed delivery.', (now) => now.failedBy);
   byLabel('events_dropped', 'reason', 'Events that were never sent.', (now) => now.droppedBy);
-  counter('events_maybe_sent_twice', 'Events that an earlier process may have sent, too.', (now) => now.store.maybeSentTwice);
-  counter('fields_dropped', 'Fields that were undeclared, ill-typed or there twice.', (now) => now.fieldsDropped);
+  counter('events_maybe_sent_twice', 'Events that an earlier process may have sent as well.', (now) => now.store.maybeSentTwice);
+  counter('fields_dropped', 'Fields that were undeclared, ill-typed or duplicate.', (now) => now.fieldsDropped);
   counter('spool_torn_lines', 'Lines of the spool that could not be read.', (now) => now.store.tornLines);
   byLabel('answers', 'status', 'Answers by status.', (now) => now.answers);
-  gauge('events_pending', 'Events that wait or are under way.', (now) => now.pending);
+  gauge('events_pending', 'Events in the store or in flight.', (now) => now.pending);
   gauge('spool_bytes', 'Bytes of the spool on disk.', (now) => now.store.bytes);
   gauge('spool_durable', 'Whether the next event goes to disk.', (now) => Number(now.store.isDurable));
   gauge('ready', 'Whether events are accepted.', (now) => Number(now.isAccepting));
   const attempts = new Histogram({
     name: 'cosmos_relay_send_seconds',
-    help: 'How long attempts to send took.',
+    help: 'Duration of attempts to send.',
     buckets: BUCKETS,
     registers,
   });

@@ -1,132 +1,87 @@
+/** What `createRelay` takes, its defaults and checks, and the addresses that a relay listens at. */
 import { networkInterfaces } from 'node:os';
 import { anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
-import { bareHost, isLoopback, parseEndpoint } from '../wire/url.js';
+import { bareHost, isLoopback } from '../wire/host.js';
+import { parseEndpoint } from '../wire/url.js';
 import type { RelayLogger } from './log.js';
-
-/** Where a server listens. */
-export interface ListenAddress {
-  /** A name or an IP address, without brackets. */
-  readonly host: string;
-  /** 0 for a free one. */
-  readonly port: number;
-}
-
-const ADDRESS = /^(?:\[([\da-f:.]+)\]|([\da-z._-]+)):(\d{1,5})$/i;
-const MAX_PORT = 65_535;
-
-/** These listen on every interface there is. */
-const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
-
-/** @returns Undefined for what is no `host:port`. An IPv6 address stands in brackets: `[::1]:8787`. */
-export function parseListenAddress(text: string): ListenAddress | undefined {
-  const [, address, name, digits] = ADDRESS.exec(text) ?? [];
-  const host = bareHost(address ?? name ?? '');
-  const port = Number(digits);
-  return host === '' || !(port <= MAX_PORT) ? undefined : { host, port };
-}
-
-/** What an option takes for a place to listen at. */
-export const A_LISTEN_ADDRESS: Check = [
-  'host:port, as in "127.0.0.1:8787" or "[::1]:0"',
-  (value) => typeof value === 'string' && parseListenAddress(value) !== undefined,
-];
-
-/** Whether other machines could reach it. */
-export function isRemote({ host }: ListenAddress): boolean {
-  return !isLoopback(host);
-}
-
-/** Whether it stands for every interface of the machine. */
-export function isWildcard({ host }: ListenAddress): boolean {
-  return WILDCARDS.has(host);
-}
-
-/** A host and a port as they stand in a URL. */
-export function authority({ host, port }: ListenAddress): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-/**
- * Whether a URL leads to a server that listens there, as far as can be told without asking a name server. Whoever forwards to itself
- * forwards for ever.
- *
- * @param ownAddresses The addresses of this machine.
- */
-export function leadsTo(url: string, listening: ListenAddress, ownAddresses: readonly string[] = machineAddresses()): boolean {
-  const { protocol, port, hostname } = new URL(url);
-  if (Number(port === '' ? (protocol === 'https:' ? 443 : 80) : port) !== listening.port) return false;
-  const host = bareHost(hostname);
-  if (host === listening.host) return true;
-  if (isWildcard(listening)) return isLoopback(host) || WILDCARDS.has(host) || ownAddresses.includes(host);
-  const isUsual = (each: string) => each === '127.0.0.1' || each === '::1' || WILDCARDS.has(each) || !/^[\d.:a-f]+$/.test(each);
-  return isLoopback(listening.host) && isUsual(listening.host) && (isLoopback(host) || WILDCARDS.has(host)) && isUsual(host);
-}
-
-function machineAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
-}
 
 /** What `createRelay` takes. An unknown key throws. */
 export interface RelayOptions {
-  /** `host:port`; port 0 takes a free one. @default '127.0.0.1:8787' */
+  /** Where the relay listens, as `host:port`. Port 0 takes a free port. @default '127.0.0.1:8787' @example '[::1]:8787' */
   listen?: string | undefined;
-  /** Whether `listen` and `metricsListen` may be reached from other machines. @default false */
+  /** Allows `listen` and `metricsListen` to be addresses that other machines can reach. @default false */
   allowRemote?: boolean | undefined;
-  /** Names that a client may address it by, beside its own: `relay` with any port, `relay:8787` with that one. @default [] */
+  /**
+   * Names by which clients may address the relay, in addition to the name in `listen`. A name without a port is accepted with any port.
+   *
+   * @default []
+   * @example ['relay', 'relay.example.com:8787']
+   */
   allowedHosts?: readonly string[] | undefined;
-  /** A secret path before every other, metrics and health on the same address included. @default none */
+  /**
+   * A secret first segment of every path, metrics and health included if they share the address: 1 to 128 letters, digits or any of
+   * `_ . ~ -`.
+   *
+   * @default none
+   * @example 'correct-horse-battery-staple', for http://127.0.0.1:8787/correct-horse-battery-staple/astronomer-cosmos
+   */
   prefix?: string | undefined;
-  /** Another address for metrics and health, `host:port`, without the prefix. @default none: they are where events go */
+  /** A separate address for metrics and health, as `host:port`, without `prefix`. @default none: the address of `listen` */
   metricsListen?: string | undefined;
-  /** The base that events go on to: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
+  /** The endpoint that receives the events: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
   forward?: string | URL | undefined;
-  /** Forward every query as it came, and every event type of the right shape. @default false: declared fields and events only */
+  /** Forwards every query unchanged, and every event type that has the form of one. @default false: declared events and fields only */
   verbatim?: boolean | undefined;
-  /** The directory that keeps events until they are delivered. @default none: they are in memory alone */
+  /**
+   * The directory that keeps events until they are delivered: on a local disk, for this process alone. It is created if it is missing.
+   *
+   * @default none: events are in memory only, and a crash loses them
+   * @example '/var/lib/cosmos-relay/spool'
+   */
   spool?: string | undefined;
-  /** The most that waiting events may take, in bytes. @default 67_108_864, 64 MiB */
+  /** The room for pending events, in bytes. Beyond it events are refused with 503. @default 67_108_864, 64 MiB */
   maxSpoolBytes?: number | undefined;
-  /** How long an event may wait, in milliseconds. @default 86_400_000, a day */
+  /** How long an event may be pending, in milliseconds, before it is dropped as `expired`. @default 86_400_000, a day */
   maxAgeMs?: number | undefined;
-  /** How many events are taken in a second. @default 10_000 */
+  /** The most events that are accepted in a second. Beyond it they are refused with 429. @default 10_000 */
   maxEventsPerSecond?: number | undefined;
-  /** How many connections there may be. @default 256 */
+  /** The most connections of clients at a time. @default 256 */
   maxConnections?: number | undefined;
-  /** How long the head of a request may take, in milliseconds. @default 5000 */
+  /** How long a client may take to send the head of a request, in milliseconds. @default 5000 */
   headersTimeoutMs?: number | undefined;
-  /** How long a whole request may take, in milliseconds. @default 10_000 */
+  /** How long a client may take to send a whole request, or leave its answers unread, in milliseconds. @default 10_000 */
   requestTimeoutMs?: number | undefined;
-  /** How long a connection may be idle, in milliseconds. @default 5000 */
+  /** How long a connection of a client may be idle, in milliseconds. @default 5000 */
   keepAliveTimeoutMs?: number | undefined;
-  /** How many events are sent at a time. @default 6 */
+  /** The most events in flight to the endpoint at a time. @default 6 */
   concurrency?: number | undefined;
-  /** The same while it closes. @default 24 */
+  /** The same while the relay closes. @default 24 */
   drainConcurrency?: number | undefined;
-  /** How long a connection to the endpoint may take to come about, in milliseconds. @default 2000 */
+  /** How long connecting to the endpoint may take, in milliseconds. @default 2000 */
   connectTimeoutMs?: number | undefined;
-  /** How long an attempt may take, in milliseconds. One that ends by it is not repeated. @default 4000 */
+  /** How long an attempt may take, in milliseconds. An attempt that times out is not retried. @default 4000 */
   attemptTimeoutMs?: number | undefined;
-  /** The longest first wait after an attempt that failed, in milliseconds; it doubles with each. @default 1000 */
+  /** The upper bound of the first backoff, in milliseconds. It doubles with each failure. @default 1000 */
   backoffMs?: number | undefined;
-  /** The longest wait of all, in milliseconds. @default 60_000 */
+  /** The upper bound of every backoff, in milliseconds. @default 60_000 */
   maxBackoffMs?: number | undefined;
-  /** Hosts other than the endpoint's own to which it may redirect. @default [] */
+  /** Hosts to which the endpoint may redirect, in addition to its own. @default [] @example ['gateway.example.com'] */
   allowedRedirectHosts?: readonly string[] | undefined;
-  /** The URL of a proxy to the endpoint, or `false` for none. @default the environment's; never for loopback */
+  /** The URL of a proxy to the endpoint, or `false` for none. @default the environment's; never for a loopback endpoint */
   proxy?: string | false | undefined;
-  /** `false` is one more opt-out. */
+  /** `false` is one more opt-out. There is no `true`: an option cannot overrule an opt-out. */
   enabled?: false | undefined;
-  /** Where opt-outs, proxies and debug mode are looked up. @default process.env */
+  /** Where opt-outs, proxies and debug mode are read. @default process.env */
   env?: NodeJS.ProcessEnv | undefined;
-  /** @default silent */
+  /** Where the relay logs. @default none: it is silent */
   logger?: RelayLogger | undefined;
 }
 
-/** Every limit and time where an option is not given. */
+/** The defaults of all limits and times. */
 export const RELAY_DEFAULTS = {
   maxSpoolBytes: 64 * 2 ** 20,
   maxAgeMs: 86_400_000,
@@ -143,51 +98,16 @@ export const RELAY_DEFAULTS = {
   maxBackoffMs: 60_000,
 } as const;
 
-/** Where a relay listens if nobody says otherwise. */
+/** The default of `listen`. */
 export const DEFAULT_LISTEN = '127.0.0.1:8787';
 
-/** How long a relay that closes may go on delivering, in milliseconds. */
+/** The default of `close({ deadlineMs })`, in milliseconds. */
 export const DEFAULT_DRAIN_DEADLINE_MS = 5000;
 
-const HOUR_MS = 3_600_000;
-const A_LIMIT = milliseconds(1, HOUR_MS);
-const YES_OR_NO = anyOf(true, false);
-const ALLOWED_HOST = /^(?:\[[\da-f:.]+\]|[\da-z._-]+)(?::\d{1,5})?$/i;
-const PREFIX = /^(?!\.{1,2}$)[\w.~-]{1,128}$/;
+/** How long a client should wait after "the spool is full", in milliseconds; its `Retry-After` says the same in seconds. */
+export const RETRY_WHEN_FULL_MS = 10_000;
 
-const CHECKS: Checks<RelayOptions> = {
-  listen: A_LISTEN_ADDRESS,
-  allowRemote: YES_OR_NO,
-  allowedHosts: [
-    'a list of host names, each with or without a port',
-    (value) => Array.isArray(value) && value.every((each) => typeof each === 'string' && ALLOWED_HOST.test(each)),
-  ],
-  prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
-  metricsListen: A_LISTEN_ADDRESS,
-  forward: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
-  verbatim: YES_OR_NO,
-  spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')] as Check,
-  maxSpoolBytes: integer(65_536, 2 ** 40),
-  maxAgeMs: milliseconds(1000, 365 * 24 * HOUR_MS),
-  maxEventsPerSecond: integer(1, 1_000_000),
-  maxConnections: integer(1, 65_536),
-  headersTimeoutMs: A_LIMIT,
-  requestTimeoutMs: A_LIMIT,
-  keepAliveTimeoutMs: A_LIMIT,
-  concurrency: integer(1, 256),
-  drainConcurrency: integer(1, 256),
-  connectTimeoutMs: A_LIMIT,
-  attemptTimeoutMs: A_LIMIT,
-  backoffMs: A_LIMIT,
-  maxBackoffMs: A_LIMIT,
-  allowedRedirectHosts: A_LIST_OF_HOSTS,
-  proxy: A_PROXY,
-  enabled: ['false or left out (it can only opt out)', (value) => value === false],
-  env: anObject,
-  logger: withMethods('debug', 'warn'),
-};
-
-/** Options, checked and complete. */
+/** Checked options, with their defaults. */
 export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, number> {
   readonly listen: ListenAddress;
   readonly metricsListen: ListenAddress | undefined;
@@ -199,7 +119,7 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** @throws TypeError naming option and value, credentials redacted and a prefix not shown. */
+/** @throws TypeError naming the option and its value. Credentials are redacted, and a prefix is not shown. */
 export function checkRelayOptions(options: RelayOptions): RelaySettings {
   if (options?.prefix !== undefined && !CHECKS.prefix[1](options.prefix))
     throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
@@ -216,17 +136,116 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
   return { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, env };
 }
 
-/** @throws TypeError where the relay would forward to itself. */
+/** @throws TypeError if the relay would forward to itself. */
 export function checkNoLoop(forward: string, listening: ListenAddress): void {
   if (!leadsTo(forward, listening)) return;
-  throw new TypeError(`Expected \`forward\` to be another server than the relay itself, got ${describe(forward)}, which it listens at.`);
+  throw new TypeError(
+    `Expected \`forward\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`,
+  );
 }
 
 function checkListenAddress(option: string, value: string, allowRemote: boolean): ListenAddress {
   const parsed = parseListenAddress(value);
-  if (parsed !== undefined && (allowRemote || !isRemote(parsed))) return parsed;
+  if (parsed !== undefined && (allowRemote || isLoopback(parsed.host))) return parsed;
   throw new TypeError(
-    `Expected \`${option}\` to be on loopback, got ${describe(value)}: whoever reaches a relay can send in its name. ` +
-      'Say `allowRemote` (`--allow-remote`) if other machines are to reach it.',
+    `Expected \`${option}\` to be on loopback, got ${describe(value)}: every client that reaches a relay can send events through it. ` +
+      'Set `allowRemote` (`--allow-remote`) to let other machines connect.',
   );
+}
+
+const HOUR_MS = 3_600_000;
+const A_TIMEOUT = milliseconds(1, HOUR_MS);
+const YES_OR_NO = anyOf(true, false);
+const ALLOWED_HOST = /^(?:\[[\da-f:.]+\]|[\da-z._-]+)(?::\d{1,5})?$/i;
+const PREFIX = /^(?!\.{1,2}$)[\w.~-]{1,128}$/;
+const A_LISTEN_ADDRESS: Check = [
+  'host:port, as in "127.0.0.1:8787" or "[::1]:0"',
+  (value) => typeof value === 'string' && parseListenAddress(value) !== undefined,
+];
+
+const CHECKS: Checks<RelayOptions> = {
+  listen: A_LISTEN_ADDRESS,
+  allowRemote: YES_OR_NO,
+  allowedHosts: [
+    'a list of host names, each with or without a port',
+    (value) => Array.isArray(value) && value.every((each) => typeof each === 'string' && ALLOWED_HOST.test(each)),
+  ],
+  prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
+  metricsListen: A_LISTEN_ADDRESS,
+  forward: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+  verbatim: YES_OR_NO,
+  spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
+  maxSpoolBytes: integer(65_536, 2 ** 40),
+  maxAgeMs: milliseconds(1000, 365 * 24 * HOUR_MS),
+  maxEventsPerSecond: integer(1, 1_000_000),
+  maxConnections: integer(1, 65_536),
+  headersTimeoutMs: A_TIMEOUT,
+  requestTimeoutMs: A_TIMEOUT,
+  keepAliveTimeoutMs: A_TIMEOUT,
+  concurrency: integer(1, 256),
+  drainConcurrency: integer(1, 256),
+  connectTimeoutMs: A_TIMEOUT,
+  attemptTimeoutMs: A_TIMEOUT,
+  backoffMs: A_TIMEOUT,
+  maxBackoffMs: A_TIMEOUT,
+  allowedRedirectHosts: A_LIST_OF_HOSTS,
+  proxy: A_PROXY,
+  enabled: ['false or left out (it can only opt out)', (value) => value === false],
+  env: anObject,
+  logger: withMethods('debug', 'warn'),
+};
+
+/** Where a server listens. */
+export interface ListenAddress {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  /** 0 for a free port. */
+  readonly port: number;
+}
+
+const ADDRESS = /^(?:\[([\da-f:.]+)\]|([\da-z._-]+)):(\d{1,5})$/i;
+const MAX_PORT = 65_535;
+
+/** @returns Undefined for a text that is not `host:port`. An IPv6 address needs brackets: `[::1]:8787`. */
+function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, address, name, digits] = ADDRESS.exec(text) ?? [];
+  const host = bareHost(address ?? name ?? '');
+  const port = Number(digits);
+  return host === '' || !(port <= MAX_PORT) ? undefined : { host, port };
+}
+
+/** Hosts that mean every interface of the machine. */
+const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** Whether a server at this address listens on every interface of the machine. */
+export function isWildcard({ host }: ListenAddress): boolean {
+  return WILDCARDS.has(host);
+}
+
+/** Host and port as in a URL: `[::1]:8787`. */
+export function authority({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * Whether a URL leads to a server at this address, as far as that is known without asking a name server. A relay that forwards to itself
+ * never stops.
+ *
+ * @param ownAddresses The addresses of this machine.
+ */
+export function leadsTo(url: string, listening: ListenAddress, ownAddresses: readonly string[] = machineAddresses()): boolean {
+  const { protocol, port, hostname } = new URL(url);
+  if (Number(port === '' ? (protocol === 'https:' ? 443 : 80) : port) !== listening.port) return false;
+  const host = bareHost(hostname);
+  if (host === listening.host) return true;
+  if (isWildcard(listening)) return isLoopback(host) || WILDCARDS.has(host) || ownAddresses.includes(host);
+  // Names, 127.0.0.1, ::1 and the wildcards may lead to the same server; 127.0.0.2 is another address.
+  const isInterchangeable = (each: string) => each === '127.0.0.1' || each === '::1' || WILDCARDS.has(each) || !/^[\d.:a-f]+$/.test(each);
+  return (
+    isLoopback(listening.host) && isInterchangeable(listening.host) && (isLoopback(host) || WILDCARDS.has(host)) && isInterchangeable(host)
+  );
+}
+
+function machineAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
 }

@@ -1,49 +1,49 @@
+/** `createRelay`: checks the options, connects HTTP servers with the core, and listens and closes in order. */
 import type { Server } from 'node:http';
 import { checkOptions, milliseconds } from '../base/check-options.js';
-import { within } from '../base/clock.js';
-import { Gate, OptOutWatch } from '../opt-out/gate.js';
-import { resolveSettingsWith, shouldEmit } from '../opt-out/settings.js';
+import { settlesWithin } from '../base/clock.js';
+import { openGate } from '../opt-out/gate.js';
 import { COSMOS } from '../opt-out/variables.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
-import { DISK_GRACE_MS, RelayWorks } from './core.js';
+import { DISK_GRACE_MS, RelayCore } from './core.js';
 import { Answers } from './http/answers.js';
-import { AllowedHosts, guard, SecretPrefix } from './http/guard.js';
-import { Door, Operations, RateLimit } from './http/handler.js';
-import { boundedServer, closeServer, listenAt } from './http/server.js';
+import { AllowedHosts, SecretPrefix } from './http/guard.js';
+import { Operations, RateLimit, RequestHandler } from './http/handler.js';
+import { boundedServer, closeServer, startListening } from './http/server.js';
 import { RelayLog } from './log.js';
 import { authority, checkNoLoop, checkRelayOptions, DEFAULT_DRAIN_DEADLINE_MS } from './options.js';
 import type { ListenAddress, RelayOptions, RelaySettings } from './options.js';
 import type { Relay, RelayAddress, RelayReport, RelayStats } from './types.js';
-import { theseParts } from './wiring.js';
+import { defaultParts } from './wiring.js';
 import type { RelayParts } from './wiring.js';
 
 /**
- * A receiver for the usage events that Cosmos sends: it answers each at once, keeps it on disk, and delivers it later.
+ * Creates a receiver for the usage events of Cosmos: it answers each request at once, keeps the event on disk, and delivers it later.
  *
- * @throws TypeError naming option and value, for a wrong or unknown option.
+ * @throws TypeError naming the option and its value, for a wrong or unknown option.
  */
 export function createRelay(options: RelayOptions = {}): Relay {
-  return createRelayWith(options, theseParts);
+  return createRelayWith(options, defaultParts);
 }
 
-/** The same, with time, chance, the machine and the store as parameters. @internal */
+/** The same, with the machine and the store as parameters. @internal */
 export function createRelayWith(options: RelayOptions, parts: RelayParts): Relay {
   return new RelayServer(options, parts);
 }
 
-/** A prefix that is shorter can be guessed. */
-const SHORT_PREFIX = 16;
+/** A shorter prefix can be guessed. */
+const MIN_SAFE_PREFIX = 16;
 
 class RelayServer implements Relay {
   readonly handler: Relay['handler'];
   readonly #settings: RelaySettings;
   readonly #parts: RelayParts;
   readonly #log: RelayLog;
-  readonly #works: RelayWorks;
-  readonly #door: Door;
+  readonly #core: RelayCore;
+  readonly #hosts: AllowedHosts;
+  readonly #requestHandler: RequestHandler;
   readonly #operations: Operations;
   readonly #answers = new Answers();
-  #hosts: AllowedHosts;
   #servers: Server[] = [];
   #listening: Promise<RelayAddress> | undefined;
   #closing: Promise<RelayReport> | undefined;
@@ -51,38 +51,29 @@ class RelayServer implements Relay {
 
   constructor(options: RelayOptions, parts: RelayParts) {
     const settings = checkRelayOptions(options);
-    const { clock, readFile, readFileLater, platform } = parts.machine;
+    const { clock } = parts.machine;
     const log = new RelayLog(options.logger, clock);
-    const asked = { product: COSMOS, env: settings.env, ...(options.enabled === false && { enabled: options.enabled }) };
-    const found = resolveSettingsWith(asked, { readFile, platform, log });
-    const { optedOutNow, optedOutOnDisk } = new OptOutWatch({ ...asked, settings: found, readFile: readFileLater, platform, log });
-    const gate = new Gate({ open: shouldEmit(found), optedOutNow, optedOutOnDisk, clock });
+    const { gate } = openGate({ product: COSMOS, env: settings.env, enabled: options.enabled }, parts.machine, log);
     this.#settings = settings;
     this.#parts = parts;
     this.#log = log;
-    const routing = { isVerbatim: settings.isVerbatim, maxForwardBytes: MAX_URL_BYTES - Buffer.byteLength(settings.forward) };
-    this.#works = new RelayWorks({ options, settings, routing, parts, gate, log, stats: () => this.stats() });
+    const targetOptions = { isVerbatim: settings.isVerbatim, maxForwardBytes: MAX_URL_BYTES - Buffer.byteLength(settings.forward) };
+    this.#core = new RelayCore({ options, settings, targetOptions, parts, gate, log, relay: this });
     this.#hosts = new AllowedHosts(settings.listen, settings.allowedHosts);
-    this.#operations = new Operations({
-      metrics: () => this.#works.metrics,
-      unready: () => (this.#isClosing() ? 'closing' : this.#works.unready()),
-      answers: this.#answers,
-    });
-    this.#door = new Door({
-      hosts: () => this.#hosts,
+    this.#operations = new Operations(this.#core, this.#answers);
+    this.#requestHandler = new RequestHandler({
+      hosts: this.#hosts,
       prefix: new SecretPrefix(settings.prefix),
-      routing,
-      rate: new RateLimit(settings.maxEventsPerSecond, clock),
+      targetOptions,
       gate,
+      rateLimit: new RateLimit(settings.maxEventsPerSecond, clock),
+      core: this.#core,
       answers: this.#answers,
       operations: settings.metricsListen === undefined ? this.#operations : undefined,
-      isClosing: this.#isClosing,
-      keep: (target, dropped) => this.#works.keep(target, dropped),
     });
     this.handler = (request, response) => {
-      // Who mounts it does not listen: what an earlier process left is delivered from the first request on.
-      if (!this.#isClosing()) void this.#works.begin();
-      this.#door.handle(request, response);
+      void this.#core.openForHandler();
+      this.#requestHandler.handle(request, response);
     };
   }
 
@@ -92,12 +83,11 @@ class RelayServer implements Relay {
   }
 
   stats(): RelayStats {
-    const isAccepting = !this.#isClosing() && this.#works.unready() === undefined;
-    return { ...this.#works.stats(), answers: this.#answers.counts(), isAccepting };
+    return { ...this.#core.stats(), answers: this.#answers.counts() };
   }
 
   close(options: { deadlineMs?: number | undefined } = {}): Promise<RelayReport> {
-    this.#closing ??= this.#close(this.#deadlineMs(options));
+    this.#closing ??= this.#close(this.#checkDeadline(options));
     return this.#closing;
   }
 
@@ -105,68 +95,60 @@ class RelayServer implements Relay {
     await this.close();
   }
 
-  readonly #isClosing = (): boolean => this.#closing !== undefined;
-
   async #listen(): Promise<RelayAddress> {
-    const { listen, metricsListen, forward, prefix, allowedHosts, spool } = this.#settings;
+    const { listen, metricsListen, forward, prefix, spool } = this.#settings;
     try {
-      this.#mustGoOn();
-      await this.#works.open();
-      this.#mustGoOn();
-      const at = await this.#start(listen, this.#door.handle);
-      checkNoLoop(forward, at);
-      this.#hosts = new AllowedHosts(at, allowedHosts);
-      const metricsAt = metricsListen === undefined ? undefined : await this.#startOperations(metricsListen);
-      this.#mustGoOn();
-      if (prefix !== undefined && prefix.length < SHORT_PREFIX)
-        this.#log.warn('prefix_short', `a prefix of fewer than ${SHORT_PREFIX} characters can be guessed`);
-      if (spool === undefined) this.#log.warn('no_spool', 'events are in memory alone: without a spool a crash loses what waits');
-      const url = `http://${authority(at)}`;
+      this.#assertNotClosed();
+      await this.#core.open();
+      this.#assertNotClosed();
+      const address = await this.#startServer(listen, this.#requestHandler.handle);
+      checkNoLoop(forward, address);
+      this.#hosts.listeningAt(address);
+      const metricsAddress = metricsListen === undefined ? undefined : await this.#startOperations(metricsListen);
+      this.#assertNotClosed();
+      if (prefix !== undefined && prefix.length < MIN_SAFE_PREFIX)
+        this.#log.warn('prefix_short', `a prefix of fewer than ${MIN_SAFE_PREFIX} characters can be guessed`);
+      if (spool === undefined) this.#log.warn('no_spool', 'events are in memory only: without a spool, a crash loses pending events');
+      const url = `http://${authority(address)}`;
       this.#isListening = true;
       this.#log.info('listening', `listening on ${url}`);
-      return { ...at, url, ...(metricsAt && { metricsUrl: `http://${authority(metricsAt)}` }) };
+      return { ...address, url, ...(metricsAddress && { metricsUrl: `http://${authority(metricsAddress)}` }) };
     } catch (error) {
       await this.close({ deadlineMs: 0 });
-      // Those that began to listen while it was being closed.
+      // Servers that started to listen during the close.
       await this.#closeServers();
       throw error;
     }
   }
 
-  #mustGoOn(): void {
-    if (this.#isClosing()) throw new Error('A relay that was closed does not listen.');
+  #assertNotClosed(): void {
+    if (this.#core.isClosing) throw new Error('A closed relay cannot listen.');
   }
 
-  async #closeServers(): Promise<void> {
-    await Promise.all(this.#servers.map((server) => closeServer(server, this.#parts.machine.clock)));
-  }
-
-  async #start(address: ListenAddress, listener: Relay['handler']): Promise<ListenAddress> {
+  async #startServer(address: ListenAddress, listener: Relay['handler']): Promise<ListenAddress> {
     const server = boundedServer(this.#settings, this.#answers, listener);
     this.#servers.push(server);
-    return listenAt(server, address);
+    return startListening(server, address);
   }
 
+  /** Starts the server for metrics and health only. */
   async #startOperations(address: ListenAddress): Promise<ListenAddress> {
-    let hosts = new AllowedHosts(address, this.#settings.allowedHosts);
-    const at = await this.#start(address, ({ method, rawHeaders, url = '', socket: { localAddress, localPort } }, response) => {
-      const refusal = guard({ method, rawHeaders, localAddress, localPort }, hosts);
-      if (refusal === undefined) this.#operations.answer(url.split('?', 1)[0] ?? '', response);
-      else this.#answers.give(response, refusal);
-    });
-    hosts = new AllowedHosts(at, this.#settings.allowedHosts);
-    return at;
+    const hosts = new AllowedHosts(address, this.#settings.allowedHosts);
+    const actual = await this.#startServer(address, this.#operations.handlerFor(hosts));
+    hosts.listeningAt(actual);
+    return actual;
   }
 
   async #close(deadlineMs: number): Promise<RelayReport> {
     const { clock } = this.#parts.machine;
     const startedAtMs = clock.now();
-    // While it drains it still answers, so that whoever asks learns that it is about to go.
+    this.#core.stopAccepting();
+    // A logger that calls `close()` gets this promise: it is stored by the time the first line is logged.
     await Promise.resolve();
-    if (this.#isListening) this.#log.info('closing', 'no events are accepted any more');
-    // Answers wait for the disk, though not for ever.
-    await within(this.#door.quiet(), deadlineMs + DISK_GRACE_MS, clock);
-    const timedOut = await this.#works.close(Math.max(0, startedAtMs + deadlineMs - clock.now()));
+    if (this.#isListening) this.#log.info('closing', 'new events are refused');
+    // The servers answer until the drain is over, so that clients get 503 and not a refused connection.
+    await settlesWithin(this.#requestHandler.quiet(), deadlineMs + DISK_GRACE_MS, clock);
+    const timedOut = await this.#core.close(Math.max(0, startedAtMs + deadlineMs - clock.now()));
     await this.#closeServers();
     const report = { ...this.stats(), timedOut, durationMs: clock.now() - startedAtMs };
     const { sent, failed, dropped, pending } = report;
@@ -174,13 +156,17 @@ class RelayServer implements Relay {
     return report;
   }
 
-  #deadlineMs(options: { deadlineMs?: number | undefined }): number {
+  async #closeServers(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => closeServer(server, this.#parts.machine.clock)));
+  }
+
+  /** `close()` never rejects, so a wrong deadline is logged and replaced by the default. */
+  #checkDeadline(options: { deadlineMs?: number | undefined }): number {
     try {
       checkOptions('options', options, { deadlineMs: milliseconds(0, 2 ** 31 - 1) });
       return options.deadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS;
     } catch {
-      // A promise that never rejects cannot refuse a deadline that is none: it says so, and takes the default.
-      this.#log.warn('deadline_invalid', 'a deadline was no number of milliseconds; the default is used');
+      this.#log.warn('deadline_invalid', 'the deadline is not a number of milliseconds: the default is used');
       return DEFAULT_DRAIN_DEADLINE_MS;
     }
   }

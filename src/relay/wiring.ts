@@ -1,10 +1,9 @@
+/** The concrete parts of a relay: its machine, its store, and the transport to the endpoint. */
 import type { Clock } from '../base/clock.js';
 import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
-import { circuitBreaker } from '../delivery/circuit-breaker.js';
 import { debugTransport } from '../delivery/debug-transport.js';
-import { fetchTransportWith } from '../delivery/http/fetch-transport.js';
-import { gated } from '../delivery/retry.js';
+import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { decorate } from '../delivery/transport.js';
 import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -12,31 +11,53 @@ import { COSMOS, debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
-import type { RouteOptions } from './request-target.js';
-import type { RelayStore } from './store.js';
-import type { RelayStats } from './types.js';
+import type { SpoolOptions } from './spool/index.js';
+import type { RelayStore } from '../delivery/relay-store.js';
 
-/** How long it waits between attempts. */
-export interface PatienceOptions {
-  /** The longest first wait, in milliseconds. It doubles with each attempt that fails. */
+/** The parts that tests replace. */
+export interface RelayParts {
+  /** Clock, randomness, files and name look-up. */
+  readonly machine: MachineAccess;
+  readonly openStore: (request: StoreRequest) => Promise<RelayStore>;
+  /** @default imports the package prom-client */
+  readonly loadProm?: (() => Promise<PromClient>) | undefined;
+}
+
+/** The options of `openSpool`; without a directory, those of `memoryStore`. */
+export interface StoreRequest extends Omit<SpoolOptions, 'directory' | 'segmentBytes' | 'fs'> {
+  directory: string | undefined;
+}
+
+/** The parts of `createRelay`: this machine, and the stores of `spool/`, which are loaded when one is opened. */
+export const defaultParts: RelayParts = {
+  machine: thisMachine,
+  openStore: async ({ directory, log, admit, onRecovered, ...rest }) => {
+    const { memoryStore, openSpool } = await import('./spool/index.js');
+    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, admit, onRecovered, ...rest });
+  },
+};
+
+/** The times of a backoff. */
+interface BackoffOptions {
+  /** The upper bound of the first wait, in milliseconds. It doubles with each failure. */
   backoffMs: number;
-  /** The longest wait of all, in milliseconds. */
+  /** The upper bound of every wait, in milliseconds. */
   maxBackoffMs: number;
   clock: Pick<Clock, 'now'>;
   /** From 0 up to 1. */
   random: () => number;
 }
 
-/** Doubled so often, every wait is longer than any that is allowed. */
+/** After this many doublings every wait exceeds the largest `maxBackoffMs`. */
 const MAX_DOUBLINGS = 40;
 
 /**
- * Never gives an event up: what was not delivered for certain and is worth another attempt is `deferred`, by a wait that grows
- * with each failure and is drawn from its whole length (full jitter), so that relays do not come back in step.
+ * Exponential backoff with full jitter, without a last attempt: a `retryable` outcome becomes `deferred`, by a random wait from 0 to
+ * `backoffMs * 2 ** failures`, so that the event goes back to the store and relays do not return in step.
  *
- * Attempts that were under way together fail together, and count as one failure.
+ * Attempts that were in flight together count as one failure.
  */
-export function patient(inner: Transport, { backoffMs, maxBackoffMs, clock, random }: PatienceOptions): Transport {
+export function backoff(inner: Transport, { backoffMs, maxBackoffMs, clock, random }: BackoffOptions): Transport {
   let failures = 0;
   let lastFailureAtMs = -Infinity;
   return decorate(inner, async (events, signal) => {
@@ -51,8 +72,8 @@ export function patient(inner: Transport, { backoffMs, maxBackoffMs, clock, rand
   });
 }
 
-/** Times each attempt. */
-export function timed(inner: Transport, clock: Pick<Clock, 'now'>, observe: (seconds: number) => void): Transport {
+/** Measures each attempt. */
+function timed(inner: Transport, clock: Pick<Clock, 'now'>, observe: (seconds: number) => void): Transport {
   return decorate(inner, async (events, signal) => {
     const startedAtMs = clock.now();
     try {
@@ -63,87 +84,42 @@ export function timed(inner: Transport, clock: Pick<Clock, 'now'>, observe: (sec
   });
 }
 
-/** What a relay asks of whoever opens its store. */
-export interface StoreRequest {
-  /** Undefined for one in memory. */
-  readonly directory: string | undefined;
-  readonly maxBytes: number;
-  readonly maxAgeMs: number;
-  readonly clock: Clock;
-  readonly log: RelayLog;
-  /** What of a target that an earlier process left may leave today. */
-  readonly admit: (target: string) => string | undefined;
-  /** Called in the step in which the store has more events. */
-  readonly onStored: (events: number) => void;
-  /** Called when the disk works only now, and `stats()` tells what an earlier process left on it. */
-  readonly onRecovered: () => void;
-}
-
-/** Time, chance and the machine, the store and metrics: what tests own. */
-export interface RelayParts {
-  readonly machine: MachineAccess;
-  readonly openStore: (request: StoreRequest) => Promise<RelayStore>;
-  /** @default the package prom-client, where it is installed */
-  readonly loadProm?: (() => Promise<PromClient>) | undefined;
-}
-
-/** What the works are made of. */
-export interface WorksOptions {
-  readonly options: RelayOptions;
-  readonly settings: RelaySettings;
-  readonly routing: RouteOptions;
-  readonly parts: RelayParts;
-  readonly gate: Gate;
-  readonly log: RelayLog;
-  readonly stats: () => RelayStats;
-}
-
-/** Everything as it is on this machine. */
-export const theseParts: RelayParts = {
-  machine: thisMachine,
-  openStore: async ({ directory, log, admit, onRecovered, ...rest }) => {
-    const { memoryStore, openSpool } = await import('./spool/index.js');
-    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, admit, onRecovered, ...rest });
-  },
-};
-
-/** What a transport is put together from. */
+/** What `relayTransport` needs. */
 interface TransportParts {
   readonly settings: RelaySettings;
   readonly options: RelayOptions;
   readonly gate: Gate;
   readonly log: RelayLog;
   readonly machine: MachineAccess;
+  /** Called with the duration of each attempt. */
   readonly observe: (seconds: number) => void;
 }
 
-/** An open circuit is probed after so many of the first waits, and in the end as often as is waited at most. */
+/** The first probe of an open circuit comes after this many first backoffs. Later probes come at most every `maxBackoffMs`. */
 const PROBE_BACKOFFS = 5;
 
-/** What was still to be connected when the relay ended stays in the spool: nobody has seen it. */
+/** The outcome of an attempt that was still connecting when the relay closed: nothing was sent, so the event stays in the spool. */
 const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'aborted' };
 
-/** The transport of a relay: one GET an event, a breaker around it, and patience around both. */
+/** The transport of a relay: one GET an event, inside a circuit breaker, inside a backoff. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
   const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
   const { clock, random, lookup, descriptors } = machine;
   const { allowedRedirectHosts, proxy } = options;
   const mode = debugMode(COSMOS, env);
-  // As in the library: who asks to see the requests wants none to be sent.
+  // As in the library: debug mode prints requests and sends none.
   if (mode !== undefined) return debugTransport({ mode, endpoint: forward, log, clock, access: descriptors });
-  const fetching = fetchTransportWith(
+  const breaking = endpointTransport(
+    { endpoint: forward, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
     {
-      endpoint: forward,
-      connectTimeoutMs,
-      attemptTimeoutMs,
-      maxSockets: Math.max(concurrency, drainConcurrency),
-      env,
-      allowedRedirectHosts,
-      proxy,
+      gate,
+      log,
+      clock,
+      lookup,
+      breaker: { probeAfterMs: Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs), maxProbeAfterMs: maxBackoffMs },
+      abortedUnwritten: UNWRITTEN,
+      aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
-    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }) },
   );
-  const probeAfterMs = Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs);
-  const breaking = circuitBreaker(gated(timed(fetching, clock, observe), gate), { clock, probeAfterMs, maxProbeAfterMs: maxBackoffMs });
-  return patient(breaking, { backoffMs, maxBackoffMs, clock, random });
+  return backoff(breaking, { backoffMs, maxBackoffMs, clock, random });
 }

@@ -9,3 +9,4 @@ export type { HostilePayload, HostilePayloadOptions } from './hostile-payloads.j
 export type { HostEventName } from './valid-payloads.js';
 export { recordingTransport } from './recording-transport.js';
 export type { OutcomeScript, RecordedEvent, RecordingTransport, RecordingTransportOptions } from './recording-transport.js';
+export { relayStoreContract, type RelayStoreContractOptions } from './relay-store-contract.js';

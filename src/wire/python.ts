@@ -1,25 +1,27 @@
-/** A value that can leave the machine. Nothing nested, nothing else. */
+// Values as Python writes them: `str`, `repr(float)`, and the quoting of its urllib. The wire was defined by Python code.
+
+/** A value that can be sent: never nested. */
 export type MetricValue = string | number | boolean | null;
 
-/** What one event carries, in the order in which it leaves. */
+/** The fields of one event, in the order in which they are sent. */
 export type UsageMetrics = Record<string, MetricValue>;
 
 /**
- * `str(value)` of Python for the values that can occur on the wire. A number without a fraction is an `int` there, as it is in
- * the hosts that send it; a field declared as a duration goes through {@link pythonFloat} instead.
+ * Python's `str(value)`. A number without a fraction is written as an `int`; use {@link pythonFloat} for a field that is declared as
+ * a duration.
  */
 export function pythonStr(value: MetricValue): string {
   if (typeof value === 'string') return value;
   if (value === null) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (Number.isSafeInteger(value)) return String(value);
-  // Above 2^53 JavaScript would round or switch to an exponent; a Python int is written out in full.
+  // Python writes all digits of an int. `String` would round above 2^53, and use an exponent from 1e21 on.
   return Number.isInteger(value) ? BigInt(value).toString() : pythonFloat(value);
 }
 
 /**
- * `repr(float)` of Python: the shortest digits that read back, as in JavaScript, but with an exponent below 1e-4 and from
- * 1e16 on, at least two digits in it, and `.0` on whole numbers.
+ * Python's `repr(float)`: the shortest digits that read back as the same number, as in JavaScript. Unlike JavaScript, it uses an
+ * exponent below 1e-4 and from 1e16 on, gives the exponent at least two digits, and adds `.0` to whole numbers.
  */
 export function pythonFloat(value: number): string {
   if (Number.isNaN(value)) return 'nan';
@@ -31,19 +33,19 @@ export function pythonFloat(value: number): string {
 }
 
 const NOTHING_TO_QUOTE = /^[\w.~-]*$/;
-const LEFT_BARE_BY_JAVASCRIPT = /[!'()*]|%20/g;
+const NOT_QUOTED_BY_JAVASCRIPT = /[!'()*]|%20/g;
 
 /**
- * `quote_plus` of Python's urllib: letters, digits and `_ . - ~` stay bare, a space becomes `+`, all else is percent-encoded
- * UTF-8 in upper case. `URLSearchParams` differs in `~` and `*`, so it cannot be used here. A lone surrogate, which has no
- * UTF-8, becomes U+FFFD instead of an exception.
+ * `quote_plus` of Python's urllib: letters, digits and `_ . - ~` stay, a space becomes `+`, every other character is
+ * percent-encoded as UTF-8 in upper case. `URLSearchParams` differs in `~` and `*`. A lone surrogate, which has no UTF-8, becomes
+ * U+FFFD; `encodeURIComponent` would throw.
  */
 export function quotePlus(text: string): string {
   if (NOTHING_TO_QUOTE.test(text)) return text;
-  return encodeURIComponent(text.toWellFormed()).replace(LEFT_BARE_BY_JAVASCRIPT, quoteRest);
+  return encodeURIComponent(text.toWellFormed()).replace(NOT_QUOTED_BY_JAVASCRIPT, quoteRest);
 }
 
-/** `quote` of Python's urllib, as Cosmos applies it to `airflow_version` before the query is built: `+` becomes `%2B`. */
+/** `quote` of Python's urllib: like {@link quotePlus}, but a space becomes `%20` and `/` stays. */
 export function quote(text: string): string {
   return quotePlus(text).replaceAll('+', '%20').replaceAll('%2F', '/');
 }

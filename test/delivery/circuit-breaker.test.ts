@@ -20,7 +20,7 @@ test.before(async () => {
   await import('p-retry');
 });
 
-/** `answer` may be changed at any time; it decides what the inner transport does next. */
+/** `network.answer` is what the inner transport does next; a test may change it at any time. */
 function arrange(answer: Step, options: CircuitBreakerOptions = {}) {
   const clock = new VirtualClock();
   const network = { answer };
@@ -43,7 +43,7 @@ function arrange(answer: Step, options: CircuitBreakerOptions = {}) {
   };
 }
 
-/** An attempt that ends when the test says how. */
+/** An attempt that the test ends. */
 function pending() {
   const ends: ((outcome: SendOutcome) => void)[] = [];
   const promise = new Promise<SendOutcome>((resolve) => {
@@ -56,7 +56,7 @@ function open(waitMs: number): SendOutcome {
   return { kind: 'deferred', waitMs, reason: 'circuit_open' };
 }
 
-test('passes outcomes on while closed, and opens after five failures in a row', async (t) => {
+test('returns outcomes unchanged while closed, and opens after five failures in a row', async (t) => {
   const { send, attempts } = arrange(CONNECT);
   for (let index = 0; index < 5; index += 1) t.deepEqual(await send(), CONNECT);
   t.deepEqual(await send(), open(MINUTE_MS));
@@ -81,7 +81,7 @@ for (const outcome of [
   { kind: 'rejected', reason: 'redirect_refused' },
   { kind: 'deferred', waitMs: 1000, reason: 'retry_after' },
 ] as const satisfies SendOutcome[]) {
-  test(`${JSON.stringify(outcome)} is an answer: it starts the count again, and closes the circuit`, async (t) => {
+  test(`${JSON.stringify(outcome)} is an answer: it resets the count and closes the circuit`, async (t) => {
     const { clock, network, send, sendTimes } = arrange(CONNECT);
     await sendTimes(4);
     network.answer = outcome;
@@ -108,7 +108,7 @@ for (const outcome of [
   { kind: 'deferred', waitMs: 1000, reason: 'circuit_open' },
   { kind: 'aborted' },
 ] as const satisfies SendOutcome[]) {
-  test(`${JSON.stringify(outcome)} says nothing: the count stays, and a probe's place is free again`, async (t) => {
+  test(`${JSON.stringify(outcome)} says nothing: it keeps the count, and another probe may start`, async (t) => {
     const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
     await sendTimes(4);
     network.answer = outcome;
@@ -131,12 +131,12 @@ test('the wait counts down to the probe', async (t) => {
   const { clock, send, sendTimes } = arrange(CONNECT);
   await sendTimes(5);
   await clock.advance(59_000.5);
-  t.deepEqual(await send(), open(1000), 'rounded up, or the emitter would come a moment early');
+  t.deepEqual(await send(), open(1000), 'rounded up, or the emitter would try a moment too early');
   await clock.advance(999.5);
   t.deepEqual(await send(), CONNECT);
 });
 
-test('exactly one probe goes through; the others wait a little', async (t) => {
+test('exactly one probe goes through; other events wait 250 ms', async (t) => {
   const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
   await sendTimes(5);
   await clock.advance(MINUTE_MS);
@@ -154,7 +154,7 @@ test('exactly one probe goes through; the others wait a little', async (t) => {
   t.is(attempts(), 7);
 });
 
-test('a failed probe doubles the wait, up to an hour; an answer starts at a minute again', async (t) => {
+test('a failed probe doubles the wait, up to an hour; an answer resets it to a minute', async (t) => {
   const { clock, network, send, sendTimes } = arrange(CONNECT);
   await sendTimes(5);
   const waits: number[] = [];
@@ -175,7 +175,7 @@ test('a failed probe doubles the wait, up to an hour; an answer starts at a minu
   t.deepEqual(await send(), open(MINUTE_MS));
 });
 
-test('attempts under way when it opens do not double the wait', async (t) => {
+test('attempts in flight when the circuit opens do not double the wait', async (t) => {
   const { clock, network, send } = arrange(CONNECT);
   const attempts = Array.from({ length: 8 }, () => pending());
   let next = 0;
@@ -193,7 +193,7 @@ test('attempts under way when it opens do not double the wait', async (t) => {
   t.deepEqual(await send(), open(2 * MINUTE_MS));
 });
 
-test('an attempt under way when it opened, and answered later, closes it; the running probe then counts as any attempt', async (t) => {
+test('an answer to an attempt in flight when the circuit opened closes it; the running probe then counts as any attempt', async (t) => {
   const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
   const slow = pending();
   network.answer = () => slow.promise;
@@ -216,7 +216,7 @@ test('an attempt under way when it opened, and answered later, closes it; the ru
   t.is(attempts(), 11);
 });
 
-test('a probe that never settles gives its place up after another wait, and its end no longer matters', async (t) => {
+test('a probe that never settles is replaced after another wait, and its late outcome is ignored', async (t) => {
   const { clock, network, send, sendTimes } = arrange(CONNECT);
   await sendTimes(5);
   await clock.advance(MINUTE_MS);
@@ -239,7 +239,7 @@ test('a probe that never settles gives its place up after another wait, and its 
   t.deepEqual(await send(), open(2 * MINUTE_MS));
 });
 
-test('an aborted signal is no probe', async (t) => {
+test('a send whose signal has fired is no probe', async (t) => {
   const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
   await sendTimes(5);
   await clock.advance(MINUTE_MS);
@@ -261,7 +261,7 @@ test('a blocked firewall costs a handful of attempts an hour, not one per event'
     await clock.advance(1000);
     await refused.clock.advance(1000);
   }
-  // Five that open it, then probes after 1, 2, 4, 8, 16 and 32 minutes; the one after that is due beyond the second hour.
+  // Five attempts open the circuit. Probes follow after 1, 2, 4, 8, 16 and 32 minutes; the next one is due after the second hour.
   t.is(inner.sends.length, 5 + 6);
   t.is(refused.inner.sends.length, 5 + 6);
   t.is(clock.pendingTimers + refused.clock.pendingTimers, 0);
@@ -275,14 +275,14 @@ test('an open circuit stays open during the last call', async (t) => {
   t.is(attempts(), 5);
 });
 
-test('an inner transport that throws is a transport_error, which opens nothing', async (t) => {
+test('an inner transport that throws is a transport_error and does not open the circuit', async (t) => {
   const { send } = arrange(() => {
     throw new Error('a bug');
   });
   for (let index = 0; index < 10; index += 1) t.deepEqual(await send(), { kind: 'rejected', reason: 'transport_error' });
 });
 
-test('forwards the batch size, the last call and close', async (t) => {
+test('circuitBreaker forwards the batch size, the last call and close', async (t) => {
   const told: boolean[] = [];
   const inner = Object.assign(new SteppedTransport(SENT), {
     maxBatchSize: 7,
@@ -311,14 +311,14 @@ for (const [options, message] of [
   });
 }
 
-test('the inner transport must be one', (t) => {
+test('the inner transport of circuitBreaker must have send()', (t) => {
   t.throws(() => circuitBreaker(undefined as unknown as Transport), {
     instanceOf: TypeError,
     message: 'Expected `inner` to be an object with `send()`, got undefined.',
   });
 });
 
-test.serial("a clock that throws is the caller's to hear of, and leaves no rejection to the process", async (t) => {
+test.serial('a clock that throws rejects the send, and causes no unhandled rejection', async (t) => {
   const clock = Object.assign(new VirtualClock(), {
     now: (): number => {
       throw new Error('hunter2');

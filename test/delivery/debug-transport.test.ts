@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { debugTransport } from '../../src/delivery/debug-transport.js';
-import type { DescriptorAccess } from '../../src/base/machine.js';
+import type { FileDescriptors } from '../../src/base/machine.js';
 import { emitUsageMetrics } from '../../src/index.js';
 import type { TelemetryStats } from '../../src/index.js';
 import { Log } from '../../src/base/log.js';
@@ -22,11 +22,11 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 
 const fail = (code: string): Promise<never> => Promise.reject(Object.assign(new Error('text of a library'), { code }));
 
-/** Descriptors that say, write by write, what becomes of it: a number of bytes, or a code. */
+/** Descriptors with a script: for each write the number of bytes that are written, or an error code. */
 function scripted(script: (number | string)[], opening?: string) {
   const written: [descriptor: number, text: string][] = [];
   const calls = { opened: [] as string[], closed: [] as number[] };
-  const access: DescriptorAccess = {
+  const access: FileDescriptors = {
     open: (file) => {
       calls.opened.push(file);
       return opening === undefined ? Promise.resolve(7) : fail(opening);
@@ -45,7 +45,7 @@ function scripted(script: (number | string)[], opening?: string) {
   return { access, written, ...calls };
 }
 
-function debug(access: DescriptorAccess, file?: string) {
+function debug(access: FileDescriptors, file?: string) {
   const clock = new VirtualClock();
   const warned: string[] = [];
   const log = new Log({ debug: () => undefined, warn: (line) => warned.push(line) }, clock);
@@ -57,16 +57,16 @@ function debug(access: DescriptorAccess, file?: string) {
 
 const LINE = '[telemetry] GET https://x.test/base/v3/tick?n=1\n';
 
-test('prints each event on a line of its own to standard error, and drops it as debug', async (t) => {
+test('prints each event on its own line to standard error, and drops it as debug', async (t) => {
   const { access, written, opened, closed } = scripted([]);
   const { transport, send } = debug(access);
   t.deepEqual(await send(), { kind: 'refused', reason: 'debug' });
   t.deepEqual(written, [[2, LINE + LINE]]);
   await transport.close?.();
-  t.deepEqual([opened, closed], [[], []], 'standard error is not ours to close');
+  t.deepEqual([opened, closed], [[], []], 'standard error stays open');
 });
 
-test('lines come whole and in order though they are written in parts, and a full pipe is waited for', async (t) => {
+test('lines are whole and in order even if written in parts, and a full pipe is waited for', async (t) => {
   const { access, written } = scripted([10, 'EAGAIN', 'EAGAIN', 20]);
   const { send, clock, warned } = debug(access);
   const both = Promise.all([send(), send()]);
@@ -78,7 +78,7 @@ test('lines come whole and in order though they are written in parts, and a full
   t.is(clock.pendingTimers, 0);
 });
 
-test('a pipe that stays full is given up after a second, without holding the process', async (t) => {
+test('a pipe that stays full is given up after a second, and does not keep the process alive', async (t) => {
   const { access, written } = scripted(Array.from<string>({ length: 101 }).fill('EAGAIN'));
   const { send, clock, warned } = debug(access);
   const first = send();
@@ -88,7 +88,7 @@ test('a pipe that stays full is given up after a second, without holding the pro
   t.deepEqual(await first, { kind: 'refused', reason: 'debug' });
   t.deepEqual(warned, ['[telemetry] debug_unwritable: standard error cannot be written to (EAGAIN); nothing is sent either']);
   await send();
-  t.deepEqual(written, [[2, LINE + LINE]], 'the next one may find a reader');
+  t.deepEqual(written, [[2, LINE + LINE]], 'the next line may find a reader');
 });
 
 test('a file that cannot be opened is tried once, warns once, and nothing is sent either', async (t) => {
@@ -123,7 +123,7 @@ test('an event that cannot be encoded is invalid', async (t) => {
   t.deepEqual(await debug(access).transport.send([broken], new AbortController().signal), { kind: 'refused', reason: 'invalid' });
 });
 
-test("a program's own transport is asked for nothing, and closed", async (t) => {
+test("a program's own transport gets no events, and is closed", async (t) => {
   const own = new ScriptedTransport();
   const file = path.join(folder, 'own');
   const { telemetry, publish } = telemetryRig({ scripted: own, env: { [variable]: file } });
@@ -134,7 +134,7 @@ test("a program's own transport is asked for nothing, and closed", async (t) => 
   t.is(readFileSync(file, 'utf8'), [0, 1, 2].map((n) => `${start}${n}\n`).join(''));
 });
 
-test('an opt-out wins: nothing is printed, and no file is made', async (t) => {
+test('an opt-out wins: nothing is printed, and no file is created', async (t) => {
   const file = path.join(folder, 'never');
   const { telemetry, publish } = telemetryRig({ env: { [variable]: file, DO_NOT_TRACK: '1' } });
   await publish(3);
@@ -155,7 +155,7 @@ test('an opt-out wins: nothing is printed, and no file is made', async (t) => {
   t.false(existsSync(file));
 });
 
-/** One event in debug mode, with this file. */
+/** Publishes one event in debug mode to this file. */
 async function append(file: string): Promise<TelemetryStats> {
   const { telemetry, publish } = telemetryRig({ env: { [variable]: file } });
   await publish(1);
@@ -163,7 +163,7 @@ async function append(file: string): Promise<TelemetryStats> {
 }
 
 if (process.platform !== 'win32') {
-  test('a file is appended to, made for its owner alone, and never one that a link leads to', async (t) => {
+  test('a file is appended to, created for its owner only, and never opened through a link', async (t) => {
     const made = path.join(folder, 'made');
     await append(made);
     t.is(statSync(made).mode & 0o777, 0o600);
@@ -186,7 +186,7 @@ if (process.platform !== 'win32') {
 
 const REQUEST = String.raw`node_version=[\d.]+&platform_system=\w+&platform_machine=\w+&storage_type=s3&docs_dir_configured=True&uses_custom_conn=False&has_custom_name=False`;
 
-test.serial('a real process: lines on standard error alone, no connection, and the escape hatch too', async (t) => {
+test('a real process prints to standard error only and connects to nothing, emitUsageMetrics included', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const { code, stdout, stderr } = await runChild('debug-child', [collector.url, '2000'], { [variable]: 'yes' });
@@ -205,7 +205,7 @@ test.serial('a real process: lines on standard error alone, no connection, and t
   t.is(collector.connections, 0);
 });
 
-test.serial('a real process whose standard error nobody reads any more lives on', async (t) => {
+test('a real process survives a closed standard error', async (t) => {
   const child = spawn(
     process.execPath,
     [fileURLToPath(new URL('../helpers/debug-child.js', import.meta.url)), 'http://127.0.0.1:9', '500'],

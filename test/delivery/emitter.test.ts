@@ -1,102 +1,14 @@
 import test from 'ava';
-import type { Transport } from '../../src/delivery/transport.js';
-import { createTelemetryWith } from '../../src/client/telemetry.js';
-import { ManualClock } from '../helpers/manual-clock.js';
-import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
+import * as fc from 'fast-check';
+import { retrying } from '../../src/index.js';
+import type { DrainReport, SendOutcome, TelemetryStats } from '../../src/index.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
+import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
+import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 
 const SENT = { kind: 'sent' } as const;
 
-test('events start in publish order when one request is under way at a time', async (t) => {
-  const { publish, succeed, transport } = telemetryRig({ concurrency: 1 });
-  await publish(5);
-  t.deepEqual(transport.started('n'), [0]);
-  await succeed(3);
-  await publish(2);
-  await succeed();
-  t.deepEqual(transport.started('n'), [0, 1, 2, 3, 4, 5, 6]);
-});
-
-test('no more than `concurrency` sends are under way, and each free slot is used', async (t) => {
-  const { publish, succeed, transport, telemetry } = telemetryRig({ concurrency: 3, drainConcurrency: 3 });
-  await publish(1);
-  t.is(transport.open.length, 1);
-  await publish(9);
-  t.is(transport.open.length, 3, 'the second and third slot do not wait for the first');
-  await succeed(4);
-  t.is(transport.open.length, 3);
-  await succeed();
-  t.like(telemetry.stats(), { published: 10, sent: 10, pending: 0 });
-});
-
-test('draining widens to `drainConcurrency`, and afterwards the limit is the old one', async (t) => {
-  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 2, drainConcurrency: 5 });
-  await publish(20);
-  t.is(transport.open.length, 2);
-  const drained = telemetry.drain({ deadlineMs: 500 });
-  await clock.advance(0);
-  t.is(transport.open.length, 5);
-  await clock.advance(500);
-  t.true((await drained).timedOut);
-  await succeed(4);
-  t.is(transport.open.length, 2);
-});
-
-test('a transport gets up to `maxBatchSize` events at a time', async (t) => {
-  const scripted = new ScriptedTransport({ maxBatchSize: 4 });
-  const { publish, succeed, telemetry } = telemetryRig({ scripted, concurrency: 1 });
-  await publish(9);
-  await succeed();
-  t.deepEqual(
-    scripted.sends.map(({ events }) => events.length),
-    [4, 4, 1],
-  );
-  t.is(telemetry.stats().sent, 9);
-});
-
-test('deferred events return to the head, and nothing starts before the time is up', async (t) => {
-  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 2 });
-  await publish(4);
-  const [first, second] = transport.open;
-  second?.answer({ kind: 'deferred', waitMs: 30_000, reason: 'http_503' });
-  await clock.advance(0);
-  first?.answer({ kind: 'deferred', waitMs: 5000, reason: 'http_503' });
-  await clock.advance(29_999);
-  t.is(transport.sends.length, 2, 'the longer wait counts for all');
-  t.like(telemetry.stats(), { published: 4, pending: 4, failed: 0 });
-  await clock.advance(1);
-  await succeed();
-  t.deepEqual(transport.started('n').slice(2), [0, 1, 2, 3]);
-});
-
-test('an event keeps its id when it comes back', async (t) => {
-  const { publish, transport, clock } = telemetryRig({ concurrency: 1 });
-  await publish(2);
-  transport.open[0]?.answer({ kind: 'deferred', waitMs: 10, reason: 'http_503' });
-  await clock.advance(10);
-  const [before, again] = transport.sends.map(({ events }) => events[0]?.id);
-  t.is(again, before);
-  transport.open[0]?.answer(SENT);
-  await clock.advance(0);
-  t.not(transport.sends[2]?.events[0]?.id, before);
-});
-
-test('the oldest make room when more wait than are kept, deferred ones first', async (t) => {
-  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, maxPendingEvents: 3 });
-  await publish(1);
-  await publish(3);
-  t.like(telemetry.stats(), { pending: 4, dropped: 0 }, 'what is under way takes no place');
-  transport.open[0]?.answer({ kind: 'deferred', waitMs: 100, reason: 'http_503' });
-  await clock.advance(0);
-  t.like(telemetry.stats(), { pending: 3, dropped: 1, reasons: { buffer_full: 1 } });
-  await publish(1);
-  await clock.advance(100);
-  await succeed();
-  t.deepEqual(transport.started('n'), [0, 2, 3, 4]);
-  t.true(addsUp(telemetry.stats()));
-});
-
-test('a million publishes against a transport that never answers keep what is allowed and count the rest', (t) => {
+test('a million publishes to a transport that never answers keep the newest 10,000 and count the others', (t) => {
   const { telemetry } = telemetryRig();
   for (let event = 0; event < 1_000_000; event += 1) telemetry.publish('tick', { n: event });
   const stats = telemetry.stats();
@@ -105,130 +17,390 @@ test('a million publishes against a transport that never answers keep what is al
   t.true(addsUp(stats));
 });
 
-test('a send that never settles loses its slot at the cap, and a late answer changes nothing', async (t) => {
-  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1, attemptTimeoutMs: 1000, retries: 0 });
-  await publish(2);
-  const [stuck] = transport.open;
-  await clock.advance(1900);
-  t.is(transport.sends.length, 1);
-  await clock.advance(1200);
-  t.true(stuck?.signal.aborted);
-  t.deepEqual(transport.started('n'), [0, 1]);
-  t.like(telemetry.stats(), { failed: 1, pending: 1, reasons: { timeout: 1 } });
-  stuck?.answer(SENT);
-  await clock.advance(0);
-  t.is(telemetry.stats().sent, 0);
-});
-
-for (const [name, act] of [
-  ['rejects', (transport: ScriptedTransport) => transport.open[0]?.fail(new Error('no'))],
-  ['answers with no outcome', (transport: ScriptedTransport) => transport.open[0]?.answer('sent' as never)],
-  ['gives a text as its reason', (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'refused', reason: 'GET /?dag=x' })],
-  [
-    'defers for no time at all',
-    (transport: ScriptedTransport) => transport.open[0]?.answer({ kind: 'deferred', waitMs: NaN, reason: 'x' }),
-  ],
-] as const) {
-  test(`a transport that ${name} is counted as transport_error`, async (t) => {
-    const { publish, transport, telemetry, clock } = telemetryRig();
-    await publish(1);
-    act(transport);
-    await clock.advance(0);
-    t.like(telemetry.stats(), { failed: 1, pending: 0, reasons: { transport_error: 1 } });
-  });
-}
-
-test('a transport that throws is counted as transport_error', async (t) => {
-  const scripted = new ScriptedTransport();
-  scripted.onSend = () => {
-    throw new Error('no');
-  };
-  const { publish, telemetry } = telemetryRig({ scripted });
-  await publish(3);
-  t.like(telemetry.stats(), { failed: 3, pending: 0, reasons: { transport_error: 3 } });
-});
-
-test('outcomes are counted as failed, dropped or aborted by their reason', async (t) => {
-  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 4 });
-  await publish(4);
-  const open = [...transport.open];
-  open[0]?.answer({ kind: 'retryable', reason: 'http_503' });
-  open[1]?.answer({ kind: 'rejected', reason: 'http_404' });
-  open[2]?.answer({ kind: 'refused', reason: 'too_large' });
-  open[3]?.answer({ kind: 'aborted' });
-  await clock.advance(0);
-  t.like(telemetry.stats(), { failed: 3, dropped: 1, reasons: { http_503: 1, http_404: 1, too_large: 1, aborted: 1 } });
-});
-
-test('a transport that answers at once leaves the event loop to the host, on a clock that stands still too', async (t) => {
-  let sends = 0;
-  const { telemetry, clock } = telemetryRig({
-    concurrency: 1,
-    transport: {
-      send: () => {
-        sends += 1;
-        return Promise.resolve(SENT);
-      },
-    },
-  });
-  for (let event = 0; event < 1000; event += 1) telemetry.publish('tick', { n: event });
-  clock.runDeferred();
-  for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
-  t.is(sends, 512, 'a share of the loop, then everybody else');
-  await clock.advance(0);
-  t.is(sends, 1000);
-});
-
-for (const concurrency of [1, 6]) {
-  test(`a transport that computes leaves the event loop to the host after 8 ms, with ${concurrency} under way at a time`, async (t) => {
-    const clock = new ManualClock();
-    const deferred: (() => void)[] = [];
-    let sends = 0;
-    const transport: Transport = {
-      send: async () => {
-        sends += 1;
-        clock.nowMs += 1;
-        return SENT;
-      },
-    };
-    const machine = virtualMachine(Object.assign(clock, { defer: (callback: () => void) => void deferred.push(callback) }) as never);
-    const telemetry = createTelemetryWith(
-      { product: { name: 'acme', version: '1.0.0' }, transport, env: {}, concurrency, drainOnExit: false },
-      machine,
-    );
-    for (let event = 0; event < 100; event += 1) telemetry.publish('dbt_docs_access', {} as never);
-    const perRound: number[] = [];
-    while (deferred.length > 0) {
-      const before = sends;
-      for (const callback of deferred.splice(0)) callback();
-      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
-      perRound.push(sends - before);
-    }
-    t.is(sends, 100);
-    t.is(Math.max(...perRound), 8);
-    t.true(addsUp(telemetry.stats()));
-  });
-}
-
-test('a signal is not used for more than 64 sends, however long one transport keeps up', async (t) => {
-  const { publish, clock, transport } = telemetryRig({ concurrency: 1 });
-  await publish(130);
-  for (let answered = 0; answered < 130; answered += 1) {
-    // Each takes its time, so that one task goes on with all of them.
-    await clock.advance(1);
-    transport.open[0]?.answer(SENT);
-  }
-  await clock.advance(1);
-  const signals = transport.sends.map(({ signal }) => signal);
-  t.is(signals.length, 130);
-  t.is(new Set(signals).size, 3);
-  t.is(signals[63], signals[0]);
-  t.not(signals[64], signals[0]);
-});
-
-test('the accounts add up for who asks while the logger publishes in its turn', (t) => {
+test('the counts add up even if the logger publishes', (t) => {
   const logger = { debug: () => undefined, warn: () => void telemetry.publish('tick', { n: 9 }) };
   const { telemetry } = telemetryRig({ maxPendingEvents: 2, logger });
   for (let n = 0; n < 3; n += 1) telemetry.publish('tick', { n });
   t.like(telemetry.stats(), { published: 4, dropped: 2, pending: 2, reasons: { buffer_full: 2 } });
+});
+
+test('drain is a checkpoint: it waits for the events accepted before it, not for later ones', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await publish(2);
+  const drained = telemetry.drain();
+  await publish(1);
+  await succeed(2);
+  const report = await drained;
+  t.like(report, { timedOut: false, published: 3, sent: 2, pending: 1 });
+  t.is(transport.open.length, 1, 'nothing is aborted');
+  t.is(clock.pendingRefTimers, 0, 'nothing keeps the process alive any more');
+});
+
+test('drain reports at its own deadline, aborts nothing, and runs together with other drains', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await publish(2);
+  const short = telemetry.drain({ deadlineMs: 100 });
+  const long = telemetry.drain({ deadlineMs: 1000 });
+  t.is(clock.pendingRefTimers, 2);
+  await clock.advance(100);
+  t.like(await short, { timedOut: true, durationMs: 100, pending: 2 });
+  t.false(transport.open[0]?.signal.aborted);
+  await succeed();
+  t.like(await long, { timedOut: false, sent: 2, pending: 0 });
+});
+
+test('drain with nothing to wait for ends at once, before the first publish and after the last answer', async (t) => {
+  const { publish, succeed, telemetry, clock } = telemetryRig();
+  t.like(await telemetry.drain(), { timedOut: false, durationMs: 0, published: 0, pending: 0 });
+  t.is(clock.pendingTimers, 0);
+  await publish(1);
+  await succeed();
+  t.like(await telemetry.drain({ deadlineMs: 0 }), { timedOut: false, durationMs: 0, sent: 1, pending: 0 });
+  t.is(clock.pendingRefTimers, 0);
+});
+
+test('each drain waits for its own events and has its own deadline', async (t) => {
+  const { publish, succeed, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  const reports: string[] = [];
+  const drain = (name: string, deadlineMs: number) => {
+    void telemetry.drain({ deadlineMs }).then(({ timedOut }) => reports.push(`${name} ${timedOut ? 'timed out' : 'done'}`));
+  };
+  await publish(1);
+  drain('near', 100);
+  await publish(1);
+  drain('far', 200);
+  drain('late', 300);
+  await succeed(1);
+  t.deepEqual(reports, ['near done']);
+  t.is(clock.pendingRefTimers, 2);
+  await clock.advance(200);
+  t.deepEqual(reports, ['near done', 'far timed out']);
+  await succeed();
+  t.deepEqual(reports, ['near done', 'far timed out', 'late done']);
+  t.is(clock.pendingRefTimers, 0);
+});
+
+test('a deadline beyond the range of timers has not passed', async (t) => {
+  for (const deadlineMs of [Infinity, 1e15, 2 ** 31]) {
+    const { publish, succeed, telemetry, clock } = telemetryRig();
+    await publish(1);
+    const drained = telemetry.drain({ deadlineMs });
+    await clock.advance(10_000);
+    await succeed();
+    t.like(await drained, { timedOut: false, durationMs: 10_000, sent: 1 });
+  }
+});
+
+test('a deadline of 0 is a deadline', async (t) => {
+  const { publish, telemetry, clock } = telemetryRig();
+  await publish(1);
+  const drained = telemetry.drain({ deadlineMs: 0 });
+  await clock.advance(1);
+  t.like(await drained, { timedOut: true, pending: 1 });
+});
+
+test('a wrong deadline is replaced by the default, and nothing rejects', async (t) => {
+  const { publish, telemetry, clock } = telemetryRig();
+  await publish(1);
+  for (const deadlineMs of [-1, NaN, '5', null]) {
+    const drained = telemetry.drain({ deadlineMs: deadlineMs as number });
+    await clock.advance(2000);
+    t.like(await drained, { timedOut: true, durationMs: 2000 });
+  }
+});
+
+test('events that were dropped count as settled for a drain that waits for them', async (t) => {
+  const { publish, succeed, telemetry } = telemetryRig({ concurrency: 1, drainConcurrency: 1, maxPendingEvents: 2 });
+  await publish(3);
+  const drained = telemetry.drain();
+  await publish(2);
+  await succeed(1);
+  t.like(await drained, { timedOut: false, dropped: 2, sent: 1, pending: 2 });
+});
+
+test('close delivers, refuses later events, closes the transport, and returns the same promise every time', async (t) => {
+  const { publish, succeed, transport, telemetry } = telemetryRig({ concurrency: 1, drainConcurrency: 4 });
+  await publish(6);
+  const closed = telemetry.close();
+  t.is(telemetry.close({ deadlineMs: 1 }), closed);
+  t.false(telemetry.enabled);
+  t.false(telemetry.publish('tick', {}));
+  await succeed();
+  const report = await closed;
+  t.like(report, { timedOut: false, published: 7, sent: 6, dropped: 1, pending: 0, reasons: { closed: 1 } });
+  t.is(transport.closed, 1);
+  await telemetry[Symbol.asyncDispose]();
+  t.is(transport.closed, 1);
+  t.false(telemetry.publish('tick', {}));
+  t.like(telemetry.stats(), { published: 8, reasons: { closed: 2 } });
+});
+
+test('at the deadline close aborts what is in flight and accounts for the rest', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 2 });
+  await publish(5);
+  const closed = telemetry.close({ deadlineMs: 300 });
+  await clock.advance(300);
+  const report = await closed;
+  t.like(report, { timedOut: true, durationMs: 300, failed: 2, dropped: 3, pending: 0, reasons: { aborted: 2, deadline: 3 } });
+  t.true(transport.open.every(({ signal }) => signal.aborted));
+  t.is(clock.pendingTimers, 0);
+  t.true(addsUp(report));
+});
+
+test('close gives up at the first failed connection: one attempt, then `deadline` for what waits', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 2, drainConcurrency: 2 });
+  await publish(5);
+  const closed = telemetry.close();
+  await clock.advance(0);
+  transport.open[0]?.answer({ kind: 'retryable', reason: 'connect' });
+  await clock.advance(0);
+  t.like(telemetry.stats(), { pending: 1, reasons: { connect: 1, deadline: 3 } }, 'a send in flight may still succeed');
+  transport.open[0]?.answer(SENT);
+  t.like(await closed, { timedOut: false, durationMs: 0, sent: 1, failed: 1, dropped: 3 });
+});
+
+test('other failures do not end a close', async (t) => {
+  const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await publish(3);
+  const closed = telemetry.close();
+  transport.open[0]?.answer({ kind: 'retryable', reason: 'http_503' });
+  await clock.advance(0);
+  await succeed();
+  t.like(await closed, { sent: 2, failed: 1, reasons: { http_503: 1 } });
+});
+
+test('a deferral beyond the deadline ends a close at once; close waits for a shorter one', async (t) => {
+  const impatient = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await impatient.publish(2);
+  const closed = impatient.telemetry.close({ deadlineMs: 1000 });
+  impatient.transport.open[0]?.answer({ kind: 'deferred', waitMs: 1001, reason: 'circuit_open' });
+  t.like(await closed, { timedOut: false, durationMs: 0, dropped: 2, reasons: { deadline: 2 } });
+
+  const patient = telemetryRig({ concurrency: 1, drainConcurrency: 1 });
+  await patient.publish(2);
+  const late = patient.telemetry.close({ deadlineMs: 1000 });
+  patient.transport.open[0]?.answer({ kind: 'deferred', waitMs: 400, reason: 'http_429' });
+  await patient.clock.advance(400);
+  await patient.succeed();
+  t.like(await late, { timedOut: false, durationMs: 400, sent: 2 });
+});
+
+test('a close that begins in a pause longer than its deadline ends at once', async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1 });
+  await publish(2);
+  transport.open[0]?.answer({ kind: 'deferred', waitMs: 60_000, reason: 'circuit_open' });
+  await clock.advance(0);
+  t.like(await telemetry.close(), { timedOut: false, durationMs: 0, dropped: 2, reasons: { deadline: 2 } });
+});
+
+test('an opt-out drops what waits and aborts what is in flight within a second', async (t) => {
+  const { publish, transport, telemetry, clock, env } = telemetryRig({ concurrency: 1 });
+  await publish(3);
+  env['DO_NOT_TRACK'] = '1';
+  await clock.advance(1000);
+  t.like(telemetry.stats(), { published: 3, sent: 0, failed: 1, dropped: 2, pending: 0, reasons: { aborted: 1, opted_out: 2 } });
+  t.true(transport.sends[0]?.signal.aborted);
+  t.is(transport.closed, 1);
+  t.is(clock.pendingTimers, 0);
+  delete env['DO_NOT_TRACK'];
+  t.false(telemetry.enabled, 'the latch stays shut');
+  t.false(telemetry.publish('tick', {}));
+  t.is(telemetry.stats().published, 3, 'and nothing more is counted');
+  t.like(await telemetry.close(), { timedOut: false, pending: 0 });
+  t.is(transport.closed, 1);
+});
+
+test('an opt-out is seen before the next attempt, without waiting for the heartbeat', async (t) => {
+  const { publish, succeed, transport, telemetry, env } = telemetryRig({ concurrency: 1 });
+  await publish(3);
+  env['ACME_TELEMETRY'] = 'off';
+  await succeed(1);
+  t.is(transport.sends.length, 1);
+  t.like(telemetry.stats(), { sent: 1, dropped: 2, reasons: { opted_out: 2 } });
+});
+
+test('a transport that cannot be closed does no harm', async (t) => {
+  const lines: string[] = [];
+  const logger = { debug: () => undefined, warn: (line: string) => void lines.push(line) };
+  const scripted = new ScriptedTransport();
+  scripted.close = () => {
+    throw new Error('https://secret.example/?dag=x');
+  };
+  const { telemetry, clock } = telemetryRig({ scripted, logger });
+  t.like(await telemetry.close(), { pending: 0 });
+  await clock.advance(0);
+  t.deepEqual(lines, ['[telemetry] transport_close_failed: the transport could not be closed']);
+});
+
+test('an answered event counts by its answer, even if its body was still in flight at the deadline', async (t) => {
+  const scripted = new ScriptedTransport();
+  const { publish, telemetry, clock } = telemetryRig({
+    scripted,
+    concurrency: 2,
+    drainConcurrency: 2,
+    transport: {
+      send: (events, signal) => {
+        const sending = scripted.send(events, signal);
+        const [send] = scripted.open.slice(-1);
+        const isAnswered = events[0]?.metrics['n'] === 0;
+        signal.addEventListener('abort', () => send?.answer(isAnswered ? { kind: 'sent' } : { kind: 'aborted' }));
+        return sending;
+      },
+    },
+  });
+  await publish(2);
+  const closed = telemetry.close({ deadlineMs: 100 });
+  await clock.advance(100);
+  t.like(await closed, { timedOut: true, sent: 1, failed: 1, pending: 0, reasons: { aborted: 1 } });
+});
+
+test('a deadline that throws when it is read is replaced by the default, and close still closes', async (t) => {
+  const { telemetry } = telemetryRig();
+  const hostile = {
+    get deadlineMs(): number {
+      throw new Error('no');
+    },
+  };
+  t.like(await telemetry.drain(hostile), { timedOut: false });
+  t.like(await telemetry.close(hostile), { timedOut: false });
+  t.false(telemetry.publish('tick', {}));
+});
+
+test('an event that is accepted while an opt-out appears does not stay behind', async (t) => {
+  const { telemetry, env } = telemetryRig({ drainOnExit: true });
+  const before = process.listenerCount('beforeExit');
+  const metrics = {
+    get n(): number {
+      env['DO_NOT_TRACK'] = '1';
+      t.false(telemetry.enabled);
+      return 1;
+    },
+  };
+  telemetry.publish('tick', metrics);
+  t.like(telemetry.stats(), { published: 1, pending: 0, dropped: 1, reasons: { opted_out: 1 } });
+  t.is(process.listenerCount('beforeExit'), before);
+  t.like(await telemetry.close(), { timedOut: false, pending: 0 });
+});
+
+type Action =
+  | { do: 'publish'; events: number }
+  | { do: 'answer'; index: number; outcome: SendOutcome }
+  | { do: 'throw'; index: number }
+  | { do: 'garbage'; index: number }
+  | { do: 'advance'; ms: number }
+  | { do: 'drain'; deadlineMs: number }
+  | { do: 'close'; deadlineMs: number }
+  | { do: 'optOut' };
+
+const index = fc.nat(30);
+const reason = fc.constantFrom('connect', 'http_503', 'timeout', 'network', 'too_large');
+const outcome: fc.Arbitrary<SendOutcome> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<SendOutcome>({ kind: 'sent' }) },
+  fc.record({ kind: fc.constantFrom('retryable' as const, 'rejected' as const, 'refused' as const), reason }),
+  fc.record({ kind: fc.constant('deferred' as const), waitMs: fc.nat(120_000), reason }),
+  fc.constant<SendOutcome>({ kind: 'aborted' }),
+);
+const deadlineMs = fc.nat(5000);
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('publish' as const), events: fc.nat(40) }) },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('answer' as const), index, outcome }) },
+  fc.record({ do: fc.constant('throw' as const), index }),
+  fc.record({ do: fc.constant('garbage' as const), index }),
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(30_000) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('drain' as const), deadlineMs }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), deadlineMs }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('optOut' as const) }) },
+);
+
+test('published = sent + failed + dropped + pending, after any actions in any order', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(action, { maxLength: 40 }),
+      fc.record({ maxBatchSize: fc.integer({ min: 1, max: 7 }), concurrency: fc.integer({ min: 1, max: 5 }), retries: fc.nat(2) }),
+      async (actions, { maxBatchSize, concurrency, retries }) => {
+        const scripted = new ScriptedTransport({ maxBatchSize });
+        const faults: string[] = [];
+        let last: TelemetryStats | undefined;
+        const logger = { debug: () => check('in the logger'), warn: () => check('in the logger') };
+        const clock = new VirtualClock();
+        const transport = retries === 0 ? scripted : retrying(scripted, { retries, clock });
+        const {
+          telemetry,
+          env,
+          clock: rigClock,
+        } = telemetryRig({
+          scripted,
+          transport,
+          concurrency,
+          drainConcurrency: concurrency + 3,
+          maxPendingEvents: 25,
+          logger,
+        });
+        const check = (where: string) => {
+          const stats = telemetry.stats();
+          if (!addsUp(stats)) faults.push(`${where}: ${JSON.stringify(stats)}`);
+          for (const key of ['published', 'sent', 'failed', 'dropped'] as const) {
+            if (last !== undefined && stats[key] < last[key]) faults.push(`${where}: ${key} went down`);
+          }
+          last = stats;
+        };
+        scripted.onSend = () => check('in send');
+        telemetry.bus.on('dag_run', () => check('in a subscriber'));
+        const waits: Promise<DrainReport>[] = [];
+        let sentByTransport = 0;
+
+        for (const step of actions) {
+          const send = 'index' in step ? scripted.open[step.index % Math.max(1, scripted.open.length)] : undefined;
+          switch (step.do) {
+            case 'publish':
+              for (let event = 0; event < step.events; event += 1) {
+                telemetry.publish('dag_run', { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: '' });
+              }
+              break;
+            case 'answer':
+              if (send !== undefined && step.outcome.kind === 'sent') sentByTransport += send.events.length;
+              send?.answer(step.outcome);
+              break;
+            case 'throw':
+              send?.fail(new Error('the transport broke'));
+              break;
+            case 'garbage':
+              send?.answer({ kind: 'rejected', reason: 'Not A Code' });
+              break;
+            case 'advance':
+              await clock.advance(step.ms);
+              await rigClock.advance(step.ms);
+              break;
+            case 'drain':
+              waits.push(telemetry.drain({ deadlineMs: step.deadlineMs }));
+              break;
+            case 'close':
+              waits.push(telemetry.close({ deadlineMs: step.deadlineMs }));
+              break;
+            case 'optOut':
+              env['DO_NOT_TRACK'] = '1';
+              break;
+          }
+          check(`after ${step.do}`);
+          rigClock.runDeferred();
+          await settle();
+          check(`settled after ${step.do}`);
+        }
+
+        waits.push(telemetry.close({ deadlineMs: 1000 }));
+        await rigClock.advance(10_000);
+        const reports = await Promise.all(waits);
+        const end = telemetry.stats();
+        check('at the end');
+        for (const report of reports) if (!addsUp(report)) faults.push(`report: ${JSON.stringify(report)}`);
+        if (end.pending !== 0) faults.push(`${end.pending} pending after close`);
+        if (end.sent > sentByTransport) faults.push(`${end.sent} sent, the transport said ${sentByTransport}`);
+        if (rigClock.pendingTimers !== 0) faults.push(`${rigClock.pendingTimers} timers after close`);
+        if (scripted.closed !== 1) faults.push(`transport closed ${scripted.closed} times`);
+        t.deepEqual(faults, []);
+        return true;
+      },
+    ),
+    { numRuns: 300 },
+  );
 });

@@ -16,7 +16,7 @@ function numbers(events: readonly TakenEvent[]): unknown[] {
   return events.map(({ metrics }) => metrics['number']);
 }
 
-test('gives back what it was given, in order, numbered from 0', (t) => {
+test('returns events in order, numbered from 0', (t) => {
   const buffer = new EventBuffer(10);
   const metrics = { number: 1 };
   buffer.push(A, metrics, 'packed');
@@ -31,7 +31,7 @@ test('gives back what it was given, in order, numbered from 0', (t) => {
   t.deepEqual(buffer.take(5), []);
 });
 
-test('takes no more than it is asked for', (t) => {
+test('take() returns at most as many events as asked for', (t) => {
   const buffer = new EventBuffer(10);
   fill(buffer, 5);
   t.deepEqual(numbers(buffer.take(2)), [0, 1]);
@@ -40,7 +40,7 @@ test('takes no more than it is asked for', (t) => {
   t.deepEqual(numbers(buffer.take(2)), [4]);
 });
 
-test('full, the oldest goes, and the loss is told', (t) => {
+test('a full buffer drops the oldest event and counts it', (t) => {
   const buffer = new EventBuffer(3);
   fill(buffer, 3);
   t.is(buffer.oldestSeq, 0);
@@ -59,7 +59,7 @@ test('a capacity of one keeps the newest', (t) => {
   t.deepEqual([only?.seq, none], [4, []]);
 });
 
-test('what comes back stands before what waits, in its old order, as the same object', (t) => {
+test('events put back come before waiting ones, in their old order, as the same objects', (t) => {
   const buffer = new EventBuffer(10);
   fill(buffer, 6);
   const [first, second, third] = buffer.take(3) as [TakenEvent, TakenEvent, TakenEvent];
@@ -72,7 +72,7 @@ test('what comes back stands before what waits, in its old order, as the same ob
   t.is(again[0], first);
 });
 
-test('what comes back to a full buffer makes the oldest go', (t) => {
+test('putting back to a full buffer drops the oldest events', (t) => {
   const buffer = new EventBuffer(4);
   fill(buffer, 4);
   const taken = buffer.take(3);
@@ -82,13 +82,13 @@ test('what comes back to a full buffer makes the oldest go', (t) => {
   t.is(buffer.length, 4);
   t.is(buffer.oldestSeq, 2);
   t.is(buffer.putBack([]), 0);
-  // One that came back is older than all others, so it goes first.
+  // Events that were put back are the oldest, so these are dropped first.
   buffer.push(A, { number: 99 }, undefined);
   t.is(buffer.takeOverflow(), 1);
   t.deepEqual(numbers(buffer.take(9)), [3, 0, 1, 99]);
 });
 
-test('a batch of any size comes back', (t) => {
+test('a batch of any size can be put back', (t) => {
   const buffer = new EventBuffer(300_000);
   fill(buffer, 300_000);
   const all = buffer.take(300_000);
@@ -98,7 +98,7 @@ test('a batch of any size comes back', (t) => {
   t.is(buffer.take(1)[0]?.seq, 0);
 });
 
-test('cleared, it is empty, tells how many waited, and goes on counting', (t) => {
+test('clear() empties the buffer, returns the number of events, and keeps the sequence', (t) => {
   const buffer = new EventBuffer(10);
   fill(buffer, 7);
   const taken = buffer.take(2);
@@ -111,7 +111,7 @@ test('cleared, it is empty, tells how many waited, and goes on counting', (t) =>
   t.is(buffer.take(9)[0]?.seq, 7);
 });
 
-test('grows as it needs to and keeps all events in order, wherever its head stands', (t) => {
+test('grows and keeps all events in order, for any position of its head', (t) => {
   const buffer = new EventBuffer(100_000);
   for (let round = 0; round < 10; round += 1) {
     fill(buffer, 50);
@@ -126,7 +126,7 @@ test('grows as it needs to and keeps all events in order, wherever its head stan
   );
 });
 
-test('lets go of what was taken, dropped or cleared', async (t) => {
+test('holds no event that was taken, dropped or cleared', async (t) => {
   const freed: string[] = [];
   const registry = new FinalizationRegistry<string>((name) => freed.push(name));
   const buffer = new EventBuffer(3);
@@ -151,7 +151,7 @@ test('lets go of what was taken, dropped or cleared', async (t) => {
   t.is(buffer.length, 0);
 });
 
-/** The same buffer as a plain array of numbers: what waits, oldest first. */
+/** A model of the buffer: the sequence numbers of the waiting events, oldest first. */
 interface Model {
   waiting: number[];
   next: number;
@@ -173,7 +173,7 @@ function run(buffer: EventBuffer, model: Model, capacity: number, { ...now }: St
     for (let time = 0; time < now.times; time += 1) {
       const isFull = model.waiting.length >= capacity;
       buffer.push(model.next % 2 === 0 ? A : B, { number: model.next }, `p${model.next}`);
-      if (buffer.takeOverflow() !== Number(isFull)) throw new Error('another number of events was counted as gone');
+      if (buffer.takeOverflow() !== Number(isFull)) throw new Error('push counted a wrong number of dropped events');
       if (isFull) model.waiting.shift();
       model.waiting.push(model.next);
       model.next += 1;
@@ -181,27 +181,27 @@ function run(buffer: EventBuffer, model: Model, capacity: number, { ...now }: St
   } else if (now.kind === 'take') {
     const taken = buffer.take(now.limit);
     const expected = model.waiting.splice(0, now.limit);
-    if (String(taken.map(({ seq }) => seq)) !== String(expected)) throw new Error('take gave others, or another order');
+    if (String(taken.map(({ seq }) => seq)) !== String(expected)) throw new Error('take returned other events or another order');
     for (const { seq, metrics, packed, definition } of taken) {
       if (metrics['number'] !== seq || packed !== `p${seq}` || definition !== (seq % 2 === 0 ? A : B))
-        throw new Error('parts were mixed up');
+        throw new Error('the parts of events were mixed up');
     }
     model.out.push(...taken);
   } else if (now.kind === 'putBack') {
-    // Any part of what is out comes back, in any order: flights end as they like.
+    // Any part of the taken events is put back, in any order: batches settle in any order.
     const back = model.out.splice(model.out.length === 0 ? 0 : now.pick % model.out.length, 1 + (now.pick % 7));
     const dropped = buffer.putBack(back.toReversed());
     model.waiting = [...back.map(({ seq }) => seq), ...model.waiting].toSorted((left, right) => left - right);
     const expected = Math.max(0, model.waiting.length - capacity);
     model.waiting.splice(0, expected);
-    if (dropped !== expected) throw new Error('putBack told the wrong thing');
+    if (dropped !== expected) throw new Error('putBack returned a wrong number');
   } else {
-    if (buffer.clear() !== model.waiting.length) throw new Error('clear told the wrong thing');
+    if (buffer.clear() !== model.waiting.length) throw new Error('clear returned a wrong number');
     model.waiting = [];
   }
 }
 
-test('behaves like a plain array, whatever is done to it', (t) => {
+test('behaves like a plain array under any operations', (t) => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 300 }), fc.array(step, { maxLength: 60 }), (capacity, steps) => {
       const buffer = new EventBuffer(capacity);

@@ -55,13 +55,13 @@ test('standard metrics first, then the fields of the event, then its metadata, e
   );
 });
 
-test('an event of nothing has an empty query', (t) => {
+test('an event without values has an empty query', (t) => {
   t.is(setUp().build({}).requestTarget(), '/v3/own?');
   t.is(setUp({ a: 1 }).build({}).requestTarget(), '/v3/own?a=1');
   t.is(setUp().build({ models: 1 }).requestTarget(), '/v3/own?models=1');
 });
 
-test('a duration leaves as a float, every other whole number as an int', (t) => {
+test('a duration is sent as a float, every other whole number as an int', (t) => {
   const { build } = setUp();
   const target = (metrics: object) => build(metrics).requestTarget();
   t.is(target({ models: 7, took: 7 }), '/v3/own?models=7&took=7.0');
@@ -74,7 +74,7 @@ test('a duration leaves as a float, every other whole number as an int', (t) => 
   t.is(target({ name: 'größe', cached: false }), '/v3/own?name=gr%C3%B6%C3%9Fe&cached=False');
 });
 
-test('what is undeclared or of another type does not leave and is counted', (t) => {
+test('an undeclared or ill-typed field is not sent, and is counted', (t) => {
   const { ledger, build } = setUp();
   const bad = { models: '7', layer: 'raw', took: NaN, name: 'a b', cached: 1, secret: 'hunter2', models_: 1, __proto__x: 1, toString: 'x' };
   t.deepEqual(build(bad).metrics, {});
@@ -85,13 +85,13 @@ test('what is undeclared or of another type does not leave and is counted', (t) 
   t.is(ledger.fieldsDropped, 19);
 });
 
-test('what is undefined was left out, and is no loss', (t) => {
+test('an undefined value counts as left out, not as lost', (t) => {
   const { ledger, build } = setUp();
   t.is(build({ models: undefined, name: undefined, secret: undefined, cached: true }).requestTarget(), '/v3/own?cached=True');
   t.is(ledger.fieldsDropped, 0);
 });
 
-test('undeclared and ill-typed metadata does not leave, and is counted with each event', (t) => {
+test('undeclared and ill-typed metadata is not sent, and is counted with each event', (t) => {
   const { ledger, build } = setUp();
   const packed = pack({ database: 5432, owner: 'alice', total_dbt_models: 13, nested: { a: 1 }, install_deps: 'yes' });
   for (const events of [1, 2, 3]) {
@@ -101,7 +101,7 @@ test('undeclared and ill-typed metadata does not leave, and is counted with each
   t.is(ledger.metadataUnreadable, 0);
 });
 
-test('metadata cannot say what the event or the standard metrics say', (t) => {
+test('metadata cannot replace fields of the event or standard metrics', (t) => {
   const { ledger, build } = setUp({ cosmos_version: '1.12.0', platform_system: 'Linux' });
   const forged = {
     status: 'failed',
@@ -116,7 +116,7 @@ test('metadata cannot say what the event or the standard metrics say', (t) => {
   t.is(ledger.fieldsDropped, 6);
 });
 
-test('metadata cannot fill in what an event declares itself and was left without', (t) => {
+test('metadata cannot set a field that the event declares but does not have', (t) => {
   const { ledger, build } = setUp();
   const definition = defineEvent('dag_run', { database: optional(count(NOTE)), total_dbt_models: optional(duration(NOTE)) });
   const packed = pack({ database: 'postgres', total_dbt_models: 7, install_deps: true });
@@ -125,9 +125,9 @@ test('metadata cannot fill in what an event declares itself and was left without
 });
 
 const UNREADABLE: Readonly<Record<string, string>> = {
-  'no base64': 'invalid_base64_data!',
-  'no zlib': 'aGVsbG8gd29ybGQsIG5vdCB6bGli',
-  nothing: '',
+  'not base64': 'invalid_base64_data!',
+  'not zlib': 'aGVsbG8gd29ybGQsIG5vdCB6bGli',
+  empty: '',
   'a list': deflateSync('[1]').toString('base64'),
   'a bomb': deflateSync(new Uint8Array(10 * 2 ** 20)).toString('base64'),
   'a text that is too long': 'A'.repeat(20_000),
@@ -144,14 +144,14 @@ for (const [name, packed] of Object.entries(UNREADABLE)) {
   });
 }
 
-test('a name from a prototype is no metadata', (t) => {
+test('metadata cannot use names of a prototype', (t) => {
   const { ledger, build } = setUp();
   const packed = deflateSync('{"__proto__":{"database":"x"},"toString":"x","database":"postgres"}').toString('base64');
   t.deepEqual(build({}, { packed, definition: DAG_RUN }).metrics, { database: 'postgres' });
   t.is(ledger.fieldsDropped, 2);
 });
 
-test.serial('a host that extends Object.prototype sends nothing of it', (t) => {
+test.serial('properties that a host adds to Object.prototype are not sent', (t) => {
   const { ledger, build } = setUp({ cosmos_version: '1.12.0' });
   const shared = Object.getPrototypeOf({}) as object;
   for (const name of ['extended', 'database', 'cached']) {
@@ -167,7 +167,7 @@ test.serial('a host that extends Object.prototype sends nothing of it', (t) => {
   }
 });
 
-test('one packed text is right for many events, and many packed texts for one builder', (t) => {
+test('many packed texts, each for many events, are unpacked correctly', (t) => {
   const { ledger, build } = setUp();
   for (let round = 0; round < 3; round += 1) {
     for (let models = 0; models < 500; models += 1) {
@@ -178,7 +178,7 @@ test('one packed text is right for many events, and many packed texts for one bu
   t.is(ledger.metadataUnreadable, 0);
 });
 
-test('what is remembered of one event is not changed by what becomes of another', (t) => {
+test('changing the metrics of one event does not change the next', (t) => {
   const { build } = setUp();
   const packed = pack({ total_dbt_models: 1 });
   const first = build({ status: 'success' }, { packed, definition: DAG_RUN });
@@ -199,7 +199,7 @@ test('the memory of packed texts is bounded', async (t) => {
   t.is(ledger.metadataUnreadable, 3000);
 });
 
-test('an id is unique, says nothing, and is no part of the request', (t) => {
+test('an id is unique, tells nothing about the event, and is not part of the request', (t) => {
   const { build } = setUp();
   const ids = new Set<string>();
   for (let seq = 0; seq < 1000; seq += 1) {
@@ -212,7 +212,7 @@ test('an id is unique, says nothing, and is no part of the request', (t) => {
   t.is(build({ models: 1 }, { seq: 7 }).id, build({ models: 2 }, { seq: 7 }).id);
 });
 
-test('an event encodes itself the same way each time, whatever a transport does to its metrics', (t) => {
+test('the request target stays the same if a transport changes the metrics', (t) => {
   const { build } = setUp({ cosmos_version: '1.12.0' });
   const event = build({ models: 7, took: 7 });
   const target = event.requestTarget();
@@ -222,7 +222,7 @@ test('an event encodes itself the same way each time, whatever a transport does 
   t.is(target, '/v3/own?cosmos_version=1.12.0&models=7&took=7.0');
 });
 
-test('packed metadata leaves with a dag_run alone: no other event declares it', (t) => {
+test('packed metadata is sent with a dag_run only: no other event declares it', (t) => {
   const { ledger, build } = setUp();
   t.is(
     build({ models: 1 }, { packed: pack({ database: 'postgres', profile_mapping_class: 'Secret' }) }).requestTarget(),
@@ -231,7 +231,7 @@ test('packed metadata leaves with a dag_run alone: no other event declares it', 
   t.is(ledger.metadataUnreadable, 1);
 });
 
-test('a field that throws when it is asked is a no, and harms nothing else', (t) => {
+test('a field whose check throws is not sent; the other fields are', (t) => {
   const { ledger, build } = setUp();
   const throwing = {
     ...count(NOTE),
@@ -244,7 +244,7 @@ test('a field that throws when it is asked is a no, and harms nothing else', (t)
   t.is(ledger.fieldsDropped, 1);
 });
 
-test('an event can be copied, written, posted to a worker and printed with all that is in it', (t) => {
+test('an event can be copied, written as JSON, posted to a worker and printed, with its metrics', (t) => {
   const { build } = setUp({ acme_version: '1.0.0' });
   const seen = { id: 'p-7', type: 'own', metrics: { acme_version: '1.0.0', models: 3 } };
   const event = () => build({ models: 3 }, { seq: 7 });

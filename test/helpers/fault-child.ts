@@ -10,17 +10,8 @@ import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { validPackedMetadata, validPayload } from '../../src/testing/valid-payloads.js';
 import { systemClock } from '../../src/base/clock.js';
 import type { DrainReport } from '../../src/client/telemetry.js';
-import type { Hook } from './faults.js';
+import type { FaultChildSettings, Hook } from './faults.js';
 import { starvedMs } from './starved.js';
-
-/** What the child is to do. */
-export interface FaultChildSettings {
-  endpoint: string;
-  proxy?: string;
-  /** A name server to ask in place of the system's. */
-  nameServer?: string;
-  hooks: readonly Hook[];
-}
 
 /** What the child says about itself when it exits. */
 export interface FaultChildReport {

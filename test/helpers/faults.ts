@@ -5,7 +5,6 @@ import { blockedPort } from './blocked-port.js';
 import { selfSignedCertificate } from './certificate.js';
 import { startDnsServer } from './dns-server.js';
 import type { DnsAnswer } from './dns-server.js';
-import type { FaultChildSettings } from './fault-child.js';
 import { startHttpProxy } from './http-proxy.js';
 import { tlsFile } from './loopback.js';
 
@@ -19,6 +18,15 @@ export const HOOKS = [
   'task_instance.failed',
 ] as const;
 export type Hook = (typeof HOOKS)[number];
+
+/** What `fault-child` is told. */
+export interface FaultChildSettings {
+  endpoint: string;
+  proxy?: string;
+  /** A name server to ask in place of the system's. */
+  nameServer?: string;
+  hooks: readonly Hook[];
+}
 
 /** What a child is pointed at. */
 export interface FaultSite {

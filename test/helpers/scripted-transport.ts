@@ -8,12 +8,12 @@ export interface OpenSend {
   fail(error: unknown): void;
 }
 
-/** A transport that does nothing until the test says what becomes of each `send()`. */
+/** A transport whose sends are answered by the test. */
 export class ScriptedTransport implements Transport {
   readonly maxBatchSize: number;
-  /** Every `send()` in the order in which it started. */
+  /** All sends, in the order in which they started. */
   readonly sends: OpenSend[] = [];
-  /** Those of them that wait for an answer. */
+  /** The sends without an answer. */
   readonly open: OpenSend[] = [];
   closed = 0;
   /** Called at the start of each `send()`. */

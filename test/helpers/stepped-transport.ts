@@ -1,9 +1,9 @@
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 
-/** What `send()` does once: an outcome, or code that makes one, hangs or throws. */
+/** What one `send()` does: an outcome, or a function that returns one, hangs or throws. */
 export type Step = SendOutcome | ((signal: AbortSignal) => unknown);
 
-/** An inner transport that does what it is told, one step a send, the last one again and again. */
+/** An inner transport with a script: one step for each send; the last step repeats. */
 export class SteppedTransport implements Transport {
   readonly sends: { ids: string[]; atMs: number }[] = [];
   closed = 0;
@@ -15,7 +15,7 @@ export class SteppedTransport implements Transport {
     this.#now = now;
   }
 
-  // Not async: a transport that throws in the call itself must be harmless too.
+  // Not async: a transport that throws in the call itself must do no harm either.
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     this.sends.push({ ids: events.map(({ id }) => id), atMs: this.#now() });
     const step = (this.#steps.length > 1 ? this.#steps.shift() : this.#steps[0]) as Step;
@@ -27,12 +27,12 @@ export class SteppedTransport implements Transport {
   }
 }
 
-/** An event as the emitter hands it on. */
+/** An event as the emitter passes it to a transport. */
 export function usageEvent(id = '1', type = 'dag_run'): UsageEvent {
   return { id, type, metrics: { status: 'success' }, requestTarget: () => `/v3/${type}?status=success` };
 }
 
-/** Chance with a seed (mulberry32), evenly from 0 up to 1. */
+/** A seeded random source (mulberry32), uniform from 0 up to 1. */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -2,9 +2,9 @@ import { createHook } from 'node:async_hooks';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-/** What code left behind in a process, or did there, between `watch()` and `stop()`. */
+/** What a process did and left behind between `watchTraces()` and `stop()`. */
 export interface Traces {
-  /** Sockets, connections, name look-ups, timers, immediates, requests to the file system: every asynchronous resource but promises. */
+  /** Every asynchronous resource except promises: sockets, connections, name look-ups, timers, immediates, file system requests. */
   resources: string[];
   /** Calls of node:fs, each as `openSync /path`, synchronous ones included. */
   files: string[];
@@ -12,7 +12,7 @@ export interface Traces {
   listeners: string[];
 }
 
-/** Promises and the queue of nextTick cost nobody anything and end by themselves. */
+/** Promises and the nextTick queue hold nothing and end by themselves. */
 const HARMLESS = new Set(['PROMISE', 'TickObject', 'Microtask']);
 
 type Callable = (...args: unknown[]) => unknown;
@@ -30,7 +30,7 @@ function wrap(holder: Holder, name: string, onCall: (args: unknown[]) => void): 
   };
 }
 
-/** Begins to watch this process; everything in it, so nothing else may happen meanwhile. */
+/** Starts to watch this process. It records everything in the process, so nothing else may run meanwhile. */
 export function watchTraces(): { stop(): Traces } {
   const traces: Traces = { resources: [], files: [], listeners: [] };
   const undo: (() => void)[] = [];

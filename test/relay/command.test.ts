@@ -1,118 +1,157 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+// `cosmos-telemetry relay`: in processes of its own, in this process, and in the examples of its deployment.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
-import { startCollector } from '../../src/testing/index.js';
-import { runRelay } from '../../src/cli/relay.js';
+import PQueue from 'p-queue';
 import { createTelemetryCliWith } from '../../src/cli/cli.js';
+import { parseRelayFlags, RELAY_FLAGS, runRelay } from '../../src/cli/relay.js';
+import { checkRelayOptions } from '../../src/relay/options.js';
+import { startCollector } from '../../src/testing/index.js';
 import { makeFolder, RelayChild } from './helpers/relay-child.js';
 import { get } from './helpers/relay-rig.js';
 
 const event = (count: number) => `/astronomer-cosmos/v3/dag_run?status=success&task_count=${count}`;
 
-test.serial('it says where it listens, delivers, and ends with 0 when it is told to', async (t) => {
-  const collector = await startCollector();
-  t.teardown(() => collector.close());
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const child = new RelayChild(t, [
+/** Tests with children: three run at a time. */
+const withChildren = new PQueue({ concurrency: 3 });
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`it prints its address, delivers, and exits with 0 after ${signal}`, (t) =>
+    withChildren.add(async () => {
+      const collector = await startCollector();
+      t.teardown(() => collector.close());
+      const child = new RelayChild(t, [
+        '--listen',
+        '127.0.0.1:0',
+        '--forward',
+        `${collector.url}/up`,
+        '--spool',
+        path.join(makeFolder(t), 'spool'),
+      ]);
+      const port = await child.port();
+      for (let index = 0; index < 10; index += 1) t.is((await get(port, event(index))).status, 204);
+      child.process.kill(signal);
+      t.is(await child.ended, 0);
+      t.is(collector.requests.length, 10);
+      t.is(child.stdout, '');
+      const lines = child.stderr.trim().split('\n');
+      t.is(lines.filter((line) => line === `listening on http://127.0.0.1:${port}`).length, 1);
+      const logged = lines.filter((line) => !line.startsWith('listening on ')).map((line) => JSON.parse(line) as Record<string, string>);
+      t.deepEqual(
+        logged.map(({ level, code }) => `${level} ${code}`),
+        ['info listening', 'info closing', 'info closed'],
+      );
+      t.true(
+        logged.every((line) => Object.keys(line).join() === 'time,level,code,message' && !Number.isNaN(Date.parse(line['time'] ?? ''))),
+      );
+      t.is(logged[2]?.['message'], 'sent 10, failed 0, dropped 0, left in the spool 0');
+    }));
+}
+
+test('at the drain deadline events stay in the spool, and the next process delivers them', (t) =>
+  withChildren.add(async () => {
+    const spool = path.join(makeFolder(t), 'spool');
+    const down = new RelayChild(t, [
       '--listen',
       '127.0.0.1:0',
       '--forward',
-      `${collector.url}/up`,
+      'http://127.0.0.1:9',
       '--spool',
-      path.join(makeFolder(t), 'spool'),
+      spool,
+      '--drain-deadline',
+      '200ms',
+      '--log-level',
+      'silent',
     ]);
-    const port = await child.port();
-    const before = collector.requests.length;
-    for (let index = 0; index < 10; index += 1) t.is((await get(port, event(index))).status, 204);
-    child.process.kill(signal);
-    t.is(await child.ended, 0);
-    t.is(collector.requests.length - before, 10);
-    t.is(child.stdout, '');
-    const lines = child.stderr.trim().split('\n');
-    t.is(lines.filter((line) => line === `listening on http://127.0.0.1:${port}`).length, 1);
-    const logged = lines.filter((line) => !line.startsWith('listening on ')).map((line) => JSON.parse(line) as Record<string, string>);
+    for (let index = 0; index < 5; index += 1) t.is((await get(await down.port(), event(index))).status, 204);
+    const second = new RelayChild(t, ['--listen', '127.0.0.1:0', '--spool', spool]);
+    t.is(await second.ended, 1);
+    t.regex(second.stderr, /^cosmos-telemetry: .*used by another process.*\n$/m);
+    down.process.kill('SIGTERM');
+    t.is(await down.ended, 0);
+    t.regex(down.stderr, /^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
+    const collector = await startCollector();
+    t.teardown(() => collector.close());
+    const up = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', `${collector.url}/up`, '--spool', spool]);
+    await up.says(/"code":"recovered","message":"\d events were left by an earlier process"/);
+    await collector.waitFor(5);
+    up.process.kill('SIGTERM');
+    t.is(await up.ended, 0);
     t.deepEqual(
-      logged.map(({ level, code }) => `${level} ${code}`),
-      ['info listening', 'info closing', 'info closed'],
+      collector.requests.map(({ url }) => url).sort(),
+      [0, 1, 2, 3, 4].map((index) => `/up/v3/dag_run?status=success&task_count=${index}`),
     );
-    t.true(logged.every((line) => Object.keys(line).join() === 'time,level,code,message' && !Number.isNaN(Date.parse(line['time'] ?? ''))));
-    t.is(logged[2]?.['message'], 'sent 10, failed 0, dropped 0, left in the spool 0');
-  }
-});
+  }));
 
-test.serial('what it cannot deliver in time stays in the spool, and the next one delivers it', async (t) => {
-  const spool = path.join(makeFolder(t), 'spool');
-  const down = new RelayChild(t, [
-    '--listen',
-    '127.0.0.1:0',
-    '--forward',
-    'http://127.0.0.1:9',
-    '--spool',
-    spool,
-    '--drain-deadline',
-    '200ms',
-    '--log-level',
-    'silent',
-  ]);
-  for (let index = 0; index < 5; index += 1) t.is((await get(await down.port(), event(index))).status, 204);
-  const second = new RelayChild(t, ['--listen', '127.0.0.1:0', '--spool', spool]);
-  t.is(await second.ended, 1);
-  t.regex(second.stderr, /^cosmos-telemetry: .*used by another process.*\n$/m);
-  down.process.kill('SIGTERM');
-  t.is(await down.ended, 0);
-  t.regex(down.stderr, /^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
-  const collector = await startCollector();
-  t.teardown(() => collector.close());
-  const up = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', `${collector.url}/up`, '--spool', spool]);
-  await up.says(/"code":"recovered","message":"\d events were left by an earlier process"/);
-  await collector.waitFor(5);
-  up.process.kill('SIGTERM');
-  t.is(await up.ended, 0);
-  t.deepEqual(
-    collector.requests.map(({ url }) => url).sort(),
-    [0, 1, 2, 3, 4].map((index) => `/up/v3/dag_run?status=success&task_count=${index}`),
-  );
-});
+test('without a spool pending events are dropped, and a second signal ends the process at once', (t) =>
+  withChildren.add(async () => {
+    const collector = await startCollector({ faults: { kind: 'hang' } });
+    t.teardown(() => collector.close());
+    const first = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--drain-deadline', '100']);
+    t.is((await get(await first.port(), event(1))).status, 200);
+    first.process.kill('SIGTERM');
+    t.is(await first.ended, 0);
+    t.regex(first.stderr, /"message":"sent 0, failed \d, dropped \d, left in the spool 0"/);
+    const second = new RelayChild(t, [
+      '--listen',
+      '127.0.0.1:0',
+      '--forward',
+      collector.url,
+      '--drain-deadline',
+      '10m',
+      '--attempt-timeout-ms',
+      '10m',
+    ]);
+    t.is((await get(await second.port(), event(1))).status, 200);
+    await collector.waitFor(1);
+    second.process.kill('SIGTERM');
+    await second.says(/"code":"closing"/);
+    second.process.kill('SIGTERM');
+    t.is(await second.ended, 'SIGTERM');
+  }));
 
-test.serial('without a spool what is left is dropped, and a second signal ends it at once', async (t) => {
-  const collector = await startCollector({ faults: { kind: 'hang' } });
-  t.teardown(() => collector.close());
-  const first = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--drain-deadline', '100']);
-  t.is((await get(await first.port(), event(1))).status, 200);
-  first.process.kill('SIGTERM');
-  t.is(await first.ended, 0);
-  t.regex(first.stderr, /"message":"sent 0, failed \d, dropped \d, left in the spool 0"/);
-  const second = new RelayChild(t, [
-    '--listen',
-    '127.0.0.1:0',
-    '--forward',
-    collector.url,
-    '--drain-deadline',
-    '10m',
-    '--attempt-timeout-ms',
-    '10m',
-  ]);
-  t.is((await get(await second.port(), event(1))).status, 200);
-  await collector.waitFor(1);
-  second.process.kill('SIGTERM');
-  await second.says(/"code":"closing"/);
-  second.process.kill('SIGTERM');
-  t.is(await second.ended, 'SIGTERM');
-});
+test('an opt-out in its environment discards events, and creates no directory', (t) =>
+  withChildren.add(async () => {
+    const folder = makeFolder(t);
+    const spool = path.join(folder, 'spool');
+    const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--spool', spool], {
+      DO_NOT_TRACK: '1',
+    });
+    t.is((await get(await child.port(), event(1))).status, 202);
+    child.process.kill('SIGTERM');
+    t.is(await child.ended, 0);
+    t.false(existsSync(spool));
+    t.deepEqual(readdirSync(folder), []);
+  }));
 
-test.serial('an opt-out in its environment holds, and leaves no directory behind', async (t) => {
-  const folder = makeFolder(t);
-  const spool = path.join(folder, 'spool');
-  const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--spool', spool], { DO_NOT_TRACK: '1' });
-  t.is((await get(await child.port(), event(1))).status, 202);
-  child.process.kill('SIGTERM');
-  t.is(await child.ended, 0);
-  t.false(existsSync(spool));
-  t.deepEqual(readdirSync(folder), []);
-});
+test('--prefix-file reads the secret prefix from a file', (t) =>
+  withChildren.add(async () => {
+    const file = path.join(makeFolder(t), 'prefix');
+    writeFileSync(file, 'correct-horse-battery-staple\n', { mode: 0o600 });
+    const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--prefix-file', file]);
+    t.is((await get(await child.port(), event(1))).status, 404);
+    t.is((await get(await child.port(), `/correct-horse-battery-staple${event(1)}`)).status, 200);
+    t.false(child.stderr.includes('correct-horse'));
+  }));
 
-/** Runs what ends by itself in this process. */
-async function typed(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+test('an address in use is an error in one line', (t) =>
+  withChildren.add(async () => {
+    const collector = await startCollector();
+    t.teardown(() => collector.close());
+    const child = new RelayChild(t, ['--listen', `127.0.0.1:${collector.port}`, '--forward', 'http://127.0.0.1:9']);
+    t.is(await child.ended, 1);
+    t.regex(child.stderr, /^cosmos-telemetry: the relay cannot start: the address is in use$/m);
+  }));
+
+test('a wrong flag exits with 2', (t) =>
+  withChildren.add(async () => {
+    const child = new RelayChild(t, ['--colour']);
+    t.is(await child.ended, 2);
+    t.is(child.stderr, 'cosmos-telemetry: unknown option --colour; see `cosmos-telemetry relay --help`\n');
+  }));
+
+/** Runs a command line that ends by itself, in this process. */
+async function runCommand(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   let stdout = '';
   let stderr = '';
   const cli = createTelemetryCliWith(
@@ -127,7 +166,7 @@ async function typed(args: readonly string[]): Promise<{ code: number; stdout: s
   return { code, stdout, stderr };
 }
 
-test.serial('what is wrong with the command line is said in one line', async (t) => {
+test('a wrong command line is an error in one line', async (t) => {
   const cases: [args: string[], code: number, line: RegExp][] = [
     [['--colour'], 2, /^cosmos-telemetry: unknown option --colour; see `cosmos-telemetry relay --help`\n$/],
     [['now'], 2, /: relay does not take now; see/],
@@ -140,7 +179,7 @@ test.serial('what is wrong with the command line is said in one line', async (t)
     [
       ['--listen', '0.0.0.0:0'],
       2,
-      /: Expected `listen` to be on loopback, got "0\.0\.0\.0:0": whoever reaches a relay can send in its name\. Say `allowRemote` \(`--allow-remote`\)/,
+      /: Expected `listen` to be on loopback, got "0\.0\.0\.0:0": every client that reaches a relay can send events through it\. Set `allowRemote` \(`--allow-remote`\)/,
     ],
     [
       ['--forward', 'http://user:secret@127.0.0.1'],
@@ -153,40 +192,20 @@ test.serial('what is wrong with the command line is said in one line', async (t)
     [
       ['--listen', '127.0.0.1:8787', '--forward', 'http://localhost:8787'],
       2,
-      /: Expected `forward` to be another server than the relay itself/,
+      /: Expected `forward` to be a server other than the relay itself/,
     ],
     [['--spool', '/dev/null/x', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
   ];
   for (const [args, code, line] of cases) {
-    const end = await typed(args);
+    const end = await runCommand(args);
     t.is(end.code, code, args.join(' '));
     t.regex(end.stderr, line);
     t.false(end.stderr.includes('secret'));
   }
-  const child = new RelayChild(t, ['--colour']);
-  t.is(await child.ended, 2);
-  t.is(child.stderr, 'cosmos-telemetry: unknown option --colour; see `cosmos-telemetry relay --help`\n');
 });
 
-test.serial('the secret prefix may stand in a file', async (t) => {
-  const file = path.join(makeFolder(t), 'prefix');
-  writeFileSync(file, 'correct-horse-battery-staple\n', { mode: 0o600 });
-  const child = new RelayChild(t, ['--listen', '127.0.0.1:0', '--forward', 'http://127.0.0.1:9', '--prefix-file', file]);
-  t.is((await get(await child.port(), event(1))).status, 404);
-  t.is((await get(await child.port(), `/correct-horse-battery-staple${event(1)}`)).status, 200);
-  t.false(child.stderr.includes('correct-horse'));
-});
-
-test.serial('an address that is taken is said', async (t) => {
-  const collector = await startCollector();
-  t.teardown(() => collector.close());
-  const child = new RelayChild(t, ['--listen', `127.0.0.1:${collector.port}`, '--forward', 'http://127.0.0.1:9']);
-  t.is(await child.ended, 1);
-  t.regex(child.stderr, /^cosmos-telemetry: the relay cannot start: the address is in use$/m);
-});
-
-test.serial('its help names every flag', async (t) => {
-  const { code, stdout, stderr } = await typed(['--help']);
+test('--help names every flag', async (t) => {
+  const { code, stdout, stderr } = await runCommand(['--help']);
   t.is(code, 0);
   t.is(stderr, '');
   t.regex(stdout, /^Usage: cosmos-telemetry relay \[options\]\n/);
@@ -220,6 +239,52 @@ test.serial('its help names every flag', async (t) => {
     'log-level LEVEL',
     'help',
   ])
-    t.true(stdout.includes(`  --${flag}`), flag); // prettier-ignore
+    t.true(stdout.includes(`  --${flag}`), flag);
   t.true(stdout.split('\n').every((line) => line.length <= 120));
+});
+
+function read(file: string): string {
+  return readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+}
+
+/** The arguments after `relay` in each example. */
+const COMMANDS: readonly [file: string, args: string[]][] = [
+  [
+    'examples/relay/cosmos-relay.service',
+    (/ relay (--listen .+)$/m.exec(read('examples/relay/cosmos-relay.service'))?.[1] ?? '').split(' '),
+  ],
+  [
+    'examples/relay/Dockerfile',
+    JSON.parse(/^CMD \["relay", (.+)\]$/m.exec(read('examples/relay/Dockerfile'))?.[1]?.replace(/^/, '[').concat(']') ?? '[]') as string[],
+  ],
+  [
+    'examples/relay/docker-compose.yml',
+    [...read('examples/relay/docker-compose.yml').matchAll(/^ +- (--\S+)$/gm)].map(([, arg = '']) => arg),
+  ],
+];
+
+for (const [file, args] of COMMANDS) {
+  test(`the flags in ${file} are valid`, (t) => {
+    t.true(args.length > 2);
+    const { options } = parseRelayFlags(args, 'cosmos-telemetry');
+    const { listen, spool } = checkRelayOptions({ ...options, env: {} });
+    t.is(listen.port, 8787);
+    t.regex(spool ?? '', /\/spool$/);
+  });
+}
+
+test('docs/relay.md names every flag, every status and the main metrics', (t) => {
+  const text = read('docs/relay.md');
+  for (const [name] of RELAY_FLAGS) t.true(name === 'help' || text.includes(`\`--${name}`), `--${name}`);
+  for (const status of [200, 202, 204, 400, 403, 404, 405, 408, 413, 414, 429, 431, 501, 503])
+    t.regex(text, new RegExp(`^\\| ${status} `, 'm'));
+  for (const name of [
+    'events_accepted_total',
+    'events_sent_total',
+    'events_failed_total',
+    'events_dropped_total',
+    'events_maybe_sent_twice_total',
+    'send_seconds',
+  ])
+    t.true(text.includes(`cosmos_relay_${name}`), name);
 });

@@ -1,23 +1,24 @@
+// Random and hostile requests: `npm run test:relay` sends 20,000.
 import { connect } from 'node:net';
 import test from 'ava';
 import { collectGarbage } from '../helpers/collect-garbage.js';
-import { route } from '../../src/relay/request-target.js';
+import { parseTarget } from '../../src/relay/request-target.js';
 import { chance, hostileRequest } from './helpers/hostile-requests.js';
 import { startRig } from './helpers/relay-rig.js';
 
-/** How many requests: 500 in `npm test`, 20,000 in `npm run test:relay`. */
+/** The number of requests: 500 in `npm test`, 20,000 in `npm run test:relay`. */
 const REQUESTS = Number(process.env['RELAY_FUZZ'] ?? 500);
 const AT_A_TIME = 32;
 const MOST_GROWTH_MB = 40;
 
-/** An attempt that gets neither an answer nor an end within this time has been forgotten by the server. */
-const PATIENCE_MS = 20_000;
+/** A connection without an answer or an end after this time is forgotten by the server. */
+const FORGOTTEN_MS = 20_000;
 
 const ANSWER = /^HTTP\/1\.1 (?:100|20[024]|4\d\d|50[13]) /;
 
 type End = 'answered' | 'closed' | 'nonsense' | 'forgotten';
 
-/** Sends bytes, says that there will be no more, and waits for the end. */
+/** Sends bytes and ends its side of the connection: at once, or with `half` after the first answer. */
 function attack(port: number, bytes: Buffer, half: boolean): Promise<End> {
   return new Promise((resolve) => {
     let received = '';
@@ -27,13 +28,12 @@ function attack(port: number, bytes: Buffer, half: boolean): Promise<End> {
       else socket.end(bytes);
     });
     socket.setEncoding('latin1');
-    socket.setTimeout(PATIENCE_MS, () => {
+    socket.setTimeout(FORGOTTEN_MS, () => {
       end = 'forgotten';
       socket.destroy();
     });
     socket.on('data', (text: string) => {
       received += text;
-      // The server waits for more, and has said so.
       if (half) socket.end();
     });
     socket.on('end', () => socket.end());
@@ -49,7 +49,7 @@ async function heapMb(): Promise<number> {
   return process.memoryUsage().heapUsed / 2 ** 20;
 }
 
-test('whatever bytes come, there is an answer or an end, and nothing stays', async (t) => {
+test('hostile bytes get an answer or a closed connection, and leave nothing in memory', async (t) => {
   t.timeout(120_000 + REQUESTS * 50);
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   const { port, store, relay, get } = await startRig(t, {
@@ -83,7 +83,7 @@ test('whatever bytes come, there is an answer or an end, and nothing stays', asy
   t.true(grownMb < MOST_GROWTH_MB, `${grownMb} MB stayed in memory`);
 });
 
-test('whatever target comes, only what is declared goes on', (t) => {
+test('of hostile targets only declared fields are forwarded', (t) => {
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`RELAY_SEED=${seed}`);
   const random = chance(seed);
@@ -92,7 +92,7 @@ test('whatever target comes, only what is declared goes on', (t) => {
   let events = 0;
   for (let run = 0; run < REQUESTS * 20; run += 1) {
     const target = hostileRequest(random, 1).toString('latin1').split(' ')[1] ?? '';
-    const found = route(target, { isVerbatim: false, maxForwardBytes: 8000 });
+    const found = parseTarget(target, { isVerbatim: false, maxForwardBytes: 8000 });
     if (found.kind !== 'event') continue;
     events += 1;
     if (!allowed.test(found.target)) t.fail(JSON.stringify(found.target));

@@ -1,10 +1,13 @@
+// From the store to the endpoint: the pump, its load shedding, and the backoff of its transport.
 import test from 'ava';
+// Loaded before the first test: the dispatcher imports it by need, and `settle()` does not wait for that.
 import 'p-queue';
-import type { Transport } from '../../src/delivery/transport.js';
-import { Gate } from '../../src/opt-out/gate.js';
 import { Log } from '../../src/base/log.js';
-import { Pump } from '../../src/relay/pump.js';
-import { RelayLedger } from '../../src/relay/pump.js';
+import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
+import { Gate } from '../../src/opt-out/gate.js';
+import { IntakeLoad, Pump, RelayLedger } from '../../src/relay/pump.js';
+import { backoff } from '../../src/relay/wiring.js';
+import { ManualClock } from '../helpers/manual-clock.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
@@ -33,7 +36,7 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
     drainConcurrency: 1,
     sendCapMs: 1000,
     hasRoom: () => state.hasRoom,
-    pressure: {
+    load: {
       add: () => undefined,
       get isHigh() {
         return state.isHigh;
@@ -43,7 +46,7 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
   return { pump, clock, sent };
 }
 
-test('while those who come go first, sending rests after each round', async (t) => {
+test('at high load sending pauses after each round', async (t) => {
   const { pump, clock, sent } = startPump({ isHigh: true, hasRoom: true });
   await clock.advance(0);
   await settle();
@@ -56,7 +59,7 @@ test('while those who come go first, sending rests after each round', async (t) 
   await pump.stop();
 });
 
-test('a store that has filled is emptied whoever comes, and so it is while nobody does', async (t) => {
+test('sending does not pause if the store is filling up, or if the load is not high', async (t) => {
   for (const state of [
     { isHigh: true, hasRoom: false },
     { isHigh: false, hasRoom: true },
@@ -69,7 +72,7 @@ test('a store that has filled is emptied whoever comes, and so it is while nobod
   }
 });
 
-test('a rest does not keep a relay that ends from delivering', async (t) => {
+test('drain() ends the pause of a high load', async (t) => {
   const { pump, clock, sent } = startPump({ isHigh: true, hasRoom: true });
   await clock.advance(0);
   await settle();
@@ -77,4 +80,105 @@ test('a rest does not keep a relay that ends from delivering', async (t) => {
   t.false(await pump.drain(1000));
   t.deepEqual(sent, LEFT);
   await pump.stop();
+});
+
+function loadRig() {
+  const clock = new ManualClock();
+  const loop = { utilization: 0 };
+  return { clock, loop, load: new IntakeLoad(clock, () => loop.utilization) };
+}
+
+test('the load is high if the process is busy and events come in', (t) => {
+  const cases: [utilization: number, events: number, isHigh: boolean][] = [
+    [0.95, 100, true],
+    [0.5, 20, true],
+    [0.49, 100, false],
+    [1, 19, false],
+  ];
+  for (const [utilization, events, isHigh] of cases) {
+    const { clock, loop, load } = loadRig();
+    loop.utilization = utilization;
+    load.add(events);
+    clock.nowMs = 99;
+    t.false(load.isHigh);
+    clock.nowMs = 100;
+    t.is(load.isHigh, isHigh, `${utilization} ${events}`);
+    clock.nowMs = 199;
+    t.is(load.isHigh, isHigh);
+    clock.nowMs = 200;
+    t.false(load.isHigh);
+  }
+});
+
+/** A backoff around scripted outcomes, on a clock that the test moves. */
+function backoffRig(outcomes: readonly SendOutcome[], random = () => 0.5) {
+  const clock = { nowMs: 0, now: () => clock.nowMs };
+  const script = [...outcomes];
+  const inner: Transport = { send: () => Promise.resolve(script.shift() ?? { kind: 'sent' }) };
+  const transport = backoff(inner, { backoffMs: 100, maxBackoffMs: 1000, clock, random });
+  const send = async () => {
+    clock.nowMs += 1;
+    return transport.send([], new AbortController().signal);
+  };
+  return { send };
+}
+
+const DOWN: SendOutcome = { kind: 'retryable', reason: 'connect' };
+
+test('backoffs double up to the maximum, and start again after a success', async (t) => {
+  const { send } = backoffRig([DOWN, DOWN, DOWN, DOWN, DOWN, DOWN, { kind: 'sent' }, DOWN]);
+  const waits: (number | string)[] = [];
+  for (let index = 0; index < 8; index += 1) {
+    const outcome = await send();
+    waits.push(outcome.kind === 'deferred' ? outcome.waitMs : outcome.kind);
+  }
+  t.deepEqual(waits, [50, 100, 200, 400, 500, 500, 'sent', 50]);
+});
+
+test('the backoff has full jitter', async (t) => {
+  for (const [chance, waitMs] of [
+    [0, 0],
+    [0.25, 25],
+    [0.999, 99.9],
+  ] as const) {
+    t.deepEqual(await backoffRig([DOWN], () => chance).send(), { kind: 'deferred', waitMs, reason: 'connect' });
+  }
+});
+
+test('attempts that fail while in flight together count as one failure', async (t) => {
+  const clock = { nowMs: 0, now: () => clock.nowMs };
+  const fail: (() => void)[] = [];
+  const inner: Transport = {
+    send: () =>
+      new Promise((resolve) => {
+        fail.push(() => {
+          resolve(DOWN);
+        });
+      }),
+  };
+  const transport = backoff(inner, { backoffMs: 100, maxBackoffMs: 1000, clock, random: () => 0.5 });
+  const { signal } = new AbortController();
+  const together = [transport.send([], signal), transport.send([], signal), transport.send([], signal)];
+  clock.nowMs = 10;
+  for (const each of fail.splice(0)) each();
+  t.deepEqual(
+    (await Promise.all(together)).map((outcome) => outcome.kind === 'deferred' && outcome.waitMs),
+    [50, 50, 50],
+  );
+  clock.nowMs = 20;
+  const next = transport.send([], signal);
+  fail[0]?.();
+  t.deepEqual(await next, { kind: 'deferred', waitMs: 100, reason: 'connect' });
+});
+
+test('the backoff passes all other outcomes unchanged', async (t) => {
+  const outcomes: SendOutcome[] = [
+    { kind: 'sent' },
+    { kind: 'rejected', reason: 'timeout' },
+    { kind: 'refused', reason: 'too_large' },
+    { kind: 'deferred', waitMs: 7, reason: 'circuit_open' },
+    { kind: 'aborted' },
+  ];
+  const { send } = backoffRig(outcomes);
+  for (const outcome of outcomes) t.deepEqual(await send(), outcome);
 });

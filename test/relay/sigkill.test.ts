@@ -1,3 +1,4 @@
+// A relay that is killed under load: `npm run test:relay` kills it ten times.
 import path from 'node:path';
 import test from 'ava';
 import { startCollector } from '../../src/testing/index.js';
@@ -5,12 +6,12 @@ import { makeFolder, RelayChild } from './helpers/relay-child.js';
 import { chance } from './helpers/hostile-requests.js';
 import { get } from './helpers/relay-rig.js';
 
-/** How often it is killed: once in `npm test`, ten times in `npm run test:relay`. */
+/** The number of kills: 1 in `npm test`, 10 in `npm run test:relay`. */
 const KILLS = Number(process.env['RELAY_KILLS'] ?? 1);
 const CLIENTS = 16;
 const CONCURRENCY = 6;
 
-test('killed at any moment under load, it loses no event that it has acknowledged, and counts what it may have sent twice', async (t) => {
+test('a relay that is killed under load loses no acknowledged event, and counts those that may be sent twice', async (t) => {
   t.timeout(60_000 + KILLS * 10_000);
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`RELAY_SEED=${seed}, ${KILLS} kills`);

@@ -1,22 +1,27 @@
+/** Agents of Node's HTTP whose connections open within the connect timeout, never hold the process, and tell if they were ever open. */
 import { Agent as HttpAgent } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.js';
-import { bareHost } from '../../wire/url.js';
+import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
 
-/** Node's own pause before it tries an address of the other family, where the time allows it. */
+/** Idle connections close after this time: a usual server closes them after 5 s, and a request that crosses its close is lost. */
+export const IDLE_MS = 4000;
+
+/** How long Node waits before it tries an address of the other family, if the connect timeout is long enough. */
 const OTHER_FAMILY_MS = 250;
 
-/** What all connections of a transport have in common. */
+/** What all connections of a transport share. */
 export interface ConnectionSettings {
   /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** The most connections to one host at a time. */
+  readonly maxSockets: number;
   readonly clock: Clock;
   readonly lookup: Lookup;
   readonly startLimit: StartLimit;
@@ -29,59 +34,75 @@ export interface ConnectOptions {
   readonly autoSelectFamilyAttemptTimeout: number;
 }
 
-/** A connect under way. */
+/** A connect in progress. */
 export interface ConnectWatch {
   readonly options: ConnectOptions;
-  /** To be called once it has ended, well or not; again is harmless. */
+  /** To be called when the connect has succeeded or failed; a second call does nothing. */
   readonly done: () => void;
 }
 
-/**
- * Watches over connections: none holds the process, none takes longer to open than it may, and each is known to have been open
- * or not, since a request whose connection never opened was not written for certain.
- */
+/** Bounds the connects of a transport, and knows of each connection if it was ever open: if not, its request was certainly not written. */
 export class Connections {
+  readonly maxSockets: number;
   readonly #settings: ConnectionSettings;
   readonly #opened = new WeakSet<object>();
+  #latestRequest: ClientRequest | undefined;
 
   constructor(settings: ConnectionSettings) {
+    this.maxSockets = settings.maxSockets;
     this.#settings = settings;
   }
 
-  /** Whether a connection was ever ready to be written to. */
-  wasOpen(socket: object): boolean {
-    return this.#opened.has(socket);
+  /**
+   * Runs a function that makes one request, and captures the request as it reaches one of our agents.
+   *
+   * @returns `request` is undefined if none reached an agent of ours
+   */
+  capture<T>(run: () => T): { result: T; request: ClientRequest | undefined } {
+    this.#latestRequest = undefined;
+    const result = run();
+    return { result, request: this.#latestRequest };
   }
 
-  /** Notes that a connection is ready: from here on, what is written to it may have been read. */
+  /** Reports a request that reached an agent. */
+  requested(request: ClientRequest): void {
+    this.#latestRequest = request;
+  }
+
+  /** Whether the connection of a request was ever ready to be written to. */
+  wasOpened(request: ClientRequest): boolean {
+    return request.socket !== null && this.#opened.has(request.socket);
+  }
+
+  /** Reports that a connection is ready: from now on the server may read what is written to it. */
   opened(socket: Socket): void {
     this.#opened.add(socket);
-    // Where two families were tried, the socket got another handle on the way, and that one is not unref'd yet.
+    // If Node tried two address families, the socket has a new handle, which is not unref'd yet.
     socket.unref();
   }
 
-  /** Bounds a connect: `cut` is called when its time is up, and `done` ends its interest in a look-up. */
-  watch(cut: () => void): ConnectWatch {
+  /** Bounds a connect: `timeUp` is called at the connect timeout; `done` ends the timeout and the look-up. */
+  watch(timeUp: () => void): ConnectWatch {
     const { clock, connectTimeoutMs, lookup, startLimit } = this.#settings;
-    let release: (() => void) | undefined;
-    const stop = startLimit(clock, connectTimeoutMs, cut);
+    let cancelLookup: (() => void) | undefined;
+    const stop = startLimit(clock, connectTimeoutMs, timeUp);
     return {
       options: {
         lookup: (...args) => {
-          release = lookup(...args) ?? undefined;
+          cancelLookup = lookup(...args) ?? undefined;
         },
         autoSelectFamily: true,
         autoSelectFamilyAttemptTimeout: Math.max(10, Math.min(OTHER_FAMILY_MS, Math.floor(connectTimeoutMs / 2))),
       },
       done: () => {
         stop();
-        release?.();
+        cancelLookup?.();
       },
     };
   }
 
   /**
-   * Opens a connection.
+   * Opens a connection within the connect timeout.
    *
    * @param start begins the connect with these options and returns its socket
    * @param readyEvent `connect`, or `secureConnect` for TLS
@@ -99,39 +120,61 @@ export class Connections {
   }
 }
 
-/** Idle connections are closed before a usual server does so after 5 s: a request that crosses such a close is lost. */
-export const IDLE_MS = 4000;
-
-/** What the agents of one transport share. */
-export interface AgentSettings {
-  readonly connections: Connections;
-  readonly maxSockets: number;
-  /** Told of each request as it is made: node-fetch keeps it to itself, and only its connection tells whether it was written. */
-  readonly onRequest: (request: ClientRequest) => void;
+/**
+ * A keep-alive agent for requests of one scheme.
+ *
+ * @param isSecure whether the scheme is https; must be false with a proxy, since https needs a tunnel
+ * @param proxy the proxy that forwards the requests; undefined for direct connections
+ */
+export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy): HttpAgent {
+  const isTls = proxy === undefined ? isSecure : proxy.url.protocol === 'https:';
+  const settings = { keepAlive: true, maxSockets: connections.maxSockets, timeout: IDLE_MS };
+  const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
+  const createConnection = agent.createConnection.bind(agent);
+  agent.createConnection = (options) =>
+    connections.connect((more) => createConnection({ ...options, ...more }) as Socket, isTls ? 'secureConnect' : 'connect');
+  if (proxy === undefined) return attach(agent, connections);
+  // Requests to forward are http, even if the connection to the proxy is TLS.
+  Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
+  return attach(agent, connections, (request, options) => toProxy(request, options, proxy));
 }
 
-/** The step of an agent in which it takes a request: untyped, yet what every agent library builds on. */
+/** The method by which an agent takes a request: not documented, but every library of agents builds on it. */
 interface TakesRequests {
   addRequest(request: ClientRequest, options: object): void;
 }
 
-/** Node's own `addRequest`, for agents that do something before it. */
-export function addRequest(agent: HttpAgent, request: ClientRequest, options: object): void {
-  (HttpAgent.prototype as unknown as TakesRequests).addRequest.call(agent, request, options);
+const ofNode = HttpAgent.prototype as unknown as TakesRequests;
+
+/**
+ * Has an agent report its requests to `connections`, and unref a connection each time it is used again, since Node refs it then.
+ *
+ * @param prepare changes a request and its options before Node sees them
+ */
+export function attach<A extends HttpAgent>(
+  agent: A,
+  connections: Connections,
+  prepare: (request: ClientRequest, options: object) => object = (_request, options) => options,
+): A {
+  const reuseSocket = agent.reuseSocket.bind(agent);
+  const methods: TakesRequests & Pick<HttpAgent, 'reuseSocket'> = {
+    addRequest(request, options) {
+      connections.requested(request);
+      ofNode.addRequest.call(agent, request, prepare(request, options));
+    },
+    reuseSocket(socket, request) {
+      reuseSocket(socket, request);
+      (socket as Socket).unref();
+    },
+  };
+  return Object.assign(agent, methods);
 }
 
-/** Destroys all connections of an agent. Requests that queue for one are let go of first, or each would open another. */
-export function closeAgent(agent: HttpAgent): void {
-  const queues = agent.requests as Record<string, unknown>;
-  for (const name of Object.keys(queues)) delete queues[name];
-  agent.destroy();
-}
-
-/** Turns a request into one to an HTTP proxy (RFC 9112, 3.2.2) and gives the options that lead there. */
-function viaProxy(request: ClientRequest, options: object, proxy: Proxy): object {
+/** Turns a request into one to an HTTP proxy (RFC 9112, 3.2.2) and returns the options that lead to the proxy. */
+function toProxy(request: ClientRequest, options: object, proxy: Proxy): object {
   request.path = `http://${String(request.getHeader('host'))}${request.path}`;
-  // A connection each: some proxies (tinyproxy) answer as if they kept a connection and close it all the same, and a request that
-  // crosses the close is lost, since it may have been read. A proxy is near, so a connection costs little.
+  // A connection for each request: some proxies (tinyproxy) promise to keep a connection and still close it, and a request that crosses
+  // the close is lost, since it may have been read. A proxy is near, so a connection costs little.
   request.shouldKeepAlive = false;
   if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
   const host = bareHost(proxy.url.hostname);
@@ -139,56 +182,9 @@ function viaProxy(request: ClientRequest, options: object, proxy: Proxy): object
   return { ...options, host, port, servername: isIP(host) === 0 ? host : '' };
 }
 
-/** Connections over TCP: to http endpoints, kept alive, or to an http proxy that fetches from them. */
-export class PlainAgent extends HttpAgent {
-  readonly #settings: AgentSettings;
-  readonly #proxy: Proxy | undefined;
-
-  constructor(settings: AgentSettings, proxy?: Proxy) {
-    super({ keepAlive: true, maxSockets: settings.maxSockets, timeout: IDLE_MS });
-    this.#settings = settings;
-    this.#proxy = proxy;
-  }
-
-  addRequest(request: ClientRequest, options: object): void {
-    this.#settings.onRequest(request);
-    addRequest(this, request, this.#proxy === undefined ? options : viaProxy(request, options, this.#proxy));
-  }
-
-  override createConnection(options: object): Duplex {
-    return this.#settings.connections.connect((more) => super.createConnection({ ...options, ...more }) as Socket, 'connect');
-  }
-
-  override reuseSocket(socket: Duplex, request: ClientRequest): void {
-    super.reuseSocket(socket, request);
-    (socket as Socket).unref();
-  }
-}
-
-/** Connections over TLS: to https endpoints, kept alive, or to an https proxy that fetches from http ones. */
-export class SecureAgent extends HttpsAgent {
-  readonly #settings: AgentSettings;
-  readonly #proxy: Proxy | undefined;
-
-  constructor(settings: AgentSettings, proxy?: Proxy) {
-    super({ keepAlive: true, maxSockets: settings.maxSockets, timeout: IDLE_MS });
-    this.#settings = settings;
-    this.#proxy = proxy;
-    // What a proxy fetches for us is http, even if the way to the proxy is not.
-    if (proxy !== undefined) Object.assign(this, { protocol: 'http:', defaultPort: 80 });
-  }
-
-  addRequest(request: ClientRequest, options: object): void {
-    this.#settings.onRequest(request);
-    addRequest(this, request, this.#proxy === undefined ? options : viaProxy(request, options, this.#proxy));
-  }
-
-  override createConnection(options: object): Duplex {
-    return this.#settings.connections.connect((more) => super.createConnection({ ...options, ...more }) as Socket, 'secureConnect');
-  }
-
-  override reuseSocket(socket: Duplex, request: ClientRequest): void {
-    super.reuseSocket(socket, request);
-    (socket as Socket).unref();
-  }
+/** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */
+export function closeAgent(agent: HttpAgent): void {
+  const queues = agent.requests as Record<string, unknown>;
+  for (const name of Object.keys(queues)) delete queues[name];
+  agent.destroy();
 }

@@ -1,37 +1,82 @@
+/** What a response means: the outcome by its status, the pause of `Retry-After`, and the redirects that are followed. */
 import type { Clock } from '../../base/clock.js';
 import { isTooLong } from '../../wire/url.js';
 import type { SendOutcome } from '../transport.js';
 
-/** More hops than this is a loop or a mistake. */
+/** The headers of a response. */
+export interface ResponseHeaders {
+  get(name: string): string | null;
+}
+
+const SENT: SendOutcome = { kind: 'sent' };
+
+/** Statuses that say "not now": the server has not counted the event, so a retry cannot count it twice. */
+const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/**
+ * The outcome of an event by the status of its response and, if the status is retryable, by `Retry-After`. A pause of 0 is no pause: the
+ * outcome is then `retryable`.
+ *
+ * @param status the status of a response that is no redirect
+ * @param headers where `Retry-After` is read
+ * @param clock what a date in `Retry-After` is compared with
+ */
+export function statusOutcome(status: number, headers: ResponseHeaders, clock: Pick<Clock, 'wallNow'>): SendOutcome {
+  if (status >= 200 && status < 300) return SENT;
+  const reason = `http_${status}`;
+  if (!RETRYABLE_STATUSES.has(status)) return { kind: 'rejected', reason };
+  const waitMs = retryAfterMs(headers.get('retry-after'), clock.wallNow());
+  return waitMs === undefined || waitMs === 0 ? { kind: 'retryable', reason } : { kind: 'deferred', waitMs, reason };
+}
+
+/** The longest pause an endpoint can ask for: a wrong clock or header must not silence a host for a day. */
+const MAX_RETRY_AFTER_MS = 300_000;
+
+/**
+ * The pause that a `Retry-After` header (RFC 9110, 10.2.3) asks for.
+ *
+ * @param value the header: seconds or an HTTP date
+ * @param wallNowMs the current time, in milliseconds since 1970
+ * @returns 0 to 300,000 milliseconds; undefined if the header is absent, negative or not readable
+ */
+export function retryAfterMs(value: string | null, wallNowMs: number): number | undefined {
+  const text = value?.trim() ?? '';
+  const waitMs = /^\d+$/.test(text) ? Number(text) * 1000 : parseHttpDate(text) - wallNowMs;
+  if (Number.isNaN(waitMs)) return undefined;
+  return Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** The three forms of an HTTP date (RFC 9110, 5.6.7). `Date.parse` alone accepts almost any text. */
+const IMF_FIXDATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+const RFC_850 = /^[A-Z][a-z]+day, \d{2}-[A-Z][a-z]{2}-\d{2} \d{2}:\d{2}:\d{2} GMT$/;
+const ASCTIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/;
+
+function parseHttpDate(text: string): number {
+  if (IMF_FIXDATE.test(text) || RFC_850.test(text)) return Date.parse(text);
+  return ASCTIME.test(text) ? Date.parse(`${text} GMT`) : Number.NaN;
+}
+
+/** More hops than this are a loop or a mistake. */
 export const MAX_REDIRECTS = 3;
 
-/** The redirects a GET follows; the other 3xx are answers. */
+/** The redirects that a GET follows. Other 3xx statuses are outcomes. */
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** Whether a status asks to go elsewhere. */
+/** Whether a status is a redirect that a GET follows. */
 export function isRedirect(status: number): boolean {
   return REDIRECT_STATUSES.has(status);
 }
 
 /**
- * A host name that redirects may lead to, as a URL spells it: lower case, international names in ASCII. Undefined for anything
- * but a bare host name: no scheme, port, path or wildcard.
- */
-export function parseRedirectHost(value: string): string | undefined {
-  const bare = /^[^\s/?#@*\\:]+$|^\[[0-9a-f:.]+\]$/i.test(value);
-  return bare && URL.canParse(`https://${value}`) ? new URL(`https://${value}`).hostname : undefined;
-}
-
-/**
- * Where a redirect leads, if it may be followed: to the endpoint's own origin (scheme, host and port) or to an allowed host on
- * the default port of its scheme, never from https to http, and never with credentials, since nothing may leave for a
- * place nobody named.
+ * The next hop of a redirect, if it may be followed: to the endpoint's own origin (scheme, host and port), or to an allowed host on the
+ * default port of its scheme. A redirect from https to http, or to a URL with credentials, is refused: an event goes only to hosts
+ * that the options name.
  *
- * @param location the `Location` header; its query is taken as it is, encoded already
+ * @param location the `Location` header; its query is encoded already and stays as it is
  * @param current the URL that answered
  * @param origin the endpoint's own origin
  * @param allowedHosts from `parseRedirectHost`
- * @returns the URL of the next hop; undefined where it is refused
+ * @returns undefined if the redirect is refused
  */
 export function nextHop(location: string | null, current: string, origin: string, allowedHosts: ReadonlySet<string>): URL | undefined {
   if (location === null || !URL.canParse(location, current)) return undefined;
@@ -43,56 +88,11 @@ export function nextHop(location: string | null, current: string, origin: string
   return next.port === '' && allowedHosts.has(next.hostname) ? next : undefined;
 }
 
-/** The longest pause an endpoint can ask for: a wrong clock or a wrong header must not silence a host for a day. */
-export const MAX_RETRY_AFTER_MS = 300_000;
-
-/** The three forms of an HTTP date (RFC 9110, 5.6.7). `Date.parse` alone takes nearly anything for a date. */
-const IMF_FIXDATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
-const RFC_850 = /^[A-Z][a-z]+day, \d{2}-[A-Z][a-z]{2}-\d{2} \d{2}:\d{2}:\d{2} GMT$/;
-const ASCTIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/;
-
-function parseHttpDate(text: string): number {
-  if (IMF_FIXDATE.test(text) || RFC_850.test(text)) return Date.parse(text);
-  return ASCTIME.test(text) ? Date.parse(`${text} GMT`) : Number.NaN;
-}
-
 /**
- * How long a `Retry-After` header (RFC 9110, 10.2.3) asks to wait.
- *
- * @param value the header, in seconds or as an HTTP date
- * @param wallNowMs milliseconds since 1970, to measure a date against
- * @returns milliseconds from 0 to `MAX_RETRY_AFTER_MS`; undefined where the header is absent, negative or cannot be read
+ * An allowed redirect host as a URL spells it: lower case, international names in ASCII. Undefined if the value is not a bare host name,
+ * for example with a scheme, port, path or wildcard.
  */
-export function retryAfterMs(value: string | null, wallNowMs: number): number | undefined {
-  const text = value?.trim() ?? '';
-  const waitMs = /^\d+$/.test(text) ? Number(text) * 1000 : parseHttpDate(text) - wallNowMs;
-  if (Number.isNaN(waitMs)) return undefined;
-  return Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
-}
-
-/** Answers that say "not now": whoever sends them has not counted the event, so another attempt counts nothing twice. */
-const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
-
-/** The headers of an answer. */
-export interface AnswerHeaders {
-  get(name: string): string | null;
-}
-
-/** The one good outcome; shared, since it carries nothing. */
-export const SENT: SendOutcome = { kind: 'sent' };
-
-/**
- * What an answer means for the event, from its status alone and, where the endpoint asks for a pause, its `Retry-After`.
- * A pause of nothing is no pause: the outcome is `retryable` then.
- *
- * @param status the status of an answer that is no redirect
- * @param headers where `Retry-After` may stand
- * @param clock what a date in it is measured against
- */
-export function statusOutcome(status: number, headers: AnswerHeaders, clock: Pick<Clock, 'wallNow'>): SendOutcome {
-  if (status >= 200 && status < 300) return SENT;
-  const reason = `http_${status}`;
-  if (!RETRYABLE_STATUSES.has(status)) return { kind: 'rejected', reason };
-  const waitMs = retryAfterMs(headers.get('retry-after'), clock.wallNow());
-  return waitMs === undefined || waitMs === 0 ? { kind: 'retryable', reason } : { kind: 'deferred', waitMs, reason };
+export function parseRedirectHost(value: string): string | undefined {
+  const isBare = /^[^\s/?#@*\\:]+$|^\[[0-9a-f:.]+\]$/i.test(value);
+  return isBare && URL.canParse(`https://${value}`) ? new URL(`https://${value}`).hostname : undefined;
 }

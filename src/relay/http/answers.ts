@@ -1,73 +1,88 @@
+/** Every answer of the relay: its status, its reason, and its headers. */
 import type { ServerResponse } from 'node:http';
+import { RETRY_WHEN_FULL_MS } from '../options.js';
 
-/** Every answer there is: its status, and its reason in one line. Who is turned away learns why, and nothing else. */
-export const ANSWERS = {
-  stored: [204, 'event on disk'],
-  kept: [200, 'accepted in memory only'],
+/** Every answer by name: its status, and its reason, which is the body. A refused client learns its reason and nothing else. */
+const ANSWERS = {
+  stored_on_disk: [204, 'event on disk'],
+  stored_in_memory: [200, 'accepted in memory only'],
   opted_out: [202, 'telemetry is opted out of here: the event is discarded'],
   alive: [200, 'alive'],
   ready: [200, 'ready'],
   malformed: [400, 'not the shape of a usage event'],
-  foreign_host: [403, 'the Host header names somebody else'],
-  from_browser: [403, 'browsers have no business here'],
-  absolute_form: [403, 'this is no proxy'],
-  no_upgrade: [403, 'there is no other protocol here'],
+  foreign_host: [403, 'the Host header is not a name of this relay'],
+  from_browser: [403, 'requests from a browser are refused'],
+  absolute_form: [403, 'this server is not a proxy'],
+  no_upgrade: [403, 'no other protocol is spoken here'],
   unknown_path: [404, 'unknown path'],
   unknown_event: [404, 'unknown event type'],
   not_get: [405, 'GET only'],
   timed_out: [408, 'the request took too long'],
   has_body: [413, 'a usage event has no body'],
   too_long: [414, 'the target is longer than 8 KiB'],
-  too_many: [429, 'more events a second than are taken'],
+  rate_limited: [429, 'too many events per second'],
   headers_too_large: [431, 'the headers are too large'],
   no_metrics: [501, 'metrics need the package prom-client beside this one'],
-  full: [503, 'the spool is full'],
+  /** `maxSpoolBytes` is used up: see `RelayCore.accept`. */
+  spool_full: [503, 'the spool is full'],
+  /** `close()` was called, and the relay drains: see `RelayCore.stopAccepting`. */
   closing: [503, 'closing'],
-  unavailable: [503, 'the spool cannot be used'],
+  /** The store is not open, or could not be opened: see `RelayCore.open`. */
+  spool_unavailable: [503, 'the spool cannot be used'],
 } as const satisfies Record<string, readonly [status: number, reason: string]>;
 
 /** The name of an answer. */
 export type AnswerName = keyof typeof ANSWERS;
 
-/** After these nothing more is read from the connection: what comes next may be the rest of a refused request, or too late. */
-const LAST: ReadonlySet<AnswerName> = new Set(['has_body', 'closing', 'not_get', 'absolute_form', 'no_upgrade', 'malformed', 'too_long']);
+/** These answers close the connection: the bytes that follow may be the rest of a refused request, or come too late. */
+const CLOSES_CONNECTION: ReadonlySet<AnswerName> = new Set([
+  'has_body',
+  'closing',
+  'not_get',
+  'absolute_form',
+  'no_upgrade',
+  'malformed',
+  'too_long',
+]);
 
-const EXTRA: Partial<Record<AnswerName, readonly string[]>> = {
+const EXTRA_HEADERS: Partial<Record<AnswerName, readonly string[]>> = {
   not_get: ['allow', 'GET'],
-  too_many: ['retry-after', '1'],
-  full: ['retry-after', '10'],
+  rate_limited: ['retry-after', '1'],
+  spool_full: ['retry-after', String(RETRY_WHEN_FULL_MS / 1000)],
 };
 
-interface Prepared {
+interface PreparedAnswer {
   readonly status: number;
+  /** Names and values in turn. */
   readonly headers: readonly string[];
   readonly body: string;
 }
 
-function prepare(name: AnswerName): Prepared {
+function prepare(name: AnswerName): PreparedAnswer {
   const [status, reason] = ANSWERS[name];
   const body = status === 204 ? '' : `${reason}\n`;
-  const about =
+  const ofBody =
     body === ''
       ? []
       : ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length), 'x-content-type-options', 'nosniff'];
-  return { status, headers: [...about, ...(EXTRA[name] ?? []), ...(LAST.has(name) ? ['connection', 'close'] : [])], body };
+  const ofConnection = CLOSES_CONNECTION.has(name) ? ['connection', 'close'] : [];
+  return { status, headers: [...ofBody, ...(EXTRA_HEADERS[name] ?? []), ...ofConnection], body };
 }
 
 const PREPARED = new Map((Object.keys(ANSWERS) as AnswerName[]).map((name) => [name, prepare(name)]));
 
-/** Gives answers, and counts them. */
+/** Sends answers, and counts them by status. */
 export class Answers {
   readonly #counts = new Map<number, number>();
 
-  /** Answers a request. A client that has gone meanwhile is no error. */
-  give(response: ServerResponse, name: AnswerName): void {
+  /** Answers a request. It is no error if the client is gone. */
+  send(response: ServerResponse, name: AnswerName): void {
     const { status, headers, body } = PREPARED.get(name) ?? prepare(name);
     this.count(status);
     response.writeHead(status, headers as string[]).end(body);
   }
 
-  /** The same answer as bytes, for a connection that has no request. */
+  /** Counts an answer, and returns it as bytes for a connection without a request that could be parsed. They close the connection. */
   raw(name: AnswerName): string {
     const { status, headers, body } = PREPARED.get(name) ?? prepare(name);
     this.count(status);
@@ -78,12 +93,12 @@ export class Answers {
     return `${lines.join('\r\n')}\r\nconnection: close\r\n\r\n${body}`;
   }
 
-  /** Enters an answer that somebody else gave. */
+  /** Counts an answer that was sent by other code. */
   count(status: number): void {
     this.#counts.set(status, (this.#counts.get(status) ?? 0) + 1);
   }
 
-  /** How many answers of each status there were, lowest first. */
+  /** The number of answers by status, in ascending order of status. */
   counts(): Record<string, number> {
     return Object.fromEntries([...this.#counts].sort(([left], [right]) => left - right));
   }

@@ -1,159 +1,173 @@
+/**
+ * From a request to its answer: guard, secret prefix, target, then the store for an event, or `/healthz`, `/readyz`, `/metrics`. Every
+ * answer is named in `answers.ts`.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../base/clock.js';
 import type { Gate } from '../../opt-out/gate.js';
+import type { RelayCore } from '../core.js';
 import type { Metrics } from '../metrics.js';
-import { route } from '../request-target.js';
-import type { DroppedField, Route, RouteOptions } from '../request-target.js';
-import type { Stored } from '../store.js';
+import { parseTarget } from '../request-target.js';
+import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target.js';
+import type { Stored } from '../../delivery/relay-store.js';
 import type { AnswerName, Answers } from './answers.js';
 import { guard } from './guard.js';
 import type { AllowedHosts, SecretPrefix } from './guard.js';
 
-/** What an operator's tools are told. */
-export interface OperationsParts {
-  /** Undefined where prom-client is not installed. */
-  readonly metrics: () => Metrics | undefined;
-  /** Why no events are accepted now; undefined where they are. */
-  readonly unready: () => 'closing' | 'full' | 'unavailable' | undefined;
+/** What a request handler needs. */
+interface HandlerOptions {
+  readonly hosts: AllowedHosts;
+  readonly prefix: SecretPrefix;
+  readonly targetOptions: TargetOptions;
+  readonly gate: Pick<Gate, 'isOpen'>;
+  readonly rateLimit: RateLimit;
+  readonly core: Pick<RelayCore, 'isClosing' | 'accept'>;
   readonly answers: Answers;
+  /** Health and metrics; undefined if they have an address of their own. */
+  readonly operations: Operations | undefined;
 }
+
+const ANSWER_TO_STORED = {
+  disk: 'stored_on_disk',
+  memory: 'stored_in_memory',
+  full: 'spool_full',
+} as const satisfies Record<Stored, AnswerName>;
+
+/** Answers the requests of clients, and hands their events to the core. */
+export class RequestHandler {
+  readonly #options: HandlerOptions;
+  /** The number of events that are being stored. */
+  #storing = 0;
+  #onQuiet: (() => void) | undefined;
+
+  constructor(options: HandlerOptions) {
+    this.#options = options;
+  }
+
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const { answers, hosts, operations } = this.#options;
+    // A client may disconnect before it gets its answer.
+    response.on('error', ignore);
+    const refusal = guard(request, hosts);
+    if (refusal !== undefined) {
+      answers.send(response, refusal);
+      return;
+    }
+    const parsed = this.#parse(request.url ?? '');
+    if (parsed.kind === 'refused') answers.send(response, parsed.why);
+    else if (parsed.kind === 'event') this.#receive(parsed, response);
+    else if (operations === undefined) answers.send(response, 'unknown_path');
+    else operations.answer(parsed.path, response);
+  };
+
+  /** Fulfils once no event is being stored. */
+  quiet(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#storing === 0) resolve();
+      else this.#onQuiet = resolve;
+    });
+  }
+
+  #parse(target: string): ParsedTarget {
+    const { prefix, targetOptions } = this.#options;
+    if (!target.startsWith('/')) return parseTarget(target, targetOptions);
+    const stripped = prefix.strip(target);
+    return stripped === undefined ? { kind: 'refused', why: 'unknown_path' } : parseTarget(stripped, targetOptions);
+  }
+
+  #receive(event: EventTarget, response: ServerResponse): void {
+    const refusal = this.#refusal();
+    if (refusal === undefined) void this.#store(event, response);
+    else this.#options.answers.send(response, refusal);
+  }
+
+  /** Why no event is stored now: the relay closes (503), telemetry is opted out of (202), or the rate limit is reached (429). */
+  #refusal(): AnswerName | undefined {
+    const { core, gate, rateLimit } = this.#options;
+    if (core.isClosing) return 'closing';
+    if (!gate.isOpen()) return 'opted_out';
+    return rateLimit.take() ? undefined : 'rate_limited';
+  }
+
+  async #store({ target, dropped }: EventTarget, response: ServerResponse): Promise<void> {
+    const { answers, core, gate } = this.#options;
+    this.#storing += 1;
+    const stored = await core.accept(target, dropped);
+    // An opt-out that appeared meanwhile has cleared the store.
+    if (!gate.isOpen()) answers.send(response, 'opted_out');
+    else answers.send(response, stored === undefined ? 'spool_unavailable' : ANSWER_TO_STORED[stored]);
+    this.#storing -= 1;
+    if (this.#storing === 0) this.#onQuiet?.();
+  }
+}
+
+function ignore(): void {}
 
 /** `/healthz`, `/readyz` and `/metrics`. */
 export class Operations {
-  readonly #parts: OperationsParts;
+  readonly #core: Pick<RelayCore, 'notReady' | 'metrics'>;
+  readonly #answers: Answers;
 
-  constructor(parts: OperationsParts) {
-    this.#parts = parts;
+  constructor(core: Pick<RelayCore, 'notReady' | 'metrics'>, answers: Answers) {
+    this.#core = core;
+    this.#answers = answers;
   }
 
-  /** Answers a request for one of the paths, and for any other that it is unknown. */
+  /** Answers a request for one of the three paths; any other is unknown. */
   answer(path: string, response: ServerResponse): void {
-    const { answers, metrics, unready } = this.#parts;
-    if (path === '/healthz') answers.give(response, 'alive');
-    else if (path === '/readyz') answers.give(response, unready() ?? 'ready');
-    else if (path !== '/metrics') answers.give(response, 'unknown_path');
-    else void this.#render(metrics(), response);
+    if (path === '/healthz') this.#answers.send(response, 'alive');
+    else if (path === '/readyz') this.#answers.send(response, this.#core.notReady() ?? 'ready');
+    else if (path !== '/metrics') this.#answers.send(response, 'unknown_path');
+    else void this.#render(this.#core.metrics, response);
+  }
+
+  /** The handler of a server for these paths only. */
+  handlerFor(hosts: AllowedHosts): (request: IncomingMessage, response: ServerResponse) => void {
+    return (request, response) => {
+      const refusal = guard(request, hosts);
+      if (refusal === undefined) this.answer((request.url ?? '').split('?', 1)[0] ?? '', response);
+      else this.#answers.send(response, refusal);
+    };
   }
 
   async #render(metrics: Metrics | undefined, response: ServerResponse): Promise<void> {
-    const { answers, unready } = this.#parts;
     if (metrics === undefined) {
-      answers.give(response, unready() === 'unavailable' ? 'unavailable' : 'no_metrics');
+      this.#answers.send(response, this.#core.notReady() === 'spool_unavailable' ? 'spool_unavailable' : 'no_metrics');
       return;
     }
     try {
       const { contentType, text } = await metrics.render();
-      answers.count(200);
+      this.#answers.count(200);
       response.writeHead(200, { 'content-type': contentType }).end(text);
     } catch {
-      answers.give(response, 'unavailable');
+      this.#answers.send(response, 'spool_unavailable');
     }
   }
 }
 
 const SECOND_MS = 1000;
 
-/** So many in a second and no more, counted from one full second to the next. */
+/** A limit per second, counted in fixed windows of one second. */
 export class RateLimit {
   readonly #clock: Clock;
-  readonly #most: number;
-  #sinceMs: number;
+  readonly #limit: number;
+  #windowStartMs: number;
   #taken = 0;
 
-  constructor(most: number, clock: Clock) {
-    this.#most = most;
+  constructor(limit: number, clock: Clock) {
+    this.#limit = limit;
     this.#clock = clock;
-    this.#sinceMs = clock.now();
+    this.#windowStartMs = clock.now();
   }
 
-  /** @returns Whether there was room for one more. */
+  /** @returns Whether the limit allows one more. */
   take(): boolean {
     const nowMs = this.#clock.now();
-    if (nowMs - this.#sinceMs >= SECOND_MS) {
-      this.#sinceMs = nowMs;
+    if (nowMs - this.#windowStartMs >= SECOND_MS) {
+      this.#windowStartMs = nowMs;
       this.#taken = 0;
     }
     this.#taken += 1;
-    return this.#taken <= this.#most;
+    return this.#taken <= this.#limit;
   }
 }
-
-/** What stands behind a door. */
-export interface DoorParts {
-  readonly hosts: () => AllowedHosts;
-  readonly prefix: SecretPrefix;
-  readonly routing: RouteOptions;
-  readonly rate: RateLimit;
-  readonly gate: Pick<Gate, 'isOpen'>;
-  readonly answers: Answers;
-  /** Undefined where metrics and health have an address of their own. */
-  readonly operations: Operations | undefined;
-  readonly isClosing: () => boolean;
-  /** Keeps an event. Undefined where nothing can be kept. Never rejects. */
-  readonly keep: (target: string, dropped: readonly DroppedField[]) => Promise<Stored | undefined>;
-}
-
-const ANSWER_TO = { disk: 'stored', memory: 'kept', full: 'full' } as const;
-
-/** Decides what becomes of a request, and answers it. */
-export class Door {
-  readonly #parts: DoorParts;
-  #keeping = 0;
-  #onQuiet: (() => void) | undefined;
-
-  constructor(parts: DoorParts) {
-    this.#parts = parts;
-  }
-
-  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
-    const { answers, operations } = this.#parts;
-    // A client that leaves while it is answered is everyday life.
-    response.on('error', ignore);
-    const { method, rawHeaders, socket } = request;
-    const refusal = guard({ method, rawHeaders, localAddress: socket.localAddress, localPort: socket.localPort }, this.#parts.hosts());
-    if (refusal !== undefined) {
-      answers.give(response, refusal);
-      return;
-    }
-    const found = this.#route(request.url ?? '');
-    if (found.kind === 'refused') answers.give(response, found.why);
-    else if (found.kind === 'event') this.#receive(found, response);
-    else if (operations === undefined) answers.give(response, 'unknown_path');
-    else operations.answer(found.path, response);
-  };
-
-  /** Fulfils once no event is on its way into the store. */
-  quiet(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#keeping === 0) resolve();
-      else this.#onQuiet = resolve;
-    });
-  }
-
-  #route(target: string): Route {
-    const { prefix, routing } = this.#parts;
-    if (!target.startsWith('/')) return route(target, routing);
-    const own = prefix.strip(target);
-    return own === undefined ? { kind: 'refused', why: 'unknown_path' } : route(own, routing);
-  }
-
-  #receive({ target, dropped }: Extract<Route, { kind: 'event' }>, response: ServerResponse): void {
-    const { answers, gate, rate, isClosing } = this.#parts;
-    const refusal: AnswerName | undefined = isClosing() ? 'closing' : !gate.isOpen() ? 'opted_out' : !rate.take() ? 'too_many' : undefined;
-    if (refusal === undefined) void this.#keep(target, dropped, response);
-    else answers.give(response, refusal);
-  }
-
-  async #keep(target: string, dropped: readonly DroppedField[], response: ServerResponse): Promise<void> {
-    const { answers, gate, keep } = this.#parts;
-    this.#keeping += 1;
-    const stored = await keep(target, dropped);
-    // An opt-out that came meanwhile has emptied the store.
-    if (gate.isOpen()) answers.give(response, stored === undefined ? 'unavailable' : ANSWER_TO[stored]);
-    else answers.give(response, 'opted_out');
-    this.#keeping -= 1;
-    if (this.#keeping === 0) this.#onQuiet?.();
-  }
-}
-
-function ignore(): void {}

@@ -1,40 +1,36 @@
+/** The relay's HTTP server: limits on connections, time and sizes, and answers to input that is no HTTP. */
 import { createServer } from 'node:http';
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.js';
-import type { ListenAddress } from '../options.js';
+import type { ListenAddress, RelaySettings } from '../options.js';
 import { MAX_TARGET_BYTES } from '../request-target.js';
 import type { AnswerName, Answers } from './answers.js';
 
-/** What a server bears. */
-export interface ServerLimits {
-  maxConnections: number;
-  headersTimeoutMs: number;
-  requestTimeoutMs: number;
-  keepAliveTimeoutMs: number;
-}
+/** The limits of a server, from the options of the same names. */
+type ServerLimits = Pick<RelaySettings, 'maxConnections' | 'headersTimeoutMs' | 'requestTimeoutMs' | 'keepAliveTimeoutMs'>;
 
-/** A target of the longest kind, and as much again for headers; Node holds it for each connection that sends its head. */
+/** The longest target, and as much again for headers. Node holds that much for each connection that is sending its head. */
 const MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES;
 
-/** How often connections are looked at that are too slow. */
+/** How often Node looks for connections that are too slow. */
 const CHECK_MS = 500;
 
-/** How long an answer that is under way may take to leave, when the server closes or the connection ends with it. */
+/** How long an answer may take to leave when its connection or the server closes. */
 const GRACE_MS = 250;
 
-/** A connection serves so many requests, and then makes room. */
+/** A connection is closed after this many requests, to make room for another client. */
 const MAX_REQUESTS = 10_000;
 
-/** A plain HTTP server within bounds: slow clients are cut off, and whatever is no HTTP is answered and closed. */
+/** An HTTP server within limits: it disconnects slow clients, and answers input that is no HTTP before it disconnects. */
 export function boundedServer(limits: ServerLimits, answers: Answers, listener: RequestListener): Server {
-  /** The latest answer on each connection: what is wrong behind its request waits for it. */
-  const answering = new WeakMap<Duplex, ServerResponse>();
-  const lastWord = (socket: Duplex, answer: AnswerName): void => {
-    const earlier = answering.get(socket);
-    if (earlier === undefined || earlier.writableFinished) end(socket, answers.raw(answer));
-    else earlier.once('finish', () => end(socket, answers.raw(answer)));
+  /** The latest response on each connection: the answer to broken input that follows its request is sent after it. */
+  const latest = new WeakMap<Duplex, ServerResponse>();
+  const answerAndClose = (socket: Duplex, answer: AnswerName): void => {
+    const earlier = latest.get(socket);
+    if (earlier === undefined || earlier.writableFinished) closeWith(socket, answers.raw(answer));
+    else earlier.once('finish', () => closeWith(socket, answers.raw(answer)));
   };
   const server = createServer(
     {
@@ -46,27 +42,26 @@ export function boundedServer(limits: ServerLimits, answers: Answers, listener: 
       noDelay: true,
     },
     (request, response) => {
-      answering.set(request.socket, response);
+      latest.set(request.socket, response);
       listener(request, response);
     },
   );
   server.maxConnections = limits.maxConnections;
-  // No limit but that of their bytes: beyond one Node leaves headers out, and what is not seen cannot be turned away.
+  // 0 is no limit but that of their bytes. With a limit Node leaves out the headers beyond it, and the guard would not see them.
   server.maxHeadersCount = 0;
   server.maxRequestsPerSocket = MAX_REQUESTS;
-  // Whoever asks and does not read the answers: nothing moves on such a connection, and no limit of a request covers it.
+  // For clients that send requests and never read the answers: such a connection is idle, and no request timeout covers it.
   server.timeout = limits.requestTimeoutMs;
-  // A connection that could not be accepted, for want of memory or by a rule of the machine: the next one may be.
+  // One connection could not be accepted, for lack of memory or by a rule of the machine; the next one may be.
   server.on('error', () => undefined);
   server.on('clientError', (error: ClientError, socket) => {
-    // Whoever has been answered already, or has gone, is told nothing more.
     if (!socket.writable || error.code === 'ECONNRESET' || socket.destroyed) socket.destroy();
-    else lastWord(socket, answerTo(error));
+    else answerAndClose(socket, answerTo(error));
   });
-  // What a client expects is not asked for: a 417 of Node's own would be in no count.
+  // Ignores `Expect`: Node would answer 417 by itself, and no count would show it.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   server.on('connect', (_request, socket) => {
-    lastWord(socket, 'not_get');
+    answerAndClose(socket, 'not_get');
   });
   return server;
 }
@@ -82,16 +77,16 @@ function answerTo({ code, rawPacket }: ClientError): AnswerName {
   return lineEndsAt === -1 || lineEndsAt > MAX_TARGET_BYTES ? 'too_long' : 'headers_too_large';
 }
 
-/** Says the last word. A client that goes on sending, or does not read it, would otherwise never be rid of. */
-function end(socket: Duplex, text: string): void {
+/** Sends an answer and closes the connection, at the latest after the grace time: a client may go on sending, or not read the answer. */
+function closeWith(socket: Duplex, answer: string): void {
   socket.on('error', () => undefined);
-  socket.end(text, () => socket.destroy());
-  // Undefined where a server of somebody else speaks over another kind of stream.
+  socket.end(answer, () => socket.destroy());
+  // Undefined on a stream that is no socket: `emit('connection')` takes any.
   (socket as Partial<Socket>).setTimeout?.(GRACE_MS, () => socket.destroy());
 }
 
-/** @returns Where it really listens. @throws (rejects) as node:net does, for an address that is taken or not this machine's. */
-export async function listenAt(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
+/** @returns The address it listens at. @throws (rejects) as node:net does if the address is taken or not one of this machine. */
+export async function startListening(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, () => {
@@ -102,7 +97,7 @@ export async function listenAt(server: Server, { host, port }: ListenAddress): P
   return { host, port: (server.address() as AddressInfo).port };
 }
 
-/** Takes no connection any more, lets answers under way leave, and ends what connections there are then. */
+/** Accepts no more connections, lets the current answers leave, and closes the connections that remain after the grace time. */
 export async function closeServer(server: Server, clock: Clock): Promise<void> {
   if (!server.listening) return;
   await new Promise<void>((resolve) => {

@@ -1,8 +1,11 @@
 import type { LookupAddress, LookupOptions } from 'node:dns';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { NameLookup } from '../../../src/delivery/http/name-lookup.js';
 import { systemClock } from '../../../src/base/clock.js';
+import { findInHosts, hostsFilePath, NameLookup, readHosts } from '../../../src/delivery/http/name-lookup.js';
 import { startDnsServer } from '../../helpers/dns-server.js';
 import type { DnsAnswer, DnsServer } from '../../helpers/dns-server.js';
 
@@ -13,12 +16,16 @@ interface Setup {
   now?: () => number;
 }
 
-/** A look-up against a name server of the test's own, which has one address of each kind unless it says otherwise. */
+/** A look-up against a name server of the test. By default the server has one address of each family. */
 async function setUp(t: ExecutionContext, setup: Setup = {}): Promise<{ names: NameLookup; server: DnsServer }> {
   const server = await startDnsServer(t, setup.answer ?? ((type) => (type === 'A' ? ['192.0.2.1'] : ['2001:db8::1'])));
   const clock = { ...systemClock, now: setup.now ?? (() => systemClock.now()) };
-  const readHosts = async (): Promise<string> => setup.hosts ?? '';
-  const names = new NameLookup({ timeoutMs: setup.timeoutMs ?? 2000, clock, readHosts, servers: [server.address] });
+  const names = new NameLookup({
+    timeoutMs: setup.timeoutMs ?? 2000,
+    clock,
+    readHosts: async () => setup.hosts ?? '',
+    servers: [server.address],
+  });
   t.teardown(() => names.close());
   return { names, server };
 }
@@ -46,7 +53,7 @@ test('a name has the addresses of its A and AAAA records, IPv4 first', async (t)
   t.deepEqual(server.questions.toSorted(), ['A example.org', 'AAAA example.org']);
 });
 
-test('who does not ask for all gets one, of the family asked for', async (t) => {
+test('a caller that does not ask for all addresses gets one, of the requested family', async (t) => {
   const { names } = await setUp(t);
   t.deepEqual(await resolve(names, 'example.org', {}), V4);
   t.deepEqual(await resolve(names, 'example.org', { family: 0 }), V4);
@@ -55,7 +62,7 @@ test('who does not ask for all gets one, of the family asked for', async (t) => 
   t.deepEqual(await resolve(names, 'example.org', { family: 'IPv4', all: true }), { address: [V4], family: undefined });
 });
 
-test('addresses and localhost ask nobody, not even the hosts file', async (t) => {
+test('addresses and localhost need no name server and no hosts file', async (t) => {
   const { names, server } = await setUp(t, { hosts: '192.0.2.66 localhost 10.0.0.1' });
   t.deepEqual(await resolve(names, '10.0.0.1', {}), { address: '10.0.0.1', family: 4 });
   t.deepEqual(await resolve(names, '[2001:db8::9]', {}), { address: '2001:db8::9', family: 6 });
@@ -71,7 +78,7 @@ test('the hosts file comes before the name servers', async (t) => {
   t.deepEqual(server.questions, []);
 });
 
-test('a name with records of one kind only has those', async (t) => {
+test('a name with records of one family has only those addresses', async (t) => {
   const { names } = await setUp(t, { answer: (type) => (type === 'AAAA' ? ['2001:db8::1'] : []) });
   t.deepEqual(await resolve(names, 'example.org'), { address: [V6], family: undefined });
   t.deepEqual(await resolve(names, 'example.org', { family: 4 }), { code: 'ENOTFOUND' });
@@ -96,7 +103,7 @@ test('a silent name server costs no more than the limit', async (t) => {
   t.true(performance.now() - started < 1000);
 });
 
-test('look-ups of one name share a query, and an answer is kept for half a minute', async (t) => {
+test('look-ups of one name share a query, and addresses are cached for 30 s', async (t) => {
   let now = 0;
   const { names, server } = await setUp(t, { now: () => now });
   await Promise.all(Array.from({ length: 20 }, () => resolve(names, 'example.org')));
@@ -108,7 +115,7 @@ test('look-ups of one name share a query, and an answer is kept for half a minut
   t.is(server.questions.length, 4);
 });
 
-test('a failure is not kept', async (t) => {
+test('a failure is not cached', async (t) => {
   let up = false;
   const { names } = await setUp(t, { answer: (type) => (up && type === 'A' ? ['192.0.2.1'] : 'unknown') });
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
@@ -116,7 +123,7 @@ test('a failure is not kept', async (t) => {
   t.deepEqual(await resolve(names, 'example.org'), { address: [V4], family: undefined });
 });
 
-test('the answers of 16 names are kept, the oldest makes room', async (t) => {
+test('16 names are cached, and a further one replaces the oldest', async (t) => {
   const { names, server } = await setUp(t);
   for (let index = 0; index < 17; index += 1) await resolve(names, `n${index}.example`);
   const asked = server.questions.length;
@@ -127,7 +134,7 @@ test('the answers of 16 names are kept, the oldest makes room', async (t) => {
   t.is(server.questions.length, asked + 2);
 });
 
-test('a query ends with the last interest in it', async (t) => {
+test('a query ends when its last caller cancels', async (t) => {
   const { names, server } = await setUp(t, { answer: () => 'silent' });
   let called = 0;
   const first = names.lookup('example.org', {}, () => (called += 1));
@@ -142,7 +149,7 @@ test('a query ends with the last interest in it', async (t) => {
   t.true(server.questions.length <= 2);
 });
 
-test('when nobody is interested any more, the next look-up asks again', async (t) => {
+test('after every caller has cancelled, the next look-up asks again', async (t) => {
   let silent = true;
   const { names } = await setUp(t, { answer: (type) => (silent ? 'silent' : type === 'A' ? ['192.0.2.1'] : []) });
   names.lookup('example.org', {}, () => t.fail())?.();
@@ -161,4 +168,47 @@ test('the callback is never called before the look-up returns', async (t) => {
     });
     returned = true;
   });
+});
+
+const HOSTS = [
+  '# 192.0.2.9 commented.example',
+  '127.0.0.1 localhost',
+  '192.0.2.1\tExample.org  www.example.org # and a comment: hidden.example',
+  '2001:db8::1 example.org',
+  'fe80::1%lo0 zone.example',
+  'not-an-address broken.example',
+  '0.0.0.0 blocked.example\r',
+  'last.example',
+].join('\n');
+
+test('hosts file: a name has all addresses of its lines', (t) => {
+  t.deepEqual(findInHosts(HOSTS, 'example.org'), [
+    { address: '192.0.2.1', family: 4 },
+    { address: '2001:db8::1', family: 6 },
+  ]);
+  t.deepEqual(findInHosts(HOSTS, 'www.example.org'), [{ address: '192.0.2.1', family: 4 }]);
+  t.deepEqual(findInHosts(HOSTS, 'zone.example'), [{ address: 'fe80::1%lo0', family: 6 }]);
+  t.deepEqual(findInHosts(HOSTS, 'blocked.example'), [{ address: '0.0.0.0', family: 4 }]);
+});
+
+for (const name of ['commented.example', 'hidden.example', 'broken.example', 'last.example', 'xample.org', 'absent.example', '192.0.2.1']) {
+  test(`hosts file: no address for ${name}`, (t) => {
+    t.deepEqual(findInHosts(HOSTS, name), []);
+  });
+}
+
+test('hosts file: each system has its path', (t) => {
+  t.is(hostsFilePath('linux', {}), '/etc/hosts');
+  t.is(hostsFilePath('darwin', { SystemRoot: 'D:\\W' }), '/etc/hosts');
+  t.is(hostsFilePath('win32', { SystemRoot: 'D:\\W' }), 'D:\\W\\System32\\drivers\\etc\\hosts');
+  t.is(hostsFilePath('win32', {}), 'C:\\Windows\\System32\\drivers\\etc\\hosts');
+});
+
+test('hosts file: a file is read unchanged, and a missing one is empty', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'cosmos-telemetry-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'hosts'), HOSTS);
+  t.is(await readHosts(join(folder, 'hosts')), HOSTS);
+  t.is(await readHosts(join(folder, 'absent')), '');
+  t.is(await readHosts(folder), '');
 });

@@ -1,11 +1,11 @@
 import test from 'ava';
-import { chooseWay } from '../../../src/delivery/http/proxy.js';
+import { decideProxy, isExempt } from '../../../src/delivery/http/proxy.js';
 
 type Env = Record<string, string>;
 
-/** How a test writes a way: `direct`, `invalid SOURCE` or the proxy's URL. */
-function way(target: string, env: Env, option?: string | false): string {
-  const chosen = chooseWay(new URL(target), option, env);
+/** A decision as the tests write it: `direct`, `invalid SOURCE` or the URL of the proxy. */
+function decision(target: string, env: Env, option?: string | false): string {
+  const chosen = decideProxy(new URL(target), option, env);
   if (chosen.kind === 'proxied') return chosen.proxy.url.href;
   return chosen.kind === 'invalid' ? `invalid ${chosen.source}` : 'direct';
 }
@@ -44,42 +44,106 @@ const byEnvironment: readonly (readonly [string, Env, string])[] = [
 
 for (const [target, env, expected] of byEnvironment) {
   test(`${target} with ${JSON.stringify(env)}: ${expected}`, (t) => {
-    t.is(way(target, env), expected);
+    t.is(decision(target, env), expected);
   });
 }
 
 for (const host of ['localhost:8080', 'api.localhost', '127.0.0.1:8080', '127.8.9.10', '[::1]:8080']) {
   test(`${host} is never proxied, whatever option and variables say`, (t) => {
     const env = { HTTP_PROXY: 'http://proxy', HTTPS_PROXY: 'socks5://proxy', ALL_PROXY: 'http://proxy' };
-    t.is(way(`http://${host}/`, env), 'direct');
-    t.is(way(`https://${host}/`, env), 'direct');
-    t.is(way(`https://${host}/`, env, 'http://proxy'), 'direct');
-    t.is(way(`https://${host}/`, env, 'nonsense'), 'direct');
+    t.is(decision(`http://${host}/`, env), 'direct');
+    t.is(decision(`https://${host}/`, env), 'direct');
+    t.is(decision(`https://${host}/`, env, 'http://proxy'), 'direct');
+    t.is(decision(`https://${host}/`, env, 'nonsense'), 'direct');
   });
 }
 
 test('the option comes before every variable, NO_PROXY included', (t) => {
   const env = { HTTPS_PROXY: 'http://variable', NO_PROXY: '*' };
-  t.is(way(HTTPS, env, 'http://option:1'), 'http://option:1/');
-  t.is(way(HTTPS, { HTTPS_PROXY: 'http://variable' }, false), 'direct');
-  t.is(way(HTTPS, {}, 'socks5://proxy'), 'invalid proxy');
-  t.is(way(HTTPS, {}, ''), 'invalid proxy');
+  t.is(decision(HTTPS, env, 'http://option:1'), 'http://option:1/');
+  t.is(decision(HTTPS, { HTTPS_PROXY: 'http://variable' }, false), 'direct');
+  t.is(decision(HTTPS, {}, 'socks5://proxy'), 'invalid proxy');
+  t.is(decision(HTTPS, {}, ''), 'invalid proxy');
 });
 
-test('credentials become a header and leave the URL', (t) => {
-  const chosen = chooseWay(new URL(HTTPS), 'http://me:s%40cret%25@proxy:3128', {});
+test('credentials become a header and are removed from the URL', (t) => {
+  const chosen = decideProxy(new URL(HTTPS), 'http://me:s%40cret%25@proxy:3128', {});
   t.true(chosen.kind === 'proxied');
   if (chosen.kind !== 'proxied') return;
   t.is(chosen.proxy.url.href, 'http://proxy:3128/');
   t.is(chosen.proxy.authorization, 'Basic bWU6c0BjcmV0JQ==');
 });
 
-test('credentials that are not encoded as a URL has them are taken as they are', (t) => {
-  const chosen = chooseWay(new URL(HTTPS), 'http://me:100%@proxy:3128', {});
+test('credentials that are not percent-encoded are used as they are', (t) => {
+  const chosen = decideProxy(new URL(HTTPS), 'http://me:100%@proxy:3128', {});
   t.is(chosen.kind === 'proxied' ? chosen.proxy.authorization : '', 'Basic bWU6MTAwJQ==');
 });
 
 test('a proxy without credentials gets no header', (t) => {
-  const chosen = chooseWay(new URL(HTTPS), 'http://proxy:3128', {});
+  const chosen = decideProxy(new URL(HTTPS), 'http://proxy:3128', {});
   t.is(chosen.kind === 'proxied' ? chosen.proxy.authorization : '', undefined);
+});
+
+const exempt: readonly (readonly [string, string, number])[] = [
+  ['*', 'example.org', 443],
+  ['other.net, *', 'example.org', 443],
+  ['example.org', 'example.org', 443],
+  ['Example.ORG', 'example.org', 443],
+  ['example.org.', 'example.org', 443],
+  ['example.org', 'sub.example.org', 443],
+  ['.example.org', 'sub.example.org', 443],
+  ['.example.org', 'example.org', 443],
+  ['*.example.org', 'a.b.example.org', 443],
+  ['org', 'example.org', 443],
+  ['a.net,example.org', 'example.org', 443],
+  ['a.net example.org', 'example.org', 443],
+  [' , example.org ,', 'example.org', 443],
+  ['example.org:443', 'example.org', 443],
+  ['.example.org:8443', 'sub.example.org', 8443],
+  ['10.1.2.3', '10.1.2.3', 80],
+  ['10.1.2.3:80', '10.1.2.3', 80],
+  ['10.0.0.0/8', '10.255.1.2', 80],
+  ['2001:db8::1', '2001:db8::1', 80],
+  ['[2001:db8::1]', '2001:db8::1', 80],
+  ['[2001:db8::1]:80', '2001:db8::1', 80],
+  ['2001:db8::/32', '2001:db8:1::9', 80],
+];
+
+for (const [list, host, port] of exempt) {
+  test(`NO_PROXY=${list} exempts ${host}:${port}`, (t) => {
+    t.true(isExempt(host, port, { NO_PROXY: list }));
+    t.true(isExempt(host, port, { no_proxy: list }));
+  });
+}
+
+const proxied: readonly (readonly [string, string, number])[] = [
+  ['', 'example.org', 443],
+  [' , ', 'example.org', 443],
+  ['ample.org', 'example.org', 443],
+  ['sub.example.org', 'example.org', 443],
+  ['example.org:80', 'example.org', 443],
+  ['example.org.evil.net', 'example.org', 443],
+  ['.', 'example.org', 443],
+  ['2.3', '10.1.2.3', 80],
+  ['10.1.2.3:81', '10.1.2.3', 80],
+  ['11.0.0.0/8', '10.1.2.3', 80],
+  ['10.0.0.0/33', '10.1.2.3', 80],
+  ['10.0.0.0/x', '10.1.2.3', 80],
+  ['10.0.0.0/', '10.1.2.3', 80],
+  ['10.0.0.0/8', 'example.org', 80],
+  ['example.org/8', 'example.org', 80],
+  ['2001:db8::/32', '2001:db9::1', 80],
+  ['[2001:db8::1]:81', '2001:db8::1', 80],
+];
+
+for (const [list, host, port] of proxied) {
+  test(`NO_PROXY=${list} does not exempt ${host}:${port}`, (t) => {
+    t.false(isExempt(host, port, { NO_PROXY: list }));
+  });
+}
+
+test('the lower-case variable is read first, and without either nothing is exempt', (t) => {
+  t.false(isExempt('example.org', 443, { no_proxy: 'other.net', NO_PROXY: '*' }));
+  t.true(isExempt('example.org', 443, { no_proxy: '*', NO_PROXY: 'other.net' }));
+  t.false(isExempt('example.org', 443, {}));
 });

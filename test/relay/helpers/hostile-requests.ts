@@ -1,4 +1,4 @@
-/** A small generator whose seed can be given again: from 0 up to 1. */
+/** Random numbers from 0 up to 1 that follow from a seed (mulberry32). */
 export function chance(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -49,7 +49,7 @@ const PATHS = [
   '/\\..\\',
   '/v3/dag_run\0',
   '/v3/d\xe4g',
-]; // prettier-ignore
+];
 const QUERIES = [
   '',
   '?',
@@ -72,7 +72,7 @@ const QUERIES = [
   '?duration=1e999',
   '?task_count=-1',
   '?airflow_version=%2525252525',
-]; // prettier-ignore
+];
 const VERSIONS = ['HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'HTTP/1.10', 'HTTP', '', 'http/1.1', 'HTTP/1.1 '];
 const ENDS = ['\r\n', '\r\n', '\r\n', '\r\n', '\n', '\r', '\r\n\r\n', '\0\r\n', ''];
 const HEADERS = [
@@ -104,9 +104,9 @@ const HEADERS = [
   'Proxy-Connection: keep-alive',
   'Keep-Alive: timeout=99999',
   `Long: ${'x'.repeat(9000)}`,
-]; // prettier-ignore
+];
 
-/** Bytes that a client should not send, next to much that it may: what is all wrong is turned away at the first byte. */
+/** A request with some hostile bytes. Most of it is valid: a request that is all wrong is refused at the first byte. */
 export function hostileRequest(random: () => number, port: number): Buffer {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const oddness = random() * 0.4;
@@ -123,7 +123,7 @@ export function hostileRequest(random: () => number, port: number): Buffer {
     if (random() < oddness / 4) text += pick(['hello', '5\r\nhello\r\n0\r\n\r\n', 'zz\r\n', 'x'.repeat(100_000), '\0'.repeat(50)]);
   }
   const bytes = Buffer.from(text, 'latin1');
-  // A flipped byte here and there.
+  // Replaces a few bytes.
   if (random() < oddness)
     for (let flips = 1 + Math.floor(random() * 3); flips > 0; flips -= 1)
       bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);

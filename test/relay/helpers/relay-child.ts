@@ -11,14 +11,14 @@ import { get } from './relay-rig.js';
 
 const BIN = fileURLToPath(new URL('../../../src/cli/bin.js', import.meta.url));
 
-/** A directory of its own, removed after the test. */
+/** A temporary directory, removed after the test. */
 export function makeFolder(t: ExecutionContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'relay-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** `cosmos-telemetry relay` in a process of its own. */
+/** `cosmos-telemetry relay` in a child process, killed after the test. */
 export class RelayChild {
   readonly process: ChildProcess;
   stderr = '';
@@ -54,24 +54,24 @@ export class RelayChild {
     });
   }
 
-  /** Waits until what it says on standard error matches. */
+  /** Waits until its standard error matches. */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const found = pattern.exec(this.stderr);
       if (found !== null) return found;
-      if (this.process.exitCode !== null) throw new Error(`It ended: ${this.stderr}`);
+      if (this.process.exitCode !== null) throw new Error(`The child ended: ${this.stderr}`);
       await new Promise<void>((resolve) => {
         this.#changed = resolve;
       });
     }
   }
 
-  /** The port that it listens at. */
+  /** The port at which it listens. */
   async port(): Promise<number> {
     return Number((await this.says(/^listening on http:\/\/127\.0\.0\.1:(\d+)$/m))[1]);
   }
 
-  /** One figure of its metrics. */
+  /** The value of one metric. */
   async metric(name: string): Promise<number> {
     const { text } = await get(await this.port(), '/metrics');
     return Number(new RegExp(`^cosmos_relay_${name} (.+)$`, 'm').exec(text)?.[1]);

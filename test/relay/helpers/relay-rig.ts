@@ -1,15 +1,15 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import type { MachineAccess } from '../../../src/base/machine.js';
-import type { RelayParts } from '../../../src/relay/wiring.js';
-import { createRelayWith } from '../../../src/relay/relay.js';
-import type { RelayOptions } from '../../../src/relay/options.js';
-import type { Relay, RelayAddress } from '../../../src/relay/index.js';
 import { systemClock } from '../../../src/base/clock.js';
+import type { MachineAccess } from '../../../src/base/machine.js';
+import type { Relay, RelayAddress } from '../../../src/relay/index.js';
+import type { RelayOptions } from '../../../src/relay/options.js';
+import { createRelayWith } from '../../../src/relay/relay.js';
+import type { RelayParts } from '../../../src/relay/wiring.js';
 import { StandInStore } from './stand-in-store.js';
 
-/** A machine without files and with nothing left to chance. */
+/** A machine without files and with fixed randomness. */
 export const machine: MachineAccess = {
   clock: systemClock,
   random: () => 0.5,
@@ -20,7 +20,7 @@ export const machine: MachineAccess = {
   facts: () => ({ system: 'Linux', machine: 'x86_64', nodeVersion: '20.19.0' }),
 };
 
-/** A relay that listens on a free port, with a store to look into. */
+/** A relay that listens on a free port, with a store that the test can inspect. */
 export interface Rig {
   relay: Relay;
   address: RelayAddress;
@@ -30,14 +30,18 @@ export interface Rig {
   get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
 }
 
-/** What came back. */
+/** An answer of the relay. */
 export interface Answer {
   status: number;
   text: string;
   headers: Record<string, string | string[] | undefined>;
 }
 
-/** Starts one; it ends with the test. Nothing is forwarded anywhere unless `forward` says so. */
+/**
+ * Starts a relay that closes after the test. Unless `forward` is given, its endpoint refuses connections.
+ *
+ * @param more.leftBehind Targets that an earlier process left in the store.
+ */
 export async function startRig(
   t: ExecutionContext,
   options: RelayOptions = {},
@@ -64,7 +68,7 @@ export async function startRig(
   return { relay, address, port, store: () => store as StandInStore, log, get: (path, headers) => get(port, path, headers) };
 }
 
-/** One GET over a connection of its own, as Cosmos does it. */
+/** One GET over a new connection, as Cosmos sends it. */
 export function get(port: number, path: string, headers: Record<string, string> = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
@@ -81,7 +85,7 @@ export function get(port: number, path: string, headers: Record<string, string> 
   });
 }
 
-/** Sends bytes and collects what comes back until the connection is closed, by either side after `quietMs` of silence. */
+/** Sends bytes, and collects the received ones until the connection closes: after `quietMs` of silence at the latest. */
 export function exchange(port: number, bytes: string | Uint8Array, quietMs = 2000): Promise<string> {
   return new Promise((resolve) => {
     let received = '';
@@ -100,7 +104,7 @@ export function exchange(port: number, bytes: string | Uint8Array, quietMs = 200
   });
 }
 
-/** The status of each answer in what came back. */
+/** The status of each answer in received bytes. */
 export function statuses(received: string): number[] {
   return [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
 }

@@ -1,16 +1,16 @@
-import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/delivery/relay-store.js';
 
-/** A store that a test can look into: it keeps its promises in memory alone, and says `disk` where it is told to. */
+/** A store in memory that a test can inspect, and that answers as the test says. */
 export class StandInStore implements RelayStore {
   nextSeq = 0;
   waiting: StoredEvent[] = [];
   readonly settled: StoredEvent[] = [];
-  /** What `append` answers. */
+  /** What `append` returns. */
   answer: Stored = 'disk';
-  /** What `expire` finds too old. */
+  /** How many events `expire` deletes. */
   tooOld = 0;
   isClosed = false;
-  /** How many events `close` says are in memory alone. */
+  /** What `close` returns. */
   endsWithProcess = 0;
   recovered = 0;
   readonly #onStored: (events: number) => void;

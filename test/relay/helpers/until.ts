@@ -1,4 +1,4 @@
-/** Looks again and again until something holds. What a relay does takes up to a second: no turn of the event loop is spent on each look. */
+/** Polls every 2 ms until a condition holds. A relay may take a second: polling in every tick would slow it down. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) {
     await new Promise<void>((resolve) => {

@@ -1,0 +1,303 @@
+import type { RequestListener } from 'node:http';
+import test from 'ava';
+import { systemClock } from '../../../src/base/clock.js';
+import type { SendOutcome } from '../../../src/delivery/transport.js';
+import { startHttpProxy } from '../../helpers/http-proxy.js';
+import { freePort, startHttp, startTcp, tlsPath, until } from '../../helpers/loopback.js';
+import { runSender } from '../../helpers/run-sender.js';
+import { send, transportTo } from '../../helpers/sending.js';
+
+const ok: RequestListener = (_request, response) => {
+  response.end('ok');
+};
+
+const ABORTED: SendOutcome = { kind: 'aborted' };
+const SENT: SendOutcome = { kind: 'sent' };
+const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
+const TRUST = { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname };
+
+test('sends one after the other use one connection', async (t) => {
+  const server = await startHttp(t, ok);
+  const transport = transportTo(t, server.port);
+  for (let index = 0; index < 20; index += 1) t.deepEqual(await send(transport), SENT);
+  t.is(server.connections.length, 1);
+});
+
+test('concurrent sends use at most maxSockets connections', async (t) => {
+  const server = await startHttp(t, ok);
+  const transport = transportTo(t, server.port, { maxSockets: 3 });
+  const outcomes = await Promise.all(Array.from({ length: 30 }, () => send(transport)));
+  t.deepEqual(
+    outcomes,
+    Array.from({ length: 30 }, () => SENT),
+  );
+  t.is(server.connections.length, 3);
+  t.is(server.targets.length, 30);
+});
+
+test('a send that never got a connection was not written', async (t) => {
+  const server = await startHttp(t, () => {});
+  // The time limits in the order of their start: the first attempt, its connect, the second attempt.
+  const limits = [20_000, 10_000, 100];
+  const clock: typeof systemClock = {
+    ...systemClock,
+    setTimeout: (callback, ms) => systemClock.setTimeout(callback, limits.shift() ?? ms),
+  };
+  const transport = transportTo(t, server.port, { maxSockets: 1 }, { clock });
+  const busy = new AbortController();
+  const first = send(transport, undefined, busy.signal);
+  await until(() => server.targets.length === 1);
+  t.deepEqual(await send(transport), CONNECT);
+  t.is(server.targets.length, 1);
+  busy.abort();
+  t.deepEqual(await first, ABORTED);
+});
+
+test('a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection serves many sends', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, sends: 3 };
+  const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
+  t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
+  t.is(server.connections.length, 1);
+  t.is(end.code, 0);
+  t.is(end.stderr, '');
+});
+
+test('a server with a certificate for another name was not written to', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const job = { options: { endpoint: `https://other.test:${server.port}` } };
+  const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
+  t.deepEqual(end.outcomes, [CONNECT]);
+  t.is(server.targets.length, 0);
+});
+
+test('a server with an untrusted certificate was not written to', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  t.deepEqual(await send(transportTo(t, 0, { endpoint: `https://127.0.0.1:${server.port}` })), CONNECT);
+  t.is(server.targets.length, 0);
+});
+
+test('a server that speaks no TLS was not written to', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end());
+  t.deepEqual(await send(transportTo(t, 0, { endpoint: `https://127.0.0.1:${server.port}` })), CONNECT);
+  t.is(server.targets.length, 0);
+});
+
+test('a server that breaks off the handshake was not written to', async (t) => {
+  for (const breakOff of ['end', 'resetAndDestroy'] as const) {
+    const server = await startTcp(t, (socket) => {
+      socket.once('data', () => socket[breakOff]());
+    });
+    t.deepEqual(await send(transportTo(t, 0, { endpoint: `https://127.0.0.1:${server.port}` })), CONNECT);
+  }
+});
+
+test('a handshake that never ends is cut by the connect timeout', async (t) => {
+  const server = await startTcp(t, (socket) => socket.resume());
+  const started = performance.now();
+  const options = { endpoint: `https://127.0.0.1:${server.port}`, connectTimeoutMs: 80 };
+  t.deepEqual(await send(transportTo(t, 0, options)), CONNECT);
+  t.true(performance.now() - started < 5000);
+});
+
+test('an http endpoint that speaks TLS has read the request, so it is not retried', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const outcome = await send(transportTo(t, server.port));
+  t.deepEqual(outcome, { kind: 'rejected', reason: 'network' });
+});
+
+test('an http endpoint behind an http proxy gets each request over a new connection: the proxy may close a kept one', async (t) => {
+  const hosts: (string | undefined)[] = [];
+  const server = await startHttp(t, (request, response) => {
+    hosts.push(request.headers.host, request.headers['proxy-authorization']);
+    response.end();
+  });
+  const proxy = await startHttpProxy(t, { targetPort: server.port });
+  const transport = transportTo(t, 0, {
+    endpoint: 'http://collector.test:8080/base',
+    env: { HTTP_PROXY: `http://me:s%40cret@127.0.0.1:${proxy.port}` },
+  });
+  t.deepEqual(await send(transport, '/v3/x?a=%2B'), SENT);
+  t.deepEqual(await send(transport, '/v3/x?b=1'), SENT);
+  t.deepEqual(server.targets, ['/base/v3/x?a=%2B', '/base/v3/x?b=1']);
+  t.deepEqual(hosts, ['collector.test:8080', undefined, 'collector.test:8080', undefined]);
+  t.deepEqual(proxy.asked, ['GET http://collector.test:8080/base/v3/x?a=%2B', 'GET http://collector.test:8080/base/v3/x?b=1']);
+  t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0', 'Basic bWU6c0BjcmV0']);
+  t.is(proxy.connections.length, 2);
+});
+
+test('an https endpoint is reached through a tunnel, over one connection', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const proxy = await startHttpProxy(t, { targetPort: server.port });
+  const proxyUrl = `http://me:s%40cret@127.0.0.1:${proxy.port}`;
+  const env = { ...TRUST, HTTPS_PROXY: proxyUrl, DEBUG: '*' };
+  const end = await runSender(t, { options: { endpoint: 'https://collector.test/base' }, sends: 3 }, env);
+  t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
+  t.deepEqual(proxy.asked, ['CONNECT collector.test:443']);
+  t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0']);
+  t.is(server.connections.length, 1);
+  // DEBUG=* makes every library of the host log.
+  t.regex(end.stderr, /https-proxy-agent/);
+  t.notRegex(end.stderr, /s%40cret|s@cret|bWU6c0BjcmV0|dag_run\?/);
+  t.is(end.code, 0);
+  t.true(end.lingeredMs < 1500);
+});
+
+test('a proxy with an https URL gets TLS, for http and https endpoints', async (t) => {
+  const plain = await startHttp(t, (_request, response) => response.end());
+  const secure = await startHttp(t, (_request, response) => response.end(), true);
+  const toPlain = await startHttpProxy(t, { targetPort: plain.port, secure: true });
+  const toSecure = await startHttpProxy(t, { targetPort: secure.port, secure: true });
+  const first = await runSender(
+    t,
+    { options: { endpoint: 'http://collector.test' }, sends: 2 },
+    { ...TRUST, http_proxy: `https://proxy.test:${toPlain.port}` },
+  );
+  const second = await runSender(
+    t,
+    { options: { endpoint: 'https://collector.test' }, sends: 2 },
+    { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` },
+  );
+  t.deepEqual(first.outcomes, [SENT, SENT]);
+  t.deepEqual(second.outcomes, [SENT, SENT]);
+  t.deepEqual(toPlain.asked, [
+    'GET http://collector.test/v3/dag_run?status=success',
+    'GET http://collector.test/v3/dag_run?status=success',
+  ]);
+  t.deepEqual(toSecure.asked, ['CONNECT collector.test:443']);
+  t.is(toPlain.connections.length, 2);
+});
+
+test('through a tunnel, a certificate must match the endpoint, whether a name or an address', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end(), true);
+  const proxy = await startHttpProxy(t, { targetPort: server.port });
+  const env = { ...TRUST, HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` };
+  const outcome = async (host: string): Promise<SendOutcome | undefined> =>
+    (await runSender(t, { options: { endpoint: `https://${host}` } }, env)).outcomes[0];
+  t.deepEqual(await outcome('192.0.2.10'), SENT);
+  t.deepEqual(await outcome('192.0.2.11'), CONNECT);
+  t.deepEqual(await outcome('other.test'), CONNECT);
+  t.is(server.targets.length, 1);
+});
+
+for (const refusal of [302, 403, 407, 502]) {
+  test(`a tunnel refused with ${refusal} is a failed connection, with nothing sent`, async (t) => {
+    const proxy = await startHttpProxy(t, { refusal });
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}` });
+    t.deepEqual(await send(transport), CONNECT);
+    t.deepEqual(await send(transport), CONNECT);
+    t.deepEqual(proxy.asked, ['CONNECT collector.test:443', 'CONNECT collector.test:443']);
+  });
+}
+
+test("an http proxy that asks for credentials has forwarded nothing; its other answers count as the endpoint's", async (t) => {
+  const strict = await startHttpProxy(t, { refusal: 407 });
+  const busy = await startHttpProxy(t, { refusal: 503 });
+  const endpoint = 'http://collector.test';
+  t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${strict.port}` })), CONNECT);
+  t.deepEqual(await send(transportTo(t, 0, { endpoint, proxy: `http://127.0.0.1:${busy.port}` })), {
+    kind: 'retryable',
+    reason: 'http_503',
+  });
+});
+
+for (const scheme of ['http', 'https']) {
+  test(`a dead proxy is a failed connection for ${scheme}`, async (t) => {
+    const transport = transportTo(t, 0, { endpoint: `${scheme}://collector.test`, proxy: `http://127.0.0.1:${await freePort()}` });
+    t.deepEqual(await send(transport), CONNECT);
+  });
+}
+
+test('a tunnel obeys the connect timeout, whether proxy or endpoint is silent', async (t) => {
+  const silent = await startTcp(t, (socket) => socket.resume());
+  const mute = await startHttpProxy(t, { targetPort: silent.port });
+  const started = performance.now();
+  for (const { port } of [silent, mute]) {
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', connectTimeoutMs: 100, proxy: `http://127.0.0.1:${port}` });
+    t.deepEqual(await send(transport), CONNECT);
+  }
+  t.true(performance.now() - started < 8000);
+  t.is(mute.asked.length, 1);
+  await until(() => [...silent.connections, ...mute.connections].every((socket) => socket.destroyed));
+});
+
+for (const [name, answer] of [
+  ['that is not HTTP', 'SSH-2.0-x\r\n\r\n'],
+  ['without an end', 'HTTP/1.1 200 OK\r\n'],
+  ['cut short', ''],
+] as const) {
+  test(`an answer of the proxy ${name} is a failed connection`, async (t) => {
+    const proxy = await startTcp(t, (socket) => {
+      socket.once('data', () => socket.end(answer));
+    });
+    const transport = transportTo(t, 0, {
+      endpoint: 'https://collector.test',
+      connectTimeoutMs: 2000,
+      proxy: `http://127.0.0.1:${proxy.port}`,
+    });
+    t.deepEqual(await send(transport), CONNECT);
+  });
+}
+
+test('close aborts a tunnel that is opening', async (t) => {
+  const silent = await startTcp(t, (socket) => socket.resume());
+  const transport = transportTo(t, 0, { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${silent.port}` });
+  const sending = send(transport);
+  await until(() => silent.connections.length === 1);
+  const started = performance.now();
+  void transport.close?.();
+  t.deepEqual(await sending, { kind: 'aborted' });
+  await until(() => silent.connections[0]?.destroyed === true);
+  t.true(performance.now() - started < 5000);
+});
+
+test('close prevents a tunnel that has not started', async (t) => {
+  const proxy = await startHttpProxy(t, { refusal: 403 });
+  const options = { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}` };
+  const transport = transportTo(t, 0, options);
+  t.deepEqual(await send(transport), CONNECT);
+  const sending = send(transport);
+  void transport.close?.();
+  t.deepEqual(await sending, { kind: 'aborted' });
+  t.deepEqual(await send(transportTo(t, 0, options)), CONNECT);
+  t.is(proxy.connections.length, 2);
+});
+
+for (const [name, options] of [
+  ['by the option', { proxy: 'socks5://me:s3cret@proxy.test:1080' }],
+  ['by the environment', { env: { https_proxy: 'socks5://me:s3cret@proxy.test:1080' } }],
+] as const) {
+  test(`an unusable proxy, set ${name}, warns once and fails every send`, async (t) => {
+    const lines: string[] = [];
+    const logger = { debug: (line: string) => lines.push(line), warn: (line: string) => lines.push(line) };
+    const transport = transportTo(t, 0, { endpoint: 'https://collector.test', logger, ...options });
+    for (let index = 0; index < 3; index += 1) t.deepEqual(await send(transport), { kind: 'rejected', reason: 'proxy_invalid' });
+    const source = name === 'by the option' ? 'proxy' : 'https_proxy';
+    t.deepEqual(lines, [`[telemetry] proxy_invalid: ${source} names no http or https proxy; nothing is sent`]);
+  });
+}
+
+test('a redirect that needs an unusable proxy is not followed, and there is one warning', async (t) => {
+  const lines: string[] = [];
+  const logger = { debug: () => {}, warn: (line: string) => lines.push(line) };
+  // A log repeats a line after a minute at the earliest; more time than that passes between the sends.
+  let now = 0;
+  const clock = { ...systemClock, now: () => (now += 100_000) };
+  const server = await startHttp(t, (_request, response) => response.writeHead(302, { location: 'http://other.test/x' }).end());
+  const options = { allowedRedirectHosts: ['other.test'], env: { all_proxy: 'socks5://proxy.test' }, logger };
+  const transport = transportTo(t, server.port, options, { clock });
+  for (let index = 0; index < 3; index += 1) t.deepEqual(await send(transport), { kind: 'rejected', reason: 'proxy_invalid' });
+  t.is(server.targets.length, 3);
+  t.is(lines.length, 1);
+});
+
+test('loopback is reached directly, though every variable names a dead proxy', async (t) => {
+  const server = await startHttp(t, (_request, response) => response.end());
+  const dead = `http://127.0.0.1:${await freePort()}`;
+  const env = { HTTP_PROXY: dead, HTTPS_PROXY: dead, ALL_PROXY: dead, http_proxy: dead, https_proxy: dead };
+  for (const host of ['127.0.0.1', 'localhost', 'api.localhost']) {
+    t.deepEqual(await send(transportTo(t, 0, { endpoint: `http://${host}:${server.port}`, env })), SENT);
+  }
+  const end = await runSender(t, { options: { endpoint: `http://localhost:${server.port}` }, names: 'own' }, env);
+  t.deepEqual(end.outcomes, [SENT]);
+});

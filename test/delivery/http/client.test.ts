@@ -1,0 +1,251 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import http from 'node:http';
+import test from 'ava';
+import { suppressTracing } from '../../../src/delivery/http/client.js';
+import { freePort, startHttp, until } from '../../helpers/loopback.js';
+import { runSender } from '../../helpers/run-sender.js';
+import { send, transportTo } from '../../helpers/sending.js';
+
+const requestOfNode = http.request;
+
+test.afterEach.always(() => {
+  http.request = requestOfNode;
+});
+
+/** A host that patches all requests of its process: here, to use an agent of its own. */
+function useOwnAgent(): void {
+  http.request = ((url: string, options: http.RequestOptions) => requestOfNode(url, { ...options, agent: false })) as typeof http.request;
+}
+
+test.serial('a request over an agent of the host may have been written, whatever happens to it', async (t) => {
+  const transport = transportTo(t, await freePort());
+  t.deepEqual(await send(transport), { kind: 'retryable', reason: 'connect' });
+  useOwnAgent();
+  t.deepEqual(await send(transport), { kind: 'rejected', reason: 'network' });
+});
+
+test.serial('a request over an agent of the host is bounded and counted, too', async (t) => {
+  useOwnAgent();
+  const server = await startHttp(t, (incoming, response) => {
+    if (incoming.url === '/base/ok') response.end();
+  });
+  const transport = transportTo(t, server.port, { attemptTimeoutMs: 150 });
+  t.deepEqual(await send(transport, '/ok'), { kind: 'sent' });
+  t.deepEqual(await send(transport, '/silent'), { kind: 'rejected', reason: 'timeout' });
+  await until(() => server.connections.every((socket) => socket.destroyed));
+});
+
+/** An instrumentation that observes all requests of its process. */
+function observe(seen: http.ClientRequest[], onAnswer?: (status: number | undefined) => void): void {
+  http.request = ((url: string, options: http.RequestOptions) => {
+    const made = requestOfNode(url, options);
+    seen.push(made);
+    if (onAnswer !== undefined) made.once('response', ({ statusCode }) => onAnswer(statusCode));
+    return made;
+  }) as typeof http.request;
+}
+
+test.serial('node-fetch does not get the response', async (t) => {
+  const server = await startHttp(t, (_incoming, response) => response.writeHead(503, { 'retry-after': '7' }).end('busy'));
+  const seen: http.ClientRequest[] = [];
+  observe(seen);
+  const sending = send(transportTo(t, server.port));
+  await until(() => seen.length === 1);
+  t.is(seen[0]?.listenerCount('response'), 1);
+  t.deepEqual(await sending, { kind: 'deferred', waitMs: 7000, reason: 'http_503' });
+});
+
+test.serial('an instrumentation that observes a request gets the response, too', async (t) => {
+  const server = await startHttp(t, (incoming, response) =>
+    response.writeHead(incoming.url === '/base/busy' ? 503 : 200, { 'retry-after': '7' }).end('body'),
+  );
+  const seen: http.ClientRequest[] = [];
+  const statuses: unknown[] = [];
+  observe(seen, (status) => statuses.push(status));
+  const transport = transportTo(t, server.port);
+  t.deepEqual(await send(transport, '/ok'), { kind: 'sent' });
+  t.deepEqual(await send(transport, '/busy'), { kind: 'deferred', waitMs: 7000, reason: 'http_503' });
+  t.deepEqual(statuses, [200, 503]);
+  t.is(server.connections.length, 1);
+});
+
+function asUrl(code: string): string {
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
+
+/** The option with which Node replaces node-fetch as Bun does: by a fetch that ignores `agent` and refuses a fake AbortSignal. */
+function replaceNodeFetch(): string {
+  const replacement = asUrl(`
+    import { Readable } from 'node:stream';
+    export default async (url, { agent, signal, ...init }) => {
+      if (signal !== null && !(signal instanceof AbortSignal)) throw new TypeError('signal is not of type AbortSignal');
+      const { status, headers, body } = await fetch(url, { ...init, signal });
+      return { status, headers, body: body === null ? null : Readable.fromWeb(body) };
+    };`);
+  const hooks = asUrl(`
+    export const resolve = (name, context, next) =>
+      name === 'node-fetch' ? { url: ${JSON.stringify(replacement)}, shortCircuit: true } : next(name, context);`);
+  return `--import=${asUrl(`import { register } from 'node:module'; register(${JSON.stringify(hooks)});`)}`;
+}
+
+test('in a runtime that replaces node-fetch, sends are bounded and counted, too', async (t) => {
+  const server = await startHttp(t, (_request, response) => {
+    if (server.targets.length === 1) response.writeHead(200, { connection: 'close' }).end('ok');
+  });
+  const options = { endpoint: `http://127.0.0.1:${server.port}`, attemptTimeoutMs: 1500 };
+  const end = await runSender(t, { options, sends: 2 }, { NODE_OPTIONS: replaceNodeFetch() });
+  t.deepEqual(end.outcomes, [{ kind: 'sent' }, { kind: 'rejected', reason: 'timeout' }]);
+  t.is(server.targets.length, 2);
+  await until(() => server.connections.every((socket) => socket.destroyed));
+});
+
+const API = Symbol.for('opentelemetry.js.api.1');
+const SUPPRESS = Symbol.for('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
+const holder = globalThis as { [API]?: unknown };
+
+/** As contexts of `@opentelemetry/api`: immutable, each made from another. */
+class FakeContext {
+  readonly #values: ReadonlyMap<symbol, unknown>;
+
+  constructor(values: ReadonlyMap<symbol, unknown> = new Map()) {
+    this.#values = values;
+  }
+
+  getValue(key: symbol): unknown {
+    return this.#values.get(key);
+  }
+
+  setValue(key: symbol, value: unknown): FakeContext {
+    return new FakeContext(new Map([...this.#values, [key, value]]));
+  }
+}
+
+/** As the context manager of a host. */
+class FakeContextManager {
+  readonly #storage = new AsyncLocalStorage<FakeContext>();
+
+  active(): FakeContext {
+    return this.#storage.getStore() ?? new FakeContext();
+  }
+
+  with<T>(context: FakeContext, run: () => T): T {
+    return this.#storage.run(context, run);
+  }
+}
+
+test.beforeEach(() => {
+  delete holder[API];
+});
+
+test.after.always(() => {
+  delete holder[API];
+});
+
+test.serial('without OpenTelemetry, suppressTracing only runs the function', (t) => {
+  t.is(
+    suppressTracing(() => 7),
+    7,
+  );
+});
+
+test.serial('suppressTracing runs the function once, in a context with the suppress key and all other values', (t) => {
+  const manager = new FakeContextManager();
+  holder[API] = { version: '1.9.0', context: manager };
+  const own = Symbol('own');
+  let runs = 0;
+  manager.with(new FakeContext().setValue(own, 'kept'), () => {
+    const seen = suppressTracing(() => {
+      runs += 1;
+      return [manager.active().getValue(SUPPRESS), manager.active().getValue(own)];
+    });
+    t.deepEqual(seen, [true, 'kept']);
+    t.is(manager.active().getValue(SUPPRESS), undefined);
+  });
+  t.is(runs, 1);
+});
+
+const odd: readonly (readonly [string, unknown])[] = [
+  ['no context manager', { version: '1.9.0' }],
+  [
+    'one that throws',
+    {
+      context: {
+        active: () => {
+          throw new Error('odd');
+        },
+      },
+    },
+  ],
+  ['one without contexts', { context: { active: () => undefined, with: () => 0 } }],
+  ['one that runs nothing', { context: { active: () => new FakeContext(), with: () => 0 } }],
+  [
+    'one that runs it twice',
+    { context: { active: () => new FakeContext(), with: (_context: unknown, run: () => unknown) => [run(), run()] } },
+  ],
+  [
+    'one that runs it, then throws',
+    {
+      context: {
+        active: () => new FakeContext(),
+        with: (_context: unknown, run: () => unknown) => {
+          run();
+          throw new Error('odd');
+        },
+      },
+    },
+  ],
+  ['something else in its place', 7],
+];
+
+for (const [name, api] of odd) {
+  test.serial(`suppressTracing ignores an unknown API: ${name}`, (t) => {
+    holder[API] = api;
+    let runs = 0;
+    const result = suppressTracing(() => {
+      runs += 1;
+      return 'result';
+    });
+    t.is(result, 'result');
+    t.is(runs, 1);
+  });
+}
+
+test.serial('suppressTracing throws what the function throws, and runs it once', (t) => {
+  holder[API] = { context: new FakeContextManager() };
+  let runs = 0;
+  t.throws(
+    () =>
+      suppressTracing(() => {
+        runs += 1;
+        throw new Error('own');
+      }),
+    { message: 'own' },
+  );
+  t.is(runs, 1);
+});
+
+test.serial('each request of a send is made where tracing is suppressed, redirects included', async (t) => {
+  const manager = new FakeContextManager();
+  const seen: unknown[] = [];
+  const server = await startHttp(t, (request, response) => {
+    if (request.url === '/end') response.end();
+    else response.writeHead(302, { location: '/end', connection: 'close' }).end();
+  });
+  // An instrumentation of http sees this context: the one in which a request asks its agent for a connection.
+  const transport = transportTo(
+    t,
+    0,
+    { endpoint: `http://collector.test:${server.port}` },
+    {
+      lookup: (_name, options, callback) => {
+        seen.push(manager.active().getValue(SUPPRESS));
+        const v4 = { address: '127.0.0.1', family: 4 };
+        process.nextTick(() => (options.all === true ? callback(null, [v4]) : callback(null, v4.address, 4)));
+      },
+    },
+  );
+  holder[API] = { context: manager };
+  t.deepEqual(await send(transport, '/start'), { kind: 'sent' });
+  t.deepEqual(server.targets, ['/start', '/end']);
+  t.deepEqual(seen, [true, true]);
+});

@@ -1,0 +1,154 @@
+// Every answer of the relay, health and metrics included.
+import test from 'ava';
+import { startCollector } from '../../../src/testing/index.js';
+import { exchange, get as getFrom, startRig, statuses } from '../helpers/relay-rig.js';
+import { until } from '../helpers/until.js';
+
+const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
+
+test('an event on disk is answered 204, one in memory 200, and one that does not fit 503', async (t) => {
+  const { get, store, relay } = await startRig(t, { forward: 'http://127.0.0.1:9' });
+  t.is((await get(EVENT)).status, 204);
+  store().answer = 'memory';
+  const kept = await get('/v3/dag_run?status=success&task_count=3');
+  t.deepEqual([kept.status, kept.text, kept.headers['content-type']], [200, 'accepted in memory only\n', 'text/plain; charset=utf-8']);
+  store().answer = 'full';
+  const full = await get(EVENT);
+  t.deepEqual([full.status, full.text, full.headers['retry-after']], [503, 'the spool is full\n', '10']);
+  t.is(relay.stats().published, 2);
+  t.deepEqual(relay.stats().answers, { '200': 1, '204': 1, '503': 1 });
+});
+
+test('a target that is no event is refused with a reason', async (t) => {
+  const { get } = await startRig(t);
+  const cases: [path: string, status: number, text: string][] = [
+    ['/', 404, 'unknown path'],
+    ['/astronomer-cosmos', 404, 'unknown path'],
+    ['/elsewhere/v3/dag_run?status=success', 404, 'unknown path'],
+    ['/v3/', 404, 'unknown path'],
+    ['/v3/dag_run/', 404, 'unknown path'],
+    ['/v3/../v3/dag_run', 404, 'unknown path'],
+    ['/v4/dag_run?status=success', 404, 'unknown path'],
+    ['/v3/other_event?status=success', 404, 'unknown event type'],
+    ['/v3/dag_run?status=%zz', 400, 'not the shape of a usage event'],
+    ['/v3/dag_run?status=%f', 400, 'not the shape of a usage event'],
+    ['/v3/dag_run?status=%FF', 400, 'not the shape of a usage event'],
+    ['/v3/dag_run?status="x"', 400, 'not the shape of a usage event'],
+    ['/v3/dag_run#status', 400, 'not the shape of a usage event'],
+    [`/v3/dag_run?status=${'x'.repeat(8192)}`, 414, 'the target is longer than 8 KiB'],
+  ];
+  for (const [path, status, text] of cases) {
+    const answer = await get(path);
+    t.deepEqual([answer.status, answer.text], [status, `${text}\n`], path);
+  }
+});
+
+test('a target longer than the head limit is answered 414, headers longer than it 431', async (t) => {
+  const { port } = await startRig(t);
+  t.deepEqual(
+    statuses(await exchange(port, `GET /v3/dag_run?status=${'x'.repeat(40_000)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)),
+    [414],
+  );
+  t.deepEqual(
+    statuses(await exchange(port, `GET /v3/dag_run HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`)),
+    [431],
+  );
+});
+
+test('only GET without a body is accepted', async (t) => {
+  const { port } = await startRig(t);
+  const host = `Host: 127.0.0.1:${port}\r\n`;
+  for (const method of ['POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'TRACE']) {
+    const received = await exchange(port, `${method} ${EVENT} HTTP/1.1\r\n${host}\r\n`);
+    t.deepEqual(statuses(received), [405], method);
+    t.regex(received, /\r\nallow: GET\r\n/);
+  }
+  t.deepEqual(statuses(await exchange(port, `CONNECT example.com:443 HTTP/1.1\r\n${host}\r\n`)), [405]);
+  t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Content-Length: 1\r\n\r\nx`)), [413]);
+  t.deepEqual(
+    statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`)),
+    [413],
+  );
+  t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Content-Length: 0\r\nConnection: close\r\n\r\n`)), [204]);
+});
+
+test('events beyond the rate limit are answered 429 with Retry-After', async (t) => {
+  const { get } = await startRig(t, { maxEventsPerSecond: 2 });
+  const answers = await Promise.all(Array.from({ length: 5 }, () => get(EVENT)));
+  const refused = answers.filter(({ status }) => status === 429);
+  t.is(refused.length, 3);
+  t.is(refused[0]?.headers['retry-after'], '1');
+});
+
+test('/healthz and /readyz', async (t) => {
+  const { get, store, relay } = await startRig(t);
+  t.deepEqual(await get('/healthz').then(({ status, text }) => [status, text]), [200, 'alive\n']);
+  t.deepEqual(await get('/readyz').then(({ status, text }) => [status, text]), [200, 'ready\n']);
+  store().answer = 'full';
+  t.is((await get(EVENT)).status, 503);
+  t.deepEqual(await get('/readyz').then(({ status, text }) => [status, text]), [503, 'the spool is full\n']);
+  t.false(relay.stats().isAccepting);
+  store().answer = 'disk';
+  t.is((await get(EVENT)).status, 204);
+  t.is((await get('/readyz')).status, 200);
+});
+
+/** The samples of a scrape, by name and labels. */
+function samplesOf(text: string): Map<string, number> {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+}
+
+test('/metrics has the counters of stats()', async (t) => {
+  const collector = await startCollector({ faults: [{ kind: 'ok' }, { kind: 'status', status: 404 }] });
+  t.teardown(() => collector.close());
+  const { get, relay } = await startRig(t, { forward: collector.url, concurrency: 1 }, { leftBehind: ['/v3/dag_run?status=failed'] });
+  await get('/v3/dag_run?status=success&unknown=1');
+  await get('/v3/nothing');
+  await until(() => relay.stats().pending === 0);
+  const { text, headers } = await get('/metrics');
+  t.is(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+  const samples = samplesOf(text);
+  const expected: Record<string, number> = {
+    cosmos_relay_events_accepted_total: 1,
+    cosmos_relay_events_recovered_total: 1,
+    cosmos_relay_events_sent_total: 1,
+    'cosmos_relay_events_failed_total{reason="http_404"}': 1,
+    cosmos_relay_events_maybe_sent_twice_total: 0,
+    cosmos_relay_fields_dropped_total: 1,
+    cosmos_relay_spool_torn_lines_total: 0,
+    'cosmos_relay_answers_total{status="204"}': 1,
+    'cosmos_relay_answers_total{status="404"}': 1,
+    cosmos_relay_events_pending: 0,
+    cosmos_relay_spool_bytes: 0,
+    cosmos_relay_spool_durable: 1,
+    cosmos_relay_ready: 1,
+    cosmos_relay_send_seconds_count: 2,
+    'cosmos_relay_send_seconds_bucket{le="10"}': 2,
+  };
+  for (const [name, value] of Object.entries(expected)) t.is(samples.get(name), value, name);
+  const again = samplesOf((await get('/metrics')).text);
+  t.is(again.get('cosmos_relay_events_sent_total'), 1);
+  t.is(again.get('cosmos_relay_answers_total{status="200"}'), 1);
+  const { register } = await import('prom-client');
+  t.is(register.getMetricsAsArray().length, 0);
+});
+
+test('without prom-client /metrics answers 501, and one log line gives the reason', async (t) => {
+  const { get, log } = await startRig(t, {}, { loadProm: () => Promise.reject(new Error("Cannot find package 'prom-client'")) });
+  const { status, text } = await get('/metrics');
+  t.deepEqual([status, text], [501, 'metrics need the package prom-client beside this one\n']);
+  t.is(log.filter((line) => line.startsWith('[telemetry] no_metrics: ')).length, 1);
+  t.is((await get('/healthz')).status, 200);
+});
+
+test('`metricsListen` gives metrics and health a separate address without prefix', async (t) => {
+  const { address, get } = await startRig(t, { metricsListen: '127.0.0.1:0', prefix: 'correct-horse-battery' });
+  const { port } = new URL(address.metricsUrl ?? '');
+  t.is((await getFrom(Number(port), '/healthz')).status, 200);
+  t.is((await getFrom(Number(port), '/readyz')).status, 200);
+  t.is((await getFrom(Number(port), '/metrics')).status, 200);
+  t.is((await getFrom(Number(port), EVENT)).status, 404);
+  t.is((await getFrom(Number(port), '/metrics', { host: 'example.com' })).status, 403);
+  t.is((await get('/correct-horse-battery/metrics')).status, 404);
+});
