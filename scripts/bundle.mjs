@@ -9,7 +9,7 @@ const others = [...Object.values(exports).map((entry) => entry.default), ...Obje
   (file) => file !== undefined && file !== main,
 );
 
-/** Entry points of a group share their code. The main one is alone, so that a host loads one file and the chunk for its lazy imports. */
+/** Entry points of a group share their code. The main one is alone, so that a host loads a single file. */
 for (const files of [[main], others]) {
   await build({
     entryPoints: files.map((file) => file.replace(/^(?:\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts')),
