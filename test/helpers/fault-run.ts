@@ -1,29 +1,9 @@
 import type { ExecutionContext } from 'ava';
+import { childQueue } from './at-a-time.js';
 import type { FaultChildReport } from './fault-child.js';
 import type { Hook, NetworkFault } from './faults.js';
 import { runChild } from './run-child.js';
 import { addsUp } from './telemetry-rig.js';
-
-/** So many children run at a time: they wait more than they work, but each measures its own time. */
-const AT_A_TIME = 3;
-
-const queue: (() => void)[] = [];
-let running = 0;
-
-async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  if (running >= AT_A_TIME) {
-    await new Promise<void>((resolve) => {
-      queue.push(resolve);
-    });
-  } else running += 1;
-  try {
-    return await work();
-  } finally {
-    const next = queue.shift();
-    if (next === undefined) running -= 1;
-    else next();
-  }
-}
 
 /** What is promised: of the processor for a hook, for `close({ deadlineMs: 1500 })`, from there to the end of the process. */
 const MOST_HOOK_MS = 25;
@@ -47,7 +27,7 @@ function isSlow({ slowestHook, closeMs, starvedInCloseMs, afterCloseMs }: Run): 
 
 /** Runs a host in a process of its own against one fault, and holds the first promise against what it says. */
 export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, hooks: readonly Hook[]): Promise<void> {
-  await inTurn(async () => {
+  await childQueue(async () => {
     let run = await meet(t, fault, hooks);
     // Time alone gets a second chance: other work on the machine can only take it away, and a broken promise breaks again.
     if (isSlow(run)) run = await meet(t, fault, hooks);
