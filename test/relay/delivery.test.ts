@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { startCollector } from '../../src/testing/index.js';
-import { refusedPort } from '../../src/testing/recording-transport.js';
+import { refusedPort } from '../../src/testing/collector.js';
 import { until } from './helpers/until.js';
 import type { RelayOptions } from '../../src/relay/options.js';
 import { startRig } from './helpers/relay-rig.js';

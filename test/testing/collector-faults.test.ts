@@ -7,7 +7,7 @@ import type { ExecutionContext } from 'ava';
 
 import test from 'ava';
 
-import { answer } from '../../src/testing/collector-answers.js';
+import { answer } from '../../src/testing/collector-faults.js';
 import { startCollector } from '../../src/testing/index.js';
 import type { Collector, FaultSource } from '../../src/testing/index.js';
 import { RawClient, until } from '../helpers/raw-client.js';
