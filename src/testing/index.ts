@@ -7,3 +7,5 @@ export type { HostilePayload, HostilePayloadOptions } from './hostile-payloads.j
 export type { HostEventName } from './valid-payloads.js';
 export { recordingTransport } from './recording-transport.js';
 export type { OutcomeScript, RecordedEvent, RecordingTransport, RecordingTransportOptions } from './recording-transport.js';
+export { transportContract } from './transport-contract.js';
+export type { ContractTest, MakeTransport, TransportContractOptions } from './transport-contract.js';
