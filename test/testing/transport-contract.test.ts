@@ -8,6 +8,7 @@ import test from 'ava';
 import { jsonLinesTransport } from '../../examples/custom-transport/json-lines-transport.js';
 import { systemClock } from '../../src/base/clock.js';
 import { Log } from '../../src/base/log.js';
+import type { DescriptorAccess } from '../../src/base/machine.js';
 import { debugTransport } from '../../src/delivery/debug-transport.js';
 import { circuitBreaker, fetchTransport, retrying } from '../../src/index.js';
 import type { SendOutcome, Transport, UsageEvent } from '../../src/index.js';
@@ -58,6 +59,22 @@ const OURS: Readonly<Record<string, readonly [() => Transport, TransportContract
 for (const [name, [make, options]] of Object.entries(OURS)) {
   for (const rule of transportContract(make, options)) test.serial(`${name}: ${rule.name}`, (t) => t.notThrowsAsync(rule.run));
 }
+
+test('close() of debugTransport closes its file once: the second time, the descriptor may belong to another file', async (t) => {
+  const closed: number[] = [];
+  const access: DescriptorAccess = {
+    open: () => Promise.resolve(7),
+    write: (_descriptor, bytes) => Promise.resolve(bytes.length),
+    close: async (descriptor) => void closed.push(descriptor),
+  };
+  const mode = { variable: 'DEBUG', path: 'lines' };
+  const transport = debugTransport({ mode, log: new Log(undefined, systemClock), clock: systemClock, access });
+  const event = { id: '1', type: 'dag_run', metrics: {}, requestTarget: () => '/v3/dag_run' };
+  await transport.send([event], new AbortController().signal);
+  await Promise.all([transport.close?.(), transport.close?.()]);
+  await transport.close?.();
+  t.deepEqual(closed, [7]);
+});
 
 const SENT: SendOutcome = { kind: 'sent' };
 const nothing = (): void => {};
