@@ -1,9 +1,9 @@
 import test from 'ava';
 import { Gate } from '../src/opt-out/gate.js';
-import { ManualClock } from './helpers/manual-clock.js';
+import { VirtualClock } from './helpers/virtual-clock.js';
 
 function setUp(open = true) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const environment = { isOptedOut: false, reads: 0, isBroken: false };
   const optedOutNow = () => {
     environment.reads += 1;

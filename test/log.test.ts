@@ -1,7 +1,7 @@
 import test from 'ava';
 import { Log } from '../src/base/log.js';
 import type { Logger } from '../src/base/log.js';
-import { ManualClock } from './helpers/manual-clock.js';
+import { VirtualClock } from './helpers/virtual-clock.js';
 import { unhandledRejections } from './helpers/unhandled-rejections.js';
 
 function throws(): never {
@@ -13,7 +13,7 @@ function rejects(): Promise<void> {
 }
 
 function setUp() {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const lines: string[] = [];
   const logger: Logger = { debug: (line) => lines.push(`debug ${line}`), warn: (line) => lines.push(`warn ${line}`) };
   return { clock, lines, log: new Log(logger, clock) };
@@ -47,7 +47,7 @@ test('codes do not silence each other', (t) => {
 });
 
 test('is silent without a logger and asks the clock nothing', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const log = new Log(undefined, clock);
   log.warn('invalid', 'text');
   log.debug('invalid', 'text');
@@ -55,7 +55,7 @@ test('is silent without a logger and asks the clock nothing', (t) => {
 });
 
 test('a logger that throws harms nobody', (t) => {
-  const log = new Log({ debug: throws, warn: throws }, new ManualClock());
+  const log = new Log({ debug: throws, warn: throws }, new VirtualClock());
   t.notThrows(() => {
     log.warn('a', 'text');
     log.debug('b', 'text');
@@ -63,7 +63,7 @@ test('a logger that throws harms nobody', (t) => {
 });
 
 test.serial('a logger that rejects harms nobody', async (t) => {
-  const log = new Log({ debug: rejects, warn: rejects } as object as Logger, new ManualClock());
+  const log = new Log({ debug: rejects, warn: rejects } as object as Logger, new VirtualClock());
   const unhandled = await unhandledRejections(() => {
     log.warn('a', 'text');
     log.debug('b', 'text');
@@ -77,7 +77,7 @@ test('a logger that publishes and so logs again does not go round in circles', (
     lines.push(line);
     log.warn('invalid', 'again');
   };
-  const log = new Log({ debug: again, warn: again }, new ManualClock());
+  const log = new Log({ debug: again, warn: again }, new VirtualClock());
   log.warn('invalid', 'first');
   t.is(lines.length, 1);
 });
@@ -92,7 +92,7 @@ test('calls the methods on the logger itself, since many loggers need their `thi
       this.lines.push(line);
     },
   };
-  const log = new Log(logger, new ManualClock());
+  const log = new Log(logger, new VirtualClock());
   log.warn('a', '1');
   log.debug('b', '2');
   t.is(logger.lines.length, 2);

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+// Loaded before the first send, so that no limit of time is spent on loading.
+import '../src/delivery/http/client.js';
 import { createTelemetry, emitUsageMetrics, fetchTransport } from '../src/index.js';
 import type { Logger, TelemetryOptions } from '../src/index.js';
 import { NameLookup } from '../src/delivery/http/name-lookup.js';
@@ -68,15 +70,15 @@ async function fail({ endpoint, nameServer, proxy }: FaultSite['where'], logger:
   const names =
     nameServer === undefined
       ? undefined
-      : new NameLookup({ timeoutMs: 100, clock: systemClock, readHosts: async () => '', servers: [nameServer] });
+      : new NameLookup({ timeoutMs: 300, clock: systemClock, readHosts: async () => '', servers: [nameServer] });
   const telemetry = createTelemetryWith(
     {
       product: PRODUCT,
       endpoint,
       env: {},
       logger,
-      connectTimeoutMs: 100,
-      attemptTimeoutMs: 200,
+      connectTimeoutMs: 300,
+      attemptTimeoutMs: 600,
       retries: 0,
       dagHash: (id) => id,
       ...(proxy !== undefined && { proxy: proxy.replace('secret', PASSWORD) }),
@@ -87,15 +89,14 @@ async function fail({ endpoint, nameServer, proxy }: FaultSite['where'], logger:
   telemetry.register(host);
   for (let round = 0; round < 3; round += 1) emitAll(host);
   // Longer than an attempt, so that an attempt fails by itself and is logged.
-  const drained = await telemetry.drain({ deadlineMs: 600 });
+  const drained = await telemetry.drain({ deadlineMs: 1500 });
   const closed = await telemetry.close({ deadlineMs: 100 });
   return JSON.stringify([drained, closed]);
 }
 
 test('no log line and no report holds a query, a password or a DAG id, whatever fails in the network', async (t) => {
   const seen = new Set<string>();
-  // They mostly wait for limits of time.
-  const queue = atATime(6);
+  const queue = atATime(8);
   const meet = async (fault: NetworkFault): Promise<void> => {
     const logger = new Listening();
     const report = await fail((await fault.begin(t)).where, logger);

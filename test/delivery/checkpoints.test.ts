@@ -1,10 +1,10 @@
 import test from 'ava';
 import { Checkpoints } from '../../src/delivery/emitter.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 import { settled } from '../helpers/product.js';
 
 function setUp() {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   return { clock, checkpoints: new Checkpoints(clock) };
 }
 

@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { Transport } from '../../src/delivery/transport.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 
@@ -181,7 +181,7 @@ test('a transport that answers at once leaves the event loop to the host, on a c
 
 for (const concurrency of [1, 6]) {
   test(`a transport that computes leaves the event loop to the host after 8 ms, with ${concurrency} under way at a time`, async (t) => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const deferred: (() => void)[] = [];
     let sends = 0;
     const transport: Transport = {

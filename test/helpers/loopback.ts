@@ -75,18 +75,7 @@ export function writeForever(response: ServerResponse): void {
   write();
 }
 
-/** A port of loopback on which nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
-}
+export { refusedPort as freePort } from '../../src/testing/collector.js';
 
 /** Resolves once a condition holds; the test's own limit of time ends it otherwise. */
 export async function until(holds: () => boolean): Promise<void> {

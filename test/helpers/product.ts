@@ -10,7 +10,7 @@ import type { TelemetryStats } from '../../src/base/ledger.js';
 import { hostListeners } from '../../src/listeners/register.js';
 import { ListenerRegistry } from '../../src/listeners/register.js';
 import { Log } from '../../src/base/log.js';
-import { ManualClock } from './manual-clock.js';
+import { VirtualClock } from './virtual-clock.js';
 
 /** One event as the consumer of the bus got it. */
 export interface TakenFromBus {
@@ -30,7 +30,7 @@ export interface FakeProductOptions {
 
 /** Everything on the host's side of delivery, put together as the composition root does it, with time in the test's hands. */
 export class FakeProduct {
-  readonly clock = new ManualClock();
+  readonly clock = new VirtualClock();
   readonly ledger = new Ledger();
   /** What was logged, `warn` and `debug` alike. */
   readonly lines: string[] = [];
@@ -78,11 +78,4 @@ export class FakeProduct {
   }
 }
 
-/** Lets promise chains and their rejections run on. */
-export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 5; turn += 1) {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-  }
-}
+export { settle as settled } from './virtual-clock.js';

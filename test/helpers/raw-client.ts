@@ -42,12 +42,3 @@ export class RawClient {
     }
   }
 }
-
-/** Waits, turn by turn of the event loop, until the condition holds; the test's own time limit ends it. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-  }
-}

@@ -1,4 +1,4 @@
-import { settled } from './product.js';
+import { settle } from './virtual-clock.js';
 
 /** What reaches the process as an unhandled rejection while some work runs and after it. For serial tests: there is one process. */
 export async function unhandledRejections(work: () => unknown): Promise<unknown[]> {
@@ -7,7 +7,7 @@ export async function unhandledRejections(work: () => unknown): Promise<unknown[
   process.on('unhandledRejection', note);
   try {
     await work();
-    await settled();
+    await settle();
   } finally {
     process.off('unhandledRejection', note);
   }

@@ -1,9 +1,9 @@
 import test from 'ava';
 import { Pressure } from '../../src/relay/pump.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 
 function rig() {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const loop = { utilization: 0 };
   return { clock, loop, pressure: new Pressure(clock, () => loop.utilization) };
 }

@@ -10,7 +10,8 @@ import test from 'ava';
 import { answer } from '../../src/testing/collector-faults.js';
 import { startCollector } from '../../src/testing/index.js';
 import type { Collector, FaultSource } from '../../src/testing/index.js';
-import { RawClient, until } from '../helpers/raw-client.js';
+import { until } from '../helpers/loopback.js';
+import { RawClient } from '../helpers/raw-client.js';
 import { settle } from '../helpers/virtual-clock.js';
 
 async function start(t: ExecutionContext, faults: FaultSource): Promise<Collector> {

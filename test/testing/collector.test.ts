@@ -7,10 +7,11 @@ import type { ExecutionContext } from 'ava';
 
 import test from 'ava';
 
-import { startCollector } from '../../src/testing/index.js';
+import { refusedPort, silentServer, startCollector } from '../../src/testing/index.js';
 import type { Collector, CollectorOptions, Fault } from '../../src/testing/index.js';
 import { selfSignedCertificate } from '../helpers/certificate.js';
-import { RawClient, until } from '../helpers/raw-client.js';
+import { until } from '../helpers/loopback.js';
+import { RawClient } from '../helpers/raw-client.js';
 
 async function start(t: ExecutionContext, options?: CollectorOptions): Promise<Collector> {
   const collector = await startCollector(options);
@@ -234,4 +235,25 @@ test('a slip in a fault function is not hidden', async (t) => {
   `);
   t.is(exitCode, 1);
   t.regex(stderr, /TypeError: startCollector: unknown fault explode; known are ok, status,/);
+});
+
+test('a refused port refuses', async (t) => {
+  t.is(await new RawClient(await refusedPort()).closed, 'ECONNREFUSED');
+});
+
+test('a silent server takes the connection and not a byte', async (t) => {
+  const server = await silentServer();
+  t.teardown(() => server.close());
+  t.is(server.url, `http://127.0.0.1:${server.port}`);
+  const client = new RawClient(server.port).get();
+  client.socket.write(Buffer.alloc(64 * 1024 * 1024));
+  await until(() => server.connections === 1);
+  const second = new RawClient(server.port);
+  await until(() => server.connections === 2);
+  t.is(server.openConnections, 2);
+  t.is(client.received, '');
+  t.true(client.socket.writableLength > 0);
+  await server.close();
+  await Promise.all([client.closed, second.closed]);
+  t.is(server.openConnections, 0);
 });
