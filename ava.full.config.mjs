@@ -1,7 +1,7 @@
-// What is too long for every `npm test`: `npm run test:faults`.
+// `npm run test:faults`: too long for every `npm test`.
 export default {
   files: ['build/test/full/**/*.test.js'],
-  // Nobody but this machine is contacted.
+  // Keeps the tests on the loopback interface.
   require: ['./build/test/helpers/loopback-only.js'],
   timeout: '60s',
 };
