@@ -1,28 +1,28 @@
-// A host in a process of its own: publishes some events, ends in the way it is told, and says at exit how long that took.
-// Arguments: a JSON object of ChildSettings.
+// A host process: publishes events, ends as its settings say, and prints at exit how long that took.
+// Argument: ChildSettings as JSON.
 import { writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { createTelemetry } from '../../src/index.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
 import { starvedMs } from './starved.js';
 
-/** What the child is to do. */
+/** The task of the child. */
 export interface ChildSettings {
   events: number;
   end: 'return' | 'close' | 'drain' | 'closeBeforeExit';
   deadlineMs?: number;
   options: Partial<TelemetryOptions>;
-  /** Milliseconds that the host lives on after publishing. */
+  /** How long the host continues after the last event, in milliseconds. */
   liveOnMs?: number;
 }
 
-/** What the child says about itself when it exits. */
+/** What the child prints at exit. */
 export interface ChildReport {
-  /** From the last thing the script did to the exit, less what the machine gave to other processes. */
+  /** Time from the end of the script to the exit, without the time in which other processes had the processor. */
   afterEndMs: number;
   starvedMs: number;
   stats: TelemetryStats;
-  /** Listeners of the process for what a library must not touch, before and after. */
+  /** Number of listeners of the process for events that a library must not handle, before and after. */
   listeners: [before: number[], after: number[]];
   beforeExitListeners: { whileWaiting: number; atExit: number };
 }

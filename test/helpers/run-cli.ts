@@ -11,22 +11,22 @@ import { guardedEnv } from './guarded-env.js';
 
 const BIN = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.url));
 
-/** How a command ended. */
+/** The end of a command. */
 export interface CliEnd {
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** A home of its own, with nothing in it and the variables that lead there. */
+/** An empty home folder. */
 export interface Home {
   folder: string;
-  /** Where the config file of `product` belongs. */
+  /** Path of the config file of `product`. */
   file: (product: string) => string;
   env: NodeJS.ProcessEnv;
 }
 
-/** Made for one test, and removed after it. */
+/** Makes a home folder. It is removed at the end of the test. */
 export function makeHome(t: ExecutionContext): Home {
   const folder = mkdtempSync(path.join(tmpdir(), 'telemetry-cli-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,7 +37,7 @@ export function makeHome(t: ExecutionContext): Home {
   };
 }
 
-/** Runs the built `cosmos-telemetry` in a process of its own. */
+/** Runs the built `cosmos-telemetry` in a child process. */
 export async function runBin(args: readonly string[], env: NodeJS.ProcessEnv, input?: string | Buffer): Promise<CliEnd> {
   const child = spawn(process.execPath, [BIN, ...args], {
     env: guardedEnv({ SystemRoot: process.env['SystemRoot'], ...env }),
@@ -48,14 +48,14 @@ export async function runBin(args: readonly string[], env: NodeJS.ProcessEnv, in
   let stderr = '';
   child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  // It may end before it has read everything.
+  // The command may end before it has read its input.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };
 }
 
-/** Runs a product's command in this process, on Linux unless it says otherwise. */
+/** Runs a command of a product in this process, as on Linux unless `io` says otherwise. */
 export async function runCli(options: TelemetryCliOptions, args: readonly string[], io: CliIo = {}): Promise<CliEnd> {
   let stdout = '';
   let stderr = '';
