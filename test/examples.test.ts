@@ -73,7 +73,8 @@ example(
 example('acme', "its name in the fields, its own event, its users' switch", (t, output) => {
   matches(t, output, [
     new RegExp(
-      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&is_acme_operator_subclass=False&.*&execution_mode=spark&.*&duration=7\.0$`,
+      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&is_acme_operator_subclass=False&` +
+        String.raw`.*&execution_mode=spark&.*&duration=7\.0$`,
     ),
     new RegExp(String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${NODE}&status=failed&task_count=2&acme_task_count=1&execution_modes=spark$`),
     new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=31&elapsed=84\.2$`),
@@ -103,10 +104,9 @@ test('acme-cli: its users see its events, endpoint and switches, and decide', as
 
   const before = await acme('telemetry status', { ACME_TELEMETRY_ENDPOINT: 'http://localhost:8080/' });
   t.deepEqual([before.code, before.stderr], [0, '']);
-  t.regex(
-    before.stdout,
-    /^Telemetry of acme is on\.\n[^]*\n {2}endpoint +http:\/\/localhost:8080, set by ACME_TELEMETRY_ENDPOINT \(the program says https:\/\/telemetry\.acme\.example\)\n/,
-  );
+  t.regex(before.stdout, /^Telemetry of acme is on\.\n/);
+  const endpoint = 'http://localhost:8080, set by ACME_TELEMETRY_ENDPOINT (the program says https://telemetry.acme.example)';
+  t.true(before.stdout.replaceAll(/ +/g, ' ').includes(`\n endpoint ${endpoint}\n`), before.stdout);
   t.regex(
     (await acme('telemetry status', { ACME_TELEMETRY: 'off' })).stdout,
     /^Telemetry of acme is off\.\n\n {2}decided by +ACME_TELEMETRY=off in the environment\n/,
@@ -122,7 +122,8 @@ test('acme-cli: its users see its events, endpoint and switches, and decide', as
   t.regex(
     preview.stdout,
     new RegExp(
-      String.raw`\n4 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=\d+&elapsed=[\d.]+\n`,
+      String.raw`\n4 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}` +
+        String.raw`&outcome=completed&days=\d+&elapsed=[\d.]+\n`,
     ),
   );
   t.regex(preview.stdout, /\n {3}outcome = completed +How the backfill ended\.\n/);

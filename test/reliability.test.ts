@@ -6,7 +6,7 @@ const read = (path: string): string => readFileSync(fileURLToPath(new URL(`../..
 
 /** The titles of a test file, each with `…` where something is filled in. */
 function titlesOf(file: string): Set<string> {
-  const titles = read(file).matchAll(/^\s*test(?:\.serial)?\((?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"([^"]*)")/gm);
+  const titles = read(file).matchAll(/^\s*test(?:\.serial)?\(\s*(?:'((?:[^'\\]|\\.)*)'|`([^`]*)`|"([^"]*)")/gm);
   return new Set(
     [...titles].map(([, single, template, double]) =>
       (single ?? template ?? double ?? '').replaceAll(/\$\{[^}]*\}/g, '…').replaceAll("\\'", "'"),

@@ -33,7 +33,8 @@ export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, 
     if (isSlow(run)) run = await meet(t, fault, hooks);
     const { slowestHook, closeMs, starvedInCloseMs, report, codes, afterCloseMs, grownMb, answered2xx, strayConnections } = run;
     t.log(
-      `slowest hook ${slowestHook.name} ${slowestHook.cpuMs.toFixed(2)} ms, close ${Math.round(closeMs)} ms (${Math.round(starvedInCloseMs)} ms starved), end ${afterCloseMs.toFixed(1)} ms after, ` +
+      `slowest hook ${slowestHook.name} ${slowestHook.cpuMs.toFixed(2)} ms, ` +
+        `close ${Math.round(closeMs)} ms (${Math.round(starvedInCloseMs)} ms starved), end ${afterCloseMs.toFixed(1)} ms after, ` +
         `${grownMb.toFixed(0)} MB more, ${report.published} published, ${report.sent} sent, ${JSON.stringify(report.reasons)}`,
     );
     t.true(slowestHook.cpuMs < MOST_HOOK_MS, `a hook took ${slowestHook.cpuMs} ms`);
