@@ -1,8 +1,21 @@
-// The tests run as compiled JavaScript, like the published code, and compiling checks their types.
+import path from 'node:path';
+
+/** Test files that wait for timers and children most of their time, the longest first: other files use the processor meanwhile. */
+const WAITING = ['examples', 'process-exit', 'fetch-transport-exit', 'secrets', 'fault-matrix', 'relay', 'stopping', 'opt-out', 'fuzz'];
+
+const rank = (file) => {
+  const index = WAITING.indexOf(path.basename(file, '.test.js'));
+  return index === -1 ? WAITING.length : index;
+};
+
+// AVA runs compiled JavaScript, so the compiler checks the types of the tests.
 export default {
-  // Tests that take minutes have their own scripts: see ava.full.config.mjs.
+  // The tests that take minutes have scripts of their own: see ava.full.config.mjs and ava.relay.config.mjs.
   files: ['build/test/**/*.test.js', '!build/test/full/**'],
-  // Refuses connections to other machines.
+  // Keeps the tests on the loopback interface.
   require: ['./build/test/helpers/loopback-only.js'],
+  // One more than the cores of the smallest machine of CI.
+  concurrency: 3,
+  sortTestFiles: (one, other) => rank(one) - rank(other) || one.localeCompare(other),
   timeout: '60s',
 };

@@ -1,42 +1,13 @@
-// A transport of your own, the extension point of delivery. This one POSTs batches of JSON lines. The package's retries and circuit breaker
-// wrap it.
+// A transport of your own, which sends batches of JSON lines by POST. Retries and the circuit breaker of the package go around it.
+// `transportContract` of `cosmos-telemetry/testing` tests such a transport.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { circuitBreaker, count, createTelemetry, defineEvent, retrying } from 'cosmos-telemetry';
-import type { SendOutcome, Transport, UsageEvent } from 'cosmos-telemetry';
+import type { UsageEvent } from 'cosmos-telemetry';
+import { jsonLinesTransport } from './custom-transport/json-lines-transport.js';
 
-/** Sends up to a hundred events in one POST. `send` returns the outcome of the batch and never throws. */
-function jsonLinesTransport(url: string): Transport {
-  return {
-    maxBatchSize: 100,
-    async send(events, signal) {
-      try {
-        const body = events.map(({ id, type, metrics }) => `${JSON.stringify({ id, type, ...metrics })}\n`).join('');
-        const response = await fetch(url, {
-          method: 'POST',
-          body,
-          redirect: 'error',
-          signal: AbortSignal.any([signal, AbortSignal.timeout(5000)]),
-        });
-        await response.body?.cancel();
-        return outcomeOf(response.status);
-      } catch {
-        // The batch may have arrived. Each line has an id, so the receiver can ignore duplicates and a retry is safe. Without ids return
-        // { kind: 'rejected' }: a retry could be counted twice.
-        return signal.aborted ? { kind: 'aborted' } : { kind: 'retryable', reason: 'network' };
-      }
-    },
-  };
-}
-
-function outcomeOf(status: number): SendOutcome {
-  if (status < 300) return { kind: 'sent' };
-  if (status === 429) return { kind: 'deferred', waitMs: 30_000, reason: 'http_429' };
-  return { kind: status >= 500 ? 'retryable' : 'rejected', reason: `http_${status}` };
-}
-
-// A receiver that is not ready at the first request, as during a deployment.
+// A receiver that answers its first request with 503, as in a deployment.
 const batches: Pick<UsageEvent, 'id' | 'type'>[][] = [];
 let requests = 0;
 const server = createServer((request, response) => {

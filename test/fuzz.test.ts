@@ -24,7 +24,7 @@ import { addsUp } from './helpers/telemetry-rig.js';
 
 const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ maxLength: 500 }));
 
-// Serial: each looks at the time and the memory of the process.
+// Serial: each measures time and memory of the process.
 test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and only declared fields of them leave', async (t) => {
   const valid = Buffer.from(validPackedMetadata(), 'base64');
   const mutated = fc

@@ -12,10 +12,10 @@ import { addsUp } from './helpers/telemetry-rig.js';
 
 const EVENTS: readonly HostEventName[] = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
 
-/** What a slow machine takes is no fault of anybody here. */
+/** Long enough for a slow machine. */
 const PATIENTLY = { deadlineMs: 60_000 };
 
-/** So many payloads between two looks at what has left. */
+/** Payloads between two checks of the sent events. */
 const AT_A_TIME = 250;
 
 function client(): { telemetry: Telemetry; transport: RecordingTransport } {
@@ -24,7 +24,7 @@ function client(): { telemetry: Telemetry; transport: RecordingTransport } {
   return { telemetry: telemetry as object as Telemetry, transport };
 }
 
-/** A proper payload that can be told from all others by one field. */
+/** A valid payload with a mark in one field. */
 function marked(event: HostEventName, mark: string): Record<string, unknown> {
   const payload = validPayload(event, 'acme');
   if (event.startsWith('dag_run')) (payload['dagRun'] as Record<string, unknown>)['dagHash'] = mark;
@@ -33,7 +33,7 @@ function marked(event: HostEventName, mark: string): Record<string, unknown> {
 }
 
 async function rejects(): Promise<never> {
-  throw new Error('nobody waits for this');
+  throw new Error('not awaited');
 }
 
 for (const event of EVENTS) {
@@ -99,7 +99,7 @@ test('a promise in the place of a plain value is not awaited, and its rejection 
   const hashed = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport: hashing, dagHash: rejects as never });
   hashed.register(host);
   host.emit('dag_run.failed', { dagRun: { ...(run['dagRun'] as object), dagHash: undefined } });
-  // AVA, like Node, fails on a rejection that nobody handles by the next turn of the event loop.
+  // AVA fails, like Node, for a rejection that is not handled by the next turn of the event loop.
   t.like(await telemetry.close(), { published: 4, sent: 4 });
   t.like(await hashed.close(), { published: 1, sent: 1 });
   t.false('dag_hash' in (hashing.events[0]?.metrics ?? {}));

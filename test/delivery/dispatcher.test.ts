@@ -2,10 +2,9 @@ import test from 'ava';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { Pause, startLimit } from '../../src/delivery/pacing.js';
 import type { Transport } from '../../src/delivery/transport.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
-import { VirtualClock } from '../helpers/virtual-clock.js';
 
 const SENT = { kind: 'sent' } as const;
 
@@ -222,7 +221,7 @@ test('a transport that answers at once does not keep the event loop from the hos
 
 for (const concurrency of [1, 6]) {
   test(`a transport that computes leaves the event loop to the host after 8 ms, with ${concurrency} in flight at a time`, async (t) => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const deferred: (() => void)[] = [];
     let sends = 0;
     const transport: Transport = {
@@ -268,7 +267,7 @@ test('a signal is used for at most 64 sends, even by one long task', async (t) =
 });
 
 test('a time limit ends one tick after its time, and its timers do not keep the process alive', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   let up = 0;
   const timers = () => clock.timers.map(({ delayMs, isHolding }) => [delayMs, isHolding]);
   startLimit(clock, 1000, () => (up += 1));
@@ -281,7 +280,7 @@ test('a time limit ends one tick after its time, and its timers do not keep the 
 });
 
 test('a cancelled time limit has no timer, before its time and in the last tick', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const stop = startLimit(clock, 1000, () => t.fail());
   stop();
   stop();

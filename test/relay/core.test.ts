@@ -7,7 +7,7 @@ import type { Relay, RelayReport } from '../../src/relay/index.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { defaultParts } from '../../src/relay/wiring.js';
 import { startCollector } from '../../src/testing/index.js';
-import { refusedPort } from '../../src/testing/recording-transport.js';
+import { refusedPort } from '../../src/testing/collector.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { makeFolder } from './helpers/relay-child.js';
 import { machine, startRig } from './helpers/relay-rig.js';
