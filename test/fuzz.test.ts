@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
+import { anyText } from './helpers/any-text.js';
 import { EventBuilder } from '../src/delivery/event-builder.js';
 import { chooseWay } from '../src/delivery/http/proxy.js';
 import { nextHop } from '../src/delivery/http/responses.js';
@@ -22,7 +23,7 @@ import { startTcp } from './helpers/loopback.js';
 import { send, transportTo } from './helpers/sending.js';
 import { addsUp } from './helpers/telemetry-rig.js';
 
-const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ maxLength: 500 }));
+const text = fc.oneof(fc.string(), anyText(), fc.string({ maxLength: 500 }));
 
 // Serial: each measures time and memory of the process.
 test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and only declared fields of them leave', async (t) => {
