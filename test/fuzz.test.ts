@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
-import { anyText } from './helpers/any-text.js';
+import { anyText, webUrl } from './helpers/arbitraries.js';
 import { EventBuilder } from '../src/delivery/event-builder.js';
 import { chooseWay } from '../src/delivery/http/proxy.js';
 import { nextHop } from '../src/delivery/http/responses.js';
@@ -111,7 +111,7 @@ test.serial('fuzz: no Location leads anywhere but to the own origin and the host
   );
   const location = fc.oneof(
     text,
-    fc.webUrl(),
+    webUrl,
     built.map((parts) => parts.join('')),
   );
   await fuzz(t, location, (value) => {
@@ -202,7 +202,7 @@ test.serial('fuzz: no environment and no file behind it stop a host, and an opt-
       '10.0.0.0/8,::1',
       '[::1]:8',
     ),
-    fc.webUrl({ withQueryParameters: true }),
+    webUrl,
     fc.tuple(fc.string(), fc.string()).map(([user, host]) => `http://${user}@${host}`),
   );
   const environments = fc.tuple(

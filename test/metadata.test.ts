@@ -1,7 +1,7 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
-import { anyText } from './helpers/any-text.js';
+import { anyText } from './helpers/arbitraries.js';
 import {
   compressTelemetryMetadata,
   decompressTelemetryMetadata,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { anyText } from './helpers/any-text.js';
+import { anyText } from './helpers/arbitraries.js';
 
 import { consentWithdrawn, explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../src/opt-out/settings.js';
 import type { Rule, Settings, SettingsOptions } from '../src/opt-out/settings.js';

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { anyText } from '../helpers/any-text.js';
+import { anyText } from '../helpers/arbitraries.js';
 
 import { readCfgOption } from '../../src/opt-out/airflow-cfg.js';
 import type { CfgEntry } from '../../src/opt-out/airflow-cfg.js';

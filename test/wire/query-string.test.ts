@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { anyText } from '../helpers/any-text.js';
+import { anyText } from '../helpers/arbitraries.js';
 import { COSMOS_ENDPOINT } from '../../src/base/constants.js';
 import type { MetricValue } from '../../src/wire/python.js';
 import { quote, quotePlus, urlencode } from '../../src/wire/python.js';

@@ -11,3 +11,10 @@ export function anyText({ maxLength }: { maxLength?: number } = {}): fc.Arbitrar
     .array(codePoint, maxLength === undefined ? {} : { maxLength })
     .map((codePoints) => codePoints.map((each) => String.fromCodePoint(each)).join(''));
 }
+
+const encodedText = anyText({ maxLength: 10 }).map(encodeURIComponent);
+
+/** URLs of http and https. `fc.webUrl()` makes the same, and builds the table as well. */
+export const webUrl: fc.Arbitrary<string> = fc
+  .tuple(fc.constantFrom('http', 'https'), fc.domain(), fc.array(encodedText, { maxLength: 5 }), fc.option(encodedText))
+  .map(([scheme, domain, segments, query]) => `${scheme}://${domain}${['', ...segments].join('/')}${query === null ? '' : `?${query}`}`);
