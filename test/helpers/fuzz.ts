@@ -2,8 +2,8 @@ import type { ExecutionContext } from 'ava';
 import * as fc from 'fast-check';
 import { collectGarbage } from './collect-garbage.js';
 
-/** Runs per property: 300 in `npm test`, 10,000 in `.ci/run`, 100,000 in `npm run fuzz`. */
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 300);
+/** Runs per property: 1,000 in `npm test`, 10,000 in `.ci/run`, 100,000 in `npm run fuzz`. */
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 1000);
 
 /** Limit of CPU time per input, in ms. An input that takes longer is multiplied somewhere. */
 const MOST_MS = 500;
