@@ -1,7 +1,7 @@
 import path from 'node:path';
 
 /** Test files that wait for timers and children most of their time, the longest first: other files use the processor meanwhile. */
-const WAITING = ['examples', 'process-exit', 'fetch-transport-exit', 'secrets', 'fault-matrix', 'relay', 'stopping', 'opt-out', 'fuzz'];
+const WAITING = ['examples', 'process-exit', 'process', 'bin', 'command', 'secrets', 'fault-matrix', 'zero-trace', 'core', 'fuzz'];
 
 const rank = (file) => {
   const index = WAITING.indexOf(path.basename(file, '.test.js'));

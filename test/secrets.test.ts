@@ -14,6 +14,7 @@ import { systemClock } from '../src/base/clock.js';
 import { atATime } from './helpers/at-a-time.js';
 import { NETWORK_FAULTS } from './helpers/faults.js';
 import type { FaultSite, NetworkFault } from './helpers/faults.js';
+import { proves } from './helpers/promises.js';
 
 const PASSWORD = 'hunter2';
 const DAG_ID = 'payroll_of_the_board';
@@ -94,7 +95,7 @@ async function fail({ endpoint, nameServer, proxy }: FaultSite['where'], logger:
   return JSON.stringify([drained, closed]);
 }
 
-test('no log line and no report holds a query, a password or a DAG id, whatever fails in the network', async (t) => {
+test(proves('log-secrets', 'no log line and no report holds a query, a password or a DAG id, whatever fails in the network'), async (t) => {
   const seen = new Set<string>();
   const queue = atATime(8);
   const meet = async (fault: NetworkFault): Promise<void> => {
@@ -109,7 +110,7 @@ test('no log line and no report holds a query, a password or a DAG id, whatever 
   }
 });
 
-test('no log line and no report holds one, whatever fails in the host', async (t) => {
+test(proves('log-secrets', 'no log line and no report holds one, whatever fails in the host'), async (t) => {
   const logger = new Listening();
   const leak = new Error(`GET http://me:${PASSWORD}@collector.test/v3/dag_run?status=failed of ${DAG_ID}`);
   const fails = (): never => {
@@ -155,7 +156,7 @@ test('no log line and no report holds one, whatever fails in the host', async (t
   );
 });
 
-test('no thrown message holds one, whatever a programmer gets wrong', (t) => {
+test(proves('error-secrets', 'no thrown message holds one, whatever a programmer gets wrong'), (t) => {
   const url = `http://me:${PASSWORD}@collector.test/?status=${PASSWORD}#${PASSWORD}`;
   const base = { product: PRODUCT, endpoint: 'http://collector.test', env: {} };
   const wrong: Partial<Record<keyof TelemetryOptions | 'unknown', unknown>>[] = [

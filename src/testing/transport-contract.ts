@@ -94,8 +94,9 @@ export function transportContract(makeTransport: MakeTransport, options: Transpo
     contractTest('send() returns a promise and does not throw', makeTransport, async (transport) => {
       const controller = new AbortController();
       const sending = callSend(transport, [usageEvent(0)], controller.signal);
-      ok(sending instanceof Promise, `send() returned ${inspect(sending)}`);
-      sending.catch(() => undefined);
+      ok(typeof (sending as PromiseLike<unknown> | undefined)?.then === 'function', `send() returned ${inspect(sending)}`);
+      // Other tests check how it settles.
+      Promise.resolve(sending).catch(() => undefined);
       controller.abort();
     }),
     contractTest('send() settles with a known outcome', makeTransport, hasOutcome),
@@ -105,13 +106,8 @@ export function transportContract(makeTransport: MakeTransport, options: Transpo
     contractTest('send() takes maxBatchSize events', makeTransport, async (transport) => {
       const { maxBatchSize = 1 } = transport;
       ok(Number.isSafeInteger(maxBatchSize) && maxBatchSize > 0, `maxBatchSize is ${inspect(maxBatchSize)}`);
-      const outcome = await settle(
-        send(
-          transport,
-          Array.from({ length: maxBatchSize }, (_, index) => usageEvent(index)),
-        ),
-        settleWithinMs,
-      );
+      const batch = Array.from({ length: maxBatchSize }, (_, index) => usageEvent(index));
+      const outcome = await settle(send(transport, batch), settleWithinMs);
       const isInvalid = outcome.kind === 'refused' && outcome.reason === 'invalid';
       ok(!isInvalid, `a batch of maxBatchSize (${maxBatchSize}) events was refused as invalid`);
     }),
@@ -153,11 +149,11 @@ export function transportContract(makeTransport: MakeTransport, options: Transpo
     contractTest('close() may be called during a send whose signal has aborted', silent, async (transport) => {
       const controller = new AbortController();
       const sending = send(transport, [usageEvent(0)], controller.signal);
+      // Handled below, and by then it may have rejected.
+      sending.catch(() => undefined);
       await turnsOfTheLoop(1);
       controller.abort();
-      const closing = close(transport, settleWithinMs);
-      await settle(sending, abortWithinMs);
-      await closing;
+      await Promise.all([close(transport, settleWithinMs), settle(sending, abortWithinMs)]);
     }),
     {
       name: 'nothing holds the process after close()',

@@ -5,10 +5,11 @@ import type { Transport } from '../../src/delivery/transport.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
+import { proves } from '../helpers/promises.js';
 
 const SENT = { kind: 'sent' } as const;
 
-test('events start in publish order when one request is in flight at a time', async (t) => {
+test(proves('publish-order', 'events start in publish order when one request is in flight at a time'), async (t) => {
   const { publish, succeed, transport } = telemetryRig({ concurrency: 1 });
   await publish(5);
   t.deepEqual(transport.started('n'), [0]);
@@ -55,7 +56,7 @@ test('a transport gets up to `maxBatchSize` events at a time', async (t) => {
   t.is(telemetry.stats().sent, 9);
 });
 
-test('deferred events return to the head, and nothing starts before the wait is over', async (t) => {
+test(proves('retry-after', 'deferred events return to the head, and nothing starts before the wait is over'), async (t) => {
   const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 2 });
   await publish(4);
   const [first, second] = transport.open;

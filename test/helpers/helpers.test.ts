@@ -4,6 +4,7 @@ import { startCollector } from '../../src/testing/index.js';
 import { atATime, childQueue } from './at-a-time.js';
 import { guardedEnv } from './guarded-env.js';
 import { VirtualClock } from './virtual-clock.js';
+import { proves } from './promises.js';
 
 /** Runs a script in a process with the guard. */
 async function run(script: string): Promise<{ code: number | null; stderr: string }> {
@@ -51,7 +52,7 @@ const STRAYS: Readonly<Record<string, [script: string, who: RegExp]>> = {
 };
 
 for (const [name, [script, who]] of Object.entries(STRAYS)) {
-  test(`the guard of the tests stops ${name}`, async (t) => {
+  test(proves('tests-loopback', `the guard of the tests stops ${name}`), async (t) => {
     const { code, stderr } = await childQueue(() => run(script));
     t.not(code, 0);
     t.regex(stderr, /tests stay on the loopback interface/);
@@ -59,7 +60,7 @@ for (const [name, [script, who]] of Object.entries(STRAYS)) {
   });
 }
 
-test('the guard of the tests is in this very process, and lets loopback pass', async (t) => {
+test(proves('tests-loopback', 'the guard of the tests is in this very process, and lets loopback pass'), async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const { code, stderr } = await run(
