@@ -117,6 +117,11 @@ export class RelayCore {
     return this.#isFull() ? 'spool_full' : undefined;
   }
 
+  /** Whether a spool was asked for and events are in memory only. */
+  get isSpoolAway(): boolean {
+    return this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false;
+  }
+
   #isFull(): boolean {
     if (this.#full === undefined) return false;
     const { length, untilMs } = this.#full;
@@ -172,7 +177,7 @@ export class RelayCore {
     this.#metrics = await loadMetrics(relay, parts.loadProm);
     if (this.#metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
     if (!gate.check()) return this.#clearSpool();
-    const store = await this.#openStore(this.#onStored, this.#onRecovered);
+    const store = await this.#openStore(this.#onStored, this.#onRecovered, this.#options.settings.isSpoolRequired);
     this.#countRecovered(store);
     const isOptedOut = !gate.check();
     const pump = this.#startPump(store);
@@ -260,7 +265,7 @@ export class RelayCore {
     else this.#storeToClear = store;
   }
 
-  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void): Promise<RelayStore> {
+  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void, required = false): Promise<RelayStore> {
     const { log, parts, settings, targetOptions } = this.#options;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
@@ -268,6 +273,7 @@ export class RelayCore {
         directory,
         maxBytes,
         maxAgeMs,
+        required,
         clock: parts.machine.clock,
         log,
         admit: (target) => readmitTarget(target, targetOptions),

@@ -37,12 +37,16 @@ export interface RelayOptions {
   /** Forwards every query unchanged, and every event type that has the form of one. @default false: declared events and fields only */
   verbatim?: boolean | undefined;
   /**
-   * The directory that keeps events until they are delivered: on a local disk, for this process alone. It is created if it is missing.
+   * The directory that keeps events until they are delivered: on a local disk, for this process alone. It is created if it is missing. If
+   * it belongs to another user, or others can write it, the events lie in its subdirectory `cosmos-relay`. If neither can be used, events
+   * are in memory only until it can be: `/readyz` and the log say so.
    *
    * @default none: events are in memory only, and a crash loses them
    * @example '/var/lib/cosmos-relay/spool'
    */
   spool?: string | undefined;
+  /** Whether `listen()` rejects if `spool` cannot be used at the start. @default false: events are in memory only meanwhile */
+  spoolRequired?: boolean | undefined;
   /** The room for pending events, in bytes. Beyond it events are refused with 503. @default 67_108_864, 64 MiB */
   maxSpoolBytes?: number | undefined;
   /** How long an event may be pending, in milliseconds, before it is dropped as `expired`. @default 86_400_000, a day */
@@ -116,6 +120,7 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly prefix: string | undefined;
   readonly isVerbatim: boolean;
   readonly spool: string | undefined;
+  readonly isSpoolRequired: boolean;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -124,7 +129,9 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
   if (options?.prefix !== undefined && !CHECKS.prefix[1](options.prefix))
     throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
   checkOptions<RelayOptions>('options of createRelay', options, CHECKS);
-  const { allowRemote = false, allowedHosts = [], prefix, spool, verbatim = false, env = process.env } = options;
+  const { allowRemote = false, allowedHosts = [], prefix, spool, spoolRequired = false, verbatim = false, env = process.env } = options;
+  if (spoolRequired && spool === undefined)
+    throw new TypeError('Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.');
   const listen = checkListenAddress('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
   const metricsListen =
     options.metricsListen === undefined ? undefined : checkListenAddress('metricsListen', options.metricsListen, allowRemote);
@@ -133,7 +140,18 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
   const limits = Object.fromEntries(
     Object.entries(RELAY_DEFAULTS).map(([name, value]) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
   ) as Record<keyof typeof RELAY_DEFAULTS, number>;
-  return { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, env };
+  return {
+    ...limits,
+    listen,
+    metricsListen,
+    forward,
+    allowedHosts,
+    prefix,
+    isVerbatim: verbatim,
+    spool,
+    isSpoolRequired: spoolRequired,
+    env,
+  };
 }
 
 /** @throws TypeError if the relay would forward to itself. */
@@ -175,6 +193,7 @@ const CHECKS: Checks<RelayOptions> = {
   forward: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
   verbatim: YES_OR_NO,
   spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
+  spoolRequired: YES_OR_NO,
   maxSpoolBytes: integer(65_536, 2 ** 40),
   maxAgeMs: milliseconds(1000, 365 * 24 * HOUR_MS),
   maxEventsPerSecond: integer(1, 1_000_000),

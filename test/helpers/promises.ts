@@ -41,6 +41,7 @@ export const PROMISES = [
   'relay-deadline',
   'relay-disk',
   'relay-torn-line',
+  'relay-directory',
   'relay-lock',
   'relay-hostile-bytes',
   'relay-browser',

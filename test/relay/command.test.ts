@@ -194,7 +194,7 @@ test('a wrong command line is an error in one line', async (t) => {
       2,
       /: Expected `forward` to be a server other than the relay itself/,
     ],
-    [['--spool', '/dev/null/x', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
+    [['--spool', '/dev/null/x', '--spool-required', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
   ];
   for (const [args, code, line] of cases) {
     const end = await runCommand(args);
@@ -213,6 +213,7 @@ test('--help names every flag', async (t) => {
     'listen HOST:PORT',
     'forward URL',
     'spool DIR',
+    'spool-required',
     'allow-remote',
     'allowed-host NAME',
     'prefix SECRET',

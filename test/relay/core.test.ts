@@ -1,4 +1,5 @@
 // The relay's core through its HTTP interface: delivery, opt-outs, and a disk that fails.
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -349,3 +350,16 @@ async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0): Promi
   while (!isOverNow()) await clock.advance(10);
   return closing;
 }
+
+test('a spool that cannot be used: the relay starts with memory, and /readyz and the log say so; spoolRequired refuses', async (t) => {
+  const spool = path.join(makeFolder(t), 'file');
+  writeFileSync(spool, '');
+  const { get, log } = await startRig(t, { ...ONE_ATTEMPT, spool });
+  t.is((await get(EVENT)).status, 200);
+  const ready = await get('/readyz');
+  t.deepEqual([ready.status, ready.text], [200, 'ready, but the spool cannot be used: events are in memory only\n']);
+  t.true(log.some((line) => line.includes('spool_refused') && line.includes(spool)));
+  await t.throwsAsync(startRig(t, { spool, spoolRequired: true }), { name: 'SpoolError', message: /is not a directory/ });
+  const message = 'Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.';
+  await t.throwsAsync(startRig(t, { spool: undefined, spoolRequired: true }), { instanceOf: TypeError, message });
+});

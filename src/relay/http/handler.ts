@@ -105,10 +105,10 @@ function ignore(): void {}
 
 /** `/healthz`, `/readyz` and `/metrics`. */
 export class Operations {
-  readonly #core: Pick<RelayCore, 'notReady' | 'metrics'>;
+  readonly #core: Pick<RelayCore, 'notReady' | 'isSpoolAway' | 'metrics'>;
   readonly #answers: Answers;
 
-  constructor(core: Pick<RelayCore, 'notReady' | 'metrics'>, answers: Answers) {
+  constructor(core: Pick<RelayCore, 'notReady' | 'isSpoolAway' | 'metrics'>, answers: Answers) {
     this.#core = core;
     this.#answers = answers;
   }
@@ -116,7 +116,8 @@ export class Operations {
   /** Answers a request for one of the three paths; any other is unknown. */
   answer(path: string, response: ServerResponse): void {
     if (path === '/healthz') this.#answers.send(response, 'alive');
-    else if (path === '/readyz') this.#answers.send(response, this.#core.notReady() ?? 'ready');
+    else if (path === '/readyz')
+      this.#answers.send(response, this.#core.notReady() ?? (this.#core.isSpoolAway ? 'ready_in_memory' : 'ready'));
     else if (path !== '/metrics') this.#answers.send(response, 'unknown_path');
     else void this.#render(this.#core.metrics, response);
   }
