@@ -16,9 +16,12 @@ function readQuestion(query) {
   return { name: labels.join('.'), type: TYPES[query.readUInt16BE(at + 1)] ?? 'other', end: at + 5 };
 }
 
+function groups(part) {
+  return part.split(':').filter(Boolean);
+}
+
 function addressBytes(address) {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
-  const groups = (part) => part.split(':').filter(Boolean);
   const [head, tail = ''] = address.split('::');
   const zeros = Array(8 - groups(head).length - groups(tail).length).fill('0');
   return Buffer.from([...groups(head), ...zeros, ...groups(tail)].map((group) => group.padStart(4, '0')).join(''), 'hex');
@@ -55,7 +58,7 @@ export async function startDns(options, counts) {
     const addresses = typeof record === 'string' ? [] : (record[type] ?? []);
     const code = typeof record === 'string' ? CODES[record] : NO_ERROR;
     const bytes = reply(query, end, code, type, addresses, options.truncate === true && !overTcp);
-    if (options.delayMs > 0) setTimeout(send, options.delayMs, bytes);
+    if (options.delayMs > 0) setTimeout(() => send(bytes), options.delayMs);
     else send(bytes);
   };
   const udp = createSocket(isIP(options.address) === 6 ? 'udp6' : 'udp4');

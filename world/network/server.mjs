@@ -10,7 +10,7 @@ const options = JSON.parse(process.argv[2]);
 const counts = { connections: 0, requests: 0, urls: [], questions: [] };
 
 function later(delayMs, run) {
-  if (delayMs > 0) setTimeout(run, delayMs);
+  if (delayMs > 0) setTimeout(() => run(), delayMs);
   else run();
 }
 
