@@ -9,7 +9,7 @@
 import { execFileSync, fork, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -37,7 +37,7 @@ export function whatIsMissing() {
   for (const [tool, args] of Object.entries(TOOLS)) {
     if (spawnSync(tool, args, { stdio: 'ignore' }).status !== 0) return tool;
   }
-  const name = `ct-probe-${randomBytes(4).toString('hex')}`;
+  const name = `ct-${process.pid}-${randomBytes(4).toString('hex')}-probe`;
   if (spawnSync('ip', ['netns', 'add', name], { stdio: 'ignore' }).status !== 0) return 'the right to make network namespaces';
   spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
   return undefined;
@@ -57,6 +57,7 @@ export async function openLab(options = {}) {
     console.log(`left out: the network lab needs ${missing}`);
     process.exit(0);
   }
+  removeLeftOvers();
   const lab = new Lab(options);
   try {
     await lab.open();
@@ -65,6 +66,14 @@ export async function openLab(options = {}) {
     throw error;
   }
   return lab;
+}
+
+/** Removes the namespaces of labs whose process was killed: they outlive every process. */
+function removeLeftOvers() {
+  const names = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).match(/^ct-\d+-\S+/gm) ?? [];
+  for (const name of names) {
+    if (!existsSync(`/proc/${name.split('-')[1]}`)) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+  }
 }
 
 function ip(...args) {
