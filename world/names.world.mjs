@@ -68,24 +68,32 @@ async function compare(title, host, { files = {}, env = {} } = {}) {
 
 try {
   const web = await lab.startServer({ kind: 'http', port: 8080 });
-  const both = `nameserver ${FIRST}\nnameserver ${SECOND}\n${KUBERNETES}`;
 
+  // The search domains of a pod.
   await deliver('a short name, by the search list', [{}], {});
   await deliver('a name with two dots and ndots:5', [{}], { host: 'relay.airflow.svc' });
   await deliver('the third search domain', [{}], { host: 'late' });
   await deliver('a complete name after three search domains', [{}], { host: 'api.example.test' });
-  await deliver('a first name server whose packets vanish', [{ address: SECOND }], {
-    files: { resolvConf: both.replace(FIRST, NOWHERE) },
+
+  // From here on a complete name, without search domains, so that each fault shows alone.
+  const one = { resolvConf: `nameserver ${FIRST}\n` };
+  const both = { resolvConf: `nameserver ${FIRST}\nnameserver ${SECOND}\n` };
+  const nowhere = { resolvConf: `nameserver ${NOWHERE}\nnameserver ${SECOND}\n` };
+  const host = 'api.example.test';
+  await deliver('a first name server whose packets vanish', [{ address: SECOND }], { host, files: nowhere });
+  await deliver('a first name server that is silent', [{ silent: true }, { address: SECOND }], { host, files: both });
+  await deliver('a first name server that is not running', [{ address: SECOND }], { host, files: both });
+  await deliver('a first name server that fails', [{ everything: 'SERVFAIL' }, { address: SECOND }], { host, files: both });
+  await deliver('the first packet to the name server is lost', [{}], { host, files: one, drop: [{ protocol: 'udp', to: 53, count: 1 }] });
+  await deliver('the first packet from the name server is lost', [{}], {
+    host,
+    files: one,
+    drop: [{ protocol: 'udp', from: 53, count: 1 }],
   });
-  await deliver('a first name server that is silent', [{ silent: true }, { address: SECOND }], { files: { resolvConf: both } });
-  await deliver('a first name server that is not running', [{ address: SECOND }], { files: { resolvConf: both } });
-  await deliver('a first name server that fails', [{ everything: 'SERVFAIL' }, { address: SECOND }], { files: { resolvConf: both } });
-  await deliver('the first packet to the name server is lost', [{}], { drop: [{ protocol: 'udp', to: 53, count: 1 }] });
-  await deliver('the first packet from the name server is lost', [{}], { drop: [{ protocol: 'udp', from: 53, count: 1 }] });
-  await deliver('answers over TCP only', [{ truncate: true }], {});
-  const pool = { warmUp: `http://${SERVER}:8080/warm-up`, fullPool: pipe };
-  await deliver('a full thread pool, the name in DNS', [{}], pool);
-  await deliver('a full thread pool, the name in the hosts file', [], { files: { hosts: `${SERVER} collector\n` }, ...pool });
+  await deliver('answers over TCP only', [{ truncate: true }], { host, files: one });
+  const pool = { host, warmUp: `http://${SERVER}:8080/warm-up`, fullPool: pipe };
+  await deliver('a full thread pool, the name in DNS', [{}], { ...pool, files: one });
+  await deliver('a full thread pool, the name in the hosts file', [], { ...pool, files: { ...one, hosts: `${SERVER} ${host}\n` } });
 
   await lab.setRoundTrip(0);
   await lab.startDns({ records });
