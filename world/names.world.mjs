@@ -79,21 +79,25 @@ try {
   const one = { resolvConf: `nameserver ${FIRST}\n` };
   const both = { resolvConf: `nameserver ${FIRST}\nnameserver ${SECOND}\n` };
   const nowhere = { resolvConf: `nameserver ${NOWHERE}\nnameserver ${SECOND}\n` };
-  const host = 'api.example.test';
-  await deliver('a first name server whose packets vanish', [{ address: SECOND }], { host, files: nowhere });
-  await deliver('a first name server that is silent', [{ silent: true }, { address: SECOND }], { host, files: both });
-  await deliver('a first name server that is not running', [{ address: SECOND }], { host, files: both });
-  await deliver('a first name server that fails', [{ everything: 'SERVFAIL' }, { address: SECOND }], { host, files: both });
-  await deliver('the first packet to the name server is lost', [{}], { host, files: one, drop: [{ protocol: 'udp', to: 53, count: 1 }] });
+  const complete = 'api.example.test';
+  await deliver('a first name server whose packets vanish', [{ address: SECOND }], { host: complete, files: nowhere });
+  await deliver('a first name server that is silent', [{ silent: true }, { address: SECOND }], { host: complete, files: both });
+  await deliver('a first name server that is not running', [{ address: SECOND }], { host: complete, files: both });
+  await deliver('a first name server that fails', [{ everything: 'SERVFAIL' }, { address: SECOND }], { host: complete, files: both });
+  await deliver('the first packet to the name server is lost', [{}], {
+    host: complete,
+    files: one,
+    drop: [{ protocol: 'udp', to: 53, count: 1 }],
+  });
   await deliver('the first packet from the name server is lost', [{}], {
     host,
     files: one,
     drop: [{ protocol: 'udp', from: 53, count: 1 }],
   });
-  await deliver('answers over TCP only', [{ truncate: true }], { host, files: one });
-  const pool = { host, warmUp: `http://${SERVER}:8080/warm-up`, fullPool: pipe };
+  await deliver('answers over TCP only', [{ truncate: true }], { host: complete, files: one });
+  const pool = { host: complete, warmUp: `http://${SERVER}:8080/warm-up`, fullPool: pipe };
   await deliver('a full thread pool, the name in DNS', [{}], { ...pool, files: one });
-  await deliver('a full thread pool, the name in the hosts file', [], { ...pool, files: { ...one, hosts: `${SERVER} ${host}\n` } });
+  await deliver('a full thread pool, the name in the hosts file', [], { ...pool, files: { ...one, hosts: `${SERVER} ${complete}\n` } });
 
   await lab.setRoundTrip(0);
   await lab.startDns({ records });

@@ -23,8 +23,9 @@ import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter } from '../listeners/host.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames } from '../listeners/register.js';
-import { Gate, OptOutWatch } from '../opt-out/gate.js';
-import { resolveSettingsWith, shouldEmit } from '../opt-out/settings.js';
+import { openGate } from '../opt-out/gate.js';
+import type { Gate } from '../opt-out/gate.js';
+import { shouldEmit } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
 import { checkTelemetryOptions } from './options.js';
@@ -118,11 +119,7 @@ class TelemetryClient implements AsyncDisposable {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const asked = { product: product.name, env, ...(consent && { consent }), ...(enabled === false && { enabled }) };
-    const { readFile, readFileLater, platform } = machine;
-    const settings = resolveSettingsWith(asked, { readFile, platform, log });
-    const { optedOutNow, optedOutOnDisk } = new OptOutWatch({ ...asked, settings, readFile: readFileLater, platform, log });
-    const gate = new Gate({ open: shouldEmit(settings), optedOutNow, optedOutOnDisk, clock });
+    const { gate, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport = shouldEmit(settings)

@@ -95,8 +95,11 @@ class LineWriter {
   /** Closes the file after the last line is written. Never rejects. */
   async close(): Promise<void> {
     await this.#last;
-    if (this.#path === undefined || this.#descriptor === undefined) return;
-    await this.#descriptor.then((descriptor) => this.#access.close(descriptor)).catch(() => undefined);
+    const opened = this.#descriptor;
+    // A second close() must not close the descriptor again: by then it may belong to another file of the host.
+    this.#descriptor = undefined;
+    if (this.#path === undefined || opened === undefined) return;
+    await opened.then((descriptor) => this.#access.close(descriptor)).catch(() => undefined);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

@@ -1,37 +1,57 @@
+/*
+ * The gate: a one-way latch that every event passes. It opens if the settings allow telemetry, and shuts for good if an opt-out
+ * appears while the host runs.
+ */
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
+import type { MachineAccess } from '../base/machine.js';
 import type { Question, Rule } from './rule.js';
-import { consentWithdrawn } from './settings.js';
-import type { Settings } from './settings.js';
-import { rereadTelemetryFiles } from './telemetry-json.js';
-import { environmentOptsOut, switchVariable } from './variables.js';
+import { consentWithdrawn, settingsFor, shouldEmit, toQuestion } from './settings.js';
+import type { Settings, SettingsOptions } from './settings.js';
+import { rulesLater, SOURCES } from './sources.js';
 
-/** The environment is read again at most once in this time on the publish path. */
-const STALE_MS = 1000;
+/** What a gate needs of the machine. */
+export type GateMachine = Pick<MachineAccess, 'clock' | 'readFile' | 'readFileLater' | 'platform'>;
 
-/** Files are read again at most once in this time, and only when something is about to be sent. */
-const FILES_STALE_MS = 60_000;
-
-/** The clock is read once in this many questions: a clock read costs more than all the rest of a publish. */
-const ASKS_PER_CLOCK_READ = 32;
+/**
+ * Resolves the settings and makes the gate for them, which then watches the same sources. Anything but `false` as `enabled` is
+ * ignored.
+ */
+export function openGate(
+  { enabled, ...asked }: SettingsOptions,
+  { clock, readFile, readFileLater, platform }: GateMachine,
+  log: Log,
+): { gate: Gate; settings: Settings } {
+  const question = toQuestion({ ...asked, ...(enabled === false && { enabled }) });
+  const settings = settingsFor(question, { readFile, platform, log });
+  const watch = watchFor(question, settings, readFileLater, platform, log);
+  return { gate: new Gate({ open: shouldEmit(settings), ...watch, clock }), settings };
+}
 
 /** How a gate is made. */
 export interface GateOptions {
-  /** Whether anything may happen at all, as the settings were found at construction. */
+  /** Whether telemetry was on at construction. */
   open: boolean;
-  /** Whether an opt-out stands in the environment now. */
+  /** Whether an opt-out is in the environment now. Cheap; it counts as one if it throws. */
   optedOutNow: () => boolean;
-  /** Whether an opt-out stands in a file now; a rejection counts as one. @default files are not looked at again */
+  /** Whether an opt-out is in a file now; a rejection counts as one. @default files are not read again */
   optedOutOnDisk?: (() => Promise<boolean>) | undefined;
   clock: Clock;
 }
 
-/**
- * May anything happen? A one-way latch: an opt-out that appears while the host runs shuts it, and nothing opens it again.
- */
+/** The publish path has the environment read at most once in this time. */
+const STALE_MS = 1000;
+
+/** Files are read at most once in this time, and only before an attempt. */
+const FILES_STALE_MS = 60_000;
+
+/** `isOpen()` reads the clock once in this many calls: a clock read costs more than the rest of a publish. */
+const ASKS_PER_CLOCK_READ = 32;
+
+/** Whether anything may happen. A one-way latch: once shut, it stays shut. */
 export class Gate {
   #open: boolean;
-  /** How often the publish path may still be told yes without a look at the clock; 0 once shut. */
+  /** How many more calls of `isOpen()` return true without reading the clock; 0 once shut. */
   #asksLeft: number;
   #readAtMs: number;
   #filesReadAtMs: number;
@@ -52,8 +72,8 @@ export class Gate {
   }
 
   /**
-   * The cheap question of the publish path: a few nanoseconds. On a busy host it is about a second behind the environment, on
-   * a quiet one up to some dozen questions; what is taken meanwhile is stopped by the question before its attempt.
+   * The check of the publish path; it costs a few nanoseconds. On a busy host it is about a second behind the environment, on a quiet
+   * one up to 32 calls. Events that pass meanwhile are stopped by `checkAttempt()`.
    */
   isOpen(): boolean {
     if (this.#asksLeft > 0) {
@@ -66,8 +86,8 @@ export class Gate {
   }
 
   /**
-   * The question before each attempt: `check()`, and once a minute it has the files read again. It does not wait for them: what
-   * has begun meanwhile is aborted when they turn out to opt out, since a disk that hangs must not hold up anybody.
+   * The check before each attempt: `check()`, and once a minute it starts reading the files. It does not wait for them, since a disk
+   * that hangs must delay nothing. If they opt out, the attempts in flight are aborted.
    */
   checkAttempt(): boolean {
     if (!this.check()) return false;
@@ -102,7 +122,7 @@ export class Gate {
     try {
       optedOut = await this.#optedOutOnDisk();
     } catch {
-      // As with the environment: what cannot be read may hold an opt-out.
+      // A file that cannot be read may hold an opt-out, so it counts as one.
     }
     this.#isReadingFiles = false;
     if (optedOut) this.#shut();
@@ -116,42 +136,22 @@ export class Gate {
   }
 }
 
-/** What a watch is made of. */
-export interface OptOutWatchOptions extends Pick<Question, 'product' | 'env'> {
-  /** @default 'opt-out' */
-  consent?: Question['consent'];
-  /** What was found at construction. */
-  settings: Settings;
-  /** Reads a configuration file without blocking; rejects as node:fs does. Without it files are not looked at again. */
-  readFile?: ((path: string) => Promise<string>) | undefined;
-  /** @default process.platform */
-  platform?: NodeJS.Platform | undefined;
-  log?: Log | undefined;
-}
-
-/** Whether an opt-out has appeared since construction, or the yes that an opt-in rests on has gone. */
-export class OptOutWatch {
-  readonly #options: OptOutWatchOptions;
-  readonly #ownSwitch: string;
-  /** What the files said when they were last read again. */
-  #files: readonly Rule[] | undefined;
-
-  constructor(options: OptOutWatchOptions) {
-    this.#options = options;
-    this.#ownSwitch = switchVariable(options.product);
-  }
-
-  /** As the environment stands now, and the files stood when last read. Cheap. */
-  readonly optedOutNow = (): boolean => {
-    const { product, env, consent, settings } = this.#options;
-    return environmentOptsOut(product, env, this.#ownSwitch) || (consent === 'opt-in' && consentWithdrawn(settings, env, this.#files));
+/** Watches the sources of the settings: whether an opt-out has appeared, or the consent of an opt-in was withdrawn. */
+function watchFor(
+  question: Question,
+  settings: Settings,
+  readFile: GateMachine['readFileLater'],
+  platform: NodeJS.Platform | undefined,
+  log: Log,
+): Pick<GateOptions, 'optedOutNow' | 'optedOutOnDisk'> {
+  /** The rules of the files when they were last read again. */
+  let files: readonly Rule[] | undefined;
+  const optedOutNow = (): boolean =>
+    SOURCES.some(({ optsOutNow }) => optsOutNow?.(question) === true) ||
+    (question.consent === 'opt-in' && consentWithdrawn(settings, question.env, files));
+  const optedOutOnDisk = async (read: (path: string) => Promise<string>): Promise<boolean> => {
+    files = await rulesLater(question, { readFile: read, platform, log });
+    return files.some((rule) => rule.optsOut) || optedOutNow();
   };
-
-  /** As the config files stand now; airflow.cfg is not opened again, since it holds secrets and its host reads it once, too. */
-  readonly optedOutOnDisk = async (): Promise<boolean> => {
-    const { readFile, log } = this.#options;
-    if (readFile === undefined) return false;
-    this.#files = await rereadTelemetryFiles(this.#options, readFile, log);
-    return this.#files.some((rule) => rule.optsOut) || this.optedOutNow();
-  };
+  return { optedOutNow, optedOutOnDisk: readFile && (() => optedOutOnDisk(readFile)) };
 }

@@ -1,28 +1,35 @@
+/*
+ * Every source of an opt-out or a yes, in one table: settings read it at construction, the gate reads it again while the host runs.
+ */
 import { placeName, readProblem, shorten } from '../base/describe.js';
 import type { Log } from '../base/log.js';
 import { airflowCfgPlace, readCfgOption } from './airflow-cfg.js';
 import { fileRule, unusable } from './rule.js';
-import type { Question, Rule, SettingsMachine, Source } from './rule.js';
+import type { Question, Rule, RunningMachine, SettingsMachine, Source } from './rule.js';
 import { configFile, policyFiles } from './telemetry-json.js';
-import {
-  AIRFLOW_VARIABLE,
-  airflowValue,
-  COSMOS,
-  isPolluted,
-  readVariable,
-  switchOptsOut,
-  switchVariable,
-  TRACKING_VARIABLES,
-  trackingOptsOut,
-} from './variables.js';
+import { AIRFLOW_VARIABLE, airflowValue, COSMOS, environmentOptsOut, isPolluted, readVariable, TRACKING_VARIABLES } from './variables.js';
+import type { OptOutVariable } from './variables.js';
 
-/** Name of the rule of airflow.cfg. */
-const CFG_RULE = '[cosmos] enable_telemetry';
+/** All sources in order of precedence. A new one is one more line here. */
+export const SOURCES: readonly Source[] = [
+  { rules: enabledOption },
+  { rules: environment, optsOutNow: ({ env, variables }) => environmentOptsOut(env, variables) },
+  policyFiles,
+  configFile,
+  // Not read again: it holds secrets, and Airflow itself reads it once.
+  { rules: airflowCfg },
+  { rules: consentOption },
+  { rules: byDefault },
+];
 
-/** All sources in order of precedence: a new one is one more line here. */
-export const SOURCES: readonly Source[] = [enabledOption, environment, policyFiles, configFile, airflowCfg, consentOption, byDefault];
+/** The rules of all files that are read again while the host runs, one file after the other. Never rejects. */
+export async function rulesLater(question: Question, machine: RunningMachine): Promise<Rule[]> {
+  const rules: Rule[] = [];
+  for (const source of SOURCES) if (source.rulesLater !== undefined) rules.push(...(await source.rulesLater(question, machine)));
+  return rules;
+}
 
-/** Whether a rule is the person's own yes. Variables that exist to opt out cannot say it, nor can the host's code. */
+/** Whether a rule is the person's own yes. The tracking variables and the host's code cannot give one. */
 export function saysYes({ name, optsOut, source }: Rule): boolean {
   return !optsOut && (source.kind === 'env' || source.kind === 'file') && !TRACKING_VARIABLES.some((other) => other === name);
 }
@@ -31,27 +38,17 @@ function enabledOption({ enabled }: Question): Rule[] {
   return enabled ? [] : [{ name: 'enabled', value: 'false', optsOut: true, source: { kind: 'option' } }];
 }
 
-function environment({ product, env }: Question, _found: readonly Rule[], { log }: SettingsMachine): Rule[] {
-  const rules = [
-    ...TRACKING_VARIABLES.map((name) => variableRule(env, name, trackingOptsOut, log)),
-    variableRule(env, switchVariable(product), switchOptsOut, log),
-  ];
-  if (product === COSMOS) {
-    const optsOut = (value: string): boolean => {
-      const enabled = airflowValue(value, env);
-      if (enabled === undefined) warnUnknown(log, AIRFLOW_VARIABLE, shorten(value));
-      return enabled !== true;
-    };
-    rules.push(variableRule(env, AIRFLOW_VARIABLE, optsOut, log));
-  }
-  return rules.flatMap((rule) => rule ?? []);
+function environment({ env, variables }: Question, _found: readonly Rule[], { log }: SettingsMachine): Rule[] {
+  return variables.flatMap((variable) => variableRule(env, variable, log) ?? []);
 }
 
-function variableRule(env: NodeJS.ProcessEnv, name: string, test: (value: string) => boolean, log?: Log): Rule | undefined {
+function variableRule(env: NodeJS.ProcessEnv, variable: OptOutVariable, log: Log | undefined): Rule | undefined {
+  const { name } = variable;
   try {
     const value = readVariable(env, name);
     if (value === undefined) return undefined;
-    const optsOut = test(value);
+    const optsOut = variable.optsOut(value, env);
+    if (name === AIRFLOW_VARIABLE && airflowValue(value, env) === undefined) warnUnknown(log, name, shorten(value));
     return optsOut || !isPolluted(env, name) ? { name, value: shorten(value), optsOut, source: { kind: 'env' } } : undefined;
   } catch {
     log?.warn('environment_unreadable', `${name} cannot be read, which counts as an opt-out`);
@@ -59,18 +56,20 @@ function variableRule(env: NodeJS.ProcessEnv, name: string, test: (value: string
   }
 }
 
-/** The file holds secrets: it is opened only when nothing before it has decided, and only the one value leaves here. */
-function airflowCfg({ product, env }: Question, found: readonly Rule[], machine: SettingsMachine): Rule[] {
+/** Name of the rule of airflow.cfg. */
+const CFG_RULE = '[cosmos] enable_telemetry';
+
+/** The file holds secrets: it is opened only if no source before it has decided, and only this one value is kept. */
+function airflowCfg({ product, env }: Question, found: readonly Rule[], { readFile, log }: SettingsMachine): Rule[] {
   if (product !== COSMOS || found.some((rule) => rule.optsOut || rule.name === AIRFLOW_VARIABLE)) return [];
-  const { log } = machine;
   let path = 'airflow.cfg';
   const refuse = (why: string, line?: number): Rule[] => [unusable(CFG_RULE, why, path, line, log)];
   try {
     const place = airflowCfgPlace(env);
     if (place.kind === 'none') return [];
     path = place.path;
-    if (place.kind === 'unknown') return refuse('its place cannot be worked out');
-    const entry = readCfgOption(machine.readFile(path), COSMOS, 'enable_telemetry');
+    if (place.kind === 'unknown') return refuse('its path cannot be resolved');
+    const entry = readCfgOption(readFile(path), COSMOS, 'enable_telemetry');
     if (entry.kind === 'absent') return [];
     if (entry.kind === 'broken') return refuse(entry.reason, entry.line);
     const enabled = airflowValue(entry.value, env);

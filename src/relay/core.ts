@@ -10,7 +10,7 @@ import type { RelayOptions, RelaySettings } from './options.js';
 import { Pump, RelayLedger } from './pump.js';
 import { readmitTarget } from './request-target.js';
 import type { DroppedField, TargetOptions } from './request-target.js';
-import type { RelayStore, RelayStoreStats, Stored } from './store.js';
+import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
@@ -59,6 +59,7 @@ export class RelayCore {
   #recovered = 0;
   /** After an opt-out: a store whose disk does not work yet. It is cleared once it does. */
   #storeToClear: RelayStore | undefined;
+  #clearing: Promise<number> | undefined;
   #metrics: Metrics | undefined;
 
   constructor(options: CoreOptions) {
@@ -151,6 +152,8 @@ export class RelayCore {
       return true;
     }
     await this.#storeToClear?.close(DISK_GRACE_MS);
+    // The directory lease is held until this is over.
+    await this.#clearing;
     const pump = this.#pump;
     const store = this.#store;
     if (pump === undefined || store === undefined) return false;
@@ -249,7 +252,9 @@ export class RelayCore {
     };
     const store = await this.#openStore(
       () => undefined,
-      () => this.#storeToClear && void clear(this.#storeToClear),
+      () => {
+        if (this.#storeToClear !== undefined) this.#clearing = clear(this.#storeToClear);
+      },
     );
     if (store.stats().isDurable) await clear(store);
     else this.#storeToClear = store;

@@ -10,7 +10,7 @@ import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.j
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { RelayLog } from './log.js';
-import type { RelayStore, StoredEvent } from './store.js';
+import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 
 /** What a pump needs. */
 interface PumpOptions {

@@ -2,8 +2,7 @@
 import type { Server } from 'node:http';
 import { checkOptions, milliseconds } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
-import { Gate, OptOutWatch } from '../opt-out/gate.js';
-import { resolveSettingsWith, shouldEmit } from '../opt-out/settings.js';
+import { openGate } from '../opt-out/gate.js';
 import { COSMOS } from '../opt-out/variables.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
 import { DISK_GRACE_MS, RelayCore } from './core.js';
@@ -52,12 +51,9 @@ class RelayServer implements Relay {
 
   constructor(options: RelayOptions, parts: RelayParts) {
     const settings = checkRelayOptions(options);
-    const { clock, readFile, readFileLater, platform } = parts.machine;
+    const { clock } = parts.machine;
     const log = new RelayLog(options.logger, clock);
-    const asked = { product: COSMOS, env: settings.env, ...(options.enabled === false && { enabled: options.enabled }) };
-    const found = resolveSettingsWith(asked, { readFile, platform, log });
-    const { optedOutNow, optedOutOnDisk } = new OptOutWatch({ ...asked, settings: found, readFile: readFileLater, platform, log });
-    const gate = new Gate({ open: shouldEmit(found), optedOutNow, optedOutOnDisk, clock });
+    const { gate } = openGate({ product: COSMOS, env: settings.env, enabled: options.enabled }, parts.machine, log);
     this.#settings = settings;
     this.#parts = parts;
     this.#log = log;

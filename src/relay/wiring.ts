@@ -12,7 +12,7 @@ import type { RelayLog } from './log.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import type { SpoolOptions } from './spool/index.js';
-import type { RelayStore } from './store.js';
+import type { RelayStore } from '../delivery/relay-store.js';
 
 /** The parts that tests replace. */
 export interface RelayParts {

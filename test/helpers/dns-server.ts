@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import type { Family, NameMachine } from '../../src/delivery/http/name-files.js';
 
-/** What a name server says of a name: addresses (none: the name has no such record), nothing at all, or one of its error codes. */
+/** The answer of a name server: addresses (an empty list: no such record), no answer (`silent`), or a response code. */
 export type DnsAnswer = readonly string[] | 'silent' | keyof typeof CODES;
 
 /** Response codes (RFC 1035, 4.1.1). `unknown`: the name does not exist. */
@@ -29,7 +29,7 @@ export function nameMachine({
   return { files: () => ({ hosts, resolvConf, nsswitch }), env, hostname: () => hostname, families: () => families };
 }
 
-/** A name server on loopback that is scripted per question. */
+/** A scripted name server on loopback. */
 export interface DnsServer {
   /** For `Resolver.setServers`. */
   readonly address: string;
@@ -78,7 +78,7 @@ function reply(query: Buffer, end: number, type: number, answer: readonly string
   return Buffer.concat([header, query.subarray(12, end), ...records]);
 }
 
-/** Starts a name server that ends with the test. */
+/** Starts a name server. It stops at the end of the test. */
 export async function startDnsServer(
   t: ExecutionContext,
   answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer | Promise<DnsAnswer>,

@@ -9,7 +9,7 @@ import type { RelayCore } from '../core.js';
 import type { Metrics } from '../metrics.js';
 import { parseTarget } from '../request-target.js';
 import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target.js';
-import type { Stored } from '../store.js';
+import type { Stored } from '../../delivery/relay-store.js';
 import type { AnswerName, Answers } from './answers.js';
 import { guard } from './guard.js';
 import type { AllowedHosts, SecretPrefix } from './guard.js';

@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/base/clock.js';
 import { NameLookup } from '../../../src/delivery/http/name-lookup.js';
 import { nameMachine, startDnsServer } from '../../helpers/dns-server.js';
 import type { DnsAnswer, DnsServer } from '../../helpers/dns-server.js';
+import { proves } from '../../helpers/promises.js';
 
 interface Setup extends NonNullable<Parameters<typeof nameMachine>[0]> {
   answer?: (type: 'A' | 'AAAA', name: string) => DnsAnswer | Promise<DnsAnswer>;
@@ -95,7 +96,7 @@ test('a name server that never answers for IPv6 does not hold up IPv4', async (t
   t.true(performance.now() - started < 1000);
 });
 
-test('a silent name server costs no more than the limit', async (t) => {
+test(proves('dns-silent', 'a silent name server costs no more than the limit'), async (t) => {
   const { names } = await setUp(t, { answer: () => 'silent', timeoutMs: 60 });
   const started = performance.now();
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
@@ -181,7 +182,7 @@ function namesAsked({ questions }: DnsServer): string[] {
   return [...new Set(questions.map((question) => question.replace(/^A+ /, '')))];
 }
 
-test('a short name is found in the search domains, in their order', async (t) => {
+test(proves('names-search', 'a short name is found in the search domains, in their order'), async (t) => {
   const { names, server } = await setUp(t, { resolvConf: SEARCH, answer: only('collector.svc.example') });
   t.deepEqual(await resolve(names, 'collector'), { address: [V4, V6], family: undefined });
   t.deepEqual(namesAsked(server), ['collector.ns.example', 'collector.svc.example']);
@@ -260,7 +261,7 @@ async function resolveSoon(t: ExecutionContext, names: NameLookup, host: string)
   return result;
 }
 
-test('a dead first name server costs a quarter of a second, in all search domains together', async (t) => {
+test(proves('names-failover', 'a dead first name server costs a quarter of a second, in all search domains together'), async (t) => {
   const dead = await startDnsServer(t, () => 'silent');
   const { names } = await setUp(t, {
     before: [dead.address],
@@ -271,7 +272,7 @@ test('a dead first name server costs a quarter of a second, in all search domain
   t.deepEqual(namesAsked(dead), ['collector.a.example']);
 });
 
-test('a lost packet is sent again after a quarter of a second', async (t) => {
+test(proves('names-failover', 'a lost packet is sent again after a quarter of a second'), async (t) => {
   for (const lost of [['A'], ['AAAA'], ['A', 'AAAA']]) {
     const seen = new Set<string>();
     const { names } = await setUp(t, {
@@ -340,7 +341,7 @@ test('a name server that Node does not take is passed over', async (t) => {
   t.deepEqual(await resolve(names, 'example.org'), { address: [V4, V6], family: undefined });
 });
 
-test('what the system says of names is read at each look-up, and no later than its caller waits', async (t) => {
+test(proves('names-at-once', 'what the system says of names is read at each look-up, and no later than its caller waits'), async (t) => {
   const server = await startDnsServer(t, () => 'unknown');
   let hosts = '';
   const machine = { ...nameMachine(), files: () => ({ hosts, resolvConf: '', nsswitch: '' }) };

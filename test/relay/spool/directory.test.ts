@@ -10,31 +10,32 @@ const posix = process.platform === 'win32' ? test.skip : test;
 
 const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
 
-posix('the directory is for its owner alone, and so is every file in it, whatever the umask', async (t) => {
-  for (const umask of ['000', '022', '777']) {
+posix('only the owner can use the directory and its files, whatever the umask', async (t) => {
+  const runs = ['000', '022', '777'].map(async (umask) => {
     const directory = freshDirectory(t);
     const child = startChild(t, directory, 'umask', umask);
     t.deepEqual([await child.ended, child.lines()], [{ code: 0, stderr: '' }, ['disk']]);
     t.is(modeOf(directory), '700', umask);
     for (const name of readdirSync(directory)) t.is(modeOf(join(directory, name)), '600', name);
     t.is(readdirSync(directory).length, 3);
-  }
+  });
+  await Promise.all(runs);
 });
 
-posix('a directory in a directory that is missing is made with it', async (t) => {
+posix('a missing directory is created with its missing parents', async (t) => {
   const directory = join(folder(t), 'a', 'b', 'c');
   const { store } = await openRig(t, { directory });
   await appendAll(t, store, ['/a']);
 });
 
-posix('a directory that others may read is taken as it is', async (t) => {
+posix('a directory that other users can read is used as it is', async (t) => {
   const directory = folder(t);
   chmodSync(directory, 0o755);
   const { store } = await openRig(t, { directory });
   await appendAll(t, store, ['/a']);
 });
 
-posix('a directory that is not ours alone is refused, with its path and the reason', async (t) => {
+posix('a directory that other users can change is refused, with its path and the reason', async (t) => {
   const cases: [string, RegExp, (path: string) => void][] = [
     [
       'a link',
@@ -77,7 +78,7 @@ posix('a directory that is not ours alone is refused, with its path and the reas
   }
 });
 
-posix('a foreign directory is refused', async (t) => {
+posix('a directory of another user is refused', async (t) => {
   const directory = freshDirectory(t);
   mkdirSync(directory);
   const own = process.geteuid?.() ?? 0;
@@ -90,7 +91,7 @@ posix('a foreign directory is refused', async (t) => {
   await t.throwsAsync(openRig(t, { directory, fs: { ...nodeFiles, lstat } }), { instanceOf: SpoolError, message, code: 'unsafe' });
 });
 
-posix('a file of ours that is not ours alone is refused, and the lock let go', async (t) => {
+posix('a file of the spool that other users can change is refused, and the lock is released', async (t) => {
   const cases: [RegExp, (path: string) => void][] = [
     [
       /events-000001\.jsonl.*is a symbolic link/,
@@ -121,11 +122,11 @@ posix('a file of ours that is not ours alone is refused, and the lock let go', a
     mkdirSync(directory, { mode: 0o700 });
     make(join(directory, 'events-000001.jsonl'));
     await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message, code: 'unsafe' });
-    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message }, 'the same again, and not that it is in use');
+    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message }, 'the same error again, and not in_use');
   }
 });
 
-posix('marks that are a symbolic link are refused too', async (t) => {
+posix('a file of marks that is a symbolic link is refused', async (t) => {
   const directory = freshDirectory(t);
   mkdirSync(directory, { mode: 0o700 });
   writeFileSync(join(directory, 'events-000001.jsonl'), '', { mode: 0o600 });
@@ -133,12 +134,12 @@ posix('marks that are a symbolic link are refused too', async (t) => {
   await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message: /marks-000001\.txt.*is a symbolic link/ });
 });
 
-test('a directory that cannot be made is refused with the code of the system', async (t) => {
+test('a directory that cannot be created is refused with the error code of the system', async (t) => {
   const file = join(folder(t), 'file');
   writeFileSync(file, '');
   await t.throwsAsync(openRig(t, { directory: join(file, 'spool') }), {
     instanceOf: SpoolError,
-    message: /cannot be (?:made|looked at) \(ENOTDIR\)/,
+    message: /cannot be (?:created|inspected) \(ENOTDIR\)/,
     code: 'unusable',
   });
 });

@@ -1,8 +1,15 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-
-import { airflowBoolean, airflowValue, environmentOptsOut, expandVariables, strip } from '../../src/opt-out/variables.js';
 import { resolveSettingsWith } from '../../src/opt-out/settings.js';
+import {
+  airflowBoolean,
+  airflowValue,
+  debugMode,
+  environmentOptsOut,
+  expandVariables,
+  optOutVariables,
+  strip,
+} from '../../src/opt-out/variables.js';
 import { readVectors } from '../helpers/vectors.js';
 
 const missing = {
@@ -11,11 +18,14 @@ const missing = {
   },
 };
 
-/** What the settings make of the environment alone: a home that leads nowhere is the file's opt-out, not a variable's. */
+/** Whether the environment alone opts out in the settings: a home that does not exist is an opt-out of the file, not of a variable. */
 const settingsOptOut = (product: string, env: NodeJS.ProcessEnv): boolean =>
   resolveSettingsWith({ product, env }, missing).rules.some(({ optsOut, source }) => optsOut && source.kind === 'env');
 
-/** An environment as a hostile host may hand one in; the types say it cannot happen. */
+/** Whether the variables of a product opt out. */
+const optsOut = (product: string, env: NodeJS.ProcessEnv): boolean => environmentOptsOut(env, optOutVariables(product));
+
+/** An environment that a hostile host may pass, against the types. */
 const odd = (env: unknown): NodeJS.ProcessEnv => env as NodeJS.ProcessEnv;
 
 const unreadable = new Proxy(
@@ -27,13 +37,13 @@ const unreadable = new Proxy(
   },
 );
 
-test('every recorded environment opts out or not, as in Cosmos', (t) => {
+test('the variables alone decide every recorded environment as Cosmos does', (t) => {
   const { cases } = readVectors('settings.json') as { cases: { env: Record<string, string>; should_emit: boolean }[] };
-  for (const { env, should_emit } of cases) t.is(environmentOptsOut('cosmos', env), !should_emit, JSON.stringify(env));
+  for (const { env, should_emit } of cases) t.is(optsOut('cosmos', env), !should_emit, JSON.stringify(env));
 });
 
-test('the variables count for the products they are for', (t) => {
-  const table: [product: string, env: Record<string, string>, optsOut: boolean][] = [
+test('each variable counts for its products only', (t) => {
+  const table: [product: string, env: Record<string, string>, expected: boolean][] = [
     ['acme', { DO_NOT_TRACK: '1' }, true],
     ['acme', { SCARF_NO_ANALYTICS: '1' }, true],
     ['acme', { ACME_TELEMETRY: '0' }, true],
@@ -54,24 +64,22 @@ test('the variables count for the products they are for', (t) => {
     ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: '$WANTED', WANTED: 'false' }, true],
     ['cosmos', { AIRFLOW__COSMOS__ENABLE_TELEMETRY: '$WANTED' }, true],
   ];
-  for (const [product, env, optsOut] of table) t.is(environmentOptsOut(product, env), optsOut, JSON.stringify(env));
-  t.true(environmentOptsOut('acme', { OTHER: 'off' }, 'OTHER'), 'a name that the caller kept');
+  for (const [product, env, expected] of table) t.is(optsOut(product, env), expected, JSON.stringify(env));
 });
 
-test('a yes of the own switch is one of five words', (t) => {
-  for (const word of ['1', 'true', 'on', 'yes', 'enabled', 'TRUE', ' On\n'])
-    t.false(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
+test("the product's own switch has five words for yes", (t) => {
+  for (const word of ['1', 'true', 'on', 'yes', 'enabled', 'TRUE', ' On\n']) t.false(optsOut('acme', { ACME_TELEMETRY: word }), word);
   for (const word of ['0', 't', 'y', 'enable', '2', 'none', 'null', 'undefined', ' ', 'yes please', 'true # x']) {
-    t.true(environmentOptsOut('acme', { ACME_TELEMETRY: word }), word);
+    t.true(optsOut('acme', { ACME_TELEMETRY: word }), word);
   }
 });
 
-test('white space is what Python strips, not what JavaScript trims', (t) => {
+test('white space is stripped as in Python, not as in JavaScript', (t) => {
   t.is(strip('\u001c\u0085\u00a0\u3000 x y\t\u2029\u001f'), 'x y');
   t.is(strip('\ufeffx'), '\ufeffx');
   t.is(strip(' \t '), '');
-  t.false(environmentOptsOut('acme', { DO_NOT_TRACK: '\u001cfalse\u0085' }));
-  t.true(environmentOptsOut('acme', { DO_NOT_TRACK: '\ufefffalse' }));
+  t.false(optsOut('acme', { DO_NOT_TRACK: '\u001cfalse\u0085' }));
+  t.true(optsOut('acme', { DO_NOT_TRACK: '\ufefffalse' }));
 });
 
 test('Airflow knows six booleans', (t) => {
@@ -80,7 +88,7 @@ test('Airflow knows six booleans', (t) => {
   for (const word of ['yes', 'no', 'on', '', '#', 'true false', '01', 'true;']) t.is(airflowBoolean(word), undefined, word);
 });
 
-test('variables and the home directory are expanded until nothing changes', (t) => {
+test('variables and the home directory are expanded until nothing changes, within bounds', (t) => {
   const env = { HOME: '/home/pat/', A: '$B', B: '${C}/d', C: '~', LOOP: 'x$LOOP', BOMB: 'x'.repeat(3000), ROOT: '/' };
   t.is(expandVariables('~/airflow', env), '/home/pat/airflow');
   t.is(expandVariables('$A', env), '/home/pat/d');
@@ -91,8 +99,8 @@ test('variables and the home directory are expanded until nothing changes', (t) 
   t.is(expandVariables('~/x', { USERPROFILE: '/users/pat' }), '/users/pat/x');
   t.is(expandVariables('~/x', {}), '~/x');
   t.is(expandVariables('$toString$constructor', {}), '$toString$constructor');
-  t.is(expandVariables('$LOOP', env), undefined, 'it grows without end');
-  t.is(expandVariables('$BOMB'.repeat(500), env), undefined, 'it grows beyond all measure');
+  t.is(expandVariables('$LOOP', env), undefined, 'endless');
+  t.is(expandVariables('$BOMB'.repeat(500), env), undefined, 'too long');
   t.is(expandVariables('x'.repeat(5000), env), undefined);
 });
 
@@ -101,35 +109,34 @@ test('a value that cannot be expanded is no boolean', (t) => {
   t.is(airflowValue('~', { HOME: 'true' }), true);
 });
 
-test('an environment that cannot be read opts out', (t) => {
+test('the variables opt out if the environment cannot be read', (t) => {
   const getter = Object.defineProperty({}, 'DO_NOT_TRACK', {
     get: () => {
       throw new Error('no');
     },
   });
   for (const env of [unreadable, getter, null, undefined, 'DO_NOT_TRACK=1', 7, { DO_NOT_TRACK: {} }, { ACME_TELEMETRY: () => '1' }]) {
-    t.true(environmentOptsOut('acme', odd(env)));
+    t.true(optsOut('acme', odd(env)));
   }
-  t.true(environmentOptsOut(7 as unknown as string, {}), 'a product that is no name');
 });
 
-test('values that are no text mean what they would mean as text', (t) => {
-  t.true(environmentOptsOut('acme', odd({ DO_NOT_TRACK: true })));
-  t.true(environmentOptsOut('acme', odd({ DO_NOT_TRACK: 1 })));
-  t.false(environmentOptsOut('acme', odd({ DO_NOT_TRACK: false })));
-  t.false(environmentOptsOut('acme', odd({ DO_NOT_TRACK: undefined, SCARF_NO_ANALYTICS: null })));
+test('values that are no text are read as text', (t) => {
+  t.true(optsOut('acme', odd({ DO_NOT_TRACK: true })));
+  t.true(optsOut('acme', odd({ DO_NOT_TRACK: 1 })));
+  t.false(optsOut('acme', odd({ DO_NOT_TRACK: false })));
+  t.false(optsOut('acme', odd({ DO_NOT_TRACK: undefined, SCARF_NO_ANALYTICS: null })));
 });
 
-test('an inherited opt-out is seen, in a child environment as behind a proxy', (t) => {
+test('an inherited opt-out counts, and so does one behind a proxy', (t) => {
   const parent = { DO_NOT_TRACK: '1' };
   const behind = new Proxy({}, { get: (_target, name) => (name === 'DO_NOT_TRACK' ? '1' : undefined) });
   for (const env of [Object.create(parent) as NodeJS.ProcessEnv, odd(behind)]) {
-    t.true(environmentOptsOut('acme', env));
+    t.true(optsOut('acme', env));
     t.true(settingsOptOut('acme', env));
   }
 });
 
-test('the gate and the settings agree on every environment', (t) => {
+test('the gate and the settings agree about every environment', (t) => {
   const values = [
     '',
     '0',
@@ -165,14 +172,44 @@ test('the gate and the settings agree on every environment', (t) => {
   for (const product of ['acme', 'cosmos']) {
     for (const name of names) {
       for (const value of values)
-        t.is(environmentOptsOut(product, { [name]: value }), settingsOptOut(product, { [name]: value }), `${product} ${name}=${value}`);
+        t.is(optsOut(product, { [name]: value }), settingsOptOut(product, { [name]: value }), `${product} ${name}=${value}`);
     }
   }
   const value = fc.oneof(fc.constantFrom(...values), fc.string({ maxLength: 12 }));
   fc.assert(
     fc.property(fc.constantFrom('acme', 'cosmos'), fc.dictionary(fc.constantFrom(...names), value), (product, env) => {
-      t.is(environmentOptsOut(product, env), settingsOptOut(product, env));
+      t.is(optsOut(product, env), settingsOptOut(product, env));
     }),
     { numRuns: 2000 },
   );
+});
+
+const variable = 'ACME_TELEMETRY_DEBUG';
+
+test('debug mode: off, on, or a file', (t) => {
+  for (const off of ['', ' ', '0', 'false', 'no', 'off', 'OFF', ' False\n']) t.is(debugMode('acme', { [variable]: off }), undefined, off);
+  for (const on of ['1', 'true', 'yes', 'on', 'Yes', ' TRUE ']) t.deepEqual(debugMode('acme', { [variable]: on }), { variable }, on);
+  for (const path of ['/tmp/audit', 'audit.log', './1', '2', 'enabled'])
+    t.deepEqual(debugMode('acme', { [variable]: path }), { variable, path });
+  t.is(debugMode('acme', {}), undefined);
+  t.is(debugMode('acme', { COSMOS_TELEMETRY_DEBUG: '1' }), undefined, 'the variable of another product');
+});
+
+test('debug mode is on if the environment cannot be read', (t) => {
+  const torn = Object.defineProperty({}, variable, {
+    get: () => {
+      throw new Error('secret');
+    },
+  });
+  t.deepEqual(debugMode('acme', torn), { variable });
+});
+
+test('debug mode: a polluted Object.prototype chooses no file', (t) => {
+  // oxlint-disable-next-line no-extend-native -- the attack itself
+  Object.defineProperty(Object.prototype, variable, { value: '/etc/passwd', configurable: true, enumerable: false });
+  try {
+    t.is(debugMode('acme', {}), undefined);
+  } finally {
+    Reflect.deleteProperty(Object.prototype, variable);
+  }
 });

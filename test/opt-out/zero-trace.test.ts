@@ -5,16 +5,17 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import type { TelemetryOptions } from '../src/index.js';
-import { startCollector } from '../src/testing/index.js';
-import { runChild } from './helpers/run-child.js';
-import type { TracesReport } from './helpers/traces-child.js';
+import type { TelemetryOptions } from '../../src/index.js';
+import { startCollector } from '../../src/testing/index.js';
+import { childQueue } from '../helpers/at-a-time.js';
+import { runChild } from '../helpers/run-child.js';
+import type { TracesReport } from '../helpers/traces-child.js';
 
 const run = promisify(execFile);
 const root = mkdtempSync(path.join(tmpdir(), 'zero-trace-'));
 test.after.always(() => rmSync(root, { recursive: true, force: true }));
 
-// Folders of this test alone: what stands on the machine does not matter.
+// Folders of this test alone, so that files of the machine do not matter.
 const home = path.join(root, 'home');
 const policies = path.join(root, 'policies');
 const silent = path.join(root, 'silent');
@@ -26,13 +27,15 @@ for (const folder of [home, policies]) {
 }
 
 let reports = 0;
+/** Runs a host in a process of its own and reads what it left behind. */
 async function leave(
   env: NodeJS.ProcessEnv,
   options: Partial<TelemetryOptions> = {},
   endpoint = 'http://collector.invalid/',
 ): Promise<TracesReport> {
   const file = path.join(root, `report-${(reports += 1)}.json`);
-  const { code, stdout, stderr } = await runChild('traces-child', [endpoint, JSON.stringify(options), file], { ...PLACES, ...env });
+  const args = [endpoint, JSON.stringify(options), file];
+  const { code, stdout, stderr } = await childQueue(() => runChild('traces-child', args, { ...PLACES, ...env }));
   if (code !== 0 || stdout !== '' || stderr !== '') throw new Error(`${code} ${stdout} ${stderr}`);
   return JSON.parse(readFileSync(file, 'utf8')) as TracesReport;
 }
@@ -53,15 +56,12 @@ const silently: [what: string, env: NodeJS.ProcessEnv, options?: Partial<Telemet
   ['DO_NOT_TRACK', { DO_NOT_TRACK: '1' }],
   ['SCARF_NO_ANALYTICS', { SCARF_NO_ANALYTICS: 'true' }],
   ['the switch of the product', { ACME_TELEMETRY: 'off' }],
-  ['a switch that nobody understands', { ACME_TELEMETRY: 'perhaps' }],
-  [
-    'DO_NOT_TRACK beside a yes and a wish to see',
-    { DO_NOT_TRACK: '1', ACME_TELEMETRY: '1', ACME_TELEMETRY_DEBUG: path.join(root, 'audit') },
-  ],
+  ['an unknown word in the switch', { ACME_TELEMETRY: 'perhaps' }],
+  ['DO_NOT_TRACK beside a yes and debug mode', { DO_NOT_TRACK: '1', ACME_TELEMETRY: '1', ACME_TELEMETRY_DEBUG: path.join(root, 'audit') }],
   ['enabled: false', {}, { enabled: false }],
 ];
 for (const [what, env, options] of silently) {
-  test.serial(`opted out by ${what}: 10,000 events leave nothing, and no file is opened`, async (t) => {
+  test(`opted out by ${what}: 10,000 events leave nothing, and no file is opened`, async (t) => {
     const { resources, files, listeners, hostListeners, enabled, stats } = await leave(env, options);
     t.deepEqual(
       { resources, files, listeners, hostListeners, enabled },
@@ -72,25 +72,25 @@ for (const [what, env, options] of silently) {
 }
 
 const byFile: [what: string, env: NodeJS.ProcessEnv, options?: Partial<TelemetryOptions>][] = [
-  ["the person's own file", { XDG_CONFIG_HOME: home, APPDATA: home, HOME: home }],
-  ['the policy of the machine', { XDG_CONFIG_DIRS: policies, PROGRAMDATA: policies }],
-  ['a consent that nobody gave', {}, { consent: 'opt-in' }],
+  ['the config file', { XDG_CONFIG_HOME: home, APPDATA: home, HOME: home }],
+  ['the policy file', { XDG_CONFIG_DIRS: policies, PROGRAMDATA: policies }],
+  ['a missing consent', {}, { consent: 'opt-in' }],
 ];
-// macOS has fixed places, which are not for a test to write to.
+// macOS has fixed places, and a test must not write there.
 if (process.platform !== 'darwin') {
   for (const [what, env, options] of byFile) {
-    test.serial(`opted out by ${what}: only the config files are read, once, and nothing else is left`, async (t) => {
+    test(`opted out by ${what}: only the config files are read, once each, and nothing else is left`, async (t) => {
       const { resources, files, listeners, hostListeners, enabled, stats } = await leave(env, options);
       t.deepEqual({ resources, listeners, hostListeners, enabled }, { resources: [], listeners: [], hostListeners: [], enabled: false });
       t.like(stats, NOTHING);
       const opened = files.filter((call) => !/^(fstat|read|close)Sync \d+$/.test(call));
       t.true(opened.length > 0 && opened.every((call) => /^openSync .*telemetry\.json$/.test(call)), files.join('\n'));
-      t.is(new Set(opened).size, opened.length, 'each of them once');
+      t.is(new Set(opened).size, opened.length, 'each file once');
     });
   }
 }
 
-test.serial('the same count finds what is left without an opt-out', async (t) => {
+test('the same measurement finds the traces of a client that is not opted out', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const { resources, files, listeners, hostListeners, enabled, stats } = await leave({}, { maxPendingEvents: 50 }, collector.url);
@@ -102,13 +102,13 @@ test.serial('the same count finds what is left without an opt-out', async (t) =>
   t.is(hostListeners.length, 4);
 });
 
-/** What a client does to the outside, as the kernel sees it; undefined where strace is not there or may not look. */
+/** The system calls of a client; undefined if strace is missing or may not trace. */
 async function trace(env: NodeJS.ProcessEnv, endpoint: string): Promise<string[] | undefined> {
   const file = path.join(root, `strace-${(reports += 1)}`);
   const script = fileURLToPath(new URL('./helpers/traces-child.js', import.meta.url));
-  const child = [process.execPath, script, endpoint, '{"maxPendingEvents": 10}', path.join(root, 'strace-report.json')];
+  const child = [process.execPath, script, endpoint, '{"maxPendingEvents": 10}', path.join(root, `strace-report-${reports}.json`)];
   try {
-    // Pipes of a child are sockets, and asking what they are is a call of the network: files stand in for them.
+    // The pipes of a child are sockets, and asking for their type is a network call. Files replace them.
     const command = [
       '-c',
       'exec "$@" < /dev/null > /dev/null 2>&1',
@@ -122,7 +122,7 @@ async function trace(env: NodeJS.ProcessEnv, endpoint: string): Promise<string[]
       file,
       ...child,
     ];
-    await run('sh', command, { env: { PATH: process.env['PATH'], ...PLACES, ...env }, timeout: 50_000 });
+    await childQueue(() => run('sh', command, { env: { PATH: process.env['PATH'], ...PLACES, ...env }, timeout: 50_000 }));
     return readFileSync(file, 'utf8').split('\n');
   } catch {
     return undefined;
@@ -130,7 +130,7 @@ async function trace(env: NodeJS.ProcessEnv, endpoint: string): Promise<string[]
 }
 
 const NETWORK = /\b(socket|connect|sendto|sendmsg|sendmmsg|bind|getsockopt|setsockopt|getsockname)\(/;
-/** What happened in the window, but for the looks that newer versions of Node take at processor and memory now and then. */
+/** The calls inside the window, without the reads of processor and memory files that newer versions of Node make. */
 const between = (lines: string[]): string[] =>
   lines
     .slice(
@@ -139,12 +139,12 @@ const between = (lines: string[]): string[] =>
     )
     .filter((line) => !/"\/(sys|proc\/sys)\//.test(line));
 
-test.serial('traced by strace, an opted-out process makes no call of the network and opens no file of ours', async (t) => {
+test('traced by strace, an opted-out process makes no network call and opens no file of ours', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const control = await trace({}, collector.url);
   if (control === undefined) {
-    t.log('strace is not there, or may not trace here: skipped');
+    t.log('strace is missing, or may not trace here: skipped');
     t.pass();
     return;
   }
@@ -156,8 +156,9 @@ test.serial('traced by strace, an opted-out process makes no call of the network
     between(control).some((line) => line.includes('acme/telemetry.json')),
     'and the config files',
   );
-  for (const env of [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: '1' }, { ACME_TELEMETRY: '0' }]) {
-    const lines = (await trace(env, collector.url)) ?? [];
+  const optOuts: NodeJS.ProcessEnv[] = [{ DO_NOT_TRACK: '1' }, { SCARF_NO_ANALYTICS: '1' }, { ACME_TELEMETRY: '0' }];
+  const traces = await Promise.all(optOuts.map(async (env) => ({ env, lines: (await trace(env, collector.url)) ?? [] })));
+  for (const { env, lines } of traces) {
     t.true(
       lines.some((line) => line.includes('window-ends')),
       'it ran to its end',
@@ -182,5 +183,5 @@ test.serial('traced by strace, an opted-out process makes no call of the network
     between(byOwnFile).map((line) => /"([^"]*)"/.exec(line)?.[1]),
     [path.join(away, 'acme/telemetry.json'), '/etc/xdg/acme/telemetry.json', path.join(home, 'acme/telemetry.json')],
   );
-  t.is(collector.requests.length, 10, 'those of the control');
+  t.is(collector.requests.length, 10, 'the requests of the control run');
 });

@@ -1,8 +1,13 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Writable } from 'node:stream';
 import test from 'ava';
+import { CliFailure } from '../../src/cli/command.js';
 import { createTelemetryCli } from '../../src/cli/index.js';
 import type { TelemetryCliOptions } from '../../src/cli/index.js';
+import { writeSwitch } from '../../src/cli/switch.js';
+import { columns, widthOf, wrap, writeTo } from '../../src/cli/terminal.js';
 import { makeHome, runCli } from '../helpers/run-cli.js';
 
 const ACME: TelemetryCliOptions = { product: { name: 'acme', version: '3.1.0' }, endpoint: 'https://telemetry.acme.example/' };
@@ -24,7 +29,7 @@ async function status(env: NodeJS.ProcessEnv, options: Partial<TelemetryCliOptio
   return { code, ...(JSON.parse(stdout) as StatusJson) };
 }
 
-test('all that stands in the way is named at once, also what a client would not look at any more', async (t) => {
+test('status shows every opt-out at once, also in files that a client does not open any more', async (t) => {
   const { env, file, folder } = makeHome(t);
   mkdirSync(path.dirname(file('acme')), { recursive: true });
   writeFileSync(file('acme'), '{"enabled": false}');
@@ -40,16 +45,16 @@ test('all that stands in the way is named at once, also what a client would not 
     ['enabled', 'DO_NOT_TRACK', 'SCARF_NO_ANALYTICS', 'ACME_TELEMETRY', 'policy file', 'config file', 'consent'],
   );
   t.deepEqual(found.toChange, [
-    'nothing you can do: the program itself switches it off',
+    'nothing you can do: the program itself turns telemetry off',
     'unset DO_NOT_TRACK, or set it to 0',
     'unset ACME_TELEMETRY, or set it to 1',
-    `ask whoever runs this machine: ${policy}:1 decides for everybody on it`,
+    `ask the administrator of this machine: ${policy}:1 decides for all its users`,
     'run `acme telemetry enable`',
-    'run `acme telemetry enable`, or set ACME_TELEMETRY=1: the program waits for a yes of yours',
+    'run `acme telemetry enable`, or set ACME_TELEMETRY=1: the program waits for your consent',
   ]);
 });
 
-test('a yes in the file is seen behind an opt-out of the environment, so that consent is not asked for twice', async (t) => {
+test('status sees a yes in the config file behind an opt-out in the environment, and does not ask for consent again', async (t) => {
   const { env, file } = makeHome(t);
   mkdirSync(path.dirname(file('acme')), { recursive: true });
   writeFileSync(file('acme'), '{"enabled": true}');
@@ -69,7 +74,7 @@ test('a yes in the file is seen behind an opt-out of the environment, so that co
   });
 });
 
-test('airflow.cfg counts for cosmos, and is not opened behind an opt-out of the environment', async (t) => {
+test('status: airflow.cfg counts for cosmos, and is not opened behind an opt-out in the environment', async (t) => {
   const { env, folder } = makeHome(t);
   const cfg = path.join(folder, 'airflow.cfg');
   writeFileSync(cfg, '[cosmos]\n\nenable_telemetry = no\n');
@@ -82,7 +87,7 @@ test('airflow.cfg counts for cosmos, and is not opened behind an opt-out of the 
   t.true((await status({ ...env, AIRFLOW_HOME: folder })).enabled, 'acme has nothing to do with it');
 });
 
-test('the endpoint, and who set it', async (t) => {
+test('status shows the endpoint and who set it', async (t) => {
   const own = { url: 'https://telemetry.acme.example', setBy: 'program', isVariableIgnored: false };
   t.deepEqual((await status({})).endpoint, own);
   t.deepEqual((await status({ ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' })).endpoint, {
@@ -97,20 +102,17 @@ test('the endpoint, and who set it', async (t) => {
     'ACME_TELEMETRY_ENDPOINT is not an http or https URL without credentials, query or fragment; it is ignored',
   ]);
   const { stdout } = await runCli({ product: { name: 'acme' } }, ['status'], { env: { ACME_TELEMETRY_ENDPOINT: 'http://localhost:1/x' } });
-  t.regex(stdout, /\n {2}endpoint +not known here: the program delivers in a way of its own\n/);
+  t.regex(stdout, /\n {2}endpoint +unknown here: the program has its own transport\n/);
 });
 
-test('debug mode is said', async (t) => {
+test('status shows debug mode', async (t) => {
   t.is((await status({})).debug, null);
   t.deepEqual((await status({ ACME_TELEMETRY_DEBUG: '1' })).debug, { variable: 'ACME_TELEMETRY_DEBUG', file: null });
   const toFile = await runCli(ACME, ['status'], { env: { ACME_TELEMETRY_DEBUG: '/tmp/au\u001Bdit' } });
-  t.regex(
-    toFile.stdout,
-    /\n {2}debug mode +ACME_TELEMETRY_DEBUG has requests written to the end of \/tmp\/au\uFFFDdit, and nothing is sent\n/,
-  );
+  t.regex(toFile.stdout, /\n {2}debug mode +ACME_TELEMETRY_DEBUG writes requests to the end of \/tmp\/au\uFFFDdit; nothing is sent\n/);
 });
 
-test('files are looked for where the platform has them', async (t) => {
+test("files are in the platform's usual places", async (t) => {
   const env = { HOME: '/Users/pat', APPDATA: 'C:\\Users\\pat\\AppData\\Roaming' };
   t.is((await status(env, {}, 'darwin')).configFile, '/Users/pat/Library/Application Support/acme/telemetry.json');
   t.is((await status(env, {}, 'win32')).configFile, 'C:\\Users\\pat\\AppData\\Roaming\\acme\\telemetry.json');
@@ -124,7 +126,7 @@ test('files are looked for where the platform has them', async (t) => {
   }
 });
 
-test('colours are for a terminal, and for people who want them', async (t) => {
+test('colours are for terminals, unless the environment turns them off', async (t) => {
   const look = async (isTTY: boolean, env: NodeJS.ProcessEnv) =>
     (await runCli(ACME, ['status'], { isTTY, env })).stdout.includes('\u001B[');
   t.true(await look(true, {}));
@@ -136,16 +138,16 @@ test('colours are for a terminal, and for people who want them', async (t) => {
   t.is((await runCli(ACME, ['events'], io)).code, 0);
 });
 
-test('the version of the program stands beside that of the package; the command is what people type', async (t) => {
+test('--version shows the versions of program and package; messages use the name of the command', async (t) => {
   t.regex((await runCli(ACME, ['--version'])).stdout, /^acme telemetry: acme 3\.1\.0, cosmos-telemetry \d+\.\d+\.\d+\n$/);
   const end = await runCli({ ...ACME, command: 'acme usage' }, ['nonsense']);
   t.deepEqual(end, { code: 2, stdout: '', stderr: 'acme usage: unknown command nonsense; see `acme usage --help`\n' });
 });
 
-test('help, for the whole and for each command', async (t) => {
+test('help of the whole and of each command', async (t) => {
   const whole = await runCli(ACME, []);
   t.deepEqual(await runCli(ACME, ['-h']), whole);
-  t.regex(whole.stdout, /^Usage: acme telemetry COMMAND \[options\]\n\nSee what telemetry of acme would send/);
+  t.regex(whole.stdout, /^Usage: acme telemetry COMMAND \[options\]\n\nShow what telemetry of acme would send/);
   t.deepEqual(
     whole.stdout.split('\n').filter((line) => line.length > 100),
     [],
@@ -163,7 +165,7 @@ test('help, for the whole and for each command', async (t) => {
   }
 });
 
-test('what is not understood is usage', async (t) => {
+test('a wrong command line is a usage error', async (t) => {
   for (const args of [
     ['stat'],
     ['status', '--colour'],
@@ -179,7 +181,7 @@ test('what is not understood is usage', async (t) => {
   }
 });
 
-test('disable and enable, in one shape for machines', async (t) => {
+test('disable and enable have one shape of JSON', async (t) => {
   const { env, file } = makeHome(t);
   for (const [command, enabled, written] of [
     ['disable', false, true],
@@ -198,12 +200,12 @@ test('disable and enable, in one shape for machines', async (t) => {
   }
   const held = await runCli(ACME, ['enable'], { env: { ...env, ACME_TELEMETRY: '0' } });
   t.true(
-    held.stdout.startsWith(`Telemetry of acme stays off.\n\n  config file     ${file('acme')} says yes already, but any no wins over it\n`),
+    held.stdout.startsWith(`Telemetry of acme stays off.\n\n  config file     ${file('acme')} already said yes, but any no wins over it\n`),
   );
   t.false((await runCli(ACME, ['disable'], { env })).stdout.includes('Python'));
 });
 
-test('standard input is not so much as looked at, but for `preview -`', async (t) => {
+test('standard input is read by `preview -` only', async (t) => {
   let isRead = false;
   const stdin = {
     async *[Symbol.asyncIterator]() {
@@ -220,7 +222,7 @@ test('standard input is not so much as looked at, but for `preview -`', async (t
   t.true(isRead);
 });
 
-test('what nobody foresaw is one line, too, and never a rejection', async (t) => {
+test('an unexpected error is one line, too, and never a rejection', async (t) => {
   const env = new Proxy(
     {},
     {
@@ -242,11 +244,11 @@ test('what nobody foresaw is one line, too, and never a rejection', async (t) =>
   t.deepEqual(await runCli(ACME, ['status'], { stdout: broken }), {
     code: 1,
     stdout: '',
-    stderr: 'acme telemetry: standard output cannot be written to (EIO)\n',
+    stderr: 'acme telemetry: cannot write to standard output (EIO)\n',
   });
 });
 
-test('a mistake in code throws at once, with option and value', (t) => {
+test('a wrong option throws at once, with its name and value', (t) => {
   const cases: [options: object, message: RegExp][] = [
     [{}, /`product`/],
     [{ product: { name: 'Acme' } }, /`product\.name` to match .+ got "Acme"/],
@@ -264,4 +266,96 @@ test('a mistake in code throws at once, with option and value', (t) => {
   ];
   for (const [options, message] of cases)
     t.throws(() => createTelemetryCli(options as TelemetryCliOptions), { instanceOf: TypeError, message });
+});
+
+test.serial('writeSwitch() that fails leaves the file as it was and nothing beside it', (t) => {
+  const root = mkdtempSync(path.join(tmpdir(), 'config-edit-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const folder = path.join(root, 'a', 'b');
+  const file = path.join(folder, 'telemetry.json');
+  t.true(writeSwitch(file, false), 'folders are created');
+  t.false(writeSwitch(file, false));
+  t.true(writeSwitch(file, true));
+  t.is(readFileSync(file, 'utf8'), '{\n  "enabled": true\n}\n');
+
+  const refusals: [make: () => void, message: RegExp][] = [
+    [() => writeFileSync(file, '{"enabled": true, "enabled": false}'), /telemetry\.json:1 cannot be changed \(duplicate "enabled"\)/],
+    [() => writeFileSync(file, 'x'.repeat(70_000)), /cannot be changed \(more than 64 KiB\)/],
+    [() => writeFileSync(file, Buffer.from([0xff])), /cannot be read \(EILSEQ\)/],
+  ];
+  if (process.platform !== 'win32') {
+    refusals.push(
+      [() => mkdirSync(file), /is a folder and not a file/],
+      [() => symlinkSync('nowhere', file), /is a symbolic link to no file/],
+      [() => symlinkSync('telemetry.json', file), /is a symbolic link to no file/],
+    );
+  }
+  for (const [make, message] of refusals) {
+    rmSync(file, { recursive: true, force: true });
+    make();
+    const before = lstatSync(file);
+    const error = t.throws(() => writeSwitch(file, true), { instanceOf: CliFailure, message });
+    t.is(error?.exitCode, 1);
+    t.true(error?.message.endsWith('; nothing was changed'));
+    t.is(lstatSync(file).ino, before.ino);
+    t.deepEqual(readdirSync(folder), ['telemetry.json']);
+  }
+  writeFileSync(path.join(root, 'plain'), '');
+  if (process.platform !== 'win32') {
+    t.throws(() => writeSwitch(path.join(root, 'plain', 'x', 'telemetry.json'), true), {
+      message: /plain\/x cannot be a folder: a part of its path is a file/,
+    });
+  }
+  if (process.platform === 'linux') {
+    t.throws(() => writeSwitch('/proc/nothing/acme/telemetry.json', true), {
+      message: /^\/proc\/nothing\/acme cannot be written to \([A-Z]+\); nothing was changed$/,
+    });
+  }
+});
+
+const write = () => true;
+
+function stream(code?: string) {
+  const chunks: string[] = [];
+  const writable = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk.toString());
+      done(code === undefined ? null : Object.assign(new Error('secret'), { code }));
+    },
+  });
+  return { writable, chunks };
+}
+
+test('writeTo() waits until the text is written, and keeps its listener only on a broken stream', async (t) => {
+  const { writable, chunks } = stream();
+  t.is(await writeTo(writable, 'text'), undefined);
+  t.deepEqual(chunks, ['text']);
+  t.is(writable.listenerCount('error'), 0);
+  t.is(await writeTo(stream('ENOSPC').writable, 'text'), 'ENOSPC');
+  t.is(await writeTo(stream('EPIPE').writable, 'text'), undefined, 'a reader that has ended is no failure');
+});
+
+test('widthOf() is the width of the terminal, within bounds', (t) => {
+  t.is(widthOf({ write }), 100);
+  t.is(widthOf({ write, isTTY: true, columns: 80 }), 80);
+  t.is(widthOf({ write, isTTY: true, columns: 20 }), 60);
+  t.is(widthOf({ write, isTTY: true, columns: 300 }), 100);
+});
+
+test('columns() wraps the last column, and a cell that is too wide has a line of its own', (t) => {
+  t.deepEqual(wrap('one two three', 7), ['one two', 'three']);
+  t.deepEqual(wrap('incomprehensible word', 7), ['incomprehensible', 'word']);
+  t.deepEqual(
+    columns(
+      [
+        ['a', 'one two three'],
+        ['abcdef', 'four'],
+      ],
+      [3],
+      13,
+      ' ',
+    ),
+    [' a    one two', '      three', ' abcdef', '      four'],
+  );
+  t.deepEqual(columns([], [3], 13, ' '), []);
 });

@@ -1,9 +1,9 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-
-import { consentWithdrawn, explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../src/opt-out/settings.js';
-import type { Rule, Settings, SettingsOptions } from '../src/opt-out/settings.js';
-import { readVectors } from './helpers/vectors.js';
+import { anyText } from '../helpers/arbitraries.js';
+import { consentWithdrawn, explainSettings, resolveSettings, resolveSettingsWith, shouldEmit } from '../../src/opt-out/settings.js';
+import type { Rule, Settings, SettingsOptions } from '../../src/opt-out/settings.js';
+import { readVectors } from '../helpers/vectors.js';
 
 const missing = {
   readFile: (): string => {
@@ -29,7 +29,7 @@ const emits =
   (): boolean =>
     shouldEmit(resolveSettingsWith(options, machine));
 
-/** Runs something while `Object.prototype` carries a value, as after a prototype pollution elsewhere in the host. */
+/** Runs a function while `Object.prototype` has a value, as after a prototype pollution elsewhere in the host. */
 function polluted<T>(name: string, value: unknown, run: () => T): T {
   // oxlint-disable-next-line no-extend-native -- the attack itself
   Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: false, writable: true });
@@ -46,7 +46,7 @@ test('every recorded environment emits or not, as in Cosmos', (t) => {
   for (const { env, should_emit } of cases) t.is(shouldEmit(resolveSettingsWith({ env }, missing)), should_emit, JSON.stringify(env));
 });
 
-test('truth table: what opts out, for which product, and which of the three flags says so', (t) => {
+test('truth table: which setting opts out of which product, and which of the three flags says so', (t) => {
   // product, environment, airflow.cfg ('' = none), options, enableTelemetry doNotTrack noAnalytics
   const table: [product: string, env: Record<string, string>, file: string, options: SettingsOptions, flags: string][] = [
     ['acme', {}, '', {}, 'true false false'],
@@ -91,7 +91,7 @@ test('truth table: what opts out, for which product, and which of the three flag
   }
 });
 
-test('every combination: one no is a no, and an opt-in needs a yes', (t) => {
+test('every combination: one no wins, and an opt-in needs a yes', (t) => {
   type Say = 'yes' | 'no' | 'nothing';
   const tracking: [string | undefined, Say][] = [
     [undefined, 'nothing'],
@@ -148,7 +148,7 @@ test('every combination: one no is a no, and an opt-in needs a yes', (t) => {
   t.is(asked, 2880);
 });
 
-test('rules stand in order of precedence, each with its source', (t) => {
+test('rules are in order of precedence, each with its source', (t) => {
   const env = { HOME: '/h', DO_NOT_TRACK: '0', SCARF_NO_ANALYTICS: '', COSMOS_TELEMETRY: ' Yes ' };
   const settings = resolveSettingsWith({ env, consent: 'opt-in' }, cfg('\n[cosmos]\nx: 1\nEnable_Telemetry: True # wanted\n'));
   t.deepEqual(settings.rules, [
@@ -172,7 +172,7 @@ test('rules stand in order of precedence, each with its source', (t) => {
   );
 });
 
-test('the default is a rule only where it holds', (t) => {
+test('the default is a rule only if it applies', (t) => {
   const byDefault: Rule = { name: 'default', value: 'enabled', optsOut: false, source: { kind: 'default' } };
   t.deepEqual(resolveSettingsWith({ env: {} }, missing).rules, [byDefault]);
   t.deepEqual(resolveSettingsWith({ env: { ACME_TELEMETRY: '1' }, product: 'acme' }, missing).rules.at(-1), byDefault);
@@ -181,14 +181,14 @@ test('the default is a rule only where it holds', (t) => {
   ]);
 });
 
-test('a shown value is short, on one line, and says nothing to a terminal', (t) => {
+test('a shown value is short, on one line, and without control characters', (t) => {
   t.is(shownValue('x'.repeat(64)), 'x'.repeat(64));
   t.is(shownValue('x'.repeat(65)), `${'x'.repeat(63)}…`);
   t.is(shownValue('a\u001b[31m\n\u202eb'), 'a\u{fffd}[31m\u{fffd}\u{fffd}b');
   t.is(shownValue(`${'x'.repeat(62)}😀😀`), `${'x'.repeat(62)}\u{fffd}…`);
 });
 
-test('the rule that decided comes first', (t) => {
+test('the deciding rule comes first', (t) => {
   t.is(explained({ env: {} }), 'true default');
   t.is(explained({ env: { DO_NOT_TRACK: '0' } }), 'true default DO_NOT_TRACK');
   t.is(explained({ env: { DO_NOT_TRACK: '0', SCARF_NO_ANALYTICS: '1' } }), 'false SCARF_NO_ANALYTICS DO_NOT_TRACK');
@@ -201,14 +201,14 @@ test('the rule that decided comes first', (t) => {
   t.deepEqual(explainSettings({ enableTelemetry: true, doNotTrack: false, noAnalytics: false, rules: [] }), { enabled: true, rules: [] });
 });
 
-test('settings are frozen, all the way down', (t) => {
+test('settings are deeply frozen', (t) => {
   const settings = resolveSettingsWith({ env: { HOME: '/h', COSMOS_TELEMETRY: '1', DO_NOT_TRACK: '1' }, consent: 'opt-in' }, cfg(off));
   const parts: object[] = [settings, settings.rules, ...settings.rules, ...settings.rules.map((rule) => rule.source)];
   t.true(parts.length > 6);
   for (const part of parts) t.true(Object.isFrozen(part));
 });
 
-test('a wrong option is a TypeError that names it and its value', (t) => {
+test('a wrong option throws a TypeError with its name and value', (t) => {
   const wrong = (options: unknown, message: RegExp): void => {
     const error = t.throws(() => resolveSettingsWith(options as SettingsOptions, missing), { instanceOf: TypeError });
     t.regex(error.message, message);
@@ -227,7 +227,7 @@ test('a wrong option is a TypeError that names it and its value', (t) => {
   t.notThrows(() => resolveSettingsWith({ product: 'a'.repeat(32), env: {}, consent: undefined, enabled: undefined }, missing));
 });
 
-test('without options it is Cosmos in this process', (t) => {
+test('the defaults are product cosmos and this process', (t) => {
   const before = process.env['DO_NOT_TRACK'];
   try {
     process.env['DO_NOT_TRACK'] = '1';
@@ -241,7 +241,7 @@ test('without options it is Cosmos in this process', (t) => {
   t.true(shouldEmit(resolveSettings({ env: {} })));
 });
 
-test('what is no settings emits nothing and throws nothing', (t) => {
+test('shouldEmit() is false for anything but complete settings, and never throws', (t) => {
   const good = { enableTelemetry: true, doNotTrack: false, noAnalytics: false, rules: [] };
   t.true(shouldEmit(good));
   const throwing = new Proxy(good, {
@@ -313,11 +313,11 @@ test('a polluted Object.prototype never turns telemetry on', (t) => {
     t.false(ask(), `${name} before`);
     t.false(polluted(name, value, ask), name);
   }
-  t.false(polluted('DO_NOT_TRACK', '1', emits({ env: {} })), 'an opt-out counts wherever it stands');
+  t.false(polluted('DO_NOT_TRACK', '1', emits({ env: {} })), 'an opt-out counts even on Object.prototype');
   t.true(polluted('DO_NOT_TRACK', '0', emits({ env: {} })));
 });
 
-test('an environment that cannot be read opts out, says so, and throws nothing', (t) => {
+test('an environment that cannot be read opts out, with a rule that says so, and throws nothing', (t) => {
   const env = new Proxy(
     {},
     {
@@ -335,7 +335,7 @@ test('an environment that cannot be read opts out, says so, and throws nothing',
     t.false(shouldEmit(resolveSettings({ env: weird as unknown as NodeJS.ProcessEnv })));
 });
 
-test('any environment and any file: no throw, and nothing unknown is a yes', (t) => {
+test('any environment and any file: nothing throws, and no unknown value is a yes', (t) => {
   const names = [
     'DO_NOT_TRACK',
     'SCARF_NO_ANALYTICS',
@@ -347,8 +347,8 @@ test('any environment and any file: no throw, and nothing unknown is a yes', (t)
     'A',
   ];
   const word = fc.constantFrom('', '0', '1', 'true', 'false', 'on', 'maybe', '$A', '~', '#');
-  const text = fc.string({ unit: 'binary', maxLength: 30 });
-  // Every yes holds one of these, however it is put together from variables.
+  const text = anyText({ maxLength: 30 });
+  // Every yes contains one of these, even if variables are expanded in it.
   const saidYes = /1|t|on|yes|enabled/i;
   fc.assert(
     fc.property(
@@ -367,7 +367,7 @@ test('any environment and any file: no throw, and nothing unknown is a yes', (t)
   );
 });
 
-test('a yes that stood in the environment can be withdrawn; one in a file, or none that was needed, cannot', (t) => {
+test('a yes in the environment can be withdrawn; a yes in airflow.cfg cannot', (t) => {
   const env: NodeJS.ProcessEnv = { ACME_TELEMETRY: 'yes' };
   const settings = resolveSettingsWith({ product: 'acme', env, consent: 'opt-in' }, missing);
   t.true(shouldEmit(settings));
@@ -376,7 +376,7 @@ test('a yes that stood in the environment can be withdrawn; one in a file, or no
   t.true(consentWithdrawn(settings, env));
 
   const file = cfg(on);
-  const cosmos: NodeJS.ProcessEnv = { HOME: '/home/somebody', COSMOS_TELEMETRY: '1' };
+  const cosmos: NodeJS.ProcessEnv = { HOME: '/home/pat', COSMOS_TELEMETRY: '1' };
   const both = resolveSettingsWith({ env: cosmos, consent: 'opt-in' }, file);
   t.true(shouldEmit(both));
   delete cosmos['COSMOS_TELEMETRY'];
