@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NAME_SERVERS, NOWHERE, openLab, SERVER } from './network/lab.mjs';
+import { NAME_SERVERS, NOWHERE, openLab, SERVER, SERVER6 } from './network/lab.mjs';
 
 const SENDER = join(import.meta.dirname, 'network', 'sender.mjs');
 const LOOKUP = join(import.meta.dirname, 'network', 'lookup.mjs');
@@ -66,6 +66,20 @@ async function compare(title, host, { files = {}, env = {} } = {}) {
   expect(same, `${title} (${host})`);
 }
 
+/** The same addresses as getaddrinfo where there is IPv6; its order is another one (RFC 6724). */
+async function withIpv6() {
+  const other = await openLab({ ipv6: true });
+  const both = { both: { A: [SERVER], AAAA: [SERVER6] }, only6: { AAAA: [SERVER6] }, only4: { A: [SERVER] } };
+  await other.startDns({ records: both });
+  for (const host of Object.keys(both)) {
+    const theirs = await other.getent(host);
+    const ours = JSON.parse((await other.run([LOOKUP, host])).stdout);
+    console.log(`with IPv6: ${host} is ${ours.join(' ')}; getaddrinfo says ${theirs.join(' ')}`);
+    expect(ours.length > 0 && ours.toSorted().join() === theirs.toSorted().join(), `with IPv6 (${host})`);
+  }
+  await other.close();
+}
+
 try {
   const web = await lab.startServer({ kind: 'http', port: 8080 });
 
@@ -90,7 +104,7 @@ try {
     drop: [{ protocol: 'udp', to: 53, count: 1 }],
   });
   await deliver('the first packet from the name server is lost', [{}], {
-    host,
+    host: complete,
     files: one,
     drop: [{ protocol: 'udp', from: 53, count: 1 }],
   });
@@ -100,7 +114,7 @@ try {
   await deliver('a full thread pool, the name in the hosts file', [], { ...pool, files: { ...one, hosts: `${SERVER} ${complete}\n` } });
 
   await lab.setRoundTrip(0);
-  await lab.startDns({ records });
+  const names = await lab.startDns({ records });
   for (const host of Object.keys(records)) await compare('complete', host);
   for (const host of ['collector', 'relay', 'relay.airflow', 'relay.airflow.svc', 'late', 'toplevel', 'nobody'])
     await compare('short', host);
@@ -118,19 +132,16 @@ try {
   await compare('an empty LOCALDOMAIN', 'late', { env: { LOCALDOMAIN: '' } });
   await compare('RES_OPTIONS', 'relay.airflow', { env: { RES_OPTIONS: 'ndots:1' } });
   const hosts = `192.0.2.1 collector.airflow.svc.cluster.test\n192.0.2.2 late\n192.0.2.3 only-here\n192.0.2.4 only-here\n`;
-  for (const nsswitch of [
-    'files dns',
-    'dns files',
-    'files',
-    'dns',
-    'dns [NOTFOUND=return] files',
-    'dns [!UNAVAIL=return] files',
-    'myhostname',
-  ]) {
+  for (const nsswitch of ['files dns', 'dns files', 'files', 'dns', 'dns [NOTFOUND=return] files', 'dns [!UNAVAIL=return] files']) {
     for (const host of ['collector.airflow.svc.cluster.test', 'late', 'only-here']) {
       await compare(`hosts: ${nsswitch}`, host, { files: { hosts, nsswitch: `hosts: ${nsswitch}\n` } });
     }
   }
+  // A host without IPv6 asks for no IPv6 addresses, as getaddrinfo with AI_ADDRCONFIG; one with both has them sorted IPv4 first.
+  const { questions } = await names.count();
+  expect(questions.length > 0 && questions.every((question) => question.startsWith('A ')), 'a host without IPv6 asks for IPv4 alone');
+  await withIpv6();
+
   const { requests } = await web.count();
   console.log(`${requests} requests arrived`);
 } finally {
