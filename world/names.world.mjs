@@ -75,7 +75,7 @@ async function withIpv6() {
     const theirs = await other.getent(host);
     const ours = JSON.parse((await other.run([LOOKUP, host])).stdout);
     console.log(`with IPv6: ${host} is ${ours.join(' ')}; getaddrinfo says ${theirs.join(' ')}`);
-    expect(ours.length > 0 && ours.toSorted().join() === theirs.toSorted().join(), `with IPv6 (${host})`);
+    expect(ours.length === theirs.length && theirs.length > 0 && theirs.every((each) => ours.includes(each)), `with IPv6 (${host})`);
   }
   await other.close();
 }
