@@ -354,12 +354,12 @@ async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0): Promi
 test('a spool that cannot be used: the relay starts with memory, and /readyz and the log say so; spoolRequired refuses', async (t) => {
   const spool = path.join(makeFolder(t), 'file');
   writeFileSync(spool, '');
-  const { get, log } = await startRig(t, { ...ONE_ATTEMPT, spool });
+  const { get, log } = await startRig(t, { ...ONE_ATTEMPT, spool }, { openStore });
   t.is((await get(EVENT)).status, 200);
   const ready = await get('/readyz');
   t.deepEqual([ready.status, ready.text], [200, 'ready, but the spool cannot be used: events are in memory only\n']);
   t.true(log.some((line) => line.includes('spool_refused') && line.includes(spool)));
-  await t.throwsAsync(startRig(t, { spool, spoolRequired: true }), { name: 'SpoolError', message: /is not a directory/ });
+  await t.throwsAsync(startRig(t, { spool, spoolRequired: true }, { openStore }), { name: 'SpoolError', message: /is not a directory/ });
   const message = 'Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.';
   await t.throwsAsync(startRig(t, { spool: undefined, spoolRequired: true }), { instanceOf: TypeError, message });
 });
