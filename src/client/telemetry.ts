@@ -25,7 +25,6 @@ import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames } from '../listeners/register.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
-import { shouldEmit } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
 import { checkTelemetryOptions } from './options.js';
@@ -41,7 +40,10 @@ export interface DrainReport extends TelemetryStats {
 
 /** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
 export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AsyncDisposable {
-  /** Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. */
+  /**
+   * Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. It is false while a file that may opt out
+   * cannot be read, though events are accepted then and wait.
+   */
   readonly enabled: boolean;
   readonly bus: TelemetryBus<P, E>;
   /**
@@ -119,12 +121,11 @@ class TelemetryClient implements AsyncDisposable {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const { gate, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
+    const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
-    const transport = shouldEmit(settings)
-      ? pickTransport(options, { limits, endpoint, env, gate, log, machine })
-      : (options.transport ?? NOWHERE);
+    const transport =
+      gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });

@@ -55,6 +55,7 @@ export class Dispatcher {
     this.#budget = new EventLoopBudget(options.clock);
     this.#startLater = new NextTick(options.clock, () => this.startWorkers());
     this.pause = new Pause(options.clock, () => this.startWorkers());
+    options.gate.whenOpen(() => this.startWorkers());
   }
 
   /** The number of events in flight. */
@@ -71,8 +72,9 @@ export class Dispatcher {
 
   /** Starts as many workers as there is work and room for. Never throws, never waits. */
   startWorkers(): void {
-    const { buffer, limit } = this.#options;
-    if (this.#isStopped || buffer.length === 0 || this.pause.isOn) return;
+    const { buffer, gate, limit } = this.#options;
+    // While the gate is unknown, events wait. It calls back when it opens.
+    if (this.#isStopped || buffer.length === 0 || this.pause.isOn || gate.state === 'unknown') return;
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
     // A worker takes no second batch while it waits for its transport, so each waiting batch may have a worker of its own.

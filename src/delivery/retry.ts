@@ -56,18 +56,23 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
 }
 
 /**
- * Asks the gate before each retry: an opt-out that appears during a backoff stops the event. The first attempt needs no question,
+ * Asks the gate before each retry: an opt-out that appears during a backoff stops the event, and an unknown gate keeps it. The first attempt needs no question,
  * because the dispatcher has just asked, and reading the environment costs as much as building the event.
  */
 export function gated(inner: Transport, gate: Gate): Transport {
   // A retry passes the same list of events as the attempt before it.
   const tried = new WeakSet<object>();
   return decorate(inner, (events, signal) => {
-    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve({ kind: 'aborted' });
+    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve(gate.state === 'unknown' ? UNDECIDED : ABORTED);
     tried.add(events);
     return inner.send(events, signal);
   });
 }
+
+const ABORTED: SendOutcome = { kind: 'aborted' };
+
+/** The event goes back to the buffer: the dispatcher starts nothing until the gate is open. */
+const UNDECIDED: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'undecided' };
 
 /** p-retry goes on only if something is thrown. The outcome itself is kept in a variable. */
 class RetryableOutcomeError extends Error {}

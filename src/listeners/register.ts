@@ -74,7 +74,8 @@ export class ListenerRegistry {
   register(host: HostEmitter, names: EventNames = {}): () => void {
     const methods = methodsOf(host);
     const handlers = this.#handlers(names, methods[0] === 'addEventListener');
-    if (this.#isClosed || !this.#options.gate.check()) return () => undefined;
+    this.#options.gate.check();
+    if (this.#isClosed || this.#options.gate.state === 'shut') return () => undefined;
     const known = this.#hosts.get(host);
     if (known !== undefined) return known;
     const added: [string, HostHandler][] = [];
@@ -128,7 +129,7 @@ export class ListenerRegistry {
   #guarded(listener: PayloadListener): HostHandler {
     const { gate, ledger, log } = this.#options;
     return (payload) => {
-      if (!gate.isOpen()) return;
+      if (!gate.accepts()) return;
       let outcome: 'invalid' | undefined = 'invalid';
       try {
         outcome = listener(payload);

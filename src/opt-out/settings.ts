@@ -4,8 +4,9 @@
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { readConfigFile } from '../base/machine.js';
+import { isKnownOptOut } from './rule.js';
 import type { Question, Rule, SettingsMachine } from './rule.js';
-import { saysYes, SOURCES } from './sources.js';
+import { rulesOf, saysYes, SOURCES } from './sources.js';
 import { CONFIG_FILE } from './telemetry-json.js';
 import { COSMOS, isPolluted, optOutVariables, readVariable } from './variables.js';
 
@@ -13,7 +14,7 @@ export type { Rule, SettingsMachine } from './rule.js';
 
 /** Whether anything may be sent, and why. Deeply frozen. */
 export interface Settings {
-  /** False if the product's switch, a file, Airflow's configuration, an option or a missing consent says no. */
+  /** False if the product's switch, a file, Airflow's configuration, an option or a missing consent says no, or a file is unknown. */
   enableTelemetry: boolean;
   /** True if `DO_NOT_TRACK` opts out. */
   doNotTrack: boolean;
@@ -37,7 +38,7 @@ export interface SettingsOptions {
 
 /**
  * Finds out whether telemetry is on, and which rules decide. Any opt-out wins over any yes, and a setting that cannot be read or
- * understood counts as an opt-out.
+ * understood counts as an opt-out. A file that cannot be read now may be readable later: see `unknown` of its rule.
  *
  * For every product: `DO_NOT_TRACK`, `SCARF_NO_ANALYTICS` and the product's own switch (`ACME_TELEMETRY`); then, if none of these
  * opts out, the machine's policy files and the person's config file. For product `cosmos`, as in Cosmos:
@@ -65,10 +66,14 @@ export function shouldEmit(settings?: Settings): boolean {
   }
 }
 
-/** The rules with the deciding one first: an opt-out if there is any, else a yes, else the default. */
+/** The rules with the deciding one first: an opt-out if there is any, else a file that is unknown, else a yes, else the default. */
 export function explainSettings(settings: Settings): { enabled: boolean; rules: readonly Rule[] } {
   const { rules } = settings;
-  const deciding = rules.find((rule) => rule.optsOut) ?? rules.find(saysYes) ?? rules.find((rule) => rule.source.kind === 'default');
+  const deciding =
+    rules.find(isKnownOptOut) ??
+    rules.find((rule) => rule.optsOut) ??
+    rules.find(saysYes) ??
+    rules.find((rule) => rule.source.kind === 'default');
   const rest = rules.filter((rule) => rule !== deciding);
   return { enabled: shouldEmit(settings), rules: deciding === undefined ? rest : [deciding, ...rest] };
 }
@@ -80,8 +85,7 @@ export function resolveSettingsWith(options: SettingsOptions | undefined, machin
 
 /** Asks all sources. @internal */
 export function settingsFor(question: Question, machine: SettingsMachine): Settings {
-  const rules: Rule[] = [];
-  for (const source of SOURCES) rules.push(...source.rules(question, rules, machine));
+  const rules = rulesOf(SOURCES, question, machine);
   const optOuts = new Set(rules.filter((rule) => rule.optsOut).map((rule) => rule.name));
   const doNotTrack = optOuts.delete('DO_NOT_TRACK');
   const noAnalytics = optOuts.delete('SCARF_NO_ANALYTICS');
@@ -91,6 +95,11 @@ export function settingsFor(question: Question, machine: SettingsMachine): Setti
     Object.freeze(rule);
   }
   return Object.freeze({ enableTelemetry, doNotTrack, noAnalytics, rules: Object.freeze(rules) });
+}
+
+/** Whether it is not known if telemetry is off: a file that may opt out cannot be read, and no other rule opts out. @internal */
+export function isUndecided({ rules }: Settings): boolean {
+  return !rules.some(isKnownOptOut) && rules.some((rule) => rule.unknown !== undefined);
 }
 
 /** Checks the options and fills in their defaults. @internal @throws TypeError for an unknown or wrong option. */
