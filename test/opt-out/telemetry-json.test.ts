@@ -244,8 +244,8 @@ test('an opt-out that was read decides, whatever else cannot be read', (t) => {
   const settings = resolveSettingsWith(
     { product: 'acme', env },
     {
-      readFile: (path) => {
-        if (path === OWN) return '{"enabled": false}';
+      readFile: (asked) => {
+        if (asked === OWN) return '{"enabled": false}';
         throw Object.assign(new Error('text of a library'), { code: 'EIO' });
       },
       platform: 'linux',

@@ -1,5 +1,9 @@
 // A file that may hold an opt-out and cannot be read now: nothing is sent, nothing is lost, and the client looks again.
+import { execFile } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import test from 'ava';
 import type { MachineAccess } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
@@ -248,4 +252,32 @@ test('emitUsageMetrics() sends nothing while a file is unknown', async (t) => {
   t.false(
     await emitUsageMetrics({ event_type: 'x' }, { product: { name: 'acme', version: '1.0.0' }, env: { XDG_CONFIG_DIRS: '/dev/null\0' } }),
   );
+});
+
+/** Runs a program that publishes one event, under Node's permission model, with the rights to read the program and these files. */
+async function underPermissions(files: readonly string[]): Promise<string> {
+  const root = fileURLToPath(new URL('../../..', import.meta.url));
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+  const folders = [root, `${realpathSync(`${root}/node_modules`)}/`];
+  const rights = [...folders, ...files].map((path) => `--allow-fs-read=${path}`);
+  const entry = new URL('../../src/index.js', import.meta.url).href;
+  const program = `
+    const { createTelemetry } = await import(${JSON.stringify(entry)});
+    const logger = { debug() {}, warn: (line) => console.log(line) };
+    const transport = { send: () => Promise.resolve({ kind: 'sent' }) };
+    const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, transport, logger });
+    telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+    const { sent, reasons } = await telemetry.close();
+    console.log(JSON.stringify({ sent, reasons }));`;
+  const args = ['--no-warnings', flag, ...rights, '--input-type=module', '-e', program];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { HOME: '/home/pat' } });
+  return stdout;
+}
+
+test('a real `node --permission` sends nothing and says so, and sends with the flags that the line names', async (t) => {
+  const closed = await underPermissions([]);
+  const flags = [...closed.matchAll(/--allow-fs-read=(\S+)/g)].map(([, path = '']) => path);
+  t.deepEqual(flags, [POLICY, OWN]);
+  t.true(closed.endsWith('{"sent":0,"reasons":{"undecided":1}}\n'), closed);
+  t.is(await underPermissions(flags), '{"sent":1,"reasons":{}}\n');
 });
