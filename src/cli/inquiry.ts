@@ -8,7 +8,7 @@ import { placeName, readProblem, shorten } from '../base/describe.js';
 import { Log } from '../base/log.js';
 import { readConfigFile } from '../base/machine.js';
 import { optOutTable } from '../notice/opt-outs.js';
-import { PERMISSION_CODE, permissionFlag } from '../opt-out/rule.js';
+import { PERMISSION_CODE, permissionFlag, unknownOf } from '../opt-out/rule.js';
 import { explainSettings, isUndecided, resolveSettingsWith } from '../opt-out/settings.js';
 import type { Rule, SettingsMachine, SettingsOptions } from '../opt-out/settings.js';
 import { CONFIG_FILE, configFilePath, POLICY_FILE, policyFilePaths } from '../opt-out/telemetry-json.js';
@@ -196,7 +196,9 @@ export function inquiryJson(inquiry: Inquiry, { program }: CommandContext) {
 }
 
 /** A rule and where it is set. */
-export function ruleWords({ name, value, source, unknown }: Rule): string {
+export function ruleWords(rule: Rule): string {
+  const { name, value, source } = rule;
+  const unknown = unknownOf(rule);
   switch (source.kind) {
     case 'env':
       return `${name}=${value} in the environment`;
@@ -225,8 +227,9 @@ function isTracking(name: string): boolean {
 }
 
 /** What a rule says. The tracking variables and the program cannot say yes. */
-function verdict({ optsOut, name, unknown }: Rule): 'no' | 'yes' | 'nothing' | 'unknown' {
-  if (unknown !== undefined) return 'unknown';
+function verdict(rule: Rule): 'no' | 'yes' | 'nothing' | 'unknown' {
+  const { optsOut, name } = rule;
+  if (unknownOf(rule) !== undefined) return 'unknown';
   if (optsOut) return 'no';
   return isTracking(name) || name === 'consent' ? 'nothing' : 'yes';
 }
@@ -239,10 +242,11 @@ function toChange({ enabled, decidedBy, others }: Inquiry, { product, command }:
   return [`run \`${command} disable\``, `or set ${own}=0 in the environment`, 'or set DO_NOT_TRACK=1, for every program that honours it'];
 }
 
-function remedy({ name, value, source, unknown }: Rule, product: string, command: string): string {
+function remedy(rule: Rule, product: string, command: string): string {
+  const { name, value, source } = rule;
   const place = placeName(source.path ?? '', source.line);
   if (value === PERMISSION_CODE) return `start node with ${permissionFlag(source.path ?? '')}`;
-  if (unknown === 'unreadable') return `make ${place} readable, or remove it`;
+  if (unknownOf(rule) === 'unreadable') return `make ${place} readable, or remove it`;
   if (source.kind === 'option') {
     if (name === 'consent') return `run \`${command} enable\`, or set ${switchVariable(product)}=1: the program waits for your consent`;
     return 'nothing you can do: the program itself turns telemetry off';

@@ -1,7 +1,7 @@
 /*
  * `createTelemetry`: the composition root, the only place of the library that picks concrete parts, and the lifecycle of a client.
  */
-import { anObject, checkOptions } from '../base/check-options.js';
+import { anObject, checkOptions, givenOptions } from '../base/check-options.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
 import { Ledger } from '../base/ledger.js';
@@ -90,8 +90,8 @@ export function createTelemetryWith<const P extends string, const E extends read
   options: TelemetryOptions<P, E>,
   machine: MachineAccess,
 ): Telemetry<P, E> {
-  const limits = checkTelemetryOptions(options as object as TelemetryOptions);
-  return new TelemetryClient(options as object as TelemetryOptions, limits, machine) as object as Telemetry<P, E>;
+  const checked = checkTelemetryOptions(options as object as TelemetryOptions);
+  return new TelemetryClient(checked.options, checked.limits, machine) as object as Telemetry<P, E>;
 }
 
 /** The longest backoff between two attempts. */
@@ -148,8 +148,8 @@ class TelemetryClient implements AsyncDisposable {
   }
 
   register(host: HostEmitter, options: { events?: EventNames | undefined } = {}): () => void {
-    checkOptions('options', options, { events: anObject });
-    return this.#registry.register(host, options.events);
+    const { events } = checkOptions<{ events?: EventNames | undefined }>('options', options, { events: anObject });
+    return this.#registry.register(host, events);
   }
 
   stats(): TelemetryStats {
@@ -186,7 +186,7 @@ class TelemetryClient implements AsyncDisposable {
   #deadlineMs(options: { deadlineMs?: number | undefined } | undefined): number {
     let deadlineMs: unknown;
     try {
-      deadlineMs = options?.deadlineMs;
+      deadlineMs = options && givenOptions(options, ['deadlineMs']).deadlineMs;
     } catch {
       deadlineMs = null;
     }

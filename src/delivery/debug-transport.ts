@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../base/clock.js';
 import { readProblem } from '../base/describe.js';
+import { bare, given } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import { machineDescriptors } from '../base/machine.js';
 import type { FileDescriptors } from '../base/machine.js';
@@ -31,8 +32,10 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
  * every event is dropped as `debug`. Standard output is never used. An event that cannot be printed is not sent either: a warning is
  * logged, and the next line that can be written is preceded by one that says how many are missing.
  */
-export function debugTransport({ mode, endpoint = '', instead, log, clock, access }: DebugTransportOptions): Transport {
-  const writer = new LineWriter(mode.path, clock, access);
+export function debugTransport(options: DebugTransportOptions): Transport {
+  const { mode, endpoint = '', instead, log, clock, access } = bare(options);
+  const path = given(mode, 'path');
+  const writer = new LineWriter(path, clock, access);
   return {
     async send(events) {
       let lines: string;
@@ -44,14 +47,14 @@ export function debugTransport({ mode, endpoint = '', instead, log, clock, acces
       try {
         await writer.write(lines, events.length);
       } catch (error) {
-        const place = mode.path === undefined ? 'standard error' : `the file of ${mode.variable}`;
+        const place = path === undefined ? 'standard error' : `the file of ${mode.variable}`;
         log.warn('debug_unwritable', `${place} cannot be written to (${readProblem(error).why}); nothing is sent either`);
       }
       return DEBUG;
     },
     async close() {
       try {
-        await instead?.close?.();
+        if (instead !== undefined) await given(instead, 'close')?.call(instead);
       } finally {
         await writer.close();
       }

@@ -2,7 +2,7 @@
  * Registers the listeners of a product at its hosts, and unregisters them.
  */
 import { describe } from '../base/describe.js';
-import { ignoreRejection } from '../base/foreign-values.js';
+import { given, ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
@@ -114,7 +114,7 @@ export class ListenerRegistry {
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
     const taken = new Set<string>();
     return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
-      const name = names[event] ?? event;
+      const name = given(names, event) ?? event;
       if (typeof name !== 'string' || name === '') {
         throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
       }

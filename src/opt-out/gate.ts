@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import { placeName } from '../base/describe.js';
 import type { Log } from '../base/log.js';
 import type { MachineAccess } from '../base/machine.js';
-import { isKnownOptOut, permissionFlag, PERMISSION_CODE } from './rule.js';
+import { isKnownOptOut, permissionFlag, PERMISSION_CODE, unknownOf } from './rule.js';
 import type { Question, Rule } from './rule.js';
 import { consentWithdrawn, isUndecided, settingsFor, shouldEmit, toQuestion } from './settings.js';
 import type { Settings, SettingsOptions } from './settings.js';
@@ -275,16 +275,16 @@ class SourceWatch implements GateWatch {
     this.#files = rules.filter(({ source }) => source.kind === 'file');
     this.#learn(rules);
     if (rules.some(isKnownOptOut) || this.#isMalformedForGood() || this.optedOutNow()) return 'shut';
-    if (rules.some(({ unknown }) => unknown !== undefined)) return 'unknown';
+    if (rules.some((rule) => unknownOf(rule) !== undefined)) return 'unknown';
     log.reset();
     return 'open';
   }
 
   #learn(rules: readonly Rule[]): void {
     const nowMs = this.#options.clock.now();
-    const malformed = rules.filter(({ unknown }) => unknown === 'malformed').map(({ source }) => source.path);
+    const malformed = rules.filter((rule) => unknownOf(rule) === 'malformed').map(({ source }) => source.path);
     this.#malformedSince = new Map(malformed.map((path) => [path, this.#malformedSince.get(path) ?? nowMs]));
-    if (rules.some(({ name, unknown }) => name === CFG_RULE && unknown !== undefined)) return;
+    if (rules.some((rule) => rule.name === CFG_RULE && unknownOf(rule) !== undefined)) return;
     this.#sources = this.#sources.filter(({ rereads }) => rereads === 'always');
   }
 

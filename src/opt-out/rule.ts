@@ -2,6 +2,7 @@
  * What the sources of opt-outs have in common: the rules they give, and what they are given.
  */
 import { placeName, readProblem } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import type { OptOutVariable } from './variables.js';
 
@@ -118,6 +119,11 @@ export function permissionFlag(path: string): string {
 }
 
 /** Whether a rule is an opt-out that is known to exist. */
-export function isKnownOptOut({ optsOut, unknown }: Rule): boolean {
-  return optsOut && unknown === undefined;
+export function isKnownOptOut(rule: Rule): boolean {
+  return rule.optsOut && unknownOf(rule) === undefined;
+}
+
+/** Why it is not known what a file says; undefined for all other rules, whatever `Object.prototype` holds. */
+export function unknownOf(rule: Rule): Rule['unknown'] {
+  return given(rule, 'unknown');
 }

@@ -3,12 +3,13 @@
  */
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import { readConfigFile } from '../base/machine.js';
-import { isKnownOptOut } from './rule.js';
+import { isKnownOptOut, unknownOf } from './rule.js';
 import type { Question, Rule, SettingsMachine } from './rule.js';
 import { rulesOf, saysYes, SOURCES } from './sources.js';
 import { CONFIG_FILE } from './telemetry-json.js';
-import { COSMOS, isPolluted, optOutVariables, readVariable } from './variables.js';
+import { COSMOS, optOutVariables, readVariable } from './variables.js';
 
 export type { Rule, SettingsMachine } from './rule.js';
 
@@ -48,7 +49,7 @@ export interface SettingsOptions {
  * @throws TypeError for an unknown or wrong option. Never because of the environment or a file.
  */
 export function resolveSettings(options?: SettingsOptions): Settings {
-  return resolveSettingsWith(options, { readFile: readConfigFile });
+  return resolveSettingsWith(options, { readFile: readConfigFile, platform: undefined, log: undefined });
 }
 
 /**
@@ -58,8 +59,8 @@ export function resolveSettings(options?: SettingsOptions): Settings {
  */
 export function shouldEmit(settings?: Settings): boolean {
   try {
-    const given = settings === undefined ? resolveSettings() : settings;
-    const own = (name: keyof Settings): unknown => (Object.hasOwn(given, name) ? given[name] : undefined);
+    const checked = settings === undefined ? resolveSettings() : settings;
+    const own = (name: keyof Settings): unknown => (Object.hasOwn(checked, name) ? checked[name] : undefined);
     return own('enableTelemetry') === true && own('doNotTrack') === false && own('noAnalytics') === false;
   } catch {
     return false;
@@ -99,7 +100,7 @@ export function settingsFor(question: Question, machine: SettingsMachine): Setti
 
 /** Whether it is not known if telemetry is off: a file that may opt out cannot be read, and no other rule opts out. @internal */
 export function isUndecided({ rules }: Settings): boolean {
-  return !rules.some(isKnownOptOut) && rules.some((rule) => rule.unknown !== undefined);
+  return !rules.some(isKnownOptOut) && rules.some((rule) => unknownOf(rule) !== undefined);
 }
 
 /** Checks the options and fills in their defaults. @internal @throws TypeError for an unknown or wrong option. */
@@ -108,18 +109,17 @@ export function toQuestion(options: SettingsOptions): Question {
     if (!OPTION_NAMES.has(name)) throw new TypeError(`Expected \`options\` to have known keys only, got \`${name.slice(0, 64)}\`.`);
   }
   // A polluted Object.prototype could replace the product, or hide the environment behind an empty one.
-  const given = <K extends keyof SettingsOptions>(name: K): SettingsOptions[K] => (isPolluted(options, name) ? undefined : options[name]);
-  const product: unknown = given('product') ?? COSMOS;
+  const product: unknown = given(options, 'product') ?? COSMOS;
   if (typeof product !== 'string' || !NAME_PATTERN.test(product)) {
     throw new TypeError(`Expected \`product\` to match ${NAME_PATTERN.source}, got ${describe(product)}.`);
   }
-  const consent: unknown = given('consent') ?? 'opt-out';
+  const consent: unknown = given(options, 'consent') ?? 'opt-out';
   if (consent !== 'opt-out' && consent !== 'opt-in')
     throw new TypeError(`Expected \`consent\` to be "opt-out" or "opt-in", got ${describe(consent)}.`);
-  const enabled: unknown = given('enabled');
+  const enabled: unknown = given(options, 'enabled');
   if (enabled !== undefined && enabled !== false)
     throw new TypeError(`Expected \`enabled\` to be false or left out, got ${describe(enabled)}.`);
-  return { product, env: given('env') ?? process.env, variables: optOutVariables(product), consent, enabled: enabled !== false };
+  return { product, env: given(options, 'env') ?? process.env, variables: optOutVariables(product), consent, enabled: enabled !== false };
 }
 
 const OPTION_NAMES = new Set(['product', 'env', 'consent', 'enabled']);

@@ -2,11 +2,12 @@
  * Every source of an opt-out or a yes, in one table: settings read it at construction, the gate reads it again while the host runs.
  */
 import { placeName, shorten } from '../base/describe.js';
+import { isPolluted } from '../base/foreign-values.js';
 import { airflowCfgPlace, readCfgOption } from './airflow-cfg.js';
 import { errorRules, fileRule, isKnownOptOut, malformed, unreadable } from './rule.js';
 import type { Question, Rule, SettingsMachine, Source, Warnings } from './rule.js';
 import { configFile, policyFiles } from './telemetry-json.js';
-import { AIRFLOW_VARIABLE, airflowValue, COSMOS, environmentOptsOut, isPolluted, readVariable, TRACKING_VARIABLES } from './variables.js';
+import { AIRFLOW_VARIABLE, airflowValue, COSMOS, environmentOptsOut, readVariable, TRACKING_VARIABLES } from './variables.js';
 import type { OptOutVariable } from './variables.js';
 
 /** All sources in order of precedence. A new one is one more line here. */

@@ -2,6 +2,7 @@
  * The files telemetry.json: where the platform keeps the policy file and the person's config file, what they say, and the two
  * sources made of them.
  */
+import { given } from '../base/foreign-values.js';
 import { errorRules, fileRule, malformed, unusable } from './rule.js';
 import type { Question, Rule, Source, Warnings } from './rule.js';
 import { trustedText } from './variables.js';
@@ -188,7 +189,8 @@ function textRules(file: { name: FileName; path: string }, text: string, questio
   const entry = readTelemetryJson(text);
   if (entry.kind === 'absent') return [];
   if (entry.kind === 'broken') {
-    const { reason, line, isWhole } = entry;
+    const { reason, isWhole } = entry;
+    const line = given(entry, 'line');
     return [isWhole ? unusable({ ...file, line }, reason, log) : malformed(file, reason, question, log)];
   }
   if (entry.enabled && name === POLICY_FILE) return [];

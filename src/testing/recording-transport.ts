@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { givenOptions } from '../base/check-options.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { Milestones } from './collected-request.js';
@@ -52,7 +53,7 @@ export interface RecordingTransport extends Transport {
  * @throws TypeError when the list of outcomes is empty.
  */
 export function recordingTransport(options: RecordingTransportOptions = {}): RecordingTransport {
-  const { outcomes = { kind: 'sent' }, maxBatchSize } = options;
+  const { outcomes = { kind: 'sent' }, maxBatchSize } = givenOptions(options, ['outcomes', 'maxBatchSize']);
   const outcomeOf = scriptOf(outcomes);
   const events: RecordedEvent[] = [];
   const milestones = new Milestones('events');

@@ -5,6 +5,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.js';
+import { bare, bareStreamOptions } from '../../base/foreign-values.js';
 import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
@@ -108,8 +109,15 @@ export class Connections {
    * @param readyEvent `connect`, or `secureConnect` for TLS
    */
   connect(start: (options: ConnectOptions) => Socket, readyEvent: 'connect' | 'secureConnect'): Socket {
-    const watch = this.watch(() => socket.destroy(new Error('connect timeout')));
-    const socket = start(watch.options);
+    let socket: Socket | undefined;
+    const watch = this.watch(() => socket?.destroy(new Error('connect timeout')));
+    try {
+      socket = start(watch.options);
+    } catch (error) {
+      // Node refused the options: the connect has failed.
+      watch.done();
+      throw error;
+    }
     socket.unref();
     socket.once(readyEvent, () => {
       watch.done();
@@ -132,11 +140,33 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   agent.createConnection = (options) =>
-    connections.connect((more) => createConnection({ ...options, ...more }) as Socket, isTls ? 'secureConnect' : 'connect');
+    connections.connect((more) => createConnection(connectionOptions(options, more)) as Socket, isTls ? 'secureConnect' : 'connect');
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
   return attach(agent, connections, (request, options) => toProxy(request, options, proxy));
+}
+
+/**
+ * What Node's TLS would else take from a polluted Object.prototype: it copies our options into an object of its own. In them it looks for
+ * another socket, and for certificates.
+ */
+const OF_TLS = {
+  ALPNCallback: undefined,
+  ca: undefined,
+  cert: undefined,
+  crl: undefined,
+  enableTrace: undefined,
+  key: undefined,
+  pfx: undefined,
+  pskCallback: undefined,
+  secureContext: undefined,
+  socket: undefined,
+};
+
+/** The options of a connection, without a prototype: Node reads options that we do not set, such as `fd` and `signal`. */
+export function connectionOptions<O extends object, M extends object>(options: O, more: M): O & M {
+  return bareStreamOptions({ ...OF_TLS, ...options, ...more });
 }
 
 /** The method by which an agent takes a request: not documented, but every library of agents builds on it. */
@@ -179,7 +209,7 @@ function toProxy(request: ClientRequest, options: object, proxy: Proxy): object 
   if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
-  return { ...options, host, port, servername: isIP(host) === 0 ? host : '' };
+  return bare({ ...options, host, port, servername: isIP(host) === 0 ? host : '' });
 }
 
 /** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */

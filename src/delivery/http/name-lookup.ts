@@ -4,6 +4,7 @@ import type { LookupAddress, LookupOptions } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
+import { bare } from '../../base/foreign-values.js';
 import { bareHost, isLocalhostName } from '../../wire/host.js';
 
 /** How `node:net` takes the result of a look-up: all addresses if it asked for `all`, else one. */
@@ -91,9 +92,9 @@ export class NameLookup {
   }
 
   #ask(host: string): Query {
-    const { timeoutMs, servers } = this.#settings;
+    const { timeoutMs, servers } = bare(this.#settings);
     // Two tries within the limit, so that one lost packet does not fail the look-up.
-    const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(timeoutMs / 2)), tries: 2 });
+    const resolver = new Resolver(bare({ timeout: Math.max(1, Math.ceil(timeoutMs / 2)), tries: 2 }));
     if (servers !== undefined) resolver.setServers(servers);
     const query: Query = { waiting: new Set(), resolver, timers: [] };
     this.#queries.set(host, query);
