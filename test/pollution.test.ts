@@ -1,6 +1,11 @@
 // A polluted Object.prototype, as a flaw elsewhere in the host leaves it, chooses nothing and breaks nothing.
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
+import { integer, checkOptions } from '../src/base/check-options.js';
+import { toProgram } from '../src/cli/program.js';
+import { decideProxy } from '../src/delivery/http/proxy.js';
+import { trustedEnvironment } from '../src/opt-out/variables.js';
+import { checkRelayOptions } from '../src/relay/options.js';
 import { startCollector } from '../src/testing/index.js';
 import type { Pollution } from './helpers/polluted-child.js';
 import { runChild } from './helpers/run-child.js';
@@ -162,4 +167,64 @@ test('all of them at once, before the package is imported, change nothing either
   t.deepEqual(polluted.results, clean.results);
   t.deepEqual(polluted.requests(0), clean.requests(0));
   t.is(clean.requests(0).length, 4);
+});
+
+/** Runs a function while `Object.prototype` has these values. */
+function withPollution<T>(values: Readonly<Record<string, unknown>>, run: () => T): T {
+  for (const [name, value] of Object.entries(values)) {
+    // oxlint-disable-next-line no-extend-native -- this is the pollution
+    Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: true, writable: true });
+  }
+  try {
+    return run();
+  } finally {
+    for (const name of Object.keys(values)) Reflect.deleteProperty(Object.prototype, name);
+  }
+}
+
+test.serial('the options of the relay and of the command line are not taken from Object.prototype', (t) => {
+  const values = {
+    listen: '0.0.0.0:1',
+    allowRemote: true,
+    forward: `${ELSEWHERE}/elsewhere`,
+    prefix: 'secret',
+    spool: '/nowhere',
+    verbatim: true,
+    proxy: ELSEWHERE,
+    maxSpoolBytes: 1,
+    endpoint: ELSEWHERE,
+    command: 'rm',
+    consent: 'opt-in',
+  };
+  const relay = () => ({ ...checkRelayOptions({ env: {} }) });
+  t.deepEqual(withPollution(values, relay), relay());
+  const program = () => ({ ...toProgram({ product: { name: 'acme', version: '1.0.0' } }), definitions: 0 });
+  t.deepEqual(withPollution(values, program), program());
+});
+
+test.serial('a polluted NO_PROXY does not lead past a real proxy, and a polluted proxy is none', (t) => {
+  const target = new URL('https://example.org/');
+  const real = trustedEnvironment({ HTTPS_PROXY: 'http://proxy.example:3128' });
+  t.is(withPollution({ no_proxy: '*', NO_PROXY: '*', https_proxy: '' }, () => decideProxy(target, undefined, real)).kind, 'proxied');
+  t.is(
+    withPollution({ https_proxy: ELSEWHERE, ALL_PROXY: ELSEWHERE }, () => decideProxy(target, undefined, trustedEnvironment({}))).kind,
+    'direct',
+  );
+});
+
+test.serial('options may be an instance of a class, whose accessors are checked and used', (t) => {
+  class Options {
+    get retries(): number {
+      return 3;
+    }
+  }
+  const checks = { retries: integer(0, 5) };
+  t.is(checkOptions<{ retries?: number }>('options', new Options(), checks).retries, 3);
+  t.is(withPollution({ retries: 1 }, () => checkOptions<{ retries?: number }>('options', {}, checks)).retries, undefined);
+  class Wrong {
+    get retries(): number {
+      return 9;
+    }
+  }
+  t.throws(() => checkOptions('options', new Wrong(), checks), { message: /`retries`/ });
 });

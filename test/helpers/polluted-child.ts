@@ -17,8 +17,10 @@ process.on('uncaughtException', (error) => failures.push(`uncaught: ${error.mess
 process.on('unhandledRejection', (error) => failures.push(`unhandled: ${String(error)}`));
 
 function pollute(names: readonly string[]): void {
-  for (const name of names)
+  for (const name of names) {
+    // oxlint-disable-next-line eslint/no-extend-native -- this is the pollution
     Object.defineProperty(Object.prototype, name, { value: values[name], configurable: true, enumerable: true, writable: true });
+  }
 }
 
 function clean(): void {

@@ -5,7 +5,6 @@ import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.js';
-import { bare, bareStreamOptions } from '../../base/foreign-values.js';
 import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
@@ -148,25 +147,37 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
 }
 
 /**
- * What Node's TLS would else take from a polluted Object.prototype: it copies our options into an object of its own. In them it looks for
- * another socket, and for certificates.
+ * What Node would else take from a polluted `Object.prototype`, such as another socket, or certificates: it copies the options of a connection
+ * into objects of its own. (Not shared with `bareStreamOptions`: an import would be one more file that each host loads at its start.)
  */
-const OF_TLS = {
+const NOT_GIVEN = {
   ALPNCallback: undefined,
   ca: undefined,
   cert: undefined,
+  construct: undefined,
   crl: undefined,
+  destroy: undefined,
   enableTrace: undefined,
+  fd: undefined,
+  final: undefined,
+  handle: undefined,
   key: undefined,
+  objectMode: undefined,
+  onread: undefined,
   pfx: undefined,
   pskCallback: undefined,
+  read: undefined,
+  readable: undefined,
   secureContext: undefined,
+  signal: undefined,
   socket: undefined,
+  writable: undefined,
+  write: undefined,
 };
 
-/** The options of a connection, without a prototype: Node reads options that we do not set, such as `fd` and `signal`. */
+/** The options of a connection, without a prototype. */
 export function connectionOptions<O extends object, M extends object>(options: O, more: M): O & M {
-  return bareStreamOptions({ ...OF_TLS, ...options, ...more });
+  return { __proto__: null, ...NOT_GIVEN, ...options, ...more };
 }
 
 /** The method by which an agent takes a request: not documented, but every library of agents builds on it. */
@@ -209,7 +220,7 @@ function toProxy(request: ClientRequest, options: object, proxy: Proxy): object 
   if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
-  return bare({ ...options, host, port, servername: isIP(host) === 0 ? host : '' });
+  return { __proto__: null, ...options, host, port, servername: isIP(host) === 0 ? host : '' };
 }
 
 /** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */

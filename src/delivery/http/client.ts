@@ -5,7 +5,6 @@
 import type { Agent, ClientRequest } from 'node:http';
 import fetch from 'node-fetch';
 import type { RequestInit } from 'node-fetch';
-import { bare } from '../../base/foreign-values.js';
 import type { Connections } from './agents.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
@@ -87,7 +86,8 @@ class NodeFetchClient implements HttpClient {
   begin({ url, headers, agent, maxBodyBytes }: HttpRequest): Exchange {
     const controller = this.#isCapturing ? undefined : new AbortController();
     // Every option of node-fetch, in an object without a prototype: it would take the others from a polluted Object.prototype.
-    const init: RequestInit = bare<RequestInit>({
+    const init = {
+      __proto__: null,
       method: 'GET',
       agent,
       headers,
@@ -99,7 +99,7 @@ class NodeFetchClient implements HttpClient {
       referrerPolicy: 'no-referrer',
       follow: 0,
       highWaterMark: HIGH_WATER_MARK,
-    });
+    } as RequestInit;
     // node-fetch hands its request to our agent before `fetch` returns.
     const { result, request } = this.#connections.capture(() => suppressTracing(() => fetch(url, init)));
     this.#isCapturing = request !== undefined;

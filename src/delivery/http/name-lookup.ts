@@ -1,10 +1,9 @@
 /** Host names to addresses, without `getaddrinfo`: it cannot be cancelled and holds a finished process behind a silent name server. */
 import { Resolver } from 'node:dns';
-import type { LookupAddress, LookupOptions } from 'node:dns';
+import type { LookupAddress, LookupOptions, ResolverOptions } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
-import { bare } from '../../base/foreign-values.js';
 import { bareHost, isLocalhostName } from '../../wire/host.js';
 
 /** How `node:net` takes the result of a look-up: all addresses if it asked for `all`, else one. */
@@ -92,9 +91,10 @@ export class NameLookup {
   }
 
   #ask(host: string): Query {
-    const { timeoutMs, servers } = bare(this.#settings);
+    const { timeoutMs } = this.#settings;
+    const servers = Object.hasOwn(this.#settings, 'servers') ? this.#settings.servers : undefined;
     // Two tries within the limit, so that one lost packet does not fail the look-up.
-    const resolver = new Resolver(bare({ timeout: Math.max(1, Math.ceil(timeoutMs / 2)), tries: 2 }));
+    const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(timeoutMs / 2)), tries: 2, __proto__: null } as ResolverOptions);
     if (servers !== undefined) resolver.setServers(servers);
     const query: Query = { waiting: new Set(), resolver, timers: [] };
     this.#queries.set(host, query);

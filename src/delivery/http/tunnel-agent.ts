@@ -6,12 +6,11 @@ import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
-import { bare } from '../../base/foreign-values.js';
 import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections, ConnectOptions } from './agents.js';
 import type { Proxy } from './proxy.js';
 
-const ONCE = bare({ once: true });
+const ONCE = { __proto__: null, once: true };
 
 type TunnelOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
 
