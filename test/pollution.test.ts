@@ -169,6 +169,9 @@ test('all of them at once, before the package is imported, change nothing either
   t.is(clean.requests(0).length, 4);
 });
 
+const relay = () => ({ ...checkRelayOptions({ env: {} }) });
+const program = () => ({ ...toProgram({ product: { name: 'acme', version: '1.0.0' } }), definitions: 0 });
+
 /** Runs a function while `Object.prototype` has these values. */
 function withPollution<T>(values: Readonly<Record<string, unknown>>, run: () => T): T {
   for (const [name, value] of Object.entries(values)) {
@@ -196,9 +199,7 @@ test.serial('the options of the relay and of the command line are not taken from
     command: 'rm',
     consent: 'opt-in',
   };
-  const relay = () => ({ ...checkRelayOptions({ env: {} }) });
   t.deepEqual(withPollution(values, relay), relay());
-  const program = () => ({ ...toProgram({ product: { name: 'acme', version: '1.0.0' } }), definitions: 0 });
   t.deepEqual(withPollution(values, program), program());
 });
 

@@ -145,8 +145,8 @@ function howToStopIt(product: string): string[] {
   return [
     '## How to stop it',
     paragraph(
-      'Any one of these switches is enough: a no wins over every yes. A value that cannot be read or understood counts as a no. Values ' +
-        'of variables may be in upper or lower case.',
+      'Any one of these switches is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a ' +
+        'file cannot be read, nothing is sent. Values of variables may be in upper or lower case.',
     ),
     table(
       ['Switch', 'Opts out when', 'Covers'],
