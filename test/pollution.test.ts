@@ -9,6 +9,7 @@ import { checkRelayOptions } from '../src/relay/options.js';
 import { startCollector } from '../src/testing/index.js';
 import type { Pollution } from './helpers/polluted-child.js';
 import { runChild } from './helpers/run-child.js';
+import { proves } from './helpers/promises.js';
 
 const ELSEWHERE = 'http://127.0.0.1:9';
 
@@ -142,24 +143,27 @@ async function measure(t: { teardown(run: () => void): void }, values: Record<st
   return { code, results, failures, requests };
 }
 
-test('each option, variable and name of a dependency on Object.prototype changes nothing and throws nothing', async (t) => {
-  const { code, results, failures, requests } = await measure(t, VALUES, 'each');
-  t.deepEqual([code, failures], [0, []]);
-  const names = ['nothing', ...Object.keys(VALUES)];
-  t.is(results.length, names.length);
-  const [expected] = results;
-  t.like(expected, { isOn: true, isOff: false, once: true, stored: true, report: { sent: 3, failed: 0, dropped: 0 }, lines: [] });
-  t.is(requests(0).length, 4);
-  const changed = names.filter(
-    (name, run) => name !== 'signal' && !isDeepStrictEqual([results[run], requests(run)], [expected, requests(0)]),
-  );
-  const atSignal = names.indexOf('signal');
-  t.like(results[atSignal], { isOn: true, once: false, stored: true, report: { published: 3, sent: 0, pending: 0 } });
-  t.is(requests(atSignal).length, 0, 'Node would end the process at the response of any request');
-  t.deepEqual(changed, [], JSON.stringify(results[names.indexOf(changed[0] ?? '')]));
-});
+test(
+  proves('prototype-pollution', 'each option, variable and name of a dependency on Object.prototype changes nothing and throws nothing'),
+  async (t) => {
+    const { code, results, failures, requests } = await measure(t, VALUES, 'each');
+    t.deepEqual([code, failures], [0, []]);
+    const names = ['nothing', ...Object.keys(VALUES)];
+    t.is(results.length, names.length);
+    const [expected] = results;
+    t.like(expected, { isOn: true, isOff: false, once: true, stored: true, report: { sent: 3, failed: 0, dropped: 0 }, lines: [] });
+    t.is(requests(0).length, 4);
+    const changed = names.filter(
+      (name, run) => name !== 'signal' && !isDeepStrictEqual([results[run], requests(run)], [expected, requests(0)]),
+    );
+    const atSignal = names.indexOf('signal');
+    t.like(results[atSignal], { isOn: true, once: false, stored: true, report: { published: 3, sent: 0, pending: 0 } });
+    t.is(requests(atSignal).length, 0, 'Node would end the process at the response of any request');
+    t.deepEqual(changed, [], JSON.stringify(results[names.indexOf(changed[0] ?? '')]));
+  },
+);
 
-test('all of them at once, before the package is imported, change nothing either', async (t) => {
+test(proves('prototype-pollution', 'all of them at once, before the package is imported, change nothing either'), async (t) => {
   const clean = await measure(t, {}, 'before');
   const values = Object.fromEntries(Object.entries(VALUES).filter(([name]) => !STOPS_NODE.has(name)));
   const polluted = await measure(t, values, 'before');

@@ -74,7 +74,7 @@ export const CONNECT_REASON = 'connect';
 const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
 
 /** The outcome of an attempt that threw or returned something else than an outcome: the transport has a bug. */
-const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
+export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
 
 /**
  * One attempt by the inner transport. It never rejects: an exception after the signal fired is `aborted`, as with
@@ -147,7 +147,7 @@ const OUTCOME_KEYS = ['kind', 'reason', 'waitMs'] as const;
  * A checked copy of what `send()` resolved with. A transport may be plain JavaScript: it may return nothing, use the text of an
  * error (with a URL in it) as the reason, or change the object later.
  */
-function outcomeOf(value: unknown): SendOutcome {
+export function outcomeOf(value: unknown): SendOutcome {
   const { kind, reason, waitMs } = givenOptions(Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown }, OUTCOME_KEYS);
   switch (kind) {
     case 'sent':

@@ -15,6 +15,7 @@ import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { telemetryRig } from '../helpers/telemetry-rig.js';
 import { usageEvent } from '../helpers/usage-event.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const variable = 'ACME_TELEMETRY_DEBUG';
 const folder = mkdtempSync(path.join(tmpdir(), 'debug-'));
@@ -117,7 +118,7 @@ test('a file is opened for each write, and no descriptor stays open', async (t) 
   await transport.close?.();
 });
 
-test('after a full disk a line says how many requests are missing, and a torn line is ended', async (t) => {
+test(proves('debug-audit', 'after a full disk a line says how many requests are missing, and a torn line is ended'), async (t) => {
   const { access, written } = scripted([10, 'ENOSPC', 'ENOSPC']);
   const { send } = debug(access, '/audit');
   for (let time = 0; time < 3; time += 1) await send();
@@ -175,7 +176,7 @@ async function append(file: string): Promise<TelemetryStats> {
 }
 
 if (process.platform !== 'win32') {
-  test('a file is opened again after it was rotated, deleted, or could not be opened', async (t) => {
+  test(proves('debug-audit', 'a file is opened again after it was rotated, deleted, or could not be opened'), async (t) => {
     const file = path.join(folder, 'rotated');
     const { publish, telemetry } = telemetryRig({ env: { [variable]: file } });
     const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').match(/(?<=&)n=\d+/g) : undefined);

@@ -9,6 +9,7 @@ import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
 import type { Step } from '../helpers/stepped-transport.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
 const SENT: SendOutcome = { kind: 'sent' };
@@ -99,7 +100,7 @@ test('the backoff is capped at maxDelayMs', async (t) => {
   t.deepEqual(times(), [0, 100, 300, 600, 900]);
 });
 
-test('delays differ across 1,000 seeded runs, fill their bounds and stay inside them', async (t) => {
+test(proves('retry-jitter', 'delays differ across 1,000 seeded runs, fill their bounds and stay inside them'), async (t) => {
   const clock = new VirtualClock();
   const inners = Array.from({ length: 1000 }, () => new SteppedTransport(CONNECT, () => clock.now()));
   const sends = inners.map((inner, seed) =>

@@ -2,10 +2,10 @@ import { createSocket } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { ExecutionContext } from 'ava';
 
-/** What a name server says of a name: addresses (none: the name has no such record), nothing at all, or that it does not exist. */
+/** The answer of a name server: addresses (an empty list: no such record), no answer (`silent`), or no such name (`unknown`). */
 export type DnsAnswer = readonly string[] | 'silent' | 'unknown';
 
-/** A name server on loopback that is scripted per question. */
+/** A scripted name server on loopback. */
 export interface DnsServer {
   /** For `Resolver.setServers`. */
   readonly address: string;
@@ -54,7 +54,7 @@ function reply(query: Buffer, end: number, type: number, answer: readonly string
   return Buffer.concat([header, query.subarray(12, end), ...records]);
 }
 
-/** Starts a name server that ends with the test. */
+/** Starts a name server. It stops at the end of the test. */
 export async function startDnsServer(t: ExecutionContext, answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer): Promise<DnsServer> {
   const socket = createSocket('udp4');
   const questions: string[] = [];

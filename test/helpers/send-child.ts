@@ -1,4 +1,4 @@
-// A host of its own: sends events as it is told in its one argument, and tells the outcomes as JSON. Run by `runSender`.
+// A host process that sends events and prints the outcomes as JSON. Argument: a SenderJob as JSON. Started by `runSender`.
 import type { LookupAddress } from 'node:dns';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transport.js';
@@ -10,7 +10,7 @@ import { usageEvent } from './usage-event.js';
 
 const job = JSON.parse(process.argv[2] ?? '{}') as SenderJob;
 
-/** Answers at once for every name, so that names can stand in for other hosts. */
+/** A look-up that answers at once, with the same addresses for every name. */
 function answering(...addresses: readonly LookupAddress[]): Lookup {
   return (_name, options, callback) => {
     const [first] = addresses;
@@ -39,7 +39,7 @@ const { signal } = new AbortController();
 
 const sends = job.sends ?? 1;
 const waitFor = job.waitFor ?? sends;
-/** As long as this is there the process is held, as a host with work of its own would be. */
+/** Holds the process, like a host with other work. */
 const held = setInterval(() => {}, 60_000);
 const outcomes: unknown[] = [];
 for (let index = 0; index < sends; index += 1) {

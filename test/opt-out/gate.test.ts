@@ -5,13 +5,12 @@ import type { MachineAccess } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import type { TelemetryOptions } from '../../src/index.js';
 import { Gate, openGate } from '../../src/opt-out/gate.js';
-import { ManualClock } from '../helpers/manual-clock.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { virtualMachine } from '../helpers/telemetry-rig.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 
 function setUp(open = true) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const environment = { isOptedOut: false, reads: 0, isBroken: false };
   const optedOutNow = () => {
     environment.reads += 1;
@@ -113,7 +112,7 @@ function missingFile(): never {
 }
 
 test('openGate() resolves the settings, ignores any `enabled` but false, and watches the environment', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const env: NodeJS.ProcessEnv = { ACME_TELEMETRY: '1' };
   const open = (enabled?: unknown) =>
     openGate(

@@ -12,6 +12,7 @@ import type { TelemetryOptions } from '../../src/index.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { addsUp, virtualMachine } from '../helpers/telemetry-rig.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const OWN = '/home/pat/.config/acme/telemetry.json';
 const POLICY = '/etc/xdg/acme/telemetry.json';
@@ -60,7 +61,7 @@ function rig(files: Record<string, string> = {}, options: Partial<TelemetryOptio
 }
 
 for (const code of ['EMFILE', 'ENFILE', 'EIO', 'ESTALE', 'ENOMEM', 'ETIMEDOUT', 'EACCES', 'ERR_ACCESS_DENIED']) {
-  test(`${code} at the start: events wait, and are sent when the file can be read`, async (t) => {
+  test(proves('opt-out-unknown', `${code} at the start: events wait, and are sent when the file can be read`), async (t) => {
     const { telemetry, transport, files, publish, pass } = rig({ [OWN]: `!${code}` });
     t.false(telemetry.enabled);
     t.true(publish());
@@ -72,7 +73,7 @@ for (const code of ['EMFILE', 'ENFILE', 'EIO', 'ESTALE', 'ENOMEM', 'ETIMEDOUT', 
     t.like(telemetry.stats(), { published: 1, sent: 1, pending: 0, dropped: 0 });
   });
 
-  test(`${code} while running: what waits stays, and is sent when the file can be read`, async (t) => {
+  test(proves('opt-out-unknown', `${code} while running: what waits stays, and is sent when the file can be read`), async (t) => {
     const { telemetry, transport, files, publish, pass } = rig();
     await pass(60_000);
     files[POLICY] = `!${code}`;
@@ -116,7 +117,7 @@ test('each file and reason is said once, however often it is looked at', async (
   t.deepEqual(warned, [line('EACCES'), line('EIO')]);
 });
 
-test('an opt-out that is read at last drops what waits, unregisters, and is final', async (t) => {
+test(proves('opt-out-unknown', 'an opt-out that is read at last drops what waits, unregisters, and is final'), async (t) => {
   const { telemetry, transport, files, clock, publish, pass } = rig({ [OWN]: '!EMFILE' });
   const host = new EventEmitter();
   telemetry.register(host);

@@ -9,6 +9,7 @@ import { startCollector } from '../../src/testing/index.js';
 import { makeFolder } from './helpers/relay-child.js';
 import { machine as plain, startRig } from './helpers/relay-rig.js';
 import { until } from './helpers/until.js';
+import { proves } from '../helpers/promises.js';
 
 const { openStore } = defaultParts;
 const EVENT = '/v3/dag_run?status=success&task_count=3';
@@ -39,32 +40,35 @@ function machineWith(file: { content: string }) {
 }
 
 for (const code of ['EMFILE', 'EIO', 'ESTALE', 'EACCES']) {
-  test(`${code} at the start: events are kept on disk through a restart, and sent when the file can be read`, async (t) => {
-    const collector = await startCollector();
-    t.teardown(() => collector.close());
-    const spool = path.join(makeFolder(t), 'spool');
-    const file = { content: `!${code}` };
-    const { machine, look } = machineWith(file);
-    const first = await startRig(t, { spool, forward: `${collector.url}/up` }, { machine, openStore });
-    t.like(await first.get(EVENT), { status: 204 });
-    t.like(await first.get('/readyz'), { status: 200, text: 'ready, but nothing is sent: a file that may opt out cannot be read\n' });
-    t.is(first.log.filter((line) => line.includes('nothing is sent until it can be')).length, 1);
-    t.like(await first.relay.close(), { pending: 1, dropped: 0, sent: 0 });
-    t.true(readdirSync(spool).length > 0);
+  test(
+    proves('relay-undecided', `${code} at the start: events are kept on disk through a restart, and sent when the file can be read`),
+    async (t) => {
+      const collector = await startCollector();
+      t.teardown(() => collector.close());
+      const spool = path.join(makeFolder(t), 'spool');
+      const file = { content: `!${code}` };
+      const { machine, look } = machineWith(file);
+      const first = await startRig(t, { spool, forward: `${collector.url}/up` }, { machine, openStore });
+      t.like(await first.get(EVENT), { status: 204 });
+      t.like(await first.get('/readyz'), { status: 200, text: 'ready, but nothing is sent: a file that may opt out cannot be read\n' });
+      t.is(first.log.filter((line) => line.includes('nothing is sent until it can be')).length, 1);
+      t.like(await first.relay.close(), { pending: 1, dropped: 0, sent: 0 });
+      t.true(readdirSync(spool).length > 0);
 
-    const second = await startRig(t, { spool, forward: `${collector.url}/up` }, { machine, openStore });
-    t.like(second.relay.stats(), { pending: 1, dropped: 0 });
-    t.like(await second.get(EVENT), { status: 204 });
-    t.is(collector.requests.length, 0);
-    file.content = '!ENOENT';
-    look();
-    await until(() => second.relay.stats().sent === 2);
-    t.like(await second.get('/readyz'), { status: 200, text: 'ready\n' });
-    t.is(collector.requests.length, 2);
-  });
+      const second = await startRig(t, { spool, forward: `${collector.url}/up` }, { machine, openStore });
+      t.like(second.relay.stats(), { pending: 1, dropped: 0 });
+      t.like(await second.get(EVENT), { status: 204 });
+      t.is(collector.requests.length, 0);
+      file.content = '!ENOENT';
+      look();
+      await until(() => second.relay.stats().sent === 2);
+      t.like(await second.get('/readyz'), { status: 200, text: 'ready\n' });
+      t.is(collector.requests.length, 2);
+    },
+  );
 }
 
-test('an opt-out that is read at last empties the spool', async (t) => {
+test(proves('relay-undecided', 'an opt-out that is read at last empties the spool'), async (t) => {
   const spool = path.join(makeFolder(t), 'spool');
   const file = { content: '!EIO' };
   const { machine, look } = machineWith(file);

@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/base/clock.js';
 import { findInHosts, hostsFilePath, NameLookup, readHosts } from '../../../src/delivery/http/name-lookup.js';
 import { startDnsServer } from '../../helpers/dns-server.js';
 import type { DnsAnswer, DnsServer } from '../../helpers/dns-server.js';
+import { proves } from '../../helpers/promises.js';
 
 interface Setup {
   answer?: (type: 'A' | 'AAAA', name: string) => DnsAnswer;
@@ -96,7 +97,7 @@ test('a name server that never answers for IPv6 does not hold up IPv4', async (t
   t.true(performance.now() - started < 1000);
 });
 
-test('a silent name server costs no more than the limit', async (t) => {
+test(proves('dns-silent', 'a silent name server costs no more than the limit'), async (t) => {
   const { names } = await setUp(t, { answer: () => 'silent', timeoutMs: 60 });
   const started = performance.now();
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
