@@ -1,6 +1,8 @@
 /*
  * The extension point of delivery: what a transport is, what its outcomes mean, and the helpers that call and wrap one safely.
  */
+import { givenOptions } from '../base/check-options.js';
+import { given } from '../base/foreign-values.js';
 import type { UsageMetrics } from '../wire/python.js';
 
 /** One usage event as a transport gets it: declared fields only, metadata unpacked and merged. */
@@ -129,9 +131,9 @@ export function attemptThen(
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (active: boolean) => void): Transport {
   return {
     // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
-    ...(inner.maxBatchSize === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
+    ...(given(inner, 'maxBatchSize') === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
     send,
-    close: () => inner.close?.(),
+    close: () => given(inner, 'close')?.call(inner),
     [lastCall](active) {
       onLastCall?.(active);
       inner[lastCall]?.(active);
@@ -139,12 +141,14 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
   };
 }
 
+const OUTCOME_KEYS = ['kind', 'reason', 'waitMs'] as const;
+
 /**
  * A checked copy of what `send()` resolved with. A transport may be plain JavaScript: it may return nothing, use the text of an
  * error (with a URL in it) as the reason, or change the object later.
  */
 export function outcomeOf(value: unknown): SendOutcome {
-  const { kind, reason, waitMs } = Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown };
+  const { kind, reason, waitMs } = givenOptions(Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown }, OUTCOME_KEYS);
   switch (kind) {
     case 'sent':
     case 'aborted':

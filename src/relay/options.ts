@@ -4,6 +4,7 @@ import { anObject, anyOf, checkOptions, integer, milliseconds, withMethods } fro
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import { isPolluted } from '../base/foreign-values.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import { bareHost, isLoopback } from '../wire/host.js';
 import { parseEndpoint } from '../wire/url.js';
@@ -125,12 +126,20 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
 }
 
 /** @throws TypeError naming the option and its value. Credentials are redacted, and a prefix is not shown. */
-export function checkRelayOptions(options: RelayOptions): RelaySettings {
-  if (options?.prefix !== undefined && !CHECKS.prefix[1](options.prefix))
+export function checkRelayOptions(given: RelayOptions): { settings: RelaySettings; options: RelayOptions } {
+  if (given?.prefix !== undefined && !isPolluted(given, 'prefix') && !CHECKS.prefix[1](given.prefix))
     throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
-  checkOptions<RelayOptions>('options of createRelay', options, CHECKS);
-  const { allowRemote = false, allowedHosts = [], prefix, spool, spoolRequired = false, verbatim = false, env = process.env } = options;
-  if (spoolRequired && spool === undefined)
+  const options = checkOptions<RelayOptions>('options of createRelay', given, CHECKS);
+  const {
+    allowRemote = false,
+    allowedHosts = [],
+    prefix,
+    spool,
+    spoolRequired: isSpoolRequired = false,
+    verbatim = false,
+    env = process.env,
+  } = options;
+  if (isSpoolRequired && spool === undefined)
     throw new TypeError('Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.');
   const listen = checkListenAddress('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
   const metricsListen =
@@ -140,18 +149,8 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
   const limits = Object.fromEntries(
     Object.entries(RELAY_DEFAULTS).map(([name, value]) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
   ) as Record<keyof typeof RELAY_DEFAULTS, number>;
-  return {
-    ...limits,
-    listen,
-    metricsListen,
-    forward,
-    allowedHosts,
-    prefix,
-    isVerbatim: verbatim,
-    spool,
-    isSpoolRequired: spoolRequired,
-    env,
-  };
+  const settings = { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, isSpoolRequired, env };
+  return { settings, options };
 }
 
 /** @throws TypeError if the relay would forward to itself. */

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
+import { bare } from '../base/foreign-values.js';
 import { collectRequest } from './collected-request.js';
 import type { CollectedRequest, OpenRequest } from './collected-request.js';
 import { answer, FaultScript } from './collector-faults.js';
@@ -61,7 +62,7 @@ const MAX_HEAD_BYTES = 64 * 1024;
  * @throws TypeError (rejects) for an unknown fault or a bad value.
  */
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
-  const collector = new LoopbackCollector(options);
+  const collector = new LoopbackCollector(bare(options));
   await collector.listen();
   return collector;
 }

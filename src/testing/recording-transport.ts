@@ -1,4 +1,5 @@
 // A transport that records events instead of sending them.
+import { givenOptions } from '../base/check-options.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { CountWaiters } from './count-waiters.js';
@@ -51,7 +52,7 @@ export interface RecordingTransport extends Transport {
  * @throws TypeError for an empty list of outcomes.
  */
 export function recordingTransport(options: RecordingTransportOptions = {}): RecordingTransport {
-  const { outcomes = { kind: 'sent' }, maxBatchSize } = options;
+  const { outcomes = { kind: 'sent' }, maxBatchSize } = givenOptions(options, ['outcomes', 'maxBatchSize']);
   const outcomeOf = scriptOf(outcomes);
   const events: RecordedEvent[] = [];
   const waiters = new CountWaiters('events');

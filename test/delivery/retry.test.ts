@@ -323,7 +323,7 @@ for (const [options, message] of [
   [{ retries: Symbol('two') }, 'Expected `retries` to be a whole number from 0 to 100, got a symbol.'],
   [{ minDelayMs: Number.NaN }, 'Expected `minDelayMs` to be a number of milliseconds from 0 to 2147483647, got NaN.'],
   [{ maxDelayMs: 249 }, 'Expected `maxDelayMs` to be a number of milliseconds from 250 to 2147483647, got 249.'],
-  [{ maxDelayMs: 2 ** 31 }, 'Expected `maxDelayMs` to be a number of milliseconds from 250 to 2147483647, got 2147483648.'],
+  [{ maxDelayMs: 2 ** 31 }, 'Expected `maxDelayMs` to be a number of milliseconds from 0 to 2147483647, got 2147483648.'],
   [{ random: 0.5 }, 'Expected `random` to be a function, got 0.5.'],
   [{ clock: { setTimeout } }, 'Expected `clock` to be an object with `setTimeout()` and `clearTimeout()`, got an object.'],
   [{ attempts: 3 }, 'Expected `options of retrying` to have known keys only, got `attempts` with 3.'],

@@ -49,7 +49,7 @@ export class FakeProduct {
       lines.push(message);
     };
     this.log = new Log({ debug: write, warn: write }, clock);
-    this.gate = new Gate({ open, optedOutNow: () => this.isOptedOut, clock });
+    this.gate = new Gate({ state: open ? 'open' : 'shut', watch: { optedOutNow: () => this.isOptedOut }, clock });
     const { log, gate } = this;
     this.bus = new EventBus({ definitions: productEvents(product, 'airflow', events), gate, ledger, log });
     this.bus.attach((metrics, packed, definition) => {

@@ -12,6 +12,9 @@ export const PROMISES = [
   'sent-means-2xx',
   'sent-ignores-body',
   'publish-order',
+  'opt-out-unknown',
+  'debug-audit',
+  'prototype-pollution',
 
   'breaker-firewall',
   'breaker-probe',
@@ -48,6 +51,7 @@ export const PROMISES = [
   'relay-lock',
   'relay-hostile-bytes',
   'relay-browser',
+  'relay-undecided',
   'relay-opt-out',
 ] as const;
 

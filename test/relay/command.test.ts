@@ -268,7 +268,7 @@ for (const [file, args] of COMMANDS) {
   test(`the flags in ${file} are valid`, (t) => {
     t.true(args.length > 2);
     const { options } = parseRelayFlags(args, 'cosmos-telemetry');
-    const { listen, spool } = checkRelayOptions({ ...options, env: {} });
+    const { listen, spool } = checkRelayOptions({ ...options, env: {} }).settings;
     t.is(listen.port, 8787);
     t.regex(spool ?? '', /\/spool$/);
   });

@@ -27,7 +27,7 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
   const pump = new Pump({
     store,
     transport,
-    gate: new Gate({ open: true, optedOutNow: () => false, clock }),
+    gate: new Gate({ state: 'open', watch: { optedOutNow: () => false }, clock }),
     ledger,
     log: new Log(undefined, clock) as never,
     clock,

@@ -140,7 +140,8 @@ export class NameLookup {
   }
 
   #servers({ rotates }: NameRules): string[] {
-    const servers = (this.#settings.servers ?? new Resolver().getServers()).slice(0, MAX_SERVERS);
+    const given = Object.hasOwn(this.#settings, 'servers') ? this.#settings.servers : undefined;
+    const servers = (given ?? new Resolver().getServers()).slice(0, MAX_SERVERS);
     if (rotates) {
       servers.push(...servers.splice(0, this.#turn % Math.max(1, servers.length)));
       this.#turn += 1;

@@ -1,6 +1,6 @@
 /** Asks name servers for the addresses of one complete name, so that a dead server or a lost packet costs a quarter of a second. */
 import { Resolver } from 'node:dns';
-import type { LookupAddress } from 'node:dns';
+import type { LookupAddress, ResolverOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Family } from './name-files.js';
 
@@ -126,7 +126,11 @@ export class AddressQuery {
   #resolver(server: string): Resolver {
     const known = this.#resolvers.get(server);
     if (known !== undefined) return known;
-    const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(this.#settings.timeoutMs)), tries: 1 });
+    const resolver = new Resolver({
+      timeout: Math.max(1, Math.ceil(this.#settings.timeoutMs)),
+      tries: 1,
+      __proto__: null,
+    } as ResolverOptions);
     resolver.setServers([server]);
     this.#resolvers.set(server, resolver);
     return resolver;
