@@ -133,7 +133,11 @@ posix('a file that is not a socket under the name of the lock is refused and kep
     mkdirSync(directory);
     chmodSync(directory, 0o700);
     plant(join(directory, 'lock.7'));
-    await t.throwsAsync(openRig(t, { directory, required: true }), { instanceOf: SpoolError, code: 'unsafe', message: /lock\.7.*is not a socket/ });
+    await t.throwsAsync(openRig(t, { directory, required: true }), {
+      instanceOf: SpoolError,
+      code: 'unsafe',
+      message: /lock\.7.*is not a socket/,
+    });
     t.deepEqual(readdirSync(directory), ['lock.7']);
   }
 });
