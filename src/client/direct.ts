@@ -133,7 +133,11 @@ function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process
   const endpoint = operatorEndpoint(name, env, log) ?? given;
   const mode = debugMode(name, env);
   if (mode !== undefined) return debugTransport({ mode, endpoint: parseEndpoint(endpoint, '`endpoint`'), log, clock: systemClock });
-  return fetchTransportWith({ endpoint, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) }, { log });
+  // The caller waits for the whole attempt, so a connection may use all of its time.
+  return fetchTransportWith(
+    { endpoint, connectTimeoutMs: attemptTimeoutMs, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) },
+    { log },
+  );
 }
 
 function isEnabled({ product, env, consent, enabled }: EmitOptions): boolean {

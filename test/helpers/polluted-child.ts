@@ -48,7 +48,10 @@ async function run(index: typeof Index, path: string): Promise<unknown> {
   return {
     isOn: index.resolveSettings({ product: 'acme', env: ENV }).enableTelemetry,
     isOff: index.shouldEmit(index.resolveSettings({ product: 'acme', env: { ...ENV, ACME_TELEMETRY: '0' } })),
-    once: await index.emitUsageMetrics({ event_type: 'once', a: 1 }, { endpoint: `${endpoint}${path}`, product, env: ENV }),
+    once: await index.emitUsageMetrics(
+      { event_type: 'once', a: 1 },
+      { endpoint: `${endpoint}${path}`, product, env: ENV, attemptTimeoutMs: 20_000 },
+    ),
     stored: index.storeTelemetryMetadata(dag, { database: 'postgres' }, { product: 'acme', env: ENV }),
     packed: Object.keys(dag.params ?? {}),
     unpacked: index.decompressTelemetryMetadata(index.compressTelemetryMetadata({ database: 'postgres' })),
