@@ -11,7 +11,7 @@ import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
 
 /** What a DAG run listener needs. */
-export interface DagRunListenerOptions {
+interface DagRunListenerOptions {
   product: string;
   bus: EventBus;
   reader: HostReader;
@@ -78,7 +78,7 @@ function asPacked(value: unknown): string | undefined {
 const MAX_TASKS = 250_000;
 
 /** What depends on a DAG's tasks alone. */
-export interface DagFacts {
+interface DagFacts {
   taskCount: number;
   ownTaskCount: number;
   /** Sorted, joined by `__`; empty if no own module has a third part, undefined if the text is longer than a field may be. */

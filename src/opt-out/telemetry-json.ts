@@ -106,7 +106,7 @@ function unique(paths: readonly string[]): readonly string[] {
  * - `broken`: it is no valid telemetry.json, and may hold an opt-out. `reason` holds no text of the file. `isWhole` says that it is JSON, so
  *   no more of it is still to be written.
  */
-export type JsonEntry =
+type JsonEntry =
   | { kind: 'absent' }
   | { kind: 'found'; enabled: boolean; line: number }
   | { kind: 'broken'; reason: string; isWhole: boolean; line?: number };

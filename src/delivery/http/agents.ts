@@ -17,7 +17,7 @@ export const IDLE_MS = 4000;
 const OTHER_FAMILY_MS = 250;
 
 /** What all connections of a transport share. */
-export interface ConnectionSettings {
+interface ConnectionSettings {
   /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. */
   readonly connectTimeoutMs: number;
   /** The most connections to one host at a time. */
@@ -35,7 +35,7 @@ export interface ConnectOptions {
 }
 
 /** A connect in progress. */
-export interface ConnectWatch {
+interface ConnectWatch {
   readonly options: ConnectOptions;
   /** To be called when the connect has succeeded or failed; a second call does nothing. */
   readonly done: () => void;

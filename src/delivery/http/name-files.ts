@@ -8,7 +8,7 @@ import { hostname, networkInterfaces } from 'node:os';
 export type Family = 4 | 6;
 
 /** Where an address may come from. */
-export interface NameSource {
+interface NameSource {
   readonly kind: 'files' | 'dns';
   /** Whether the sources after it are not asked, even if this one knows no address. */
   readonly isLast: boolean;

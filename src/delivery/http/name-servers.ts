@@ -11,7 +11,7 @@ import type { Family } from './name-files.js';
 export type DnsAnswer = readonly LookupAddress[] | 'absent' | 'servfail' | 'failed';
 
 /** What a question needs. */
-export interface DnsSettings {
+interface DnsSettings {
   readonly clock: Clock;
   /** The longest that a question may take, in milliseconds. The caller ends it. */
   readonly timeoutMs: number;
