@@ -115,7 +115,7 @@ export class DagFactsCache {
   #count(tasks: readonly unknown[], taskCount: number): DagFacts {
     let ownTaskCount = 0;
     const modes = new ExecutionModes();
-    // By index: the host's array may have an endless iterator of its own.
+    // By index: the host's array may have its own, endless iterator.
     for (let index = 0; index < taskCount; index += 1) {
       const task = ignoreRejection(tasks[index]);
       const module = isObject(task) ? this.#reader.read(task, 'module') : undefined;

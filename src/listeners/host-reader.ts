@@ -28,7 +28,7 @@ export class HostReader {
     }
   }
 
-  /** For an object of which a property threw: reads each property again, so that only that one is lost. */
+  /** Used after a property threw: reads each property by itself, so that only that one is lost. */
   readAll<T extends object>(source: object, values: T): T {
     for (const name of Object.keys(values) as (keyof T & string)[]) {
       ignoreRejection(values[name]);

@@ -147,8 +147,9 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
 }
 
 /**
- * What Node would else take from a polluted `Object.prototype`, such as another socket, or certificates: it copies the options of a connection
- * into objects of its own. (Not shared with `bareStreamOptions`: an import would be one more file that each host loads at its start.)
+ * Node copies the options of a connection into new objects. Without these keys it would read them from a polluted `Object.prototype`:
+ * another socket, for example, or certificates. (Not shared with `bareStreamOptions`: an import would be one more file that each host
+ * loads at its start.)
  */
 const NOT_GIVEN = {
   ALPNCallback: undefined,
