@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
 import { bareHost, isLocalhostName } from '../../wire/host.js';
+import { unobserved } from './unobserved.js';
 
 /** How `node:net` takes the result of a look-up: all addresses if it asked for `all`, else one. */
 export type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
@@ -120,8 +121,10 @@ export class NameLookup {
         if (pending === 0) this.#end(host, query, found);
         else if (found.length > 0) this.#after(query, SECOND_FAMILY_MS, () => this.#end(host, query, found));
       };
-    query.resolver.resolve4(host, take(4));
-    query.resolver.resolve6(host, take(6));
+    unobserved(() => {
+      query.resolver.resolve4(host, take(4));
+      query.resolver.resolve6(host, take(6));
+    });
   }
 
   #after(query: Query, delayMs: number, run: () => void): void {

@@ -9,6 +9,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import { attach, IDLE_MS } from './agents.js';
 import type { Connections, ConnectOptions } from './agents.js';
 import type { Proxy } from './proxy.js';
+import { unobserved } from './unobserved.js';
 
 type TunnelOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
 
@@ -70,7 +71,7 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     this.connectOpts = { ...this.connectOpts, ...more };
     const host = options.host ?? '';
     const identity: typeof checkServerIdentity = (_name, certificate) => checkServerIdentity(host, certificate);
-    const socket = await super.connect(request, { ...options, checkServerIdentity: identity } as TunnelOptions);
+    const socket = await unobserved(() => super.connect(request, { ...options, checkServerIdentity: identity } as TunnelOptions));
     if (status === 200) return socket;
     socket.destroy();
     throw new Error('the proxy refused the tunnel');

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import http from 'node:http';
 import test from 'ava';
-import { suppressTracing } from '../../../src/delivery/http/client.js';
+import { suppressTracing } from '../../../src/delivery/http/unobserved.js';
 import { freePort, startHttp, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import { send, transportTo } from '../../helpers/sending.js';
