@@ -34,12 +34,53 @@ const NEW_RELIC = {
 
 /** How each neighbour is loaded, as its own manual says, and on which Nodes. */
 const NEIGHBOURS = [
-  { name: 'dd-trace 5', on: ['20', '24'], args: [`--import=${here('node_modules/dd-trace-5/initialize.mjs')}`, `--import=${here('neighbours/dd.mjs')}`], env: DD },
-  { name: 'dd-trace 6', on: ['24'], args: [`--import=${here('node_modules/dd-trace/initialize.mjs')}`, `--import=${here('neighbours/dd.mjs')}`], env: DD },
-  { name: 'newrelic 13', on: ['20', '24'], args: [`--import=${here('node_modules/newrelic-13/esm-loader.mjs')}`, `--require=${here('neighbours/newrelic.cjs')}`], env: { ...NEW_RELIC, NEIGHBOUR_PACKAGE: 'newrelic-13' } },
-  { name: 'newrelic 14', on: ['24'], args: [`--import=${here('node_modules/newrelic/esm-loader.mjs')}`, `--require=${here('neighbours/newrelic.cjs')}`], env: { ...NEW_RELIC, NEIGHBOUR_PACKAGE: 'newrelic' } },
-  { name: 'elastic-apm-node 4', on: ['20', '24'], args: [`--require=${here('neighbours/elastic.cjs')}`, `--experimental-loader=${here('node_modules/elastic-apm-node/loader.mjs')}`, '--no-warnings'], env: { ELASTIC_APM_API_REQUEST_TIME: '1s', ELASTIC_APM_LOG_LEVEL: 'off', ELASTIC_APM_CENTRAL_CONFIG: 'false', ELASTIC_APM_CLOUD_PROVIDER: 'none', ELASTIC_APM_SPAN_COMPRESSION_ENABLED: 'false' , ELASTIC_APM_EXIT_SPAN_MIN_DURATION: '0ms'} },
-  { name: 'opentelemetry http 0.223', on: ['20', '24'], args: [`--import=${here('neighbours/otel.mjs')}`], env: { NEIGHBOUR_PACKAGE: 'old' } },
+  {
+    name: 'dd-trace 5',
+    on: ['20', '24'],
+    args: [`--import=${here('node_modules/dd-trace-5/initialize.mjs')}`, `--import=${here('neighbours/dd.mjs')}`],
+    env: DD,
+  },
+  {
+    name: 'dd-trace 6',
+    on: ['24'],
+    args: [`--import=${here('node_modules/dd-trace/initialize.mjs')}`, `--import=${here('neighbours/dd.mjs')}`],
+    env: DD,
+  },
+  {
+    name: 'newrelic 13',
+    on: ['20', '24'],
+    args: [`--import=${here('node_modules/newrelic-13/esm-loader.mjs')}`, `--require=${here('neighbours/newrelic.cjs')}`],
+    env: { ...NEW_RELIC, NEIGHBOUR_PACKAGE: 'newrelic-13' },
+  },
+  {
+    name: 'newrelic 14',
+    on: ['24'],
+    args: [`--import=${here('node_modules/newrelic/esm-loader.mjs')}`, `--require=${here('neighbours/newrelic.cjs')}`],
+    env: { ...NEW_RELIC, NEIGHBOUR_PACKAGE: 'newrelic' },
+  },
+  {
+    name: 'elastic-apm-node 4',
+    on: ['20', '24'],
+    args: [
+      `--require=${here('neighbours/elastic.cjs')}`,
+      `--experimental-loader=${here('node_modules/elastic-apm-node/loader.mjs')}`,
+      '--no-warnings',
+    ],
+    env: {
+      ELASTIC_APM_API_REQUEST_TIME: '1s',
+      ELASTIC_APM_LOG_LEVEL: 'off',
+      ELASTIC_APM_CENTRAL_CONFIG: 'false',
+      ELASTIC_APM_CLOUD_PROVIDER: 'none',
+      ELASTIC_APM_SPAN_COMPRESSION_ENABLED: 'false',
+      ELASTIC_APM_EXIT_SPAN_MIN_DURATION: '0ms',
+    },
+  },
+  {
+    name: 'opentelemetry http 0.223',
+    on: ['20', '24'],
+    args: [`--import=${here('neighbours/otel.mjs')}`],
+    env: { NEIGHBOUR_PACKAGE: 'old' },
+  },
   { name: 'opentelemetry http 0.301', on: ['24'], args: [`--import=${here('neighbours/otel.mjs')}`], env: { NEIGHBOUR_PACKAGE: 'new' } },
   { name: 'sentry 11', on: ['20', '24'], args: [`--import=${here('neighbours/sentry.mjs')}`], env: {} },
 ];
@@ -121,14 +162,15 @@ async function ask(port) {
 /** What an agent sends its findings to: keeps all of it as text. */
 async function startIntake() {
   const bodies = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void receive(request, response));
+  async function receive(request, response) {
     const chunks = [];
     // An agent keeps its request open until it has no more to say, and its process may end before.
     for await (const chunk of request.on('error', () => {}).iterator({ destroyOnReturn: false })) chunks.push(chunk);
     const bytes = Buffer.concat(chunks);
     bodies.push((request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('latin1'));
     response.end('{}');
-  });
+  }
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const close = () => {
     server.close();

@@ -57,11 +57,16 @@ function withoutQuery(text: string): string {
   return start === -1 ? text : `${text.slice(0, start + 1)}...`;
 }
 
-/** Whether an error of `node:fs` means that the file is missing; otherwise its code, which says why the file cannot be read. */
-export function readProblem(error: unknown): { isMissing: boolean; why: string } {
+/** The code of an error of the operating system, such as `ENOENT`; `otherwise` if it has none. */
+export function errorCode(error: unknown, otherwise = 'unknown'): string {
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
-  const isCode = typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,39}$/.test(code);
-  return { isMissing: code === 'ENOENT' || code === 'ENOTDIR', why: isCode ? code : 'cannot be read' };
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,39}$/.test(code) ? code : otherwise;
+}
+
+/** What an error of node:fs says of a file: that it is missing, or why it cannot be read. */
+export function readProblem(error: unknown): { isMissing: boolean; why: string } {
+  const why = errorCode(error, 'cannot be read');
+  return { isMissing: why === 'ENOENT' || why === 'ENOTDIR', why };
 }
 
 /** A file and a line in it, for a message. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// The command `cosmos-telemetry`: the telemetry command of product `cosmos`, and the relay.
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { createTelemetryCliWith } from './cli.js';
 
@@ -8,9 +9,9 @@ const cli = createTelemetryCliWith(
     [
       'relay',
       {
-        summary: "Take Cosmos' events on loopback, keep them on disk and deliver them: this one does send.",
+        summary: "Receive Cosmos' events on loopback, store them on disk and deliver them.",
         usage: '[options]',
-        // Loaded by who asks for it alone.
+        // Imported only here: the other commands do not load the relay.
         run: async (args, io, program) => (await import('./relay.js')).runRelay(args, io, program),
       },
     ],

@@ -1,8 +1,11 @@
+/*
+ * The command `events`.
+ */
 import { metadataFields } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
 import type { Field, FieldKind } from '../events/fields.js';
 import { standardFields } from '../events/standard-metrics.js';
-import type { Answer, Command, CommandContext } from './command.js';
+import type { Command, CommandContext, CommandResult } from './command.js';
 import { unknownEvent } from './preview-run.js';
 import { columns } from './terminal.js';
 
@@ -18,16 +21,16 @@ const KINDS: Readonly<Record<FieldKind, string>> = {
   hash: 'a digest',
 };
 
-/** A closed list that is longer is in `--json` only. */
+/** A longer list of words is in `--json` only. */
 const MAX_WORDS = 6;
 
-/** Lists what may be sent. */
+/** Lists every event and field that may be sent. */
 export const events: Command = {
-  summary: 'List every event and field that may be sent, with its reason.',
+  summary: 'List every event and field that may be sent, and why.',
   usage: '[EVENT]',
   maxArgs: 1,
-  help: ['What is not listed here does not leave. With the name of an event, only that one.'],
-  run(context): Answer {
+  help: ['Nothing else is sent. With the name of an event, it lists that event only.'],
+  run(context): CommandResult {
     const { program, args } = context;
     const { definitions, product, host } = program;
     const [asked] = args;
@@ -37,11 +40,11 @@ export const events: Command = {
     const metadata = metadataFields as Fields;
     return {
       lines: [
-        ...section('with every event', 'What program this is, and what it runs on.', standard, context),
+        ...section('with every event', 'The program, and the machine that it runs on.', standard, context),
         ...chosen.flatMap(({ type, description, fields }) => [
           ...section(type, description, fields, context),
           ...(type === 'dag_run'
-            ? section('dag_run, metadata', 'Added where the DAG carries packed metadata in its params.', metadata, context)
+            ? section('dag_run, metadata', 'Added if the DAG has packed metadata in its params.', metadata, context)
             : []),
         ]),
       ],

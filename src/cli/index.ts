@@ -1,3 +1,6 @@
+/*
+ * The public names of `cosmos-telemetry/cli`.
+ */
 export { createTelemetryCli } from './cli.js';
 export type { TelemetryCli } from './cli.js';
 export type { TelemetryCliOptions } from './program.js';

@@ -1,3 +1,6 @@
+/*
+ * What would be sent for an event: reads events from JSON, runs them through the pieces of a client, and makes samples.
+ */
 import { EventEmitter } from 'node:events';
 import { systemClock } from '../base/clock.js';
 import { shorten } from '../base/describe.js';
@@ -23,12 +26,12 @@ import { isTooLong, requestUrl } from '../wire/url.js';
 import { CliFailure, EXIT } from './command.js';
 import type { Program } from './program.js';
 
-/** One event that somebody wants to see: one that a host emits, or one that a program publishes itself. */
+/** One event to preview: one that a host emits, or one that a program publishes itself. */
 export type PreviewItem =
   | { readonly kind: 'host'; readonly event: keyof HostEvents; readonly payload: unknown }
   | { readonly kind: 'published'; readonly event: string; readonly metrics: unknown; readonly packedMetadata?: string };
 
-/** Every name: the compiler refuses this list when one is missing. */
+/** All names: the compiler refuses this object if one is missing. */
 const HOST_EVENTS: Readonly<Record<keyof HostEvents, true>> = {
   'dag_run.success': true,
   'dag_run.failed': true,
@@ -41,13 +44,13 @@ const FORM = '{"event": "dag_run.success", "payload": {...}}';
 /**
  * Reads a document: one event or a list of events.
  *
- * @param source How messages name it.
- * @throws CliFailure naming it, and which of its events is wrong.
+ * @param source The name of the document in messages.
+ * @throws CliFailure that names the document and its wrong event.
  */
 export function parseDocument(text: string, source: string, definitions: EventDefinitions): PreviewItem[] {
   const value = parseJson(text, source);
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length === 0) throw new CliFailure(`${source} holds no event: ${FORM} or a list of such is expected`);
+  if (list.length === 0) throw new CliFailure(`${source} holds no event: expected ${FORM} or a list of such objects`);
   return list.map((item, index) => toItem(item, list.length === 1 ? source : `${source}, event ${index + 1},`, definitions));
 }
 
@@ -55,7 +58,7 @@ function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // The parser's message may hold what stands in the file, so only the place is taken from it.
+    // The parser's message may hold text of the file, so only the position is taken from it.
     const position = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
     const line = position === undefined ? undefined : text.slice(0, Number(position)).split('\n').length;
     throw new CliFailure(`${source} is not JSON${line === undefined ? '' : ` (line ${line})`}`);
@@ -63,9 +66,9 @@ function parseJson(text: string, source: string): unknown {
 }
 
 function toItem(item: unknown, source: string, definitions: EventDefinitions): PreviewItem {
-  if (typeof item !== 'object' || item === null || Array.isArray(item)) throw new CliFailure(`${source} is no event: ${FORM} is expected`);
+  if (typeof item !== 'object' || item === null || Array.isArray(item)) throw new CliFailure(`${source} is no event: expected ${FORM}`);
   const { event, payload, metrics, packedMetadata, ...rest } = item as Record<string, unknown>;
-  if (typeof event !== 'string') throw new CliFailure(`${source} has no "event": ${FORM} is expected`);
+  if (typeof event !== 'string') throw new CliFailure(`${source} has no "event": expected ${FORM}`);
   const [unknownKey] = Object.keys(rest);
   if (unknownKey !== undefined) throw new CliFailure(`${source} has an unknown key "${shorten(unknownKey)}"`);
   if (isHostEvent(event)) {
@@ -76,7 +79,7 @@ function toItem(item: unknown, source: string, definitions: EventDefinitions): P
     throw unknownEvent(`${source} has an unknown event`, event, [...Object.keys(HOST_EVENTS), ...definitions.keys()]);
   if (metrics === undefined) throw new CliFailure(`${source} has no "metrics", which ${event} needs`);
   if (packedMetadata !== undefined && typeof packedMetadata !== 'string')
-    throw new CliFailure(`${source} has "packedMetadata" that is no text`);
+    throw new CliFailure(`${source} has a "packedMetadata" that is no text`);
   return { kind: 'published', event, metrics, ...(packedMetadata !== undefined && { packedMetadata }) };
 }
 
@@ -84,41 +87,40 @@ function isHostEvent(event: string): event is keyof HostEvents {
   return Object.hasOwn(HOST_EVENTS, event);
 }
 
-/** @returns What to throw for an event that there is not; the ones that there are stand in it. */
+/** The failure for an unknown event. Its message lists the known ones. */
 export function unknownEvent(start: string, event: string, known: readonly string[]): CliFailure {
   return new CliFailure(`${start} "${shorten(event)}"; known: ${known.join(', ')}`, EXIT.usage);
 }
 
-/** One field as it would leave, read back from the request itself. */
-export interface PreviewField {
+/** One field as it would be sent, read from the request itself. */
+interface PreviewField {
   readonly name: string;
-  /** As the server would read it. */
+  /** As the server reads it. */
   readonly value: string;
-  /** Who says it: every event, this one, or the DAG's metadata. */
+  /** Whether it is a field of every event, of this event, or of the DAG's metadata. */
   readonly from: 'standard' | 'event' | 'metadata';
   readonly field: Field;
 }
 
-/** Why there would be no request. */
+/** Why no request would be sent. */
 export type NotSent = 'not_own' | 'invalid' | 'too_large';
 
-/** What would become of one event. */
+/** What would be sent for one event. */
 export interface Preview {
   readonly item: PreviewItem;
-  /** The event type; undefined where nothing would be made of it. */
+  /** The event type; undefined if no event would be published. */
   readonly type: string | undefined;
   readonly notSent: NotSent | undefined;
-  /** The whole URL; the request's target alone where the endpoint is not known. */
+  /** The whole URL, or only the request's target if the endpoint is unknown. */
   readonly url: string | undefined;
   readonly fields: readonly PreviewField[];
   readonly losses: readonly Loss[];
 }
 
 /**
- * What would become of an event, by the listeners, bus and builder that a client has, with nothing behind them. Whether telemetry is
- * on is not asked: who opted out may look, too.
+ * What would be sent for an event. It runs the listeners, bus and builder of a client without a transport, also if telemetry is off.
  *
- * @param endpoint From `parseEndpoint`, or nothing.
+ * @param endpoint as `parseEndpoint` gives it; undefined if unknown.
  */
 export function previewOf(item: PreviewItem, program: Program, endpoint: string | undefined): Preview {
   const losses: Loss[] = [];
@@ -138,7 +140,7 @@ export function previewOf(item: PreviewItem, program: Program, endpoint: string 
 
 function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent | undefined {
   const log = new Log(undefined, systemClock);
-  const gate = new Gate({ open: true, optedOutNow: () => false, clock: systemClock });
+  const gate = new Gate({ state: 'open', watch: { optedOutNow: () => false }, clock: systemClock });
   const bus = new EventBus({ definitions: program.definitions, gate, ledger, log });
   let taken: TakenEvent | undefined;
   bus.attach((metrics: UsageMetrics, packed, definition) => {
@@ -157,7 +159,7 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
   return taken;
 }
 
-/** The request read back, so that what is shown is what would leave and not what it was made of. */
+/** The fields of the request itself, so that the preview shows what would be sent and not the input. */
 function decode(target: string, own: Fields, { product, host }: Program): PreviewField[] {
   const sources = [
     ['event', own],
@@ -175,10 +177,10 @@ function decode(target: string, own: Fields, { product, host }: Program): Previe
   });
 }
 
-/** One event of each kind that the program may send, all made up: what a host emits as a host emits it, all else as it is published. */
+/** One sample event of each kind that the program may send, as a host emits it or as the program publishes it. */
 export function sampleItems({ product, definitions }: Program): PreviewItem[] {
   const task = sampleTask(product.name);
-  const tasks = [task, { ...task, module: 'somebody.else' }];
+  const tasks = [task, { ...task, module: 'other.operators' }];
   const params = { [metadataParam(product.name)]: compressTelemetryMetadata(exampleMetrics(metadataFields)) };
   const dagRun = { dagId: 'example_dag', dag: { params, tasks } };
   const taskInstance = { dagId: 'example_dag', taskId: 'example_task', mapIndex: -1, duration: 7.5, task };

@@ -1,23 +1,69 @@
+/*
+ * The command `preview`, and its text and JSON.
+ */
 import { createReadStream } from 'node:fs';
-import { placeName, readProblem, shorten } from '../base/describe.js';
+import { errorCode, placeName, shorten } from '../base/describe.js';
 import type { Loss, LossReason } from '../base/ledger.js';
-import { CliFailure, usage } from './command.js';
-import type { Answer, Command, CommandContext } from './command.js';
+import { CliFailure, usageError } from './command.js';
+import type { Command, CommandContext, CommandResult } from './command.js';
 import { inquire, ruleWords } from './inquiry.js';
 import type { Inquiry } from './inquiry.js';
 import { parseDocument, previewOf, sampleItems } from './preview-run.js';
 import type { NotSent, Preview, PreviewItem } from './preview-run.js';
 import { columns, wrap } from './terminal.js';
 
+/** Shows the requests that would be sent for events. */
+export const preview: Command = {
+  summary: 'Show exactly what would be sent for an event, field by field.',
+  usage: '[EVENT.json | -]',
+  maxArgs: 1,
+  takesSample: true,
+  help: [
+    'EVENT.json (- is standard input) holds one event or a list of events, as a host emits them or as the',
+    'program publishes them:',
+    '',
+    '  {"event": "task_instance.success", "payload": {"taskInstance": {...}}}',
+    '  {"event": "dbt_docs_access", "metrics": {...}}',
+    '',
+    'Shows the request, the meaning of each field, and which values are left out and why. Without a file',
+    'it shows the sample. It works if telemetry is off, too. It never sends anything.',
+  ],
+  async run(context): Promise<CommandResult> {
+    const { program, args, isSample } = context;
+    const [file] = args;
+    if (isSample && file !== undefined) throw usageError('preview takes a file or --sample, and not both', `${program.command} preview`);
+    const items = file === undefined ? sampleItems(program) : await read(file, context);
+    const inquiry = inquire(context);
+    const { url: endpoint } = inquiry.endpoint;
+    const previews = items.map((item) => previewOf(item, program, endpoint));
+    return {
+      lines: [
+        ...previewHeading(inquiry, context, file === undefined),
+        ...previews.flatMap((each, index) => previewLines(each, index + 1, context)),
+        ...previewNotes(previews, context, endpoint),
+      ],
+      json: {
+        product: program.product.name,
+        enabled: inquiry.enabled,
+        state: inquiry.state,
+        decidedBy: inquiry.decidedBy,
+        endpoint: endpoint ?? null,
+        events: previews.map((each) => previewJson(each, program.product.name)),
+      },
+      problems: inquiry.problems,
+    };
+  },
+};
+
 const INDENT = '   ';
 const MAX_HEAD = 46;
 
 const LOSSES: Readonly<Record<LossReason, string>> = {
-  undeclared: 'not declared: nothing that is not declared leaves',
-  ill_typed: 'declared, but the value is not of its kind or not within its bounds',
-  unusable: 'no value that a field could hold: a text of at most 256 characters, a number, true, false or null',
-  taken: 'the event says this itself, and the metadata may not',
-  not_text: 'no text, so it cannot be packed metadata',
+  undeclared: 'not declared, so it is not sent',
+  ill_typed: 'declared, but the value has another kind or is out of bounds',
+  unusable: 'no value that a field can hold: a text of at most 256 characters, a number, true, false or null',
+  taken: 'a field of the event, which metadata may not set',
+  not_text: 'no text, so it is no packed metadata',
   not_base64: 'cannot be read: not base64',
   not_zlib: 'cannot be read: not zlib',
   too_large: 'cannot be read: too large',
@@ -25,11 +71,11 @@ const LOSSES: Readonly<Record<LossReason, string>> = {
   not_object: 'cannot be read: no JSON object',
 };
 
-/** One event for people. */
-export function previewLines(preview: Preview, number: number, { paint, width, program }: CommandContext): string[] {
-  const { item, type, notSent, url, fields, losses } = preview;
+/** One event as text. */
+function previewLines(result: Preview, number: number, { paint, width, program }: CommandContext): string[] {
+  const { item, type, notSent, url, fields, losses } = result;
   const title = `${number}  ${item.event}${type === undefined || type === item.event ? '' : `, sent as ${type}`}`;
-  const why = notSent && wrap(`Nothing would be sent: ${notSentWords(preview, notSent, program.product.name)}.`, width - INDENT.length);
+  const why = notSent && wrap(`Nothing would be sent: ${notSentWords(result, notSent, program.product.name)}.`, width - INDENT.length);
   return [
     paint.strong(title),
     ...(why ?? []).map((line) => INDENT + paint.bad(line)),
@@ -51,15 +97,15 @@ export function previewLines(preview: Preview, number: number, { paint, width, p
   ];
 }
 
-/** One event for machines: the stable shape, as the README documents it. */
-export function previewJson(preview: Preview, product: string) {
-  const { item, type, notSent, url, fields, losses } = preview;
+/** One event in `--json`. The README documents its shape. */
+function previewJson(result: Preview, product: string) {
+  const { item, type, notSent, url, fields, losses } = result;
   return {
     event: item.event,
     type: type ?? null,
     wouldBeSent: notSent === undefined,
     reason: notSent ?? null,
-    explanation: notSent === undefined ? null : notSentWords(preview, notSent, product),
+    explanation: notSent === undefined ? null : notSentWords(result, notSent, product),
     request: url === undefined ? null : { method: 'GET', url },
     fields: fields.map(({ name, value, from, field }) => ({
       name,
@@ -73,23 +119,23 @@ export function previewJson(preview: Preview, product: string) {
   };
 }
 
-/** What holds for all of it: that nothing is sent, and whether the program would send it. */
-export function previewHeading(inquiry: Inquiry, { program, paint }: CommandContext, isSample: boolean): string[] {
-  const { enabled, decidedBy, debug } = inquiry;
+/** The first lines: this command sends nothing, and whether the program would. */
+function previewHeading(inquiry: Inquiry, { program, paint }: CommandContext, isSample: boolean): string[] {
+  const { enabled, state: found, decidedBy, debug } = inquiry;
   const name = program.product.name;
   const state = enabled
     ? `Telemetry of ${name} is on.`
-    : `Telemetry of ${name} is off (${ruleWords(decidedBy)}): none of this leaves this machine.`;
+    : `Telemetry of ${name} is ${found} (${ruleWords(decidedBy)}): the program sends none of this.`;
   return [
-    isSample ? 'One event of each kind, made up. Nothing is sent by this command.' : 'Nothing is sent by this command.',
+    isSample ? 'One sample event of each kind. This command sends nothing.' : 'This command sends nothing.',
     enabled ? state : paint.bad(state),
-    ...(enabled && debug !== undefined ? [`${debug.variable} is set: requests are written down, and not sent.`] : []),
+    ...(enabled && debug !== undefined ? [`${debug.variable} is set: the program prints requests instead of sending them.`] : []),
     '',
   ];
 }
 
-/** What the command cannot know, so that nobody takes the request for shorter than it is. */
-export function previewNotes(previews: readonly Preview[], { program }: CommandContext, endpoint: string | undefined): string[] {
+/** The last lines: what the command does not know, since the real request is longer then. */
+function previewNotes(previews: readonly Preview[], { program }: CommandContext, endpoint: string | undefined): string[] {
   if (!previews.some(({ url }) => url !== undefined)) return [];
   const { product, host } = program;
   const missing = [
@@ -97,70 +143,28 @@ export function previewNotes(previews: readonly Preview[], { program }: CommandC
     ...(host.version === undefined ? [`${host.name ?? 'airflow'}_version`] : []),
   ];
   return [
-    ...(endpoint === undefined ? ['The endpoint is not known here: the program delivers in a way of its own.'] : []),
-    ...(missing.length === 0 ? [] : [`Not known here, and sent in front where the program knows it: ${missing.join(', ')}.`]),
+    ...(endpoint === undefined ? ['The endpoint is unknown here: the program has its own transport.'] : []),
+    ...(missing.length === 0 ? [] : [`Unknown here, but sent first if the program knows it: ${missing.join(', ')}.`]),
   ];
 }
 
 function notSentWords({ item }: Preview, why: NotSent, product: string): string {
   if (why === 'too_large') return 'its URL would be longer than 8192 bytes';
-  if (item.kind === 'published') return 'its "metrics" are no object';
+  if (item.kind === 'published') return 'its "metrics" is no object';
   const isRun = item.event.startsWith('dag_run');
   if (why === 'invalid')
     return isRun ? 'the payload has no "dagRun" with a "dag" and its list of "tasks"' : 'the payload has no "taskInstance" with a "task"';
   return isRun
-    ? `none of the tasks is one of ${product}: no "module" begins with "${product}."`
-    : `the task is none of ${product}: its "module" does not begin with "${product}.", nor does it say "isDbtOperator": true`;
+    ? `no task belongs to ${product}: no "module" starts with "${product}."`
+    : `the task does not belong to ${product}: its "module" does not start with "${product}.", and it has no "isDbtOperator": true`;
 }
 
 function lossName({ from, name }: Loss): string {
   return name === '' ? 'the packed metadata' : `${shorten(name)} (${from})`;
 }
 
-/** More than any DAG needs, and less than what a device without an end would fill. */
+/** More than any DAG needs. It ends the reading of an endless device. */
 const MAX_BYTES = 64 << 20;
-
-/** Shows the requests that events would become. */
-export const preview: Command = {
-  summary: 'Show exactly what would be sent for an event, field by field.',
-  usage: '[EVENT.json | -]',
-  maxArgs: 1,
-  takesSample: true,
-  help: [
-    'EVENT.json, or standard input for -, holds one event or a list of events, as a host emits them or as the',
-    'program publishes them:',
-    '',
-    '  {"event": "task_instance.success", "payload": {"taskInstance": {...}}}',
-    '  {"event": "dbt_docs_access", "metrics": {...}}',
-    '',
-    'Shown are the request that would leave, each of its fields with its meaning, and what was left out and why.',
-    'Without a file it shows the sample. It works while telemetry is off, too. Nothing is ever sent.',
-  ],
-  async run(context): Promise<Answer> {
-    const { program, args, isSample } = context;
-    const [file] = args;
-    if (isSample && file !== undefined) throw usage('preview takes a file or --sample, and not both', `${program.command} preview`);
-    const items = file === undefined ? sampleItems(program) : await read(file, context);
-    const inquiry = inquire(context);
-    const { url: endpoint } = inquiry.endpoint;
-    const previews = items.map((item) => previewOf(item, program, endpoint));
-    return {
-      lines: [
-        ...previewHeading(inquiry, context, file === undefined),
-        ...previews.flatMap((each, index) => previewLines(each, index + 1, context)),
-        ...previewNotes(previews, context, endpoint),
-      ],
-      json: {
-        product: program.product.name,
-        enabled: inquiry.enabled,
-        decidedBy: inquiry.decidedBy,
-        endpoint: endpoint ?? null,
-        events: previews.map((each) => previewJson(each, program.product.name)),
-      },
-      problems: inquiry.problems,
-    };
-  },
-};
 
 async function read(file: string, { program, stdin }: CommandContext): Promise<PreviewItem[]> {
   const source = file === '-' ? 'standard input' : placeName(file, undefined);
@@ -168,14 +172,14 @@ async function read(file: string, { program, stdin }: CommandContext): Promise<P
   try {
     text = await textOf(file === '-' ? stdin() : createReadStream(file));
   } catch (error) {
-    const { why } = readProblem(error);
+    const code = errorCode(error);
     const words = new Map([
-      ['ENOENT', 'is not there'],
+      ['ENOENT', 'does not exist'],
       ['EISDIR', 'is a folder'],
       ['ERR_ENCODING_INVALID_ENCODED_DATA', 'is not UTF-8'],
       ['EFBIG', 'is larger than 64 MiB'],
     ]);
-    throw new CliFailure(`${source} ${words.get(why) ?? `cannot be read (${why})`}`);
+    throw new CliFailure(`${source} ${words.get(code) ?? `cannot be read (${code})`}`);
   }
   return parseDocument(text, source, program.definitions);
 }

@@ -1,3 +1,6 @@
+/*
+ * The options of the command, and their checks.
+ */
 import { aFunction, anObject, anyOf, checkOptions } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { assertName } from '../events/definition.js';
@@ -9,27 +12,27 @@ import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { Host } from '../events/standard-metrics.js';
 import { parseEndpoint } from '../wire/url.js';
 
-/** What `createTelemetryCli` takes: what the program hands to `createTelemetry`, so that both say the same. */
+/** Options of `createTelemetryCli`. Give it the options that `createTelemetry` gets, so that both agree. */
 export interface TelemetryCliOptions {
-  /** Whose telemetry. Without a version none is shown, as where the command does not know it. */
+  /** The product, as for `createTelemetry`. Without a version, none is shown. @example { name: 'acme', version: '3.1.0' } */
   product: { name: string; version?: string };
-  /** Where the program sends to. Leave it out where it delivers by a transport of its own. */
+  /** The endpoint of the program. Leave it out if the program has its own transport. @default unknown */
   endpoint?: string | URL;
-  /** The product's own events, beside the built-in ones. @default [] */
+  /** The product's own events, in addition to the built-in ones. @default [] */
   events?: readonly EventDefinition[];
-  /** The orchestrator around the product. @default { name: 'airflow' } */
+  /** The orchestrator that runs the product. @default { name: 'airflow' } */
   host?: Host;
-  /** As the program has it. @default 'opt-out' */
+  /** As for `createTelemetry`. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in';
-  /** `false` where the program itself opts out. */
+  /** `false` if the program itself opts out. @default undefined */
   enabled?: false;
-  /** As the program has it, for `preview`. @default md5 in hex for `cosmos`; none for others */
+  /** As for `createTelemetry`; used by `preview`. @default md5 in hex for `cosmos`; none for others */
   dagHash?: (dagId: string) => string | null;
-  /** What people type to get here, for the help. @default the product's name and `telemetry`, as in `acme telemetry` */
+  /** What users type to run this command; shown in the help. @default the product's name and `telemetry`, as in `acme telemetry` */
   command?: string;
 }
 
-/** The options, checked and complete. */
+/** The checked options. */
 export interface Program extends Pick<TelemetryCliOptions, 'consent' | 'enabled' | 'dagHash'> {
   readonly product: { readonly name: string; readonly version?: string };
   readonly endpoint: string | undefined;
@@ -52,18 +55,18 @@ const CHECKS: Checks<TelemetryCliOptions> = {
   command: A_TEXT,
 };
 
-/** Nothing is asked of the machine while a program is put together. */
+/** The options are checked without reading the facts of the machine. */
 const NO_MACHINE = { system: '', machine: '', nodeVersion: '' };
 
 /** @throws TypeError naming option and value. */
 export function toProgram(options: TelemetryCliOptions): Program {
-  checkOptions<TelemetryCliOptions>('options', options, CHECKS);
-  const { product, endpoint, events = [], host = {}, command, consent, enabled, dagHash } = options;
-  if (product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
-  checkOptions('product', product, { name: A_TEXT, version: A_VERSION });
+  const checked = checkOptions<TelemetryCliOptions>('options', options, CHECKS);
+  const { endpoint, events = [], command, consent, enabled, dagHash } = checked;
+  if (checked.product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
+  const product = checkOptions<TelemetryCliOptions['product']>('product', checked.product, { name: A_TEXT, version: A_VERSION });
   assertName('`product.name`', product.name);
   const { name, version } = product;
-  checkOptions('host', host, { name: A_TEXT, version: A_VERSION, pythonVersion: A_VERSION });
+  const host = checkOptions<Host>('host', checked.host ?? {}, { name: A_TEXT, version: A_VERSION, pythonVersion: A_VERSION });
   collectStandardUsageMetrics({ host, machine: NO_MACHINE, ...(version !== undefined && { product: { name, version } }) });
   return {
     product: { name, ...(version !== undefined && { version }) },

@@ -1,26 +1,29 @@
+/*
+ * The command `status`.
+ */
 import { EXIT } from './command.js';
-import type { Answer, Command, CommandContext } from './command.js';
-import { debugWords, heading, inquire, inquiryJson, inquiryLines, places } from './inquiry.js';
+import type { Command, CommandContext, CommandResult } from './command.js';
+import { debugLines, heading, inquire, inquiryJson, inquiryLines, placeLines, STATE_WORDS } from './inquiry.js';
 
-/** Says whether telemetry is on, and everything that has a say in it. */
+/** Shows whether telemetry is on, and every rule that takes part in the decision. */
 export const status: Command = {
-  summary: 'Say whether telemetry is on, which rule decides, and where that stands.',
+  summary: 'Show whether telemetry is on, and which rule decides.',
   usage: '',
   maxArgs: 0,
   help: [
-    'Shows the rule that won and those that lost, where events go and who said so, debug mode, and what',
-    'would have to change to switch it the other way. It ends with 1 where a file that may hold an opt-out',
-    'cannot be used: telemetry is off then.',
+    'Shows the deciding rule and where it is set, the other rules, how to turn telemetry on or off, the',
+    'endpoint and who set it, and debug mode. The exit code is 1 if a file that may hold an opt-out cannot',
+    'be used: nothing is sent then.',
   ],
-  run: (context: CommandContext): Answer => {
+  run: (context: CommandContext): CommandResult => {
     const inquiry = inquire(context);
     return {
       lines: [
-        heading(inquiry, context, inquiry.enabled ? 'is on' : 'is off'),
+        heading(inquiry, context, STATE_WORDS[inquiry.state]),
         '',
         ...inquiryLines(inquiry, context),
-        ...debugWords(inquiry),
-        ...places(inquiry),
+        ...debugLines(inquiry),
+        ...placeLines(inquiry),
       ],
       json: inquiryJson(inquiry, context),
       problems: inquiry.problems,

@@ -1,31 +1,34 @@
+/*
+ * Standard input and output of the command: colours, width, columns, and writing without an exception.
+ */
 import { Writable } from 'node:stream';
 import { styleText } from 'node:util';
-import { readProblem } from '../base/describe.js';
-import { honestVariable } from '../opt-out/variables.js';
+import { errorCode } from '../base/describe.js';
+import { trustedText } from '../opt-out/variables.js';
 
-/** Somewhere to write text: a stream of node, or a test's own. */
+/** A stream for text: one of Node's, or any object with `write()`. */
 export interface CliStream {
   write(text: string): unknown;
-  /** Whether somebody looks at it: only then are there colours. */
+  /** Whether it is a terminal. Only a terminal gets colours. @default false */
   isTTY?: boolean | undefined;
-  /** How many characters a line of the terminal has. */
+  /** The width of the terminal in characters. @default 100 */
   columns?: number | undefined;
 }
 
-/** What a command talks to. Whatever is left out is the process's own. */
+/** The input and output of a command. @default those of this process */
 export interface CliIo {
   stdout?: CliStream;
   stderr?: CliStream;
-  /** Read by `preview -` alone. */
+  /** Read by `preview -` only. */
   stdin?: AsyncIterable<Uint8Array | string>;
   env?: NodeJS.ProcessEnv;
-  /** Whose usual places for files are looked at. */
+  /** The platform whose usual places for files apply. @default process.platform */
   platform?: NodeJS.Platform;
   /** Whether standard output is a terminal. @default stdout.isTTY */
   isTTY?: boolean;
 }
 
-/** Marks parts of a text for the eye; the text as it is where nobody looks. */
+/** Adds colours to text on a terminal; elsewhere it returns the text unchanged. */
 export interface Paint {
   readonly strong: (text: string) => string;
   readonly dim: (text: string) => string;
@@ -33,35 +36,33 @@ export interface Paint {
   readonly bad: (text: string) => string;
 }
 
-const WIDTH = 100;
+/** The most characters in a line. */
+export const TEXT_WIDTH = 100;
 const MIN_WIDTH = 60;
 
-/** What happened is told to the callback of the write. */
-function ignore(): void {}
-
-/** Colours only on a terminal, and not where `NO_COLOR` (no-color.org) holds anything. */
+/** Colours are for terminals, and off if `NO_COLOR` (no-color.org) is not empty. */
 export function paintFor(isTTY: boolean, env: NodeJS.ProcessEnv): Paint {
-  const isColourful = isTTY && (honestVariable(env, 'NO_COLOR') ?? '') === '' && honestVariable(env, 'TERM') !== 'dumb';
+  const isColourful = isTTY && (trustedText(env, 'NO_COLOR') ?? '') === '' && trustedText(env, 'TERM') !== 'dumb';
   const style = (format: 'bold' | 'dim' | 'green' | 'yellow') => (text: string) =>
     isColourful ? styleText(format, text, { validateStream: false }) : text;
   return { strong: style('bold'), dim: style('dim'), good: style('green'), bad: style('yellow') };
 }
 
-/** How wide a text may be: the terminal's width within bounds, and a fixed one where there is none. */
+/** How wide a text may be: as wide as the terminal, from 60 to 100 characters; 100 without a terminal. */
 export function widthOf(stream: CliStream): number {
-  return stream.isTTY === true && stream.columns !== undefined ? Math.max(MIN_WIDTH, Math.min(stream.columns, WIDTH)) : WIDTH;
+  return stream.isTTY === true && stream.columns !== undefined ? Math.max(MIN_WIDTH, Math.min(stream.columns, TEXT_WIDTH)) : TEXT_WIDTH;
 }
 
 /**
- * Writes a text and waits until it is out. Never throws.
+ * Writes a text and waits until it is written. Never throws.
  *
- * @returns Why it could not be written: a code such as `ENOSPC`. A reader who has gone (`| head`) is no reason.
+ * @returns Why it could not be written: a code such as `ENOSPC`. `EPIPE` is no error: the reader has ended, as in `| head`.
  */
 export function writeTo(stream: CliStream, text: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const done = (error: unknown): void => {
-      const why = error === undefined || error === null ? undefined : readProblem(error).why;
-      resolve(why === 'EPIPE' ? undefined : why);
+      const code = error === undefined || error === null ? undefined : errorCode(error);
+      resolve(code === 'EPIPE' ? undefined : code);
     };
     try {
       if (!(stream instanceof Writable)) {
@@ -69,7 +70,7 @@ export function writeTo(stream: CliStream, text: string): Promise<string | undef
         done(undefined);
         return;
       }
-      // Without a listener node would end the process with a stack trace; the event comes after the callback.
+      // Without a listener Node ends the process with a stack trace. The event comes after the callback, which handles the error.
       stream.on('error', ignore);
       stream.write(text, (error) => {
         done(error);
@@ -81,13 +82,15 @@ export function writeTo(stream: CliStream, text: string): Promise<string | undef
   });
 }
 
+function ignore(): void {}
+
 const GAP = 2;
 
 /**
- * Rows in columns. The last column is wrapped to what is left of the width; a cell that is wider than its column has the line to
- * itself.
+ * Lays out rows in columns. The last column is wrapped to the rest of the width. A cell that is wider than its column has a line of
+ * its own.
  *
- * @param widest How wide each column but the last may become, in characters.
+ * @param widest The largest width of each column but the last, in characters.
  */
 export function columns(rows: readonly (readonly string[])[], widest: readonly number[], width: number, indent: string): string[] {
   const widths = widest.map((limit, index) => Math.min(limit, Math.max(0, ...rows.map((row) => row[index]?.length ?? 0))));
@@ -102,7 +105,7 @@ export function columns(rows: readonly (readonly string[])[], widest: readonly n
   });
 }
 
-/** Lines of at most this width; a word that is longer has a line to itself. */
+/** Lines of at most this width. A longer word has a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';

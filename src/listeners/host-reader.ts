@@ -1,16 +1,17 @@
+/*
+ * Reads the objects of a host on the host's own path: no property access throws into the host, and every value that cannot be used
+ * is counted.
+ */
 import { ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue } from '../wire/python.js';
 
-/** In the place of a value that is there and cannot be used: it has been counted, and it stays out of the snapshot. */
-export const LOST: unique symbol = Symbol('lost');
+/** Replaces a value that exists but cannot be used. It is counted, and its field is not sent. */
+export const UNREADABLE: unique symbol = Symbol('unreadable');
 
-/**
- * Reads a host's objects on the host's own path: no property access escapes as an exception, and only plain values of bounded
- * length are kept. What cannot be used is counted, so that nothing disappears without a trace.
- */
+/** Reads properties of a host's objects. It keeps only plain values of bounded length. */
 export class HostReader {
   readonly #ledger: Ledger;
 
@@ -18,16 +19,16 @@ export class HostReader {
     this.#ledger = ledger;
   }
 
-  /** A property as it is; `LOST` where asking for it throws. */
+  /** A property as it is; `UNREADABLE` if reading it throws. */
   read(source: object, key: string): unknown {
     try {
       return ignoreRejection((source as Record<string, unknown>)[key]);
     } catch {
-      return this.lose(key);
+      return this.unreadable(key);
     }
   }
 
-  /** After one of an object's properties threw: each is asked for anew, so that the one costs no other. */
+  /** For an object of which a property threw: reads each property again, so that only that one is lost. */
   readAll<T extends object>(source: object, values: T): T {
     for (const name of Object.keys(values) as (keyof T & string)[]) {
       ignoreRejection(values[name]);
@@ -36,30 +37,30 @@ export class HostReader {
     return values;
   }
 
-  /** An item of a list as it is; `LOST` where asking for it throws. */
+  /** An item of a list as it is; `UNREADABLE` if reading it throws. */
   item(list: readonly unknown[], index: number): unknown {
     try {
       return ignoreRejection(list[index]);
     } catch {
-      return this.lose(String(index));
+      return this.unreadable(String(index));
     }
   }
 
-  /** A property that is an object, or nothing. */
+  /** A property that is an object; else undefined. */
   object(source: object, key: string): object | undefined {
     const value = this.read(source, key);
     return isObject(value) ? value : undefined;
   }
 
-  /** A value that a field could hold, or `LOST`. `name` is the property it comes from. */
-  plainValue(value: unknown, name: string): MetricValue | undefined | typeof LOST {
-    if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH ? value : this.lose(name);
+  /** A value that a field can hold; else `UNREADABLE`. `name` is the property that it comes from. */
+  plainValue(value: unknown, name: string): MetricValue | undefined | typeof UNREADABLE {
+    if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH ? value : this.unreadable(name);
     if (value === null || value === undefined) return value;
     if (typeof value === 'number' || typeof value === 'boolean') return value;
-    return value === LOST ? LOST : this.lose(name);
+    return value === UNREADABLE ? UNREADABLE : this.unreadable(name);
   }
 
-  /** A value as a list; undefined where it is none, also where it is a revoked proxy, of which not even `isArray` can be asked. */
+  /** A value that is a list; else undefined, also for a revoked proxy, on which even `isArray` throws. */
   list(value: unknown): readonly unknown[] | undefined {
     try {
       return Array.isArray(value) ? value : undefined;
@@ -68,32 +69,32 @@ export class HostReader {
     }
   }
 
-  /** Counts one value that cannot be used. `name` is the property it comes from. */
-  lose(name: string): typeof LOST {
+  /** Counts one value that cannot be used. `name` is the property that it comes from. */
+  unreadable(name: string): typeof UNREADABLE {
     this.#ledger.loseField('payload', name, 'unusable');
-    return LOST;
+    return UNREADABLE;
   }
 }
 
-/** Whether a value can have properties worth reading. */
+/** Whether a value may have properties. */
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-/** A snapshot under way; a name without a value stands for a field that does not leave. */
+/** The metrics of an event while they are collected. A field whose value is undefined is not sent. */
 export type Snapshot = Record<string, MetricValue | undefined>;
 
 /**
- * An object with all names of an event in the order of the wire, to be copied for each event. Storing a value under a name that
- * the object has costs a few nanoseconds; adding a name that was put together for a product costs ten times as much.
+ * An object with all field names of an event in the order of the wire, to be copied for each event. Storing a value under an existing
+ * name costs a few nanoseconds; adding a name that was built at run time costs ten times as much.
  */
 export function blankOf(fields: Fields): Readonly<Snapshot> {
   const blank: Snapshot = Object.fromEntries(Object.keys(fields).map((name) => [name, null]));
-  // What is parsed is laid out in one piece, and so are its copies; what is put together name by name is not.
+  // A parsed object has a compact layout, and so have its copies; an object that is built name by name has not.
   return JSON.parse(JSON.stringify(blank)) as Snapshot;
 }
 
-/** The value to store: nothing where it could not be used. */
-export function unlessLost(value: MetricValue | undefined | typeof LOST): MetricValue | undefined {
-  return value === LOST ? undefined : value;
+/** The value to store: undefined for one that cannot be used. */
+export function unlessUnreadable(value: MetricValue | undefined | typeof UNREADABLE): MetricValue | undefined {
+  return value === UNREADABLE ? undefined : value;
 }

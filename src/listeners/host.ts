@@ -1,4 +1,8 @@
-/** What a host emits, each with one object argument. The names are those of Airflow's listener hooks. */
+/*
+ * The shapes of the host: the events it emits, the objects in them, and the ways to listen to it.
+ */
+
+/** The events of a host, each with one object argument. The names are those of Airflow's listener hooks. */
 export interface HostEvents {
   'dag_run.success': { dagRun: DagRun; msg?: string | undefined };
   'dag_run.failed': { dagRun: DagRun; msg?: string | undefined };
@@ -8,16 +12,16 @@ export interface HostEvents {
 
 /** One run of a DAG. */
 export interface DagRun {
-  /** Never leaves the machine in clear: at most its hash does. */
+  /** Not sent; at most its hash is. */
   dagId: string;
-  /** The host's own hash of the DAG, 8 to 128 characters; anything else gives way to the `dagHash` option. */
+  /** The host's own hash of the DAG, 8 to 128 characters. @default the result of the `dagHash` option */
   dagHash?: string | null | undefined;
   dag: Dag;
 }
 
-/** What a run's DAG is made of. */
+/** The DAG of a run. */
 export interface Dag {
-  /** May hold the packed telemetry metadata, as a string or as a Param object with `value` or `default`. */
+  /** May hold the packed telemetry metadata, as a string or as a Param object with it in `value` or `default`. */
   params?: Record<string, unknown> | undefined;
   tasks: readonly Task[];
 }
@@ -26,7 +30,7 @@ export interface Dag {
 export interface TaskInstance {
   dagId: string;
   taskId: string;
-  /** -1 where the task is not mapped. */
+  /** -1 if the task is not mapped. */
   mapIndex: number;
   /** Seconds. */
   duration?: number | null | undefined;
@@ -36,16 +40,16 @@ export interface TaskInstance {
 /** The operator behind a task. */
 export interface Task {
   taskId?: string | undefined;
-  /** The module of the operator's class, for example `cosmos.operators.local`. */
+  /** The module of the operator's class. @example 'cosmos.operators.local' */
   module: string;
-  /** The operator's class name, for example `DbtRunLocalOperator`. */
+  /** The operator's class name. @example 'DbtRunLocalOperator' */
   operatorName?: string | undefined;
-  /** Whether it extends the product's base operator, wherever its module is. */
+  /** Whether it extends the product's base operator, in any module. */
   isDbtOperator?: boolean | undefined;
   invocationMode?: string | null | undefined;
   baseCmd?: string | readonly (string | null)[] | null | undefined;
   installDeps?: boolean | null | undefined;
-  /** A function, a list of functions and nulls, or nothing. Only whether there is one is ever looked at. */
+  /** A function, a list of functions and nulls, or nothing. Only its presence is used. */
   callback?: unknown;
   profileConfig?: ProfileConfig | null | undefined;
 }
@@ -54,7 +58,7 @@ export interface Task {
 export interface ProfileConfig {
   profilesYmlFilepath?: string | null | undefined;
   profileMappingClass?: string | null | undefined;
-  /** Asked first where it is there; null where it throws. */
+  /** Called instead of reading `profileType`, if it is a function. If it throws, the type is null. */
   getProfileType?: (() => string | null) | undefined;
   profileType?: string | null | undefined;
 }
@@ -79,11 +83,11 @@ export interface EventTargetHost {
   removeEventListener(name: string, handler: (event: Event) => void): void;
 }
 
-/** Anything that can announce lifecycle events. */
+/** Anything that emits lifecycle events. */
 export type HostEmitter = OnOffHost | AddRemoveHost | EventTargetHost;
 
-/** Takes one payload of the host. `'invalid'` where it is none. */
+/** Handles one payload of the host. Returns `'invalid'` if it is not usable. */
 export type PayloadListener = (payload: unknown) => 'invalid' | undefined;
 
-/** What each of a host's events is heard by. */
+/** The listener of each event of a host. */
 export type PayloadListeners = Readonly<Record<keyof HostEvents, PayloadListener>>;

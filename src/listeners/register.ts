@@ -1,5 +1,8 @@
+/*
+ * Registers the listeners of a product at its hosts, and unregisters them.
+ */
 import { describe } from '../base/describe.js';
-import { ignoreRejection } from '../base/foreign-values.js';
+import { given, ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
@@ -10,12 +13,32 @@ import { HostReader, isObject } from './host-reader.js';
 import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from './host.js';
 import { taskInstanceListener } from './task-instance.js';
 
-/** Other names for a host's events, where it does not use ours. */
+/** What the listeners of a product share. */
+export interface HostListenersOptions {
+  bus: EventBus;
+  ledger: Ledger;
+  dagHash: (dagId: string) => string | null;
+}
+
+/** The four listeners of one product. */
+export function hostListeners(product: string, { bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
+  const reader = new HostReader(ledger);
+  const dagRun = { product, bus, reader, facts: new DagFactsCache(product, reader), dagHash, metadataParam: metadataParam(product) };
+  const taskInstance = { product, bus, reader };
+  return {
+    'dag_run.success': dagRunListener('success', dagRun),
+    'dag_run.failed': dagRunListener('failed', dagRun),
+    'task_instance.success': taskInstanceListener('success', taskInstance),
+    'task_instance.failed': taskInstanceListener('failed', taskInstance),
+  };
+}
+
+/** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
-/** How listeners meet a host. */
+/** What a registry needs. */
 export interface ListenerRegistryOptions {
-  /** Makes the listeners, at the first host. */
+  /** Makes the listeners; called for the first host. */
   listeners: () => PayloadListeners;
   gate: Gate;
   ledger: Ledger;
@@ -31,7 +54,7 @@ const METHODS: readonly Methods[] = [
   ['addEventListener', 'removeEventListener'],
 ];
 
-/** The hosts that are listened to, and the way back from each. */
+/** The registered hosts, each with the function that unregisters it. */
 export class ListenerRegistry {
   readonly #hosts = new Map<object, () => void>();
   readonly #options: ListenerRegistryOptions;
@@ -43,28 +66,29 @@ export class ListenerRegistry {
   }
 
   /**
-   * Listens to a host. A host that is listened to already stays as it is.
+   * Listens to a host. A registered host stays as it is.
    *
-   * @returns A function that undoes it and never throws.
-   * @throws TypeError for a host without a pair of methods to listen with, or event names that are none.
+   * @returns A function that unregisters the host. It never throws.
+   * @throws TypeError for a host without a pair of methods to listen with, or for invalid event names.
    */
   register(host: HostEmitter, names: EventNames = {}): () => void {
     const methods = methodsOf(host);
     const handlers = this.#handlers(names, methods[0] === 'addEventListener');
-    if (this.#isClosed || !this.#options.gate.check()) return () => undefined;
+    this.#options.gate.check();
+    if (this.#isClosed || this.#options.gate.state === 'shut') return () => undefined;
     const known = this.#hosts.get(host);
     if (known !== undefined) return known;
     const added: [string, HostHandler][] = [];
     const undo = () => {
-      // An old way back that is taken again leaves a newer registration alone.
+      // An old function that is called again leaves a newer registration alone.
       if (this.#hosts.get(host) === undo) this.#hosts.delete(host);
       for (const [name, handler] of added.splice(0)) this.#remove(host, methods[1], name, handler);
     };
-    // Known before the host is asked: whatever its methods call back must find it registered.
+    // Stored before the host's methods are called: code that they call must find the host registered.
     this.#hosts.set(host, undo);
     try {
       for (const [name, handler] of handlers) {
-        // Noted first: a host that throws may have added the handler all the same.
+        // Noted first: a host that throws may still have added the handler.
         added.push([name, handler]);
         call(host, methods[0], name, handler);
       }
@@ -72,12 +96,12 @@ export class ListenerRegistry {
       undo();
       throw error;
     }
-    // Undone from within, while the host was still adding: what it added afterwards goes too.
+    // The host called `undo` or `close` while it added handlers: remove those that it added afterwards.
     if (this.#hosts.get(host) !== undo) for (const [name, handler] of handlers) this.#remove(host, methods[1], name, handler);
     return undo;
   }
 
-  /** Leaves all hosts and takes no new one. */
+  /** Unregisters all hosts and accepts no new one. */
   close(): void {
     this.#isClosed = true;
     for (const undo of this.#hosts.values()) undo();
@@ -90,27 +114,27 @@ export class ListenerRegistry {
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
     const taken = new Set<string>();
     return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
-      const name = names[event] ?? event;
+      const name = given(names, event) ?? event;
       if (typeof name !== 'string' || name === '') {
         throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
       }
-      // A run that is both a success and a failure would be counted twice.
+      // With one name for two events a run would be counted both as a success and as a failure.
       if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
       taken.add(name);
       return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
     });
   }
 
-  /** The gate first; and whatever goes wrong behind it stays behind it. */
+  /** Asks the gate first. Nothing that a listener throws reaches the host. */
   #guarded(listener: PayloadListener): HostHandler {
     const { gate, ledger, log } = this.#options;
     return (payload) => {
-      if (!gate.isOpen()) return;
+      if (!gate.accepts()) return;
       let outcome: 'invalid' | undefined = 'invalid';
       try {
         outcome = listener(payload);
       } catch {
-        // A payload that cannot even be looked at, such as a revoked proxy.
+        // The payload cannot be read at all, such as a revoked proxy.
       }
       if (outcome === undefined) return;
       ledger.refuse(outcome);
@@ -122,7 +146,7 @@ export class ListenerRegistry {
     try {
       call(host, method, name, handler);
     } catch {
-      this.#options.log.warn('unregister_failed', 'a host did not let a listener go');
+      this.#options.log.warn('unregister_failed', 'a host threw when a listener was removed');
     }
   }
 }
@@ -144,24 +168,4 @@ function hasMethod(host: object, name: string): boolean {
 
 function call(host: object, method: string, name: string, handler: HostHandler): void {
   (host as Record<string, (name: string, handler: HostHandler) => void>)[method]?.(name, handler);
-}
-
-/** What the listeners of one product share. */
-export interface HostListenersOptions {
-  bus: EventBus;
-  ledger: Ledger;
-  dagHash: (dagId: string) => string | null;
-}
-
-/** The four listeners of one product. */
-export function hostListeners(product: string, { bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
-  const reader = new HostReader(ledger);
-  const dagRun = { product, bus, reader, facts: new DagFactsCache(product, reader), dagHash, metadataParam: metadataParam(product) };
-  const taskInstance = { product, bus, reader };
-  return {
-    'dag_run.success': dagRunListener('success', dagRun),
-    'dag_run.failed': dagRunListener('failed', dagRun),
-    'task_instance.success': taskInstanceListener('success', taskInstance),
-    'task_instance.failed': taskInstanceListener('failed', taskInstance),
-  };
 }

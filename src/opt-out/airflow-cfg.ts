@@ -1,32 +1,57 @@
-import { expandVariables, isPolluted, isSpace, readVariable, strip } from './variables.js';
+/*
+ * airflow.cfg: where Airflow looks for it, and one option of it, read as Python's ConfigParser reads it.
+ */
+import { expandVariables, isSpace, strip, trustedVariable } from './variables.js';
+
+/** Airflow's home if `AIRFLOW_HOME` is not set. */
+const DEFAULT_HOME = '~/airflow';
+
+/**
+ * Where a configuration file is.
+ *
+ * - `path`: there.
+ * - `unknown`: the environment names a place that cannot be resolved (`~name`, or `~` without a home). A file there may hold an opt-out.
+ * - `none`: the environment names no place, and there is no home.
+ */
+export type ConfigPlace = { kind: 'path' | 'unknown'; path: string } | { kind: 'none' };
+
+/** Where Airflow looks for airflow.cfg: `$AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`, else `~/airflow/airflow.cfg`. */
+export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
+  const config = trustedVariable(env, 'AIRFLOW_CONFIG');
+  if (config !== undefined && config !== '') return expandPlace(config, env);
+  const home = trustedVariable(env, 'AIRFLOW_HOME');
+  if (home === undefined && expandVariables(DEFAULT_HOME, env) === DEFAULT_HOME) return { kind: 'none' };
+  const folder = expandPlace(home ?? DEFAULT_HOME, env);
+  // Joined as Python does: an empty AIRFLOW_HOME is the working directory, and `..` stays for the file system to resolve.
+  const slash = folder.path === '' || folder.path.endsWith('/') ? '' : '/';
+  return { kind: folder.kind, path: `${folder.path}${slash}airflow.cfg` };
+}
+
+function expandPlace(text: string, env: NodeJS.ProcessEnv): { kind: 'path' | 'unknown'; path: string } {
+  const path = expandVariables(text, env);
+  return path === undefined || path.startsWith('~') ? { kind: 'unknown', path: text } : { kind: 'path', path };
+}
 
 /**
  * What airflow.cfg says about one option.
  *
  * - `absent`: nothing, so the default holds.
- * - `found`: its value with `%` interpolation done, and `shown`, its first line as it stands in the file, up to any `#`. Only that
- *   may be shown to anyone: what interpolation and indented lines add may be another option's value, and the file holds secrets.
- * - `broken`: Python's parser would refuse the file or the value. `reason` is a sentence without anything of the file in it.
+ * - `found`: its value after `%` interpolation, and `shown`, the part of its first line before any `#`. Only `shown` may be printed:
+ *   interpolation and continuation lines may add the value of another option, and the file holds secrets.
+ * - `broken`: Python's parser refuses the file or the value. `reason` holds no text of the file.
  */
 export type CfgEntry =
   | { kind: 'absent' }
   | { kind: 'found'; value: string; shown: string; line: number }
   | { kind: 'broken'; reason: string; line: number };
 
-/** An option while it is read: a value may go on in indented lines below. */
+/** An option: the rest of its line, and its indented continuation lines. */
 interface Option {
   readonly parts: string[];
   readonly line: number;
 }
 
 type Section = Map<string, Option>;
-
-/** Python's MAX_INTERPOLATION_DEPTH. */
-const MAX_DEPTH = 10;
-
-/** Ten levels of a thousand references each would never end: no honest value needs more than these. */
-const MAX_REFERENCES = 1000;
-const MAX_VALUE_LENGTH = 1 << 20;
 
 class CfgError extends Error {
   readonly line: number;
@@ -38,18 +63,19 @@ class CfgError extends Error {
 }
 
 /**
- * Reads one option of a configuration text the way Python's `configparser.ConfigParser()` with its default settings reads a
- * UTF-8 file: strict, `[DEFAULT]`, `BasicInterpolation`, no valueless options, no inline comments.
+ * Reads one option of a configuration text as Python's `configparser.ConfigParser()` with its default settings reads a UTF-8 file:
+ * strict, `[DEFAULT]`, `BasicInterpolation`, no options without a value, no inline comments.
  *
- * A byte order mark in front is an error, as it is to Python: Airflow does not start with such a file.
+ * A byte order mark at the start is an error, as in Python: Airflow does not start with such a file.
  *
- * @param sectionName matched exactly. @param optionName in lower case; the file may write it in any.
+ * @param sectionName must match exactly.
+ * @param optionName in lower case; the file may use any case.
  */
 export function readCfgOption(text: string, sectionName: string, optionName: string): CfgEntry {
   try {
     const { sections, defaults } = parse(text);
     const section = sections.get(sectionName);
-    // Python asks the section first: without it, not even [DEFAULT] speaks for it.
+    // As in Python, [DEFAULT] applies only if the section exists.
     if (section === undefined) return { kind: 'absent' };
     const lookup = (name: string): Option | undefined => section.get(name) ?? defaults.get(name);
     const option = lookup(optionName);
@@ -95,14 +121,14 @@ function parse(text: string): { sections: Map<string, Section>; defaults: Sectio
   return { sections, defaults };
 }
 
-/** What stands between the first `[` and the last `]`, whatever follows: so Python's pattern has it. */
+/** The text between the first `[` and the last `]`; text after it is ignored, as by Python's pattern. */
 function headerOf(content: string): string | undefined {
   const end = content.lastIndexOf(']');
   return content.startsWith('[') && end > 1 ? content.slice(1, end) : undefined;
 }
 
 function addSection(sections: Map<string, Section>, header: string, line: number): Section {
-  if (sections.has(header)) throw new CfgError('section stands twice', line);
+  if (sections.has(header)) throw new CfgError('duplicate section', line);
   const section: Section = new Map();
   sections.set(header, section);
   return section;
@@ -112,7 +138,7 @@ function addOption(section: Section, content: string, line: number): Option {
   const delimiter = content.search(/[=:]/);
   const name = delimiter < 0 ? '' : strip(content.slice(0, delimiter)).toLowerCase();
   if (name === '') throw new CfgError('neither section nor option', line);
-  if (section.has(name)) throw new CfgError('option stands twice', line);
+  if (section.has(name)) throw new CfgError('duplicate option', line);
   const option: Option = { parts: [strip(content.slice(delimiter + 1))], line };
   section.set(name, option);
   return option;
@@ -123,7 +149,7 @@ function shownOf({ parts: [first = ''] }: Option): string {
   return comment < 0 ? first : strip(first.slice(0, comment));
 }
 
-/** The value as Python joins it: one line a part, without white space at the end. */
+/** The value as Python joins it: one line for each part, without trailing white space. */
 function textOf({ parts }: Option): string {
   const joined = parts.join('\n');
   let end = joined.length;
@@ -131,7 +157,14 @@ function textOf({ parts }: Option): string {
   return joined.slice(0, end);
 }
 
-/** Python's BasicInterpolation: `%%` is a percent sign, `%(name)s` another option's value, any other `%` an error. */
+/** Python's MAX_INTERPOLATION_DEPTH. */
+const MAX_DEPTH = 10;
+
+/** Ten levels of a thousand references each would not end in practice. No sensible value reaches these bounds. */
+const MAX_REFERENCES = 1000;
+const MAX_VALUE_LENGTH = 1 << 20;
+
+/** Python's BasicInterpolation: `%%` is a percent sign, `%(name)s` the value of another option, any other `%` an error. */
 function interpolate(option: Option, lookup: (name: string) => Option | undefined): string {
   let references = 0;
   let result = '';
@@ -146,7 +179,7 @@ function interpolate(option: Option, lookup: (name: string) => Option | undefine
         continue;
       }
       const end = text.indexOf(')', at);
-      if (text[at + 1] !== '(' || end <= at + 2 || text[end + 1] !== 's') throw new CfgError('wrong interpolation', option.line);
+      if (text[at + 1] !== '(' || end <= at + 2 || text[end + 1] !== 's') throw new CfgError('invalid interpolation', option.line);
       references += 1;
       const other = lookup(text.slice(at + 2, end).toLowerCase());
       if (other === undefined) throw new CfgError('interpolation of an unknown option', option.line);
@@ -160,34 +193,4 @@ function interpolate(option: Option, lookup: (name: string) => Option | undefine
   };
   expand(textOf(option), 1);
   return result;
-}
-
-/** Airflow's home where `AIRFLOW_HOME` is not set. */
-const DEFAULT_HOME = '~/airflow';
-
-/**
- * Where a configuration file is. `unknown` is a place somebody named that cannot be worked out from the environment (`~name`,
- * or `~` without a home): a file may stand there, and an opt-out in it. `none`: nobody named a place and there is no home.
- */
-export type ConfigPlace = { kind: 'path' | 'unknown'; path: string } | { kind: 'none' };
-
-/** Where Airflow looks for airflow.cfg: `$AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`, else `~/airflow/airflow.cfg`. */
-export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
-  const config = named(env, 'AIRFLOW_CONFIG');
-  if (config !== undefined && config !== '') return expandPlace(config, env);
-  const home = named(env, 'AIRFLOW_HOME');
-  if (home === undefined && expandVariables(DEFAULT_HOME, env) === DEFAULT_HOME) return { kind: 'none' };
-  const folder = expandPlace(home ?? DEFAULT_HOME, env);
-  // Joined as Python joins: an empty AIRFLOW_HOME is the working directory, and `..` is left to the file system.
-  const slash = folder.path === '' || folder.path.endsWith('/') ? '' : '/';
-  return { kind: folder.kind, path: `${folder.path}${slash}airflow.cfg` };
-}
-
-function named(env: NodeJS.ProcessEnv, name: string): string | undefined {
-  return isPolluted(env, name) ? undefined : readVariable(env, name);
-}
-
-function expandPlace(text: string, env: NodeJS.ProcessEnv): { kind: 'path' | 'unknown'; path: string } {
-  const path = expandVariables(text, env);
-  return path === undefined || path.startsWith('~') ? { kind: 'unknown', path: text } : { kind: 'path', path };
 }

@@ -1,81 +1,45 @@
-import { readProblem } from '../base/describe.js';
-import type { Log } from '../base/log.js';
-import { fileRule, unusable } from './rule.js';
-import type { Question, Rule, SettingsMachine } from './rule.js';
-import { honestVariable } from './variables.js';
-
-/**
- * What a telemetry.json says.
- *
- * - `absent`: nothing. An object without `enabled` is a file that some later version, or nobody yet, has written to.
- * - `found`: yes or no, and the line on which `enabled` stands, from 1.
- * - `broken`: it is not what it must be, and may hold an opt-out. `reason` is a sentence without anything of the file in it.
+/*
+ * The files telemetry.json: where the platform keeps the policy file and the person's config file, what they say, and the two
+ * sources made of them.
  */
-export type JsonEntry =
-  | { kind: 'absent' }
-  | { kind: 'found'; enabled: boolean; line: number }
-  | { kind: 'broken'; reason: string; line?: number };
-
-/** More than any such file has reason to hold. */
-const MAX_BYTES = 1 << 16;
-
-/** The key that decides; all others are ignored, since a later version may know them. */
-const KEY = 'enabled';
-
-/** A string, with the colon that makes it a key; or what opens and closes a level. The text is known to be JSON. */
-const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|[{}[\]]/g;
-
-/** Reads a telemetry.json: a JSON object such as `{"enabled": false}`, in UTF-8 with or without a byte order mark. Never throws. */
-export function readTelemetryJson(text: string): JsonEntry {
-  if (Buffer.byteLength(text) > MAX_BYTES) return { kind: 'broken', reason: 'more than 64 KiB' };
-  const json = text.startsWith('\ufeff') ? text.slice(1) : text;
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return { kind: 'broken', reason: 'not JSON' };
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { kind: 'broken', reason: 'not a JSON object' };
-  if (!Object.hasOwn(value, KEY)) return { kind: 'absent' };
-  const [line = 1, second] = linesOf(json);
-  if (second !== undefined) return { kind: 'broken', reason: '"enabled" stands twice', line: second };
-  const enabled: unknown = Reflect.get(value, KEY);
-  if (typeof enabled !== 'boolean') return { kind: 'broken', reason: '"enabled" is neither true nor false', line };
-  return { kind: 'found', enabled, line };
-}
-
-/** The lines on which the object itself has the key: a parser keeps the last of several, and the first may be the no. */
-function linesOf(json: string): number[] {
-  const lines: number[] = [];
-  let depth = 0;
-  for (const { 0: token, 1: text, 2: colon, index } of json.matchAll(TOKENS)) {
-    if (token === '{' || token === '[') depth += 1;
-    else if (token === '}' || token === ']') depth -= 1;
-    else if (depth === 1 && colon !== undefined && text !== undefined && JSON.parse(text) === KEY) {
-      lines.push(json.slice(0, index).split(/\r\n|\r|\n/).length);
-    }
-  }
-  return lines;
-}
+import { given } from '../base/foreign-values.js';
+import { errorRules, fileRule, malformed, unusable } from './rule.js';
+import type { Question, Rule, Source, Warnings } from './rule.js';
+import { trustedText } from './variables.js';
 
 const { posix, win32 } = process.getBuiltinModule('node:path');
 
-/** The file's name, in a folder of the product's name: `acme/telemetry.json`. */
+/** Name of the rule of the machine-wide policy file. */
+export const POLICY_FILE = 'policy file';
+
+/** Name of the rule of the person's own config file. */
+export const CONFIG_FILE = 'config file';
+
+type FileName = typeof POLICY_FILE | typeof CONFIG_FILE;
+
+/** The machine-wide policy. It can only opt out: an administrator cannot consent for the users of a machine. */
+export const policyFiles: Source = source(POLICY_FILE);
+
+/** The person's own yes or no. */
+export const configFile: Source = source(CONFIG_FILE);
+
+/** The file is in a folder of the product's name: `acme/telemetry.json`. */
 const FILE_NAME = 'telemetry.json';
 
-/** Where machine-wide configuration stands whatever a person sets, so that no variable of theirs lifts a policy. */
+/** The fixed folders of machine-wide configuration. No variable of a person replaces them, so none lifts a policy. */
 const POLICY_FOLDER = '/etc/xdg';
 const WINDOWS_POLICY_FOLDER = 'C:\\ProgramData';
 const MAC_POLICY_FOLDER = '/Library/Application Support';
 
 /**
- * The person's own config file: `$XDG_CONFIG_HOME/acme/telemetry.json` (default `~/.config`) on Linux and whatever is no other,
- * `~/Library/Application Support/acme/telemetry.json` on macOS, `%APPDATA%\acme\telemetry.json` on Windows. The file need not be there.
+ * Path of the person's own config file: `$XDG_CONFIG_HOME/acme/telemetry.json` (default `~/.config`) on Linux and all platforms not
+ * named here, `~/Library/Application Support/acme/telemetry.json` on macOS, `%APPDATA%\acme\telemetry.json` on Windows. The file may
+ * be missing.
  *
- * A path that is not absolute is ignored, as the XDG Base Directory Specification says.
+ * A variable whose path is not absolute is ignored, as the XDG Base Directory Specification says.
  *
- * @param product `^[a-z][a-z0-9_]{0,31}$`, as checked by the caller.
- * @returns undefined where the environment names neither a folder nor a home.
+ * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
+ * @returns undefined if the environment has neither a configuration folder nor a home.
  */
 export function configFilePath(
   product: string,
@@ -96,14 +60,14 @@ export function configFilePath(
 }
 
 /**
- * The places of the machine-wide policy file, in order; every one that exists counts: each folder of `$XDG_CONFIG_DIRS` and
- * always /etc/xdg on Linux and whatever is no other, `/Library/Application Support` on macOS, `%PROGRAMDATA%` and always
+ * Paths of the machine-wide policy files, in order; every file that exists counts. The folders are those of `$XDG_CONFIG_DIRS` and
+ * always /etc/xdg on Linux and all platforms not named here, `/Library/Application Support` on macOS, `%PROGRAMDATA%` and always
  * `C:\ProgramData` on Windows, each followed by `acme/telemetry.json`.
  *
- * The specification has `$XDG_CONFIG_DIRS` replace /etc/xdg. Here it adds to it, since a person could otherwise lift what whoever
- * runs the machine has decided.
+ * In the XDG specification `$XDG_CONFIG_DIRS` replaces /etc/xdg. Here it adds to it, so that a person cannot lift the policy of the
+ * machine.
  *
- * @param product `^[a-z][a-z0-9_]{0,31}$`, as checked by the caller.
+ * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
  */
 export function policyFilePaths(
   product: string,
@@ -115,17 +79,17 @@ export function policyFilePaths(
     const folders = [folder(env, 'PROGRAMDATA', platform) ?? WINDOWS_POLICY_FOLDER, WINDOWS_POLICY_FOLDER];
     return unique(folders.map((base) => win32.join(base, product, FILE_NAME)));
   }
-  const listed = (honestVariable(env, 'XDG_CONFIG_DIRS') ?? '').split(':').filter((base) => posix.isAbsolute(base));
+  const listed = (trustedText(env, 'XDG_CONFIG_DIRS') ?? '').split(':').filter((base) => posix.isAbsolute(base));
   return unique([...listed, POLICY_FOLDER].map((base) => posix.join(base, product, FILE_NAME)));
 }
 
-/** A folder that a variable names; on Windows in any case of letters, as a copy of its environment may have it. */
+/** An absolute folder from a variable. On Windows the name matches in any case, since a copy of its environment may change the case. */
 function folder(env: NodeJS.ProcessEnv, name: string, platform: NodeJS.Platform): string | undefined {
   const path = platform === 'win32' ? win32 : posix;
-  let value = honestVariable(env, name);
+  let value = trustedText(env, name);
   if (value === undefined && platform === 'win32') {
     const spelling = Object.keys(env).find((key) => key.toUpperCase() === name);
-    value = spelling === undefined ? undefined : honestVariable(env, spelling);
+    value = spelling === undefined ? undefined : trustedText(env, spelling);
   }
   return value !== undefined && path.isAbsolute(value) ? value : undefined;
 }
@@ -134,87 +98,101 @@ function unique(paths: readonly string[]): readonly string[] {
   return [...new Set(paths)];
 }
 
-/** Name of the rule of the machine-wide policy file. */
-export const POLICY_FILE = 'policy file';
+/**
+ * What a telemetry.json says.
+ *
+ * - `absent`: nothing, since the object has no `enabled`.
+ * - `found`: yes or no, and the line of `enabled`, from 1.
+ * - `broken`: it is no valid telemetry.json, and may hold an opt-out. `reason` holds no text of the file. `isWhole` says that it is JSON, so
+ *   no more of it is still to be written.
+ */
+export type JsonEntry =
+  | { kind: 'absent' }
+  | { kind: 'found'; enabled: boolean; line: number }
+  | { kind: 'broken'; reason: string; isWhole: boolean; line?: number };
 
-/** Name of the rule of the person's own config file. */
-export const CONFIG_FILE = 'config file';
+/** A valid file is far smaller. */
+const MAX_BYTES = 1 << 16;
 
-/** A file that may be there; without a path where the environment cannot be read for it. */
-interface Place {
-  readonly name: typeof POLICY_FILE | typeof CONFIG_FILE;
-  readonly path?: string;
+/** The key that decides. All others are ignored: a later version may use them. */
+const KEY = 'enabled';
+
+/** Matches a string, with its colon if it is a key, and the brackets of a level. It is applied to valid JSON only. */
+const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|[{}[\]]/g;
+
+/** Reads a telemetry.json: a JSON object such as `{"enabled": false}`, with or without a byte order mark. Never throws. */
+export function readTelemetryJson(text: string): JsonEntry {
+  if (Buffer.byteLength(text) > MAX_BYTES) return { kind: 'broken', reason: 'more than 64 KiB', isWhole: false };
+  const json = text.startsWith('\ufeff') ? text.slice(1) : text;
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return { kind: 'broken', reason: 'not JSON', isWhole: false };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { kind: 'broken', reason: 'not a JSON object', isWhole: true };
+  if (!Object.hasOwn(value, KEY)) return { kind: 'absent' };
+  const [line = 1, second] = linesOf(json);
+  if (second !== undefined) return { kind: 'broken', reason: 'duplicate "enabled"', isWhole: true, line: second };
+  const enabled: unknown = Reflect.get(value, KEY);
+  if (typeof enabled !== 'boolean') return { kind: 'broken', reason: '"enabled" is neither true nor false', isWhole: true, line };
+  return { kind: 'found', enabled, line };
 }
 
-/** Whose files, and on which platform. */
-interface Whose extends Pick<Question, 'product' | 'env'> {
-  readonly platform?: NodeJS.Platform | undefined;
-}
-
-/** The machine-wide policy. It can only opt out: whoever runs a machine does not consent for the people on it. */
-export function policyFiles(question: Question, found: readonly Rule[], machine: SettingsMachine): Rule[] {
-  return readAll(POLICY_FILE, question, found, machine);
-}
-
-/** The person's own yes or no. */
-export function configFile(question: Question, found: readonly Rule[], machine: SettingsMachine): Rule[] {
-  return readAll(CONFIG_FILE, question, found, machine);
-}
-
-/** What `policyFiles` and `configFile` found once, as it stands now, for a client that runs: read without blocking. Never rejects. */
-export async function rereadTelemetryFiles(
-  whose: Whose,
-  readFile: (path: string) => Promise<string>,
-  log: Log | undefined,
-): Promise<Rule[]> {
-  const rules: Rule[] = [];
-  for (const place of [...placesOf(POLICY_FILE, whose), ...placesOf(CONFIG_FILE, whose)]) {
-    try {
-      rules.push(...toRules(place, await readFile(pathOf(place)), log));
-    } catch (error) {
-      rules.push(...toProblem(place, error, log));
+/** The lines on which the top-level object has the key. A JSON parser keeps the last of several, and the first may be the no. */
+function linesOf(json: string): number[] {
+  const lines: number[] = [];
+  let depth = 0;
+  for (const { 0: token, 1: text, 2: colon, index } of json.matchAll(TOKENS)) {
+    if (token === '{' || token === '[') depth += 1;
+    else if (token === '}' || token === ']') depth -= 1;
+    else if (depth === 1 && colon !== undefined && text !== undefined && JSON.parse(text) === KEY) {
+      lines.push(json.slice(0, index).split(/\r\n|\r|\n/).length);
     }
   }
-  return rules;
+  return lines;
 }
 
-function readAll(name: Place['name'], { product, env }: Question, found: readonly Rule[], machine: SettingsMachine): Rule[] {
-  // Under an opt-out of the environment or the program, not even this trace is left: nothing is opened.
-  if (found.some(({ optsOut, source }) => optsOut && source.kind !== 'file')) return [];
-  const { platform, log } = machine;
-  return placesOf(name, { product, env, platform }).flatMap((place) => {
-    try {
-      return toRules(place, machine.readFile(pathOf(place)), log);
-    } catch (error) {
-      return toProblem(place, error, log);
-    }
-  });
+function source(name: FileName): Source {
+  return {
+    rereads: 'always',
+    rules: (question, found, { readFile, platform, log }) => {
+      // If the environment or the program opts out, no file is opened: not even that trace remains.
+      if (found.some(({ optsOut, source: { kind } }) => optsOut && kind !== 'file')) return [];
+      const paths = pathsOf(name, question, platform);
+      if (paths === undefined) return [unusable({ name, path: FILE_NAME }, 'cannot be read', log)];
+      return paths.flatMap((path) => {
+        try {
+          return textRules({ name, path }, readFile(path), question, log);
+        } catch (error) {
+          return errorRules({ name, path }, error, question, log);
+        }
+      });
+    },
+  };
 }
 
-function placesOf(name: Place['name'], { product, env, platform }: Whose): readonly Place[] {
+/** Undefined if the environment cannot be read. It is read for both kinds of file, so that neither is opened then. */
+function pathsOf(name: FileName, { product, env }: Question, platform: NodeJS.Platform | undefined): readonly string[] | undefined {
   try {
     const own = configFilePath(product, env, platform);
-    const paths = name === POLICY_FILE ? policyFilePaths(product, env, platform) : own === undefined ? [] : [own];
-    return paths.map((path) => ({ name, path }));
+    if (name === POLICY_FILE) return policyFilePaths(product, env, platform);
+    return own === undefined ? [] : [own];
   } catch {
-    return [{ name }];
+    return undefined;
   }
 }
 
-function pathOf({ path }: Place): string {
-  if (path === undefined) throw new Error('the environment cannot be read');
-  return path;
-}
-
-function toRules({ name, path = '' }: Place, text: string, log: Log | undefined): Rule[] {
+function textRules(file: { name: FileName; path: string }, text: string, question: Question, log: Warnings | undefined): Rule[] {
+  const { name, path } = file;
   const entry = readTelemetryJson(text);
   if (entry.kind === 'absent') return [];
-  if (entry.kind === 'broken') return [unusable(name, entry.reason, path, entry.line, log)];
+  if (entry.kind === 'broken') {
+    const { reason, isWhole } = entry;
+    const line = given(entry, 'line');
+    return [isWhole ? unusable({ ...file, line }, reason, log) : malformed(file, reason, question, log)];
+  }
   if (entry.enabled && name === POLICY_FILE) return [];
   return [fileRule(name, String(entry.enabled), !entry.enabled, path, entry.line)];
-}
-
-function toProblem({ name, path = 'telemetry.json' }: Place, error: unknown, log: Log | undefined): Rule[] {
-  const { isMissing, why } = readProblem(error);
-  return isMissing ? [] : [unusable(name, why, path, undefined, log)];
 }

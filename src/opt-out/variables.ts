@@ -1,102 +1,122 @@
+/*
+ * The environment of the host: which variables opt out (one table, for the start and for later), and the guarded readers that every
+ * read of a variable in this room goes through.
+ */
+import { isPolluted } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import { parseEndpoint } from '../wire/url.js';
 
-/**
- * The endpoint that the operator of the machine chose in `<NAME>_TELEMETRY_ENDPOINT`: it goes before any that a program
- * chose. One that is no endpoint is ignored with a warning, since a mistake in an environment must not stop a host.
- */
-export function operatorEndpoint(product: string, env: NodeJS.ProcessEnv, log: Log): string | undefined {
-  const name = `${product.toUpperCase()}_TELEMETRY_ENDPOINT`;
-  try {
-    const value = env[name];
-    return value === undefined || value === '' ? undefined : parseEndpoint(value, name);
-  } catch {
-    log.warn('endpoint_invalid', `${name} is not an http or https URL without credentials, query or fragment; it is ignored`);
-    return undefined;
-  }
-}
-
-/** The product whose opt-out also lives in Airflow's configuration: the one that speaks Cosmos' wire. */
+/** The product whose opt-outs include Airflow's configuration: Astronomer Cosmos. */
 export const COSMOS = 'cosmos';
 
-/** Airflow's own variable for `[cosmos] enable_telemetry`; it stands before the file. */
+/** Airflow's variable for `[cosmos] enable_telemetry`. It takes precedence over airflow.cfg. */
 export const AIRFLOW_VARIABLE = 'AIRFLOW__COSMOS__ENABLE_TELEMETRY';
 
-/** The variables that opt out of every product (consoledonottrack.com, and Scarf's own). They can never say yes. */
+/** The variables that opt out of every product (consoledonottrack.com, and Scarf's own). They cannot say yes. */
 export const TRACKING_VARIABLES = ['DO_NOT_TRACK', 'SCARF_NO_ANALYTICS'] as const;
-
-const NOT_OPTED_OUT = new Set(['', 'f', 'false', '0', 'none']);
-const YES = new Set(['1', 'true', 'on', 'yes', 'enabled']);
-
-/** Airflow expands until nothing changes, which never ends for `A=x$A`: these bounds end it. */
-const MAX_EXPANSIONS = 32;
-const MAX_EXPANDED_LENGTH = 4096;
 
 /** Name of the product's own switch, for example `ACME_TELEMETRY`. */
 export function switchVariable(product: string): string {
   return `${product.toUpperCase()}_TELEMETRY`;
 }
 
-/** Whether `code` is white space to Python, which differs from JavaScript in U+FEFF, U+0085 and U+001C to U+001F. */
-export function isSpace(code: number): boolean {
-  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
-  return (
-    code === 0x85 ||
-    code === 0xa0 ||
-    code === 0x1680 ||
-    (code >= 0x2000 && code <= 0x200a) ||
-    code === 0x2028 ||
-    code === 0x2029 ||
-    code === 0x202f ||
-    code === 0x205f ||
-    code === 0x3000
-  );
+/** A variable that can opt out. */
+export interface OptOutVariable {
+  readonly name: string;
+  /** Whether this value opts out. */
+  readonly optsOut: (value: string, env: NodeJS.ProcessEnv) => boolean;
 }
 
-/** Python's `str.strip()`. The same string comes back where there is nothing to strip, so that nothing is allocated. */
-export function strip(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isSpace(text.charCodeAt(start))) start += 1;
-  while (end > start && isSpace(text.charCodeAt(end - 1))) end -= 1;
-  return text.slice(start, end);
+/** Every variable that can opt out of a product, in order of precedence. */
+export function optOutVariables(product: string): readonly OptOutVariable[] {
+  return [
+    ...TRACKING_VARIABLES.map((name) => ({ name, optsOut: trackingOptsOut })),
+    { name: switchVariable(product), optsOut: switchOptsOut },
+    ...(product === COSMOS ? [{ name: AIRFLOW_VARIABLE, optsOut: airflowOptsOut }] : []),
+  ];
 }
 
 /**
- * Value of an environment variable; undefined when it is not set. Inherited values count, since a host may hand in
- * `Object.create(process.env)` or a proxy, and an opt-out must be seen wherever it stands.
+ * Whether one of these variables opts out now. It is cheap, since it runs before every attempt, and never throws: an environment
+ * that cannot be read opts out.
+ */
+export function environmentOptsOut(env: NodeJS.ProcessEnv, variables: readonly OptOutVariable[]): boolean {
+  try {
+    for (const { name, optsOut } of variables) {
+      const value = readVariable(env, name);
+      if (value !== undefined && optsOut(value, env)) return true;
+    }
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** The words of Cosmos' `convert_to_boolean` that mean no. */
+const NOT_OPTED_OUT = new Set(['', 'f', 'false', '0', 'none']);
+
+function trackingOptsOut(value: string): boolean {
+  return !NOT_OPTED_OUT.has(strip(value).toLowerCase());
+}
+
+const YES = new Set(['1', 'true', 'on', 'yes', 'enabled']);
+
+/** The product's own switch opts out if it is set to anything but a yes, including nothing. */
+function switchOptsOut(value: string): boolean {
+  return !YES.has(strip(value).toLowerCase());
+}
+
+function airflowOptsOut(value: string, env: NodeJS.ProcessEnv): boolean {
+  return airflowValue(value, env) !== true;
+}
+
+/**
+ * The value of a variable, for an opt-out; undefined if it is not set. Inherited values count: a host may pass
+ * `Object.create(process.env)` or a proxy, and even an opt-out on a polluted `Object.prototype` is an opt-out.
  *
- * @throws whatever the environment throws, and a TypeError for what is no environment or no text: all of it opts out.
+ * @throws what the environment throws, and a TypeError for an environment that is no object or a value that is no text. Callers
+ * treat both as an opt-out.
  */
 export function readVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
-  if (env === null || typeof env !== 'object') throw new TypeError('env is no object');
+  if (env === null || typeof env !== 'object') throw new TypeError('The environment is not an object.');
   const value: unknown = env[name];
   if (typeof value === 'string') return value;
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  throw new TypeError('a variable is no text');
+  throw new TypeError('The value of a variable is not text.');
 }
 
 /**
- * Whether what `holder` says under this name comes from a polluted `Object.prototype`. Such a value may opt out like any
- * other, but it is nobody's yes.
+ * The value of a variable that chooses something, such as a file or an endpoint; undefined if it is not set or comes from a polluted
+ * `Object.prototype`.
+ *
+ * @throws as `readVariable` does.
  */
-export function isPolluted(holder: object, name: string): boolean {
-  if (!Object.hasOwn(Object.prototype, name) || Object.hasOwn(holder, name)) return false;
-  return Reflect.get(holder, name) === Reflect.get(Object.prototype, name);
+export function trustedVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  return isPolluted(env, name) ? undefined : readVariable(env, name);
 }
 
-/** Whether a value of `DO_NOT_TRACK` or `SCARF_NO_ANALYTICS` opts out. The words are those of Cosmos' `convert_to_boolean`. */
-export function trackingOptsOut(value: string | undefined): boolean {
-  return value !== undefined && !NOT_OPTED_OUT.has(strip(value).toLowerCase());
+/** The same, but values that are no text are ignored. */
+export function trustedText(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const value: unknown = env[name];
+  return typeof value === 'string' && !isPolluted(env, name) ? value : undefined;
 }
 
-/** Whether a value of the product's own switch opts out: set to anything but a yes, also to nothing. */
-export function switchOptsOut(value: string | undefined): boolean {
-  return value !== undefined && !YES.has(strip(value).toLowerCase());
+/**
+ * The environment as code sees it that is not part of this room: values that are no text and those of a polluted `Object.prototype` are not
+ * there.
+ */
+export function trustedEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return new Proxy<NodeJS.ProcessEnv>({}, { get: (_target, name) => (typeof name === 'string' ? trustedText(env, name) : undefined) });
 }
 
-/** Airflow's `getboolean`: what stands before `#`, in any case; undefined when it is no boolean, where Airflow raises. */
+/** A value of Airflow's variable or of its option in airflow.cfg, as Airflow reads it; undefined if it is no boolean. */
+export function airflowValue(value: string, env: NodeJS.ProcessEnv): boolean | undefined {
+  const expanded = value.includes('$') || value.startsWith('~') ? expandVariables(value, env) : value;
+  return expanded === undefined ? undefined : airflowBoolean(expanded);
+}
+
+/** Airflow's `getboolean`: the text before `#`, in any case. Undefined if it is no boolean; Airflow raises an error then. */
 export function airflowBoolean(value: string): boolean | undefined {
   const [beforeComment = ''] = value.split('#', 1);
   switch (strip(beforeComment).toLowerCase()) {
@@ -113,11 +133,15 @@ export function airflowBoolean(value: string): boolean | undefined {
   }
 }
 
+/** Airflow expands until nothing changes, which never ends for `A=x$A`. These bounds end it. */
+const MAX_EXPANSIONS = 32;
+const MAX_EXPANDED_LENGTH = 4096;
+
 /**
- * Airflow's `expand_env_var`: `$NAME`, `${NAME}` and a leading `~`, again and again until nothing changes. Unknown
- * variables and other people's homes (`~name`) stay as they stand.
+ * Airflow's `expand_env_var`: expands `$NAME`, `${NAME}` and a leading `~` until nothing changes. Unknown variables and the homes of
+ * other users (`~name`) stay as they are.
  *
- * @returns undefined when it grows without end.
+ * @returns undefined if the text exceeds the bounds.
  */
 export function expandVariables(text: string, env: NodeJS.ProcessEnv): string | undefined {
   let current = text;
@@ -129,36 +153,11 @@ export function expandVariables(text: string, env: NodeJS.ProcessEnv): string | 
   return undefined;
 }
 
-/** What Airflow makes of a value from its variable or its file; undefined when that is no boolean. */
-export function airflowValue(value: string, env: NodeJS.ProcessEnv): boolean | undefined {
-  const expanded = value.includes('$') || value.startsWith('~') ? expandVariables(value, env) : value;
-  return expanded === undefined ? undefined : airflowBoolean(expanded);
-}
-
-/**
- * Whether the environment alone opts out, as of now. Cheap enough to be asked again before every attempt: it reads at most
- * four variables. It never throws: an environment that cannot be read opts out.
- *
- * @param ownSwitch `switchVariable(product)`, for a caller that asks often and keeps it.
- */
-export function environmentOptsOut(product: string, env: NodeJS.ProcessEnv, ownSwitch?: string): boolean {
-  try {
-    if (trackingOptsOut(readVariable(env, TRACKING_VARIABLES[0]))) return true;
-    if (trackingOptsOut(readVariable(env, TRACKING_VARIABLES[1]))) return true;
-    if (switchOptsOut(readVariable(env, ownSwitch ?? switchVariable(product)))) return true;
-    if (product !== COSMOS) return false;
-    const value = readVariable(env, AIRFLOW_VARIABLE);
-    return value !== undefined && airflowValue(value, env) !== true;
-  } catch {
-    return true;
-  }
-}
-
 function expandOnce(text: string, env: NodeJS.ProcessEnv): string {
   let room = MAX_EXPANDED_LENGTH;
   return text.replace(/\$(?:\{([^}]*)\}|(\w+))/g, (found, braced: string | undefined, bare: string | undefined) => {
-    const value = room < 0 ? undefined : honestVariable(env, braced ?? bare ?? '');
-    // Once there is no room, the text is already too long to be used: growing it further would only cost memory.
+    const value = room < 0 ? undefined : trustedText(env, braced ?? bare ?? '');
+    // Without room the text is already too long to be used. More of it would only cost memory.
     room -= value?.length ?? 0;
     return value ?? found;
   });
@@ -166,50 +165,85 @@ function expandOnce(text: string, env: NodeJS.ProcessEnv): string {
 
 function expandHome(text: string, env: NodeJS.ProcessEnv): string {
   if (text !== '~' && !text.startsWith('~/')) return text;
-  const home = honestVariable(env, 'HOME') ?? honestVariable(env, 'USERPROFILE');
+  const home = trustedText(env, 'HOME') ?? trustedText(env, 'USERPROFILE');
   if (home === undefined) return text;
   let end = home.length;
   while (home.endsWith('/', end)) end -= 1;
   return home.slice(0, end) + text.slice(1) || '/';
 }
 
-/** A variable to build on: a text, and not from a polluted `Object.prototype`, which could lead away from a file that opts out. */
-export function honestVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
-  const value: unknown = env[name];
-  return typeof value === 'string' && !isPolluted(env, name) ? value : undefined;
+/** Python's `str.strip()`. It returns the same string if there is nothing to strip, so it allocates nothing. */
+export function strip(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text.charCodeAt(start))) start += 1;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }
 
-/** Where requests are printed instead of being sent: to a file, or to standard error where there is no path. */
+/** Whether `code` is white space in Python, which differs from JavaScript in U+FEFF, U+0085 and U+001C to U+001F. */
+export function isSpace(code: number): boolean {
+  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
+  return (
+    code === 0x85 ||
+    code === 0xa0 ||
+    code === 0x1680 ||
+    (code >= 0x2000 && code <= 0x200a) ||
+    code === 0x2028 ||
+    code === 0x2029 ||
+    code === 0x202f ||
+    code === 0x205f ||
+    code === 0x3000
+  );
+}
+
+/** Where requests are printed instead of sent: to a file, or to standard error without a path. */
 export interface DebugMode {
-  /** The variable that asks for it. */
+  /** The variable that sets it. */
   readonly variable: string;
   readonly path?: string;
 }
 
-const OFF = new Set(['', '0', 'false', 'no', 'off']);
-const ON = new Set(['1', 'true', 'yes', 'on']);
+const DEBUG_OFF = new Set(['', '0', 'false', 'no', 'off']);
+const DEBUG_ON = new Set(['1', 'true', 'yes', 'on']);
 
-/** Name of the variable, for example `ACME_TELEMETRY_DEBUG`. */
+/** The variable that turns debug mode on: `ACME_TELEMETRY_DEBUG`. */
 export function debugVariable(product: string): string {
-  return `${product.toUpperCase()}_TELEMETRY_DEBUG`;
+  return `${switchVariable(product)}_DEBUG`;
 }
 
 /**
- * What `<NAME>_TELEMETRY_DEBUG` asks for: `1 true yes on` print to standard error, `0 false no off` and nothing are no debug mode, and
- * anything else is the path of a file to append to. Upper and lower case are the same. Undefined where there is no debug mode.
+ * Reads `<NAME>_TELEMETRY_DEBUG`: `1 true yes on` print to standard error, `0 false no off` and an empty value turn debug mode off,
+ * and anything else is the path of a file to append to. Case does not matter.
  *
- * An environment that cannot be read prints to standard error: somebody may want nothing to be sent. Never throws.
+ * An environment that cannot be read turns it on, since the person may want nothing to be sent. Never throws.
+ *
+ * @returns undefined if debug mode is off.
  */
 export function debugMode(product: string, env: NodeJS.ProcessEnv): DebugMode | undefined {
   const variable = debugVariable(product);
   try {
-    // A polluted Object.prototype must not choose a file to write to.
-    const value = isPolluted(env, variable) ? undefined : readVariable(env, variable);
+    const value = trustedVariable(env, variable);
     if (value === undefined) return undefined;
     const word = strip(value).toLowerCase();
-    if (OFF.has(word)) return undefined;
-    return ON.has(word) ? { variable } : { variable, path: value };
+    if (DEBUG_OFF.has(word)) return undefined;
+    return DEBUG_ON.has(word) ? { variable } : { variable, path: value };
   } catch {
     return { variable };
+  }
+}
+
+/**
+ * Reads `<NAME>_TELEMETRY_ENDPOINT`, the endpoint that the operator of the machine chose. It replaces the endpoint of the program.
+ * A value that is no endpoint is ignored with a warning, since a mistake in the environment must not stop a host.
+ */
+export function operatorEndpoint(product: string, env: NodeJS.ProcessEnv, log: Log): string | undefined {
+  const name = `${switchVariable(product)}_ENDPOINT`;
+  try {
+    const value = trustedVariable(env, name);
+    return value === undefined || value === '' ? undefined : parseEndpoint(value, name);
+  } catch {
+    log.warn('endpoint_invalid', `${name} is not an http or https URL without credentials, query or fragment; it is ignored`);
+    return undefined;
   }
 }

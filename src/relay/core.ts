@@ -10,7 +10,7 @@ import type { RelayOptions, RelaySettings } from './options.js';
 import { Pump, RelayLedger } from './pump.js';
 import { readmitTarget } from './request-target.js';
 import type { DroppedField, TargetOptions } from './request-target.js';
-import type { RelayStore, RelayStoreStats, Stored } from './store.js';
+import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
@@ -59,6 +59,7 @@ export class RelayCore {
   #recovered = 0;
   /** After an opt-out: a store whose disk does not work yet. It is cleared once it does. */
   #storeToClear: RelayStore | undefined;
+  #clearing: Promise<number> | undefined;
   #metrics: Metrics | undefined;
 
   constructor(options: CoreOptions) {
@@ -109,11 +110,22 @@ export class RelayCore {
     return stored;
   }
 
+  /** Whether nothing is sent because a file that may opt out cannot be read. */
+  get isUndecided(): boolean {
+    return this.#options.gate.state === 'unknown';
+  }
+
   /** Why no events are accepted now; undefined if they are. */
   notReady(): NotReady | undefined {
     if (this.#isClosing) return 'closing';
     if (!this.#isOpen) return 'spool_unavailable';
     return this.#isFull() ? 'spool_full' : undefined;
+  }
+
+  /** What a relay that accepts events cannot do now; undefined if it works in full. */
+  get readyBut(): 'ready_undecided' | 'ready_in_memory' | undefined {
+    if (this.isUndecided) return 'ready_undecided';
+    return this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false ? 'ready_in_memory' : undefined;
   }
 
   #isFull(): boolean {
@@ -142,7 +154,7 @@ export class RelayCore {
 
   /** Sends pending events until the deadline, then closes pump and store. Never rejects. @returns Whether events were left. */
   async close(deadlineMs: number): Promise<boolean> {
-    const { log, parts, settings } = this.#options;
+    const { gate, log, parts, settings } = this.#options;
     const { clock } = parts.machine;
     const untilMs = clock.now() + deadlineMs;
     const opening = this.#opening?.catch(() => undefined);
@@ -151,13 +163,19 @@ export class RelayCore {
       return true;
     }
     await this.#storeToClear?.close(DISK_GRACE_MS);
+    // The directory lease is held until this is over.
+    await this.#clearing;
     const pump = this.#pump;
     const store = this.#store;
-    if (pump === undefined || store === undefined) return false;
+    if (pump === undefined || store === undefined) {
+      gate.close();
+      return false;
+    }
     const timedOut = await pump.drain(deadlineMs);
+    gate.close();
     await pump.stop();
     const lost = await store.close(Math.max(0, untilMs - clock.now()) + DISK_GRACE_MS);
-    this.#ledger.drop('deadline', lost);
+    this.#ledger.drop(settings.spool === undefined && this.isUndecided ? 'undecided' : 'deadline', lost);
     this.#left = pump.pending - lost;
     if (lost > 0 && settings.spool !== undefined)
       log.warn('spool_not_written', `the disk did not accept ${lost} pending events: they are lost when this process ends`);
@@ -168,10 +186,10 @@ export class RelayCore {
     const { gate, log, parts, relay } = this.#options;
     this.#metrics = await loadMetrics(relay, parts.loadProm);
     if (this.#metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
-    if (!gate.check()) return this.#clearSpool();
-    const store = await this.#openStore(this.#onStored, this.#onRecovered);
+    if (isShut(gate)) return this.#clearSpool();
+    const store = await this.#openStore(this.#onStored, this.#onRecovered, this.#options.settings.isSpoolRequired);
     this.#countRecovered(store);
-    const isOptedOut = !gate.check();
+    const isOptedOut = isShut(gate);
     const pump = this.#startPump(store);
     this.#store = store;
     this.#pump = pump;
@@ -249,13 +267,15 @@ export class RelayCore {
     };
     const store = await this.#openStore(
       () => undefined,
-      () => this.#storeToClear && void clear(this.#storeToClear),
+      () => {
+        if (this.#storeToClear !== undefined) this.#clearing = clear(this.#storeToClear);
+      },
     );
     if (store.stats().isDurable) await clear(store);
     else this.#storeToClear = store;
   }
 
-  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void): Promise<RelayStore> {
+  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void, required = false): Promise<RelayStore> {
     const { log, parts, settings, targetOptions } = this.#options;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
@@ -263,6 +283,7 @@ export class RelayCore {
         directory,
         maxBytes,
         maxAgeMs,
+        required,
         clock: parts.machine.clock,
         log,
         admit: (target) => readmitTarget(target, targetOptions),
@@ -277,6 +298,12 @@ export class RelayCore {
       throw error;
     }
   }
+}
+
+/** Whether an opt-out is known, with the environment as it is now. */
+function isShut(gate: Gate): boolean {
+  gate.check();
+  return gate.state === 'shut';
 }
 
 function exists(path: string): Promise<boolean> {

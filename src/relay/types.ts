@@ -1,7 +1,7 @@
 /** The public types of a relay. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TelemetryStats } from '../base/ledger.js';
-import type { RelayStoreStats } from './store.js';
+import type { RelayStoreStats } from '../delivery/relay-store.js';
 
 /** A receiver of Cosmos' usage events: it answers at once, and delivers later. */
 export interface Relay extends AsyncDisposable {

@@ -10,48 +10,49 @@ import type { Home } from '../helpers/run-cli.js';
 const isPosix = process.platform !== 'win32';
 const BIN = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.url));
 
-/** Puts something at the config file's place. */
+/** Writes the config file. */
 function put({ file }: Home, text: string): string {
   mkdirSync(path.dirname(file('cosmos')), { recursive: true });
   writeFileSync(file('cosmos'), text);
   return file('cosmos');
 }
 
-test('help and version are everywhere, and say how it ends', async (t) => {
+test('every command has help, with the exit codes, and a version', async (t) => {
   const { env } = makeHome(t);
   const { version } = JSON.parse(readFileSync(path.join(path.dirname(BIN), '../../package.json'), 'utf8')) as { version: string };
-  for (const command of [[], ['status'], ['disable'], ['enable'], ['preview'], ['events']]) {
-    const help = await runBin([...command, '--help'], env);
+  const check = async (command: string[]): Promise<void> => {
+    const [help, versionEnd] = await Promise.all([runBin([...command, '--help'], env), runBin([...command, '--version'], env)]);
     t.is(help.code, 0);
     t.is(help.stderr, '');
     t.true(help.stdout.startsWith(`Usage: ${['cosmos-telemetry', ...command].join(' ')} `), help.stdout);
-    t.regex(help.stdout, /\nIt ends with:\n {2}0 {2}.+\n {2}1 {2}.+\n {2}2 {2}.+\n$/);
-    t.deepEqual(await runBin([...command, '--version'], env), { code: 0, stdout: `cosmos-telemetry ${version}\n`, stderr: '' });
-  }
+    t.regex(help.stdout, /\nExit codes:\n {2}0 {2}.+\n {2}1 {2}.+\n {2}2 {2}.+\n$/);
+    t.deepEqual(versionEnd, { code: 0, stdout: `cosmos-telemetry ${version}\n`, stderr: '' });
+  };
+  await Promise.all([[], ['status'], ['disable'], ['enable'], ['preview'], ['events']].map(check));
   t.regex(
     (await runBin([], env)).stdout,
     /\n {2}status +.+\n {2}disable +.+\n {2}enable +.+\n {2}preview \[EVENT\.json \| -\] +.+\n {2}events \[EVENT\] /,
   );
 });
 
-test('status, disable, status, enable: the file says so, and nothing else is left', async (t) => {
+test('status, disable, status, enable: each shows the state, and only the config file is written', async (t) => {
   const home = makeHome(t);
   const file = home.file('cosmos');
   const before = await runBin(['status'], home.env);
   t.is(before.code, 0);
   t.regex(before.stdout, /^Telemetry of cosmos is on\.\n\n {2}decided by +the default: /);
   t.true(before.stdout.includes('https://astronomer.gateway.scarf.sh/astronomer-cosmos, set by the program\n'));
-  t.true(before.stdout.includes(`${file} (not there)\n`));
-  t.false(existsSync(path.dirname(file)), 'looking writes nothing');
+  t.true(before.stdout.includes(`${file} (does not exist)\n`));
+  t.false(existsSync(path.dirname(file)), 'status writes nothing');
 
   const disabled = await runBin(['disable'], home.env);
   t.deepEqual([disabled.code, disabled.stderr], [0, '']);
   t.true(
     disabled.stdout.startsWith(
-      `Telemetry of cosmos is off.\n\n  config file     ${file} says so now\n  decided by      config file = false, ${file}:2\n`,
+      `Telemetry of cosmos is off.\n\n  config file     ${file} now says no\n  decided by      config file = false, ${file}:2\n`,
     ),
   );
-  t.regex(disabled.stdout, /Astronomer Cosmos itself, in Python, does not know this file/);
+  t.regex(disabled.stdout, /Astronomer Cosmos for Python does not read this file/);
   t.is(readFileSync(file, 'utf8'), '{\n  "enabled": false\n}\n');
   t.deepEqual(readdirSync(path.dirname(file)), ['telemetry.json']);
   if (isPosix)
@@ -59,13 +60,14 @@ test('status, disable, status, enable: the file says so, and nothing else is lef
       [file, path.dirname(file), path.dirname(path.dirname(file))].map((each) => statSync(each).mode & 0o777),
       [0o600, 0o700, 0o700],
     );
-  t.regex((await runBin(['disable'], home.env)).stdout, / said so already\n/);
+  t.regex((await runBin(['disable'], home.env)).stdout, / already said no\n/);
 
   const off = JSON.parse((await runBin(['status', '--json'], home.env)).stdout) as Record<string, unknown>;
   t.deepEqual(off, {
     product: 'cosmos',
     version: null,
     enabled: false,
+    state: 'off',
     decidedBy: { name: 'config file', value: 'false', optsOut: true, source: { kind: 'file', path: file, line: 2 } },
     others: [],
     toChange: ['run `cosmos-telemetry enable`'],
@@ -82,7 +84,7 @@ test('status, disable, status, enable: the file says so, and nothing else is lef
   t.is(readFileSync(file, 'utf8'), '{\n  "enabled": true\n}\n');
 });
 
-test('enable under an opt-out writes the yes, and says why it stays off', async (t) => {
+test('enable with an opt-out in the environment writes the yes, and shows why telemetry stays off', async (t) => {
   const home = makeHome(t);
   const { code, stdout } = await runBin(['enable'], { ...home.env, DO_NOT_TRACK: '1' });
   t.is(code, 0);
@@ -98,11 +100,11 @@ test('enable under an opt-out writes the yes, and says why it stays off', async 
     const held = await runBin(['enable'], home.env);
     t.is(held.code, 0);
     t.true(held.stdout.includes(`decided by      policy file = false, ${policy}:3\n`), held.stdout);
-    t.true(held.stdout.includes(`ask whoever runs this machine: ${policy}:3 decides for everybody on it\n`));
+    t.true(held.stdout.includes(`ask the administrator of this machine: ${policy}:3 decides for all its users\n`));
   }
 });
 
-test('other keys stay, and a link is followed', async (t) => {
+test('disable keeps the other keys of the config file, and follows a symbolic link', async (t) => {
   const home = makeHome(t);
   const file = put(home, '\ufeff{"later": {"enabled": true, "list": [1, 2]}, "enabled": true}');
   t.is((await runBin(['disable'], home.env)).code, 0);
@@ -117,47 +119,49 @@ test('other keys stay, and a link is followed', async (t) => {
   symlinkSync(real, link);
   t.is((await runBin(['disable'], linked)).code, 0);
   t.is(readFileSync(real, 'utf8'), '{\n  "enabled": false\n}\n');
-  t.deepEqual(readdirSync(path.dirname(link)), ['telemetry.json'], 'the link is still one, and alone');
+  t.deepEqual(readdirSync(path.dirname(link)), ['telemetry.json'], 'the link is still a link, and nothing is beside it');
 });
 
-test('a config file that cannot be used: status says so and ends with 1, nothing overwrites it', async (t) => {
+test('with a config file that cannot be used status exits with 1, and disable and enable do not overwrite it', async (t) => {
   const home = makeHome(t);
   const file = home.file('cosmos');
-  const cases: [text: string, why: string][] = [
-    ['{"enabled": fal', 'not JSON'],
-    ['', 'not JSON'],
-    ['[]', 'not a JSON object'],
-    ['{"enabled": "no"}', '"enabled" is neither true nor false'],
+  const cases: [text: string, why: string, state: string][] = [
+    ['{"enabled": fal', 'not JSON', 'is unknown, so nothing is sent'],
+    ['', 'not JSON', 'is unknown, so nothing is sent'],
+    ['[]', 'not a JSON object', 'is off'],
+    ['{"enabled": "no"}', '"enabled" is neither true nor false', 'is off'],
   ];
-  for (const [text, why] of cases) {
+  for (const [text, why, state] of cases) {
     put(home, text);
-    const status = await runBin(['status'], home.env);
-    t.is(status.code, 1);
-    t.true(status.stdout.startsWith('Telemetry of cosmos is off.\n'));
-    t.true(
-      status.stderr.startsWith(`cosmos-telemetry: ${file}`) &&
-        status.stderr.includes(`cannot be used (${why}), which counts as an opt-out\n`),
-      status.stderr,
-    );
-    for (const command of ['disable', 'enable']) {
-      const { code, stdout, stderr } = await runBin([command], home.env);
+    const [status, ...switches] = await Promise.all(['status', 'disable', 'enable'].map((command) => runBin([command], home.env)));
+    t.is(status?.code, 1);
+    t.true(status?.stdout.startsWith(`Telemetry of cosmos ${state}.\n`));
+    t.true(status?.stderr.startsWith(`cosmos-telemetry: ${file}`) && status.stderr.includes(`cannot be used (${why})`), status?.stderr);
+    for (const { code, stdout, stderr } of switches) {
       t.deepEqual([code, stdout], [1, '']);
-      t.regex(stderr, /^cosmos-telemetry: .+telemetry\.json(:1)? cannot be changed \(.+\): mend or remove it; nothing was changed\n$/);
+      t.regex(stderr, /^cosmos-telemetry: .+telemetry\.json(:1)? cannot be changed \(.+\): fix or remove it; nothing was changed\n$/);
       t.is(readFileSync(file, 'utf8'), text);
     }
   }
 });
 
-test('what stands in the place of the config file or its folder is named', async (t) => {
+test('disable names the obstacle at the path of the config file or its folder', async (t) => {
   const home = makeHome(t);
   mkdirSync(home.file('cosmos'), { recursive: true });
   t.deepEqual(await runBin(['disable'], home.env), {
     code: 1,
     stdout: '',
-    stderr: `cosmos-telemetry: ${home.file('cosmos')} is a folder where the config file belongs: remove it; nothing was changed\n`,
+    stderr: `cosmos-telemetry: ${home.file('cosmos')} is a folder and not a file: remove it; nothing was changed\n`,
   });
-  if (isPosix)
-    t.deepEqual([(await runBin(['status'], home.env)).code, (await runBin(['status'], home.env)).stderr.includes('(EISDIR)')], [1, true]);
+  if (!isPosix) return;
+  const { code, stdout } = await runBin(['status', '--json'], home.env);
+  const { enabled, state, decidedBy, toChange } = JSON.parse(stdout) as Record<string, unknown>;
+  t.deepEqual([code, enabled, state], [1, false, 'unknown']);
+  t.like(decidedBy, { name: 'config file', value: 'EISDIR', unknown: 'unreadable', source: { path: home.file('cosmos') } });
+  t.deepEqual(toChange, [`make ${home.file('cosmos')} readable, or remove it`]);
+  const text = (await runBin(['status'], home.env)).stdout;
+  t.regex(text, /^Telemetry of cosmos is unknown, so nothing is sent\.\n/);
+  t.regex(text, /decided by +config file cannot be read \(EISDIR\), /);
 
   const plain = path.join(home.folder, 'plain');
   writeFileSync(plain, 'a file');
@@ -172,7 +176,7 @@ test('what stands in the place of the config file or its folder is named', async
   symlinkSync('nowhere', path.join(away, 'telemetry.json'));
   const dangling = await runBin(['disable'], { ...home.env, XDG_CONFIG_HOME: path.dirname(away) });
   t.deepEqual([dangling.code, existsSync(path.join(away, 'nowhere'))], [1, false]);
-  t.regex(dangling.stderr, / is a link that leads to no file: mend or remove it; nothing was changed\n$/);
+  t.regex(dangling.stderr, / is a symbolic link to no file: fix or remove it; nothing was changed\n$/);
 
   const nowhere = await runBin(['enable'], {});
   t.deepEqual(nowhere, {
@@ -182,7 +186,7 @@ test('what stands in the place of the config file or its folder is named', async
   });
 });
 
-test('a folder that cannot be written to is named, and nothing is left in it', async (t) => {
+test('disable names a folder that cannot be written to', async (t) => {
   if (process.platform !== 'linux') {
     t.pass('/proc is Linux');
     return;
@@ -193,7 +197,7 @@ test('a folder that cannot be written to is named, and nothing is left in it', a
   t.regex(stderr, /^cosmos-telemetry: \/proc\/sys\/cosmos cannot be written to \([A-Z]+\); nothing was changed\n$/);
 });
 
-test('an unknown command, option, event or argument is usage, with its name', async (t) => {
+test('an unknown command, option, event or argument is a usage error that names it', async (t) => {
   const { env } = makeHome(t);
   const cases: [args: string[], message: string][] = [
     [['stat'], 'unknown command stat; see `cosmos-telemetry --help`'],
@@ -201,12 +205,14 @@ test('an unknown command, option, event or argument is usage, with its name', as
     [['status', '-x'], 'unknown option -x; see `cosmos-telemetry --help`'],
     [['status', '--json=yes'], 'option --json takes no value; see `cosmos-telemetry --help`'],
     [['status', 'now'], 'status does not take now; see `cosmos-telemetry status --help`'],
-    [['status', '--sample'], 'option --sample belongs to preview; see `cosmos-telemetry --help`'],
+    [['status', '--sample'], 'option --sample is for preview only; see `cosmos-telemetry --help`'],
     [['preview', '--sample', 'x.json'], 'preview takes a file or --sample, and not both; see `cosmos-telemetry preview --help`'],
     [['events', 'dagrun'], 'there is no event "dagrun"; known: dag_run, task_instance, dbt_docs_access'],
   ];
-  for (const [args, message] of cases)
+  const check = async ([args, message]: [args: string[], message: string]): Promise<void> => {
     t.deepEqual(await runBin(args, env), { code: 2, stdout: '', stderr: `cosmos-telemetry: ${message}\n` });
+  };
+  await Promise.all(cases.map(check));
 });
 
 const TASK = { module: 'cosmos.operators.local', operatorName: 'DbtRunLocalOperator', isDbtOperator: true };
@@ -215,7 +221,7 @@ const EVENT = {
   payload: { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, duration: 7, task: TASK } },
 };
 
-test('preview of a file and of standard input shows the request; nothing is written', async (t) => {
+test('preview of a file and of standard input shows the request, and writes nothing', async (t) => {
   const home = makeHome(t);
   const file = path.join(home.folder, 'event.json');
   writeFileSync(file, JSON.stringify(EVENT));
@@ -229,16 +235,19 @@ test('preview of a file and of standard input shows the request; nothing is writ
   t.deepEqual(await runBin(['preview', '-'], home.env, JSON.stringify(EVENT)), { code, stdout, stderr });
   const optedOut = await runBin(['preview', '-'], { ...home.env, DO_NOT_TRACK: '1' }, JSON.stringify([EVENT, EVENT]));
   t.is(optedOut.code, 0);
-  t.true(optedOut.stdout.includes('Telemetry of cosmos is off (DO_NOT_TRACK=1 in the environment): none of this leaves this machine.\n'));
-  t.is(optedOut.stdout.split('\n   GET https://').length, 3, 'it shows them all the same');
+  t.true(optedOut.stdout.includes('Telemetry of cosmos is off (DO_NOT_TRACK=1 in the environment): the program sends none of this.\n'));
+  t.is(optedOut.stdout.split('\n   GET https://').length, 3, 'it still shows the requests');
   t.deepEqual(readdirSync(home.folder), ['event.json']);
 });
 
-test('a document that cannot be previewed is named, without anything that stands in it', async (t) => {
+test('preview names a document that it cannot use, without any text of it', async (t) => {
   const home = makeHome(t);
-  const file = path.join(home.folder, 'event.json');
   const missing = path.join(home.folder, 'missing.json');
-  t.deepEqual(await runBin(['preview', missing], home.env), { code: 1, stdout: '', stderr: `cosmos-telemetry: ${missing} is not there\n` });
+  t.deepEqual(await runBin(['preview', missing], home.env), {
+    code: 1,
+    stdout: '',
+    stderr: `cosmos-telemetry: ${missing} does not exist\n`,
+  });
   t.deepEqual(await runBin(['preview', home.folder], home.env), {
     code: 1,
     stdout: '',
@@ -260,20 +269,24 @@ test('a document that cannot be previewed is named, without anything that stands
       'event.json has an unknown event "dag_run.sucess"; known: dag_run.success, dag_run.failed, task_instance.success, task_instance.failed, dag_run, task_instance, dbt_docs_access',
     ],
   ];
-  for (const [text, code, message] of cases) {
+  const check = async ([text, code, message]: (typeof cases)[number], index: number): Promise<void> => {
+    const folder = path.join(home.folder, String(index));
+    const file = path.join(folder, 'event.json');
+    mkdirSync(folder);
     writeFileSync(file, text);
     const end = await runBin(['preview', file], home.env);
     t.deepEqual([end.code, end.stdout], [code, ''], String(message));
-    const line = end.stderr.replace('cosmos-telemetry: ', '').replace(`${home.folder}${path.sep}`, '').trimEnd();
+    const line = end.stderr.replace('cosmos-telemetry: ', '').replace(`${folder}${path.sep}`, '').trimEnd();
     if (typeof message === 'string') t.is(line, message);
     else t.regex(line, message);
     t.notRegex(end.stderr, /s3cret|\n.*\n/);
-  }
+  };
+  await Promise.all(cases.map(check));
   const piped = await runBin(['preview', '-'], home.env, 'nonsense');
   t.deepEqual([piped.code, piped.stderr.startsWith('cosmos-telemetry: standard input is not JSON')], [1, true]);
 });
 
-test('events, for people and for machines', async (t) => {
+test('events lists every event, as text and as JSON', async (t) => {
   const { env } = makeHome(t);
   const all = await runBin(['events'], env);
   t.is(all.code, 0);
@@ -299,7 +312,7 @@ test('events, for people and for machines', async (t) => {
   });
 });
 
-test('a reader who leaves, and a disk that is full, end without a stack trace', async (t) => {
+test('a closed pipe and a full disk end without a stack trace', async (t) => {
   if (process.platform !== 'linux') {
     t.pass('/dev/full is Linux');
     return;
@@ -309,7 +322,7 @@ test('a reader who leaves, and a disk that is full, end without a stack trace', 
     env,
     encoding: 'utf8',
   });
-  t.is(full, 'cosmos-telemetry: standard output cannot be written to (ENOSPC)\ncode 1\n');
+  t.is(full, 'cosmos-telemetry: cannot write to standard output (ENOSPC)\ncode 1\n');
   const child = spawn(process.execPath, [BIN, 'events'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

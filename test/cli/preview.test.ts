@@ -54,7 +54,7 @@ const instance = (given: object) => ({
   payload: { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: { ...task, ...given } } },
 });
 
-test('an event of the product: the request, read back field by field', async (t) => {
+test('an event of the product: the request and its fields', async (t) => {
   const { events } = await preview({
     event: 'backfill',
     metrics: { outcome: 'completed', days: 31, elapsed: 7, colour: 'red', nested: [1] },
@@ -76,7 +76,7 @@ test('an event of the product: the request, read back field by field', async (t)
   t.like(only?.fields[0], { name: 'acme_version', value: '3.1.0', from: 'standard', description: 'The version of acme.' });
 });
 
-test('what is left out is named, with the reason', async (t) => {
+test('each value that is left out is named, with the reason', async (t) => {
   const packed = compressTelemetryMetadata({ database: 'post gres', colour: 'red', status: 'x', total_dbt_models: 7 });
   const long = 'x'.repeat(300);
   const { losses, events } = await preview([
@@ -99,12 +99,12 @@ test('what is left out is named, with the reason', async (t) => {
   ]);
   t.true(
     events.every(({ wouldBeSent }) => wouldBeSent),
-    'their events go without them',
+    'their events are sent without them',
   );
   t.like(events[1]?.fields.at(-1), { name: 'total_dbt_models', value: '7', from: 'metadata' });
 });
 
-test('what would not be sent says why', async (t) => {
+test('an event that would not be sent has the reason', async (t) => {
   const { code, events } = await preview([
     instance({ module: 'chat.post' }),
     { event: 'dag_run.failed', payload: { dagRun: { dagId: 'd', dag: { tasks: [{ module: 'chat.post' }] } } } },
@@ -112,20 +112,20 @@ test('what would not be sent says why', async (t) => {
     { event: 'dag_run.success', payload: [] },
     { event: 'backfill', metrics: [] },
   ]);
-  t.is(code, 0, 'that is an answer');
+  t.is(code, 0, 'this is no failure');
   t.deepEqual(
     events.map(({ reason, request, explanation }) => [reason, request, explanation]),
     [
-      ['not_own', null, 'the task is none of acme: its "module" does not begin with "acme.", nor does it say "isDbtOperator": true'],
-      ['not_own', null, 'none of the tasks is one of acme: no "module" begins with "acme."'],
+      ['not_own', null, 'the task does not belong to acme: its "module" does not start with "acme.", and it has no "isDbtOperator": true'],
+      ['not_own', null, 'no task belongs to acme: no "module" starts with "acme."'],
       ['invalid', null, 'the payload has no "taskInstance" with a "task"'],
       ['invalid', null, 'the payload has no "dagRun" with a "dag" and its list of "tasks"'],
-      ['invalid', null, 'its "metrics" are no object'],
+      ['invalid', null, 'its "metrics" is no object'],
     ],
   );
 });
 
-test('a request that is too long is shown, and said not to leave', async (t) => {
+test('a request that is too long is shown, and would not be sent', async (t) => {
   const names = Object.fromEntries(Array.from({ length: 32 }, (_, index) => [`f${index}`, identifierSet(note)]));
   const wide = defineEvent('wide', names);
   const metrics = Object.fromEntries(Object.keys(names).map((name) => [name, 'é'.repeat(256)]));
@@ -154,19 +154,19 @@ test('the sample has one event of each kind, with every field that is declared f
   t.is(events[0]?.fields.filter(({ from }) => from === 'metadata').length, 12);
 });
 
-test('for people: the heading, the reasons, and what cannot be known here', async (t) => {
+test('as text: the heading, the reasons, and the notes about unknown values', async (t) => {
   const off = await runCli({ product: { name: 'acme' } }, ['preview'], { env: { ACME_TELEMETRY: 'off' } });
   t.true(
     off.stdout.startsWith(
-      'One event of each kind, made up. Nothing is sent by this command.\n' +
-        'Telemetry of acme is off (ACME_TELEMETRY=off in the environment): none of this leaves this machine.\n\n1  dag_run.success, sent as dag_run\n\n   GET /v3/dag_run?',
+      'One sample event of each kind. This command sends nothing.\n' +
+        'Telemetry of acme is off (ACME_TELEMETRY=off in the environment): the program sends none of this.\n\n1  dag_run.success, sent as dag_run\n\n   GET /v3/dag_run?',
     ),
     off.stdout,
   );
   t.true(
     off.stdout.endsWith(
-      'The endpoint is not known here: the program delivers in a way of its own.\n' +
-        'Not known here, and sent in front where the program knows it: acme_version, airflow_version.\n',
+      'The endpoint is unknown here: the program has its own transport.\n' +
+        'Unknown here, but sent first if the program knows it: acme_version, airflow_version.\n',
     ),
   );
   const stdin = {
@@ -181,15 +181,15 @@ test('for people: the heading, the reasons, and what cannot be known here', asyn
   const { stdout } = await runCli(ACME, ['preview', '-'], { stdin, env: { ACME_TELEMETRY_DEBUG: '1' } });
   t.regex(
     stdout,
-    /^Nothing is sent by this command\.\nTelemetry of acme is on\.\nACME_TELEMETRY_DEBUG is set: requests are written down, and not sent\.\n/,
+    /^This command sends nothing\.\nTelemetry of acme is on\.\nACME_TELEMETRY_DEBUG is set: the program prints requests instead of sending them\.\n/,
   );
-  t.regex(stdout, /\n {3}Left out:\n {3}days \(event\) {2}declared, but the value is not of its kind/);
+  t.regex(stdout, /\n {3}Left out:\n {3}days \(event\) {2}declared, but the value has another kind/);
   t.regex(stdout, /\n {3}the packed metadata {2}cannot be read: not base64\n/);
-  t.regex(stdout, /\n3 {2}task_instance\.failed\n {3}Nothing would be sent: the task is none of acme: /);
+  t.regex(stdout, /\n3 {2}task_instance\.failed\n {3}Nothing would be sent: the task does not belong to acme: /);
   t.false(stdout.includes('\u001B'));
 });
 
-test("the program's own digest is used", async (t) => {
+test("the program's own dagHash is used", async (t) => {
   const { events } = await preview(run({}), { ...ACME, dagHash: () => 'digest-of-ours' });
   t.like(
     events[0]?.fields.find(({ name }) => name === 'dag_hash'),

@@ -8,25 +8,26 @@ import type { ExecutionContext } from 'ava';
 import { createTelemetryCli } from '../../src/cli/index.js';
 import type { CliIo, TelemetryCliOptions } from '../../src/cli/index.js';
 import { guardedEnv } from './guarded-env.js';
+import { childQueue } from './at-a-time.js';
 
 const BIN = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.url));
 
-/** How a command ended. */
+/** The end of a command. */
 export interface CliEnd {
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** A home of its own, with nothing in it and the variables that lead there. */
+/** An empty home directory, and the variables that name it. */
 export interface Home {
   folder: string;
-  /** Where the config file of `product` belongs. */
+  /** The path of the config file of `product`. */
   file: (product: string) => string;
   env: NodeJS.ProcessEnv;
 }
 
-/** Made for one test, and removed after it. */
+/** Makes a home for one test, and removes it afterwards. */
 export function makeHome(t: ExecutionContext): Home {
   const folder = mkdtempSync(path.join(tmpdir(), 'telemetry-cli-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,8 +38,12 @@ export function makeHome(t: ExecutionContext): Home {
   };
 }
 
-/** Runs the built `cosmos-telemetry` in a process of its own. */
-export async function runBin(args: readonly string[], env: NodeJS.ProcessEnv, input?: string | Buffer): Promise<CliEnd> {
+/** Runs the built `cosmos-telemetry` in a process of its own, at most three at a time. */
+export function runBin(args: readonly string[], env: NodeJS.ProcessEnv, input?: string | Buffer): Promise<CliEnd> {
+  return childQueue(() => spawnBin(args, env, input));
+}
+
+async function spawnBin(args: readonly string[], env: NodeJS.ProcessEnv, input?: string | Buffer): Promise<CliEnd> {
   const child = spawn(process.execPath, [BIN, ...args], {
     env: guardedEnv({ SystemRoot: process.env['SystemRoot'], ...env }),
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -48,14 +53,14 @@ export async function runBin(args: readonly string[], env: NodeJS.ProcessEnv, in
   let stderr = '';
   child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  // It may end before it has read everything.
+  // The child may end before it has read all of the input.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };
 }
 
-/** Runs a product's command in this process, on Linux unless it says otherwise. */
+/** Runs a product's command in this process, with Linux as the default platform. */
 export async function runCli(options: TelemetryCliOptions, args: readonly string[], io: CliIo = {}): Promise<CliEnd> {
   let stdout = '';
   let stderr = '';

@@ -1,6 +1,9 @@
 import test from 'ava';
-import type { FakeProductOptions } from '../helpers/product.js';
+import { Ledger } from '../../src/base/ledger.js';
+import { DagFactsCache } from '../../src/listeners/dag-run.js';
+import { HostReader } from '../../src/listeners/host-reader.js';
 import { FakeProduct } from '../helpers/product.js';
+import type { FakeProductOptions } from '../helpers/product.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 const TASKS = [{ module: 'cosmos.operators.local' }];
@@ -16,7 +19,7 @@ function throws(): never {
   throw new Error('hunter2');
 }
 
-test('a run says its status, and the same of everything else', (t) => {
+test('the two statuses of a run differ in their status alone', (t) => {
   const product = new FakeProduct({ dagHash: () => HASH });
   const payload = { dagRun: { dagId: 'd', dag: { tasks: TASKS } } };
   product.listeners['dag_run.success'](payload);
@@ -32,7 +35,7 @@ test('a run says its status, and the same of everything else', (t) => {
   t.deepEqual(Object.keys(product.lastMetrics() ?? {}), ['dag_hash', 'status', 'task_count', 'cosmos_task_count', 'execution_modes']);
 });
 
-test('nothing is published for a DAG with no own task, and nothing else of it is looked at', (t) => {
+test('nothing is published for a DAG without an own task, and nothing else of it is read', (t) => {
   const seen: (string | symbol)[] = [];
   const watch = <T extends object>(target: T): T =>
     new Proxy(target, {
@@ -48,12 +51,12 @@ test('nothing is published for a DAG with no own task, and nothing else of it is
   t.like(product.stats(), { published: 0, pending: 0, dropped: 0 });
 });
 
-test('the id of the DAG stays on the machine', (t) => {
+test('the id of the DAG is not sent', (t) => {
   const { product } = finish({ dagId: 'payroll_2026', dag: { tasks: TASKS } }, { dagHash: () => null });
   t.notRegex(JSON.stringify(product.taken), /payroll/);
 });
 
-test("the host's own hash goes before the default, which is not even asked then", (t) => {
+test("the host's own hash is used, and the default is not called", (t) => {
   const { metrics } = finish({ dagId: 'd', dagHash: HASH, dag: { tasks: TASKS } }, { dagHash: () => t.fail() });
   t.is(metrics?.['dag_hash'], HASH);
 });
@@ -61,7 +64,7 @@ test("the host's own hash goes before the default, which is not even asked then"
 const NO_HASHES = [undefined, null, '', 'short', 'has space', 'a/b/c/d/e/f', 'x'.repeat(129), 7, {}, [HASH], Symbol(HASH)];
 
 for (const [index, dagHash] of NO_HASHES.entries()) {
-  test(`a hash that is none gives way to the default: ${index}`, (t) => {
+  test(`an invalid hash is replaced by the default: ${index}`, (t) => {
     const asked: string[] = [];
     const ask = (dagId: string) => {
       asked.push(dagId);
@@ -74,7 +77,7 @@ for (const [index, dagHash] of NO_HASHES.entries()) {
   });
 }
 
-test('where there is no hash the run is reported without one', (t) => {
+test('without a hash the run is reported without one', (t) => {
   const { product, metrics } = finish({ dagId: 'd', dag: { tasks: TASKS } }, { dagHash: () => null });
   t.deepEqual(Object.keys(metrics ?? {}), ['status', 'task_count', 'cosmos_task_count', 'execution_modes']);
   t.is(product.stats().fieldsDropped, 0);
@@ -83,7 +86,7 @@ test('where there is no hash the run is reported without one', (t) => {
   }
 });
 
-test.serial('a function for hashes that throws, or gives what is no hash, costs the hash and is counted', async (t) => {
+test.serial('a dagHash function that throws or gives no hash costs the hash, and is counted', async (t) => {
   const functions: unknown[] = [throws, () => 'short', () => undefined, () => 7, () => ({}), () => Promise.resolve(HASH)];
   functions.push(() => Promise.reject(new Error('hunter2')));
   for (const dagHash of functions) {
@@ -125,7 +128,7 @@ for (const [name, param, expected, unreadable] of PARAMS) {
   });
 }
 
-test('params that are none cost the metadata, never the event', (t) => {
+test('invalid params cost the metadata, not the event', (t) => {
   for (const params of [undefined, null, 7, 'text', [], new Map([['__cosmos_telemetry_metadata__', 'packed']])]) {
     const { product, packed } = finish({ dagId: 'd', dag: { tasks: TASKS, params } });
     t.is(packed, undefined);
@@ -133,7 +136,7 @@ test('params that are none cost the metadata, never the event', (t) => {
   }
 });
 
-test('the snapshot does not change with the objects of the host', (t) => {
+test('the metrics of a run do not change with the objects of the host', (t) => {
   const tasks = [...TASKS];
   const params: Record<string, unknown> = { __cosmos_telemetry_metadata__: 'packed' };
   const dagRun = { dagId: 'd', dagHash: HASH, dag: { tasks, params } };
@@ -148,7 +151,7 @@ test('the snapshot does not change with the objects of the host', (t) => {
   });
 });
 
-test('modes that are more than may be sent are left out, and counted in each event', (t) => {
+test('execution modes that are too long are left out, and counted for each event', (t) => {
   const tasks = Array.from({ length: 100 }, (_, index) => ({ module: `cosmos.operators.mode${index}` }));
   const product = new FakeProduct();
   const payload = { dagRun: { dagId: 'd', dag: { tasks } } };
@@ -156,4 +159,158 @@ test('modes that are more than may be sent are left out, and counted in each eve
   product.listeners['dag_run.success'](payload);
   t.deepEqual(product.lastMetrics(), { status: 'success', task_count: 100, cosmos_task_count: 100 });
   t.is(product.stats().fieldsDropped, 2);
+});
+
+function setUp(product = 'cosmos') {
+  const ledger = new Ledger();
+  return { ledger, cache: new DagFactsCache(product, new HostReader(ledger)) };
+}
+
+function tasksOf(...modules: unknown[]): { module: unknown }[] {
+  return modules.map((module) => ({ module }));
+}
+
+test('counts all tasks and own tasks, and collects the third parts of own modules', (t) => {
+  const { cache } = setUp();
+  const modules = [
+    'cosmos.operators.local',
+    'airflow.operators.bash',
+    'cosmos.operators.docker',
+    'cosmos.operators.local',
+    'cosmosx.operators.gcp',
+    'cosmos',
+  ];
+  t.deepEqual(cache.of(tasksOf(...modules)), { taskCount: 6, ownTaskCount: 3, executionModes: 'docker__local' });
+});
+
+test('a module with fewer than three parts adds nothing, one with more adds its third', (t) => {
+  const { cache } = setUp();
+  t.deepEqual(cache.of(tasksOf('cosmos.foo', 'cosmos.', 'cosmos.operators.')), { taskCount: 3, ownTaskCount: 3, executionModes: '' });
+  t.is(cache.of(tasksOf('cosmos.operators.local.deep.er', 'cosmos.x.y'))?.executionModes, 'local__y');
+});
+
+test('an empty DAG has no own task', (t) => {
+  t.deepEqual(setUp().cache.of([]), { taskCount: 0, ownTaskCount: 0, executionModes: '' });
+});
+
+/** A list of tasks that counts the reads of their modules. */
+function watched(length: number) {
+  const counter = { reads: 0 };
+  const get = (target: object, key: string | symbol) => {
+    if (key === 'module') counter.reads += 1;
+    return Reflect.get(target, key) as unknown;
+  };
+  const list = Array.from({ length }, () => new Proxy({ module: 'cosmos.operators.local' }, { get }));
+  return { counter, list };
+}
+
+test('reads each task once in a thousand runs of one DAG', (t) => {
+  const { cache } = setUp();
+  const { counter, list } = watched(10);
+  for (let run = 0; run < 1000; run += 1) t.is(cache.of(list)?.ownTaskCount, 10);
+  t.is(counter.reads, 10);
+});
+
+test('reads again if tasks were added or removed, or if the list is another one', (t) => {
+  const { cache } = setUp();
+  const { counter, list } = watched(3);
+  cache.of(list);
+  list.push(...watched(1).list);
+  t.is(cache.of(list)?.taskCount, 4);
+  list.length = 2;
+  t.deepEqual(cache.of(list), { taskCount: 2, ownTaskCount: 2, executionModes: 'local' });
+  t.is(counter.reads, 3 + 3 + 2);
+  t.is(cache.of([...list])?.taskCount, 2);
+  t.is(counter.reads, 3 + 3 + 2 + 2);
+});
+
+test('keeps the DAGs of two products apart', (t) => {
+  const list = tasksOf('cosmos.operators.local', 'acme.operators.docker', 'acme.operators.docker');
+  t.is(setUp('cosmos').cache.of(list)?.ownTaskCount, 1);
+  t.is(setUp('acme').cache.of(list)?.ownTaskCount, 2);
+});
+
+test('a value that is no task or cannot be read is a task that is not own', (t) => {
+  const { cache, ledger } = setUp();
+  const broken = Object.defineProperty({}, 'module', { get: throws });
+  const list = [
+    null,
+    undefined,
+    7,
+    'cosmos.operators.local',
+    {},
+    { module: 7 },
+    { module: ['cosmos.a.b'] },
+    broken,
+    ...tasksOf('cosmos.operators.local'),
+  ];
+  t.deepEqual(cache.of(list), { taskCount: 9, ownTaskCount: 1, executionModes: 'local' });
+  t.is(ledger.fieldsDropped, 1);
+});
+
+test('a value that is no list, or too long a list, has no facts', (t) => {
+  const { cache } = setUp();
+  const lists: unknown[] = [
+    undefined,
+    null,
+    7,
+    'tasks',
+    {},
+    { length: 3 },
+    new Set(tasksOf('cosmos.operators.local')),
+    Promise.resolve([]),
+  ];
+  // oxlint-disable-next-line unicorn/no-new-array -- a sparse array is what is meant
+  lists.push(new Array(4e9), new Array(1_000_001), new Uint8Array(10));
+  for (const length of [NaN, Infinity, '3', { valueOf: throws }]) {
+    lists.push(new Proxy([], { get: (_, key) => (key === 'length' ? length : { module: 'cosmos.operators.local' }) }));
+  }
+  for (const [index, list] of lists.entries()) t.is(cache.of(list), undefined, `list ${index}`);
+});
+
+test('an iterator of the host is never used', (t) => {
+  const { cache } = setUp();
+  const list = tasksOf('cosmos.operators.local');
+  Object.defineProperty(list, Symbol.iterator, { value: throws });
+  t.is(cache.of(list)?.ownTaskCount, 1);
+});
+
+test('a hundred thousand tasks are counted', (t) => {
+  const { cache } = setUp();
+  const list = Array.from({ length: 100_000 }, () => ({ module: 'cosmos.operators.local' }));
+  t.deepEqual(cache.of(list), { taskCount: 100_000, ownTaskCount: 100_000, executionModes: 'local' });
+});
+
+test('execution modes are undefined if their text is longer than a field may be', (t) => {
+  const { cache } = setUp();
+  const list = Array.from({ length: 100_000 }, (_, index) => ({ module: `cosmos.operators.mode${index}` }));
+  t.deepEqual(cache.of(list), { taskCount: 100_000, ownTaskCount: 100_000, executionModes: undefined });
+  t.is(cache.of(tasksOf(`cosmos.operators.${'x'.repeat(256)}`))?.executionModes, 'x'.repeat(256));
+  t.is(cache.of(tasksOf(`cosmos.operators.${'x'.repeat(257)}`))?.executionModes, undefined);
+  const halves = ['x'.repeat(127), 'y'.repeat(127)];
+  t.is(cache.of(tasksOf(...halves.map((half) => `cosmos.operators.${half}`)))?.executionModes, halves.join('__'));
+  t.is(cache.of(tasksOf(...halves.map((half) => `cosmos.operators.${half}z`)))?.executionModes, undefined);
+});
+
+test('many modules with few modes are collected, also long ones', (t) => {
+  const { cache } = setUp();
+  const many = Array.from({ length: 5000 }, (_, index) => ({
+    module: `cosmos.operators.${index % 2 === 0 ? 'local' : 'docker'}.m${index}`,
+  }));
+  t.is(cache.of(many)?.executionModes, 'docker__local');
+  t.is(cache.of(tasksOf(`cosmos.operators.local.${'x'.repeat(10_000)}`, 'cosmos.operators.docker'))?.executionModes, 'docker__local');
+});
+
+test('a module of 20 million dots costs no more than its first three parts', (t) => {
+  const { cache } = setUp();
+  const module = `cosmos.operators.local${'.'.repeat(20_000_000)}`;
+  const list = tasksOf(...Array.from({ length: 200 }, () => module));
+  t.deepEqual(cache.of(list), { taskCount: 200, ownTaskCount: 200, executionModes: 'local' });
+});
+
+test.serial('a promise is no task, and its rejection does not end the process', async (t) => {
+  const { cache } = setUp();
+  const list = Object.defineProperty(tasksOf('cosmos.operators.local'), 1, { get: () => Promise.reject(new Error('hunter2')) });
+  const unhandled = await unhandledRejections(() => t.is(cache.of(list)?.ownTaskCount, 1));
+  t.deepEqual(unhandled, []);
 });

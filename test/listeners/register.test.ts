@@ -1,11 +1,15 @@
 import { EventEmitter as NodeEmitter } from 'node:events';
 import test from 'ava';
 import { EventEmitter } from 'eventemitter3';
-import type { HostEmitter, HostEvents } from '../../src/listeners/host.js';
+import { COSMOS_ENDPOINT } from '../../src/base/constants.js';
+import { productDagHash } from '../../src/events/product-events.js';
+import type { Dag, HostEmitter, HostEvents, ProfileConfig, Task } from '../../src/listeners/host.js';
 import type { EventNames } from '../../src/listeners/register.js';
+import type { UsageMetrics } from '../../src/wire/python.js';
 import { mitt } from '../helpers/mitt.js';
 import { FakeProduct } from '../helpers/product.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
+import { readVectors } from '../helpers/vectors.js';
 
 const RUN = { dagRun: { dagId: 'd', dag: { tasks: [{ module: 'cosmos.operators.local' }] } } };
 const TASK = { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: { module: 'cosmos.operators.local' } } };
@@ -18,7 +22,7 @@ interface Host {
   emit: (name: string, payload?: unknown) => void;
 }
 
-/** A host that has only the older pair of methods. */
+/** A host with the older pair of methods only. */
 class OldHost {
   readonly #inner = new NodeEmitter();
   addListener(name: string, handler: (payload: unknown) => void): void {
@@ -54,7 +58,7 @@ function emitAll(host: Host, names: EventNames = {}): void {
 }
 
 for (const [name, make] of Object.entries(HOSTS)) {
-  test(`${name}: listens to the four events, until it is undone`, (t) => {
+  test(`${name}: listens to the four events until it is unregistered`, (t) => {
     const product = new FakeProduct();
     const host = make();
     const undo = product.registry.register(host.host);
@@ -74,7 +78,7 @@ for (const [name, make] of Object.entries(HOSTS)) {
     t.notThrows(undo);
   });
 
-  test(`${name}: under other names`, (t) => {
+  test(`${name}: listens under other event names`, (t) => {
     const product = new FakeProduct();
     const host = make();
     const events: EventNames = { 'dag_run.success': 'run:ok', 'task_instance.failed': 'task:failed' };
@@ -85,7 +89,7 @@ for (const [name, make] of Object.entries(HOSTS)) {
     t.is(product.taken.length, 4);
   });
 
-  test(`${name}: once for each host, whatever is asked again`, (t) => {
+  test(`${name}: a host is registered once, also if it is registered again`, (t) => {
     const product = new FakeProduct();
     const host = make();
     const undo = product.registry.register(host.host);
@@ -102,7 +106,7 @@ for (const [name, make] of Object.entries(HOSTS)) {
     t.is(product.taken.length, 2);
   });
 
-  test(`${name}: an event without a payload is counted as invalid and does not throw`, (t) => {
+  test(`${name}: an event without a payload does not throw, and is counted as invalid`, (t) => {
     const product = new FakeProduct();
     const host = make();
     product.registry.register(host.host);
@@ -112,7 +116,7 @@ for (const [name, make] of Object.entries(HOSTS)) {
   });
 }
 
-test('an EventTarget whose event has no detail is no exception', (t) => {
+test('an event without a detail is counted as invalid', (t) => {
   const product = new FakeProduct();
   const host = new EventTarget();
   product.registry.register(host);
@@ -120,7 +124,7 @@ test('an EventTarget whose event has no detail is no exception', (t) => {
   t.like(product.stats(), { published: 1, dropped: 1, reasons: { invalid: 1 } });
 });
 
-test('an old way back that is taken again leaves a newer registration alone', (t) => {
+test('an old function to unregister leaves a newer registration alone', (t) => {
   const product = new FakeProduct();
   const host = emitting(new NodeEmitter());
   const undoFirst = product.registry.register(host.host);
@@ -135,7 +139,7 @@ test('an old way back that is taken again leaves a newer registration alone', (t
   t.is(product.taken.length, 1);
 });
 
-test('several hosts are listened to and left each on its own', (t) => {
+test('several hosts are registered and unregistered independently', (t) => {
   const product = new FakeProduct();
   const hosts = Object.values(HOSTS).map((make) => make());
   const undos = hosts.map(({ host }) => product.registry.register(host));
@@ -146,7 +150,7 @@ test('several hosts are listened to and left each on its own', (t) => {
   t.is(product.taken.length, 4 * hosts.length + 4 * (hosts.length - 1));
 });
 
-test('close() leaves all hosts, takes no new one, and makes the way back a no-op', (t) => {
+test('close() unregisters all hosts and accepts no new one', (t) => {
   const product = new FakeProduct();
   const hosts = [new NodeEmitter(), new NodeEmitter()] as const;
   const undo = product.registry.register(hosts[0]);
@@ -163,7 +167,7 @@ test('close() leaves all hosts, takes no new one, and makes the way back a no-op
   });
 });
 
-test('opted out, nothing is registered at all', (t) => {
+test('nothing is registered after an opt-out', (t) => {
   const host = { on: () => t.fail(), off: () => t.fail() };
   const product = new FakeProduct({ open: false });
   const undo = product.registry.register(host);
@@ -174,7 +178,7 @@ test('opted out, nothing is registered at all', (t) => {
   t.notThrows(undoLate);
 });
 
-test('an opt-out that appears while running is seen before a payload is looked at', (t) => {
+test('after an opt-out no payload is read', (t) => {
   const product = new FakeProduct();
   const host = new NodeEmitter();
   product.registry.register(host);
@@ -185,14 +189,14 @@ test('an opt-out that appears while running is seen before a payload is looked a
   t.like(product.stats(), { published: 0, pending: 0, dropped: 0, fieldsDropped: 0 });
 });
 
-test('a host that throws half-way is rolled back, and gets its own error', (t) => {
+test('a registration that throws half-way is rolled back, and throws the error of the host', (t) => {
   const product = new FakeProduct();
   const host = new NodeEmitter();
   const on = host.on.bind(host);
   let left = 2;
   const error = new Error('full');
   host.on = (name, handler) => {
-    // Added all the same, as a host may that throws afterwards.
+    // Adds first, as a host may that throws afterwards.
     on(name, handler);
     if (left === 0) throw error;
     left -= 1;
@@ -209,7 +213,7 @@ test('a host that throws half-way is rolled back, and gets its own error', (t) =
   t.is(product.taken.length, 1);
 });
 
-test('a host that does not let go harms nobody, and what it still emits is accounted for', (t) => {
+test('a host that throws when it is unregistered does no harm, and later events are counted', (t) => {
   const product = new FakeProduct();
   const host = new NodeEmitter();
   host.off = () => {
@@ -224,7 +228,7 @@ test('a host that does not let go harms nobody, and what it still emits is accou
   t.like(product.stats(), { published: 1, dropped: 1, reasons: { closed: 1 } });
 });
 
-test('a host that registers or closes again from within is registered once, or not at all', (t) => {
+test('a host that registers or closes while it is registered is registered once, or not at all', (t) => {
   const product = new FakeProduct();
   const host = new NodeEmitter();
   host.on('newListener', () => {
@@ -240,7 +244,7 @@ test('a host that registers or closes again from within is registered once, or n
   t.is(closing.listenerCount('dag_run.success') + closing.listenerCount('task_instance.failed'), 0);
 });
 
-test('what cannot be listened to, or names that are none, are mistakes of the caller', (t) => {
+test('an unusable host or invalid event names throw a TypeError', (t) => {
   const { registry } = new FakeProduct();
   const half = { on: () => undefined };
   for (const host of [undefined, null, 7, 'host', {}, half, { on: 1, off: 1 }, { addEventListener: () => undefined }]) {
@@ -265,7 +269,7 @@ test('what cannot be listened to, or names that are none, are mistakes of the ca
   t.is(host.eventNames().length, 4);
 });
 
-test('a function that has the methods is a host too', (t) => {
+test('a function with the methods is a host, too', (t) => {
   const inner = new NodeEmitter();
   const host = Object.assign(() => undefined, { on: inner.on.bind(inner), off: inner.off.bind(inner) });
   const product = new FakeProduct();
@@ -276,7 +280,7 @@ test('a function that has the methods is a host too', (t) => {
   t.deepEqual(inner.eventNames(), []);
 });
 
-test.serial('the detail of an event may be a promise that its getter makes: no payload, and no rejection for the process', async (t) => {
+test.serial('a detail that is a rejected promise is no payload, and does not end the process', async (t) => {
   const product = new FakeProduct();
   const host = new EventTarget();
   product.registry.register(host);
@@ -284,4 +288,120 @@ test.serial('the detail of an event may be a promise that its getter makes: no p
   const unhandled = await unhandledRejections(() => host.dispatchEvent(event));
   t.deepEqual(unhandled, []);
   t.like(product.stats(), { published: 1, dropped: 1, reasons: { invalid: 1 } });
+});
+
+/** Every case recorded from Cosmos, from the host event to the request. */
+
+interface RunVectors {
+  standard_metrics: UsageMetrics;
+  cases: { name: string; status: 'success' | 'failed'; dag_id: string; dag: Dag; url: string | null }[];
+}
+
+interface RecordedProfile {
+  profiles_yml_filepath?: string;
+  profile_mapping_class?: string;
+  profile_type: string | null;
+}
+
+interface TaskVectors {
+  standard_metrics: UsageMetrics;
+  cases: {
+    name: string;
+    status: 'success' | 'failed';
+    map_index: number;
+    duration: number | null;
+    task: {
+      module: string;
+      operator_name: string;
+      is_dbt_operator: boolean;
+      invocation_mode?: string;
+      base_cmd?: string | (string | null)[] | null;
+      install_deps?: boolean | null;
+      callback?: 'function' | (null | 'function')[];
+      profile_config?: RecordedProfile;
+    };
+    url: string | null;
+  }[];
+}
+
+function callbackOf(recorded: 'function' | null | (null | 'function')[]): unknown {
+  if (Array.isArray(recorded)) return recorded.map((one) => callbackOf(one));
+  return recorded === 'function' ? () => undefined : recorded;
+}
+
+function profileOf({ profiles_yml_filepath, profile_mapping_class, profile_type: type }: RecordedProfile): ProfileConfig {
+  return {
+    ...(profiles_yml_filepath !== undefined && { profilesYmlFilepath: profiles_yml_filepath }),
+    ...(profile_mapping_class !== undefined && { profileMappingClass: profile_mapping_class }),
+    getProfileType: () => {
+      if (type === null) throw new Error('no such profile');
+      return type;
+    },
+  };
+}
+
+function taskOf(recorded: TaskVectors['cases'][number]['task']): Task {
+  return {
+    module: recorded.module,
+    operatorName: recorded.operator_name,
+    isDbtOperator: recorded.is_dbt_operator,
+    ...(recorded.invocation_mode !== undefined && { invocationMode: recorded.invocation_mode }),
+    ...(recorded.base_cmd !== undefined && { baseCmd: recorded.base_cmd }),
+    ...(recorded.install_deps !== undefined && { installDeps: recorded.install_deps }),
+    ...(recorded.callback !== undefined && { callback: callbackOf(recorded.callback) }),
+    ...(recorded.profile_config && { profileConfig: profileOf(recorded.profile_config) }),
+  };
+}
+
+function urlOf(product: FakeProduct, standard: UsageMetrics): string | null {
+  const event = product.built(standard);
+  return event === undefined ? null : COSMOS_ENDPOINT + event.requestTarget();
+}
+
+const runs = readVectors('dag_runs.json') as RunVectors;
+
+for (const { name, status, dag_id: dagId, dag, url } of runs.cases) {
+  test(`dag_runs.json: ${name}`, (t) => {
+    const product = new FakeProduct({ dagHash: productDagHash('cosmos') });
+    t.is(product.listeners[`dag_run.${status}`]({ dagRun: { dagId, dag }, msg: 'done' }), undefined);
+    t.is(urlOf(product, runs.standard_metrics), url);
+    t.is(product.taken.length, url === null ? 0 : 1);
+  });
+}
+
+const tasks = readVectors('task_instances.json') as TaskVectors;
+
+for (const { name, status, map_index: mapIndex, duration, task, url } of tasks.cases) {
+  test(`task_instances.json: ${name}`, (t) => {
+    const product = new FakeProduct();
+    const taskInstance = { dagId: 'dag', taskId: 'task', mapIndex, duration, task: taskOf(task) };
+    t.is(product.listeners[`task_instance.${status}`]({ previousState: 'running', taskInstance }), undefined);
+    t.is(urlOf(product, tasks.standard_metrics), url);
+    t.is(product.taken.length, url === null ? 0 : 1);
+    t.is(product.stats().fieldsDropped, 0);
+  });
+}
+
+test('a whole number of seconds is sent as a float', (t) => {
+  const product = new FakeProduct();
+  const task = { module: 'cosmos.operators.local' };
+  product.listeners['task_instance.success']({ taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, duration: 7, task } });
+  t.regex(product.built()?.requestTarget() ?? '', /&duration=7\.0$/);
+});
+
+test('another product has its own prefix, keys and param', (t) => {
+  const product = new FakeProduct({ product: 'acme' });
+  const dag = {
+    tasks: [{ module: 'acme.operators.local' }, { module: 'cosmos.operators.local' }],
+    params: { __acme_telemetry_metadata__: 'own', __cosmos_telemetry_metadata__: "another's" },
+  };
+  product.listeners['dag_run.failed']({ dagRun: { dagId: 'd', dag } });
+  t.deepEqual(product.lastMetrics(), { status: 'failed', task_count: 2, acme_task_count: 1, execution_modes: 'local' });
+  t.is(product.taken[0]?.packed, 'own');
+  const own = { dagId: 'd', taskId: 't', mapIndex: 0, task: { module: 'acme.operators.docker', isDbtOperator: true } };
+  product.listeners['task_instance.failed']({ taskInstance: own });
+  t.like(product.lastMetrics(), { is_acme_operator_subclass: false, execution_mode: 'docker', is_mapped_task: true });
+  const foreign = { ...own, task: { module: 'cosmos.operators.local' } };
+  product.listeners['task_instance.failed']({ taskInstance: foreign });
+  t.is(product.taken.length, 2);
 });

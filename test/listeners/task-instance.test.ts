@@ -4,7 +4,7 @@ import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 const OWN = { module: 'cosmos.operators.local', operatorName: 'DbtRunLocalOperator', isDbtOperator: true };
 
-/** What a plain own dbt task says. */
+/** The metrics of a plain own dbt task. */
 const PLAIN = {
   status: 'success',
   operator_name: 'DbtRunLocalOperator',
@@ -80,7 +80,7 @@ test('a full own task, in the order of the wire', (t) => {
   ]);
 });
 
-test("nothing is published for a task that is not the product's, and nothing else of it is looked at", (t) => {
+test("nothing is published for a task that is not the product's, and nothing else of it is read", (t) => {
   const seen: (string | symbol)[] = [];
   const watch = <T extends object>(target: T): T =>
     new Proxy(target, {
@@ -98,7 +98,7 @@ test("nothing is published for a task that is not the product's, and nothing els
   }
 });
 
-test('neither the ids nor the error nor the operator itself leave the machine', (t) => {
+test('ids, errors and the operator itself are not sent', (t) => {
   const instance = { dagId: 'payroll', taskId: 'secret_task', error: new Error('payroll'), user: 'payroll' };
   const { product } = finish({ ...OWN, taskId: 'payroll', sql: 'payroll' }, instance);
   t.deepEqual(product.lastMetrics(), PLAIN);
@@ -171,7 +171,7 @@ test('the function for the type is called on its profile, and only for own tasks
   finish({ module: 'airflow.operators.bash', profileConfig: { getProfileType: () => t.fail() } });
 });
 
-test.serial('a function for the type that rejects leaves no rejection to the process', async (t) => {
+test.serial('a function for the type that rejects does not end the process', async (t) => {
   const unhandled = await unhandledRejections(() => {
     const { metrics, dropped } = finish({ ...OWN, profileConfig: { getProfileType: rejects } });
     t.false('database' in (metrics ?? {}));
@@ -214,7 +214,7 @@ for (const [name, baseCmd, expected, lost] of COMMANDS) {
   });
 }
 
-test('commands and dependencies are those of dbt operators', (t) => {
+test('only dbt operators have a command, dependencies and a callback', (t) => {
   const { metrics } = finish({ ...OWN, isDbtOperator: false, baseCmd: ['run'], installDeps: true, callback: throws });
   t.deepEqual(metrics, PLAIN);
 });
@@ -242,12 +242,12 @@ test('the callback itself is never called', (t) => {
   t.is(finish({ ...OWN, callback: [() => t.fail()] }).metrics?.['has_callback'], true);
 });
 
-test('a task is mapped from index 0 on', (t) => {
+test('a task is mapped if its index is 0 or more', (t) => {
   for (const mapIndex of [0, -0, 5]) t.true(finish(OWN, { mapIndex }).metrics?.['is_mapped_task']);
   for (const mapIndex of [-1, NaN, '1', undefined, null, {}]) t.false(finish(OWN, { mapIndex }).metrics?.['is_mapped_task']);
 });
 
-test('a value of another type costs its field and is counted', (t) => {
+test('a value of the wrong type costs its field, and is counted', (t) => {
   const bad = { operatorName: {}, invocationMode: [], installDeps: throws };
   const { metrics, dropped } = finish({ ...OWN, ...bad }, { duration: 7n });
   const { operator_name: _, invocation_mode: __, ...rest } = PLAIN;
@@ -255,7 +255,7 @@ test('a value of another type costs its field and is counted', (t) => {
   t.is(dropped, 4);
 });
 
-test('the snapshot does not change with the objects of the host', (t) => {
+test('the metrics of a task do not change with the objects of the host', (t) => {
   const task = { ...OWN, baseCmd: ['run'], profileConfig: { profileType: 'postgres' } };
   const { metrics } = finish(task);
   const before = structuredClone(metrics);
@@ -266,7 +266,7 @@ test('the snapshot does not change with the objects of the host', (t) => {
   t.is(metrics?.['dbt_command'], 'run');
 });
 
-/** An object that notes which of its properties are asked for. */
+/** An object that records which of its properties are read. */
 function noting(values: Record<string, unknown>): { object: object; asked: string[] } {
   const asked: string[] = [];
   const object = Object.fromEntries(Object.keys(values).map((name) => [name, undefined]));
@@ -281,7 +281,7 @@ function noting(values: Record<string, unknown>): { object: object; asked: strin
   return { object, asked };
 }
 
-test('of a task that is not the own one nothing is asked but what tells so, nor of its instance', (t) => {
+test('of a task that is not own, only the module and the flag are read, and nothing of its instance', (t) => {
   const { object: task, asked } = noting({
     module: 'airflow.operators.bash',
     isDbtOperator: false,
@@ -296,7 +296,7 @@ test('of a task that is not the own one nothing is asked but what tells so, nor 
   t.deepEqual(instance.asked, ['task']);
 });
 
-test('an own task that runs no command is not asked for one', (t) => {
+test('the command of an own task that is no dbt operator is not read', (t) => {
   const { object, asked } = noting({
     module: 'cosmos.operators.local',
     isDbtOperator: false,
@@ -310,7 +310,7 @@ test('an own task that runs no command is not asked for one', (t) => {
   t.deepEqual(asked, ['module', 'isDbtOperator']);
 });
 
-test('a profile is not asked for what something else stands for', (t) => {
+test('a property of a profile that another one replaces is not read', (t) => {
   const profile = noting({
     profilesYmlFilepath: '/p.yml',
     profileMappingClass: 'M',
@@ -327,10 +327,10 @@ test('a profile is not asked for what something else stands for', (t) => {
     },
     getProfileType: () => 'postgres',
   };
-  t.is(finish({ ...OWN, profileConfig: failing }).dropped, 0, 'so one that would fail costs nothing');
+  t.is(finish({ ...OWN, profileConfig: failing }).dropped, 0, 'a property that throws but is not read costs nothing');
 });
 
-test('a profile whose file cannot be asked for is still asked for its type', (t) => {
+test('the type of a profile is read even if its file cannot be', (t) => {
   const profile = throwing('profilesYmlFilepath', { profileMappingClass: 'M', profileType: 'postgres' });
   const { metrics, dropped } = finish({ ...OWN, profileConfig: profile });
   t.is(metrics?.['database'], 'postgres');

@@ -25,21 +25,21 @@ function docsAccess() {
 /** A request of the host's own, as the agents trace it. */
 async function ownRequest() {
   await new Promise((resolve, reject) => {
-    http
-      .get(`${CONTROL}/control`, (response) => response.resume().once('end', resolve))
-      .once('error', reject);
+    http.get(`${CONTROL}/control`, (response) => response.resume().once('end', resolve)).once('error', reject);
   });
 }
 
 let served = 0;
-const server = http.createServer(async (_request, response) => {
+const server = http.createServer((_request, response) => void serve(response));
+
+async function serve(response) {
   docsAccess();
   docsAccess();
   await Promise.all([ownRequest(), telemetry.drain({ deadlineMs: 10_000 })]);
   response.end('ok');
   served += 1;
-  if (served === Number(ROUNDS)) setImmediate(finish);
-});
+  if (served === Number(ROUNDS)) setImmediate(() => void finish());
+}
 
 async function finish() {
   server.close();

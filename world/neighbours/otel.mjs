@@ -10,7 +10,7 @@ const { context, propagation, trace } = require('@opentelemetry/api');
 register('@opentelemetry/instrumentation/hook.mjs', import.meta.url);
 const exporter = new sdk.InMemorySpanExporter();
 const Provider = isNew ? sdk.TracerProvider : sdk.BasicTracerProvider;
-const provider = new Provider({ spanProcessors: [new sdk.SimpleSpanProcessor(exporter)] });
+const provider = new Provider({ spanProcessors: [new sdk.SimpleSpanProcessor(isNew ? { exporter } : exporter)] });
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 trace.setGlobalTracerProvider(provider);

@@ -9,7 +9,7 @@ import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
-import { unobserved, writeOwnHeaders } from './unobserved.js';
+import { unobserved, isolateRequest } from './unobserved.js';
 
 /** Idle connections close after this time: a usual server closes them after 5 s, and a request that crosses its close is lost. */
 export const IDLE_MS = 4000;
@@ -109,9 +109,16 @@ export class Connections {
    * @param readyEvent `connect`, or `secureConnect` for TLS
    */
   connect(start: (options: ConnectOptions) => Socket, readyEvent: 'connect' | 'secureConnect'): Socket {
-    const watch = this.watch(() => socket.destroy(new Error('connect timeout')));
-    // A request that waited for a connection opens one when another ends, long after it was made.
-    const socket = unobserved(() => start(watch.options));
+    let socket: Socket | undefined;
+    const watch = this.watch(() => socket?.destroy(new Error('connect timeout')));
+    try {
+      // A request that waited for a connection opens one when another ends, long after it was made.
+      socket = unobserved(() => start(watch.options));
+    } catch (error) {
+      // Node refused the options: the connect has failed.
+      watch.done();
+      throw error;
+    }
     socket.unref();
     socket.once(readyEvent, () => {
       watch.done();
@@ -134,11 +141,45 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   agent.createConnection = (options) =>
-    connections.connect((more) => createConnection({ ...options, ...more }) as Socket, isTls ? 'secureConnect' : 'connect');
+    connections.connect((more) => createConnection(connectionOptions(options, more)) as Socket, isTls ? 'secureConnect' : 'connect');
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
   return attach(agent, connections, (request, options) => toProxy(request, options, proxy));
+}
+
+/**
+ * What Node would else take from a polluted `Object.prototype`, such as another socket, or certificates: it copies the options of a connection
+ * into objects of its own. (Not shared with `bareStreamOptions`: an import would be one more file that each host loads at its start.)
+ */
+const NOT_GIVEN = {
+  ALPNCallback: undefined,
+  ca: undefined,
+  cert: undefined,
+  construct: undefined,
+  crl: undefined,
+  destroy: undefined,
+  enableTrace: undefined,
+  fd: undefined,
+  final: undefined,
+  handle: undefined,
+  key: undefined,
+  objectMode: undefined,
+  onread: undefined,
+  pfx: undefined,
+  pskCallback: undefined,
+  read: undefined,
+  readable: undefined,
+  secureContext: undefined,
+  signal: undefined,
+  socket: undefined,
+  writable: undefined,
+  write: undefined,
+};
+
+/** The options of a connection, without a prototype. */
+export function connectionOptions<O extends object, M extends object>(options: O, more: M): O & M {
+  return { __proto__: null, ...NOT_GIVEN, ...options, ...more };
 }
 
 /** The method by which an agent takes a request: not documented, but every library of agents builds on it. */
@@ -165,7 +206,7 @@ export function attach<A extends HttpAgent>(
       connections.requested(request);
       request.removeHeader('proxy-authorization');
       const prepared = prepare(request, options);
-      writeOwnHeaders(request);
+      isolateRequest(request);
       ofNode.addRequest.call(agent, request, prepared);
     },
     reuseSocket(socket, request) {
@@ -187,7 +228,7 @@ function toProxy(request: ClientRequest, options: object, proxy: Proxy): object 
   if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
-  return { ...options, host, port, servername: isIP(host) === 0 ? host : '' };
+  return { __proto__: null, ...options, host, port, servername: isIP(host) === 0 ? host : '' };
 }
 
 /** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */

@@ -38,25 +38,29 @@ export function unobserved<T>(run: () => T): T {
 /** All headers of a request but `connection`, which Node adds as it writes them. */
 const OWN_HEADERS: ReadonlySet<string> = new Set(['accept', 'host', 'proxy-authorization', 'user-agent']);
 
-/** How Node writes the head of a request: not documented, but the last step that every header passes. */
-interface StoresHeader {
+/** Two steps of Node that are not documented: the last one that every header passes, and the one that says that a request starts. */
+interface Steps {
   _storeHeader?: (firstLine: string, headers: object) => void;
+  _finish?: () => void;
 }
-
-const ofNode = http.OutgoingMessage.prototype as StoresHeader;
 
 /**
  * Has a request write those of its headers that are ours, as they are now, whatever is set on it later and by whatever way: some agents
- * patch the class of requests.
+ * patch the class of requests. Its start, which comes once it has a connection, is not observed either.
  */
-export function writeOwnHeaders(request: ClientRequest): void {
+export function isolateRequest(request: ClientRequest): void {
   const own: Record<string, OutgoingHttpHeader> = {};
   for (const name of request.getRawHeaderNames()) {
     if (OWN_HEADERS.has(name.toLowerCase())) own[name] = request.getHeader(name) ?? '';
   }
-  const { _storeHeader: storeHeader } = ofNode;
-  if (storeHeader === undefined) return;
-  (request as StoresHeader)._storeHeader = (firstLine) => storeHeader.call(request, firstLine, own);
+  // Sentry wraps `_storeHeader` of the class of requests, so it is taken from the class below.
+  const { _storeHeader: storeHeader } = http.OutgoingMessage.prototype as Steps;
+  const { _finish: finish } = http.ClientRequest.prototype as Steps;
+  const steps: Steps = {
+    ...(storeHeader && { _storeHeader: (firstLine) => storeHeader.call(request, firstLine, own) }),
+    ...(finish && { _finish: () => unobserved(() => finish.call(request)) }),
+  };
+  Object.assign(request, steps);
 }
 
 /** Gives an object another property until the returned function is called. Changes nothing if the object does not allow it. */

@@ -1,96 +1,60 @@
+// The directory of a spool: created if it is missing, and safe from other users. A platform such as Kubernetes changes owners and modes of
+// directories that it hands out, so the spool takes back the permissions of what it owns, or moves into a subdirectory of its own.
+
 import type { Stats } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { DIRECTORY_MODE, errorCode, READ, SpoolError } from './files.js';
-import type { SpoolFiles } from './files.js';
+import { dirname, join, resolve } from 'node:path';
+import { DIRECTORY_MODE, errorCode, FILE_MODE, READ, SpoolError } from './files.js';
+import type { SpoolFile, SpoolFiles } from './files.js';
 
-const WRITABLE_BY_OTHERS = 0o022;
-
-/** A directory that was found fit to hold events, and its identity: the same path may be another directory later. */
+/** A directory that passed the checks, with its identity: the same path can later be another directory. */
 export interface SpoolDirectory {
   readonly path: string;
   readonly device: number;
   readonly inode: number;
 }
 
+/** Told of each path whose permissions were taken back, with the mode that it had, such as `2770`. */
+export type OnTakenBack = (path: string, mode: string) => void;
+
+/** The name of the subdirectory that is used where the directory itself is shared with other users. */
+const OWN_SUBDIRECTORY = 'cosmos-relay';
+
 /**
- * Makes the directory where it is missing, for its owner alone, and looks whether it is ours alone.
+ * Finds the directory that holds the events. It belongs to this user, and no other user can change it:
  *
- * @throws SpoolError saying what is wrong with it.
+ * - the directory itself, created for its owner alone if it is missing;
+ * - the directory itself after its permissions were taken back, if this user owns it and an earlier spool is in it: a platform opened it to
+ *   a group meanwhile, as the fsGroup pass of Kubernetes does;
+ * - else its subdirectory `cosmos-relay`: the root of an emptyDir or of a volume belongs to root, or can be written by all.
+ *
+ * @throws (rejects) SpoolError with the path and the reason.
  */
-export async function prepareDirectory(path: string, files: SpoolFiles): Promise<SpoolDirectory> {
-  // Without the slash at its end a link is seen as a link.
+export async function prepareDirectory(path: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
+  // Removes a slash at the end: with it, lstat follows a symbolic link.
   const directory = resolve(path);
-  const found = await statOrMake(directory, files);
-  if (found.isSymbolicLink()) throw unsafe(directory, 'is a symbolic link');
-  if (!found.isDirectory()) throw unsafe(directory, 'is not a directory');
-  refuseUnsafe(directory, found);
-  return { path: directory, device: found.dev, inode: found.ino };
+  const stats = await statOrCreate(directory, files);
+  if (isPrivate(stats)) return found(directory, stats);
+  if (isOwn(stats) && (await holdsSpool(directory, files))) return takeBack(directory, stats, files, onTakenBack);
+  const subdirectory = join(directory, OWN_SUBDIRECTORY);
+  const inner = await statOrCreate(subdirectory, files);
+  if (isPrivate(inner)) return found(subdirectory, inner);
+  if (!isOwn(inner)) throw unsafe(subdirectory, `belongs to user ${inner.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
+  return takeBack(subdirectory, inner, files, onTakenBack);
 }
 
-async function statOrMake(directory: string, files: SpoolFiles): Promise<Stats> {
-  try {
-    return await files.lstat(directory);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw unusable(directory, 'looked at', error);
-  }
-  try {
-    await makeDirectory(directory, files);
-    const made = await files.lstat(directory);
-    // A umask may have taken rights from the owner too. What another process made meanwhile is judged as it is.
-    if (made.isDirectory() && isOwn(made)) await files.chmod(directory, DIRECTORY_MODE);
-    await syncDirectory(dirname(directory), files).catch(() => undefined);
-    return await files.lstat(directory);
-  } catch (error) {
-    throw unusable(directory, 'made', error);
-  }
-}
-
-/** @throws What the file system says. Asked to make its parents, too, Node says ENOENT where a disk is read-only or full. */
-async function makeDirectory(directory: string, files: SpoolFiles): Promise<void> {
-  try {
-    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-    let first = directory;
-    while (dirname(first) !== first && (await isMissing(dirname(first), files))) first = dirname(first);
-    await files.mkdir(first, { recursive: false, mode: DIRECTORY_MODE });
-    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-  }
-}
-
-async function isMissing(path: string, files: SpoolFiles): Promise<boolean> {
-  return files.lstat(path).then(
-    () => false,
-    (error: unknown) => errorCode(error) === 'ENOENT',
-  );
-}
-
-/** @throws SpoolError where somebody else could change what the path holds. */
-export function refuseUnsafe(path: string, stats: Stats): void {
-  // Owner and mode say nothing on Windows.
-  if (process.platform === 'win32') return;
+/**
+ * Makes sure that no other user can change an open file. The permissions of a file of this user are taken back.
+ *
+ * @throws (rejects) SpoolError for a file of another user.
+ */
+export async function secureFile(path: string, file: SpoolFile, stats: Stats, onTakenBack: OnTakenBack): Promise<void> {
+  if (isPrivate(stats)) return;
   if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
-  if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) {
-    throw unsafe(path, `can be written by its group or by others (mode ${(stats.mode & 0o777).toString(8)})`);
-  }
+  await file.chmod(FILE_MODE);
+  onTakenBack(path, octal(stats.mode));
 }
 
-function isOwn(stats: Stats): boolean {
-  return process.platform === 'win32' || stats.uid === process.geteuid?.();
-}
-
-/** A file of ours that is none we could have made. */
-export function unsafe(path: string, reason: string): SpoolError {
-  return new SpoolError('unsafe', `The spool cannot use ${JSON.stringify(path)}: it ${reason}.`);
-}
-
-/** Something that the file system would not do, with its code. */
-export function unusable(path: string, verb: string, cause: unknown): SpoolError {
-  if (cause instanceof SpoolError) return cause;
-  return new SpoolError('unusable', `The spool cannot use ${JSON.stringify(path)}: it cannot be ${verb} (${errorCode(cause)}).`, { cause });
-}
-
-/** Whether the path is still the directory that was opened. */
+/** Whether the path is still the directory that was prepared. @throws (rejects) Errors of the file system. */
 export async function isSameDirectory({ path, device, inode }: SpoolDirectory, files: SpoolFiles): Promise<boolean> {
   try {
     const { dev, ino } = await files.lstat(path);
@@ -101,9 +65,13 @@ export async function isSameDirectory({ path, device, inode }: SpoolDirectory, f
   }
 }
 
-/** Makes names durable: the data of a new file is worth nothing after a power cut that its name did not survive. */
+/**
+ * Syncs the names in a directory: a power failure loses a new file whose name is not on disk.
+ *
+ * @throws (rejects) Errors of the file system.
+ */
 export async function syncDirectory(path: string, files: SpoolFiles): Promise<void> {
-  // Windows gives no handle on a directory, and writes names through.
+  // Windows cannot open a directory, and writes names through.
   if (process.platform === 'win32') return;
   const handle = await files.open(path, READ);
   try {
@@ -111,4 +79,111 @@ export async function syncDirectory(path: string, files: SpoolFiles): Promise<vo
   } finally {
     await handle.close();
   }
+}
+
+const WRITABLE_BY_OTHERS = 0o022;
+
+/** Whether only this user can change the content. Owner and mode have no meaning on Windows. */
+function isPrivate(stats: Stats): boolean {
+  return process.platform === 'win32' || (isOwn(stats) && (stats.mode & WRITABLE_BY_OTHERS) === 0);
+}
+
+function octal(mode: number): string {
+  return (mode & 0o7777).toString(8);
+}
+
+function found(path: string, stats: Stats): SpoolDirectory {
+  return { path, device: stats.dev, inode: stats.ino };
+}
+
+async function takeBack(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
+  try {
+    await files.chmod(path, DIRECTORY_MODE);
+  } catch (error) {
+    throw unusable(path, 'made private', error);
+  }
+  onTakenBack(path, octal(stats.mode));
+  return found(path, stats);
+}
+
+/** The files that a spool always leaves. */
+const SPOOL_FILES = /^(?:events-\d+\.jsonl|lock\.\d+)$/;
+
+/** Whether a spool of this user is in the directory. Only such a directory is changed: others may share it on purpose. */
+async function holdsSpool(directory: string, files: SpoolFiles): Promise<boolean> {
+  try {
+    const names = (await files.readdir(directory)).filter((name) => SPOOL_FILES.test(name));
+    for (const name of names) if (isOwn(await files.lstat(join(directory, name)))) return true;
+    return false;
+  } catch (error) {
+    throw unusable(directory, 'read', error);
+  }
+}
+
+/** An error for a path that other users can change, or that the spool cannot have created. */
+export function unsafe(path: string, reason: string): SpoolError {
+  return new SpoolError('unsafe', `The spool cannot use ${JSON.stringify(path)}: it ${reason}.`);
+}
+
+/** An error for a path on which the file system refused an operation. A `SpoolError` is returned unchanged. */
+export function unusable(path: string, verb: string, cause: unknown): SpoolError {
+  if (cause instanceof SpoolError) return cause;
+  return new SpoolError('unusable', `The spool cannot use ${JSON.stringify(path)}: it cannot be ${verb} (${errorCode(cause)}).`, { cause });
+}
+
+async function statOrCreate(directory: string, files: SpoolFiles): Promise<Stats> {
+  const stats = await lstatOrCreate(directory, files);
+  if (stats.isSymbolicLink()) throw unsafe(directory, 'is a symbolic link');
+  if (!stats.isDirectory()) throw unsafe(directory, 'is not a directory');
+  return stats;
+}
+
+async function lstatOrCreate(directory: string, files: SpoolFiles): Promise<Stats> {
+  try {
+    return await files.lstat(directory);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw unusable(directory, 'inspected', error);
+  }
+  try {
+    await createDirectory(directory, files);
+    const created = await files.lstat(directory);
+    // A umask can take permissions from the owner too. If another process created something else here, the checks refuse it.
+    if (created.isDirectory() && isOwn(created)) await files.chmod(directory, DIRECTORY_MODE);
+    await syncDirectory(dirname(directory), files).catch(() => undefined);
+    return await files.lstat(directory);
+  } catch (error) {
+    throw unusable(directory, 'created', error);
+  }
+}
+
+/**
+ * Creates the directory and its missing parents step by step. With `recursive`, Node reports ENOENT for a disk that is read-only or full,
+ * and never returns where a parent that exists answers ENOENT, as folders of /proc do (seen on Node 20 to 26).
+ *
+ * @throws (rejects) Errors of the file system.
+ */
+async function createDirectory(directory: string, files: SpoolFiles): Promise<void> {
+  const missing = [directory];
+  for (let parent = dirname(directory); parent !== dirname(parent) && (await isMissing(parent, files)); parent = dirname(parent)) {
+    missing.unshift(parent);
+  }
+  for (const path of missing) {
+    try {
+      await files.mkdir(path, { recursive: false, mode: DIRECTORY_MODE });
+    } catch (error) {
+      // Another process created it meanwhile.
+      if (errorCode(error) !== 'EEXIST') throw error;
+    }
+  }
+}
+
+async function isMissing(path: string, files: SpoolFiles): Promise<boolean> {
+  return files.lstat(path).then(
+    () => false,
+    (error: unknown) => errorCode(error) === 'ENOENT',
+  );
+}
+
+function isOwn(stats: Stats): boolean {
+  return process.platform === 'win32' || stats.uid === process.geteuid?.();
 }

@@ -1,79 +1,81 @@
+// The health of the disk: time limits for its operations, and log lines for its failures.
+
 import type { Clock, Timer } from '../../base/clock.js';
 import { errorCode, SpoolError } from './files.js';
 
-/** What the operator is told of a disk that fails, without a word of the file system's own. */
-export interface DiskTrouble {
+/** A log line for the operator. It contains no text of the file system. */
+interface DiskTrouble {
   /** The code of the log line. */
   readonly code: string;
   readonly text: string;
 }
 
-const KEPT = 'events are kept in memory until it takes them again';
+const FALLBACK = 'events are kept in memory until the disk works again';
 
-/** A disk that neither takes nor refuses. */
-export const HANGS: DiskTrouble = { code: 'spool_hangs', text: `the disk of the spool does not answer; ${KEPT}` };
+/** The disk neither completes nor refuses an operation. */
+export const HANGING: DiskTrouble = { code: 'spool_hangs', text: `the disk of the spool does not respond; ${FALLBACK}` };
 
-/** Sorts an error of the file system by what there is to mend. */
+/** The log line for an error of the file system: one for each kind of repair. */
 export function diskTrouble(error: unknown): DiskTrouble {
-  if (error instanceof SpoolError) return { code: 'spool_refused', text: `${error.message} Meanwhile ${KEPT}` };
+  if (error instanceof SpoolError) return { code: 'spool_refused', text: `${error.message} Meanwhile ${FALLBACK}` };
   const code = errorCode(error);
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return { code: 'spool_no_space', text: `the disk of the spool is full (${code}); ${KEPT}` };
+      return { code: 'spool_no_space', text: `the disk of the spool is full (${code}); ${FALLBACK}` };
     case 'EROFS':
     case 'EACCES':
     case 'EPERM':
-      return { code: 'spool_read_only', text: `the spool cannot be written (${code}); ${KEPT}` };
+      return { code: 'spool_read_only', text: `the spool cannot be written (${code}); ${FALLBACK}` };
     case 'ENOENT':
-      return { code: 'spool_gone', text: `the spool's directory or files were deleted; ${KEPT}` };
+      return { code: 'spool_gone', text: `the spool's directory or files were deleted; ${FALLBACK}` };
     default:
-      return { code: 'spool_failed', text: `the disk of the spool fails (${code}); ${KEPT}` };
+      return { code: 'spool_failed', text: `the disk of the spool fails (${code}); ${FALLBACK}` };
   }
 }
 
-/** How long one step of the disk, or an event that waits for it, may take before the disk is no longer counted on. */
-export const PATIENCE_MS = 500;
+/** Time limit for one operation of the disk, and for an append that waits for it. */
+const OPERATION_LIMIT_MS = 500;
 
-/** The same for making the directory fit: all of it is read at first, and no event waits for that. */
-export const REVIVAL_PATIENCE_MS = 5000;
+/** Time limit for opening the directory: recovery reads all of it, and no append waits for that. */
+export const OPENING_LIMIT_MS = 5000;
 
-/** What a watch looks at. */
-export interface DiskWatchOptions {
+/** Dependencies of the watchdog. */
+interface DiskWatchdogOptions {
   clock: Clock;
-  /** Since when the first of those who wait does so. */
+  /** Start of the wait of the oldest append; undefined if none waits. */
   waitingSinceMs: () => number | undefined;
-  /** Called once a step when it takes too long, or somebody has waited for too long. */
+  /** Called when an operation, or an append, exceeds its limit. */
   onOverdue: () => void;
 }
 
-/** Looks after a disk that may neither take nor refuse. One timer, that is set anew only when it fires, since steps are many and short. */
-export class DiskWatch {
-  readonly #options: DiskWatchOptions;
-  #stepDueAtMs = 0;
+/** Notices a disk that hangs. It has one timer, and sets it again only when it fires: operations are frequent and short. */
+export class DiskWatchdog {
+  readonly #options: DiskWatchdogOptions;
+  #operationDueAtMs = 0;
   #timer: Timer | undefined;
   #firesAtMs = 0;
 
-  constructor(options: DiskWatchOptions) {
+  constructor(options: DiskWatchdogOptions) {
     this.#options = options;
   }
 
-  /** Begins a step of the disk. */
-  begin(patienceMs = PATIENCE_MS): void {
-    this.#stepDueAtMs = this.#options.clock.now() + patienceMs;
-    if (this.#timer !== undefined && this.#firesAtMs > this.#stepDueAtMs) this.rest();
+  /** An operation begins. */
+  start(limitMs = OPERATION_LIMIT_MS): void {
+    this.#operationDueAtMs = this.#options.clock.now() + limitMs;
+    if (this.#timer !== undefined && this.#firesAtMs > this.#operationDueAtMs) this.stop();
     if (this.#timer === undefined) this.#arm();
   }
 
-  /** Nothing is asked of the disk. */
-  rest(): void {
+  /** No operation is in flight. */
+  stop(): void {
     if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   get #dueAtMs(): number {
     const sinceMs = this.#options.waitingSinceMs();
-    return sinceMs === undefined ? this.#stepDueAtMs : Math.min(this.#stepDueAtMs, sinceMs + PATIENCE_MS);
+    return sinceMs === undefined ? this.#operationDueAtMs : Math.min(this.#operationDueAtMs, sinceMs + OPERATION_LIMIT_MS);
   }
 
   #arm(): void {

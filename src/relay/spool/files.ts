@@ -1,8 +1,13 @@
+// The file system as the spool uses it, so that a test can make any call fail; the open flags, the modes and the errors of the spool.
+
 import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { chmod, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { errorCode } from '../../base/describe.js';
 
-/** What the spool asks of an open file: a part of Node's `FileHandle`. */
+export { errorCode };
+
+/** The part of Node's `FileHandle` that the spool uses. */
 export interface SpoolFile {
   chmod(mode: number): Promise<void>;
   close(): Promise<void>;
@@ -14,7 +19,7 @@ export interface SpoolFile {
   write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
 }
 
-/** What the spool asks of the file system, so that tests can let any call of it fail. The four synchronous ones are of `node:fs`. */
+/** The part of the file system that the spool uses: `node:fs/promises`, and four synchronous calls of `node:fs`. */
 export interface SpoolFiles {
   chmod(path: string, mode: number): Promise<void>;
   link(existing: string, path: string): Promise<void>;
@@ -29,7 +34,7 @@ export interface SpoolFiles {
   writeSync(fd: number, text: string, position: number, encoding: 'latin1'): number;
 }
 
-/** The machine's own file system. */
+/** The file system of this machine. */
 export const nodeFiles: SpoolFiles = {
   chmod,
   link,
@@ -44,32 +49,53 @@ export const nodeFiles: SpoolFiles = {
   writeSync,
 };
 
-/** A path of ours that has become a symbolic link is somebody else's file: it is never followed. Windows knows no such flag. */
+/** Does not follow a symbolic link: it may point to a file of another owner. Windows has no such flag. */
 const NO_FOLLOW = process.platform === 'win32' ? 0 : constants.O_NOFOLLOW;
 
-/** Opening a named pipe would wait for its other end, and hold a thread for ever. */
-const NO_WAIT = process.platform === 'win32' ? 0 : constants.O_NONBLOCK;
+/** Without it, opening a named pipe blocks a thread until another process opens the other end. */
+const NON_BLOCKING = process.platform === 'win32' ? 0 : constants.O_NONBLOCK;
 
-/** For reading what is there. */
-export const READ = constants.O_RDONLY | NO_FOLLOW | NO_WAIT;
-/** For a file that must not be there yet. */
+/** Opens an existing file or directory for reading. */
+export const READ = constants.O_RDONLY | NO_FOLLOW | NON_BLOCKING;
+/** Creates a file; fails if the name exists. */
 export const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
-/** For writing into a file in place, there or not. */
+/** Opens a file for writing in place; creates it if it is missing. */
 export const OVERWRITE = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW;
 
-/** What only the owner may read and write. */
+/** Only the owner can read and write the file. */
 export const FILE_MODE = 0o600;
-/** What only the owner may enter. */
-export const DIRECTORY_MODE = 0o700; /** Why a directory cannot be a spool. */
-export type SpoolErrorCode =
-  /** Another process has it. */
+/** Only the owner can list and enter the directory. */
+export const DIRECTORY_MODE = 0o700;
+
+/** The names of one kind of file in the spool, such as `events-000001.jsonl`. */
+export interface NumberedFiles {
+  nameOf(number: number): string;
+  /** The number in a file name; undefined for a name of another kind. */
+  numberOf(name: string): number | undefined;
+}
+
+/** Names of the form `<prefix>-000001.<extension>`, with 6 to 15 digits. */
+export function numberedFiles(prefix: string, extension: string): NumberedFiles {
+  const pattern = new RegExp(`^${prefix}-(\\d{6,15})\\.${extension}$`);
+  return {
+    nameOf: (number) => `${prefix}-${String(number).padStart(6, '0')}.${extension}`,
+    numberOf: (name) => {
+      const digits = pattern.exec(name)?.[1];
+      return digits === undefined ? undefined : Number(digits);
+    },
+  };
+}
+
+/** Why a directory cannot be a spool. */
+type SpoolErrorCode =
+  /** Another process holds its lock. */
   | 'in_use'
-  /** Not ours alone: a symbolic link, no directory, a foreign owner, writable by others. */
+  /** Other users can change it: a symbolic link, not a directory, another owner, or writable by group or others. */
   | 'unsafe'
-  /** The file system said no. */
+  /** The file system refused an operation. */
   | 'unusable';
 
-/** A spool that could not be opened. The message names the path and the reason; the operator is to mend it. */
+/** Thrown if the spool cannot be opened. The message names the path and the reason for the operator. */
 export class SpoolError extends Error {
   override readonly name = 'SpoolError';
   readonly code: SpoolErrorCode;
@@ -80,14 +106,16 @@ export class SpoolError extends Error {
   }
 }
 
-/** The code of an error of the operating system, `unknown` where it has none. */
-export function errorCode(error: unknown): string {
-  const code: unknown = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined;
-  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,31}$/.test(code) ? code : 'unknown';
+/** Ends a write if the spool was cleared during the write: its events are deleted, and the disk works. */
+export class ClearedError extends Error {}
+
+/** An error with a code, as the operating system raises it. */
+export function systemError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
 }
 
-/** What may pass: a disk that is read-only, full, broken or away, a right that is missing, too many open files. */
-const PASSING: ReadonlySet<string> = new Set([
+/** The disk is read-only, full, broken or not mounted; a permission is missing; too many files are open. */
+const TRANSIENT: ReadonlySet<string> = new Set([
   'EROFS',
   'EACCES',
   'EPERM',
@@ -100,20 +128,10 @@ const PASSING: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ]);
 
-/** The code of the system's error behind one of ours. */
-function causeCode(error: unknown): string {
-  return errorCode(error instanceof SpoolError ? error.cause : error);
+/**
+ * Whether the spool starts in memory and tries the directory again, since a platform or an operator may mend it. Not if another process
+ * uses the directory: its events are delivered by that process.
+ */
+export function canOpenLater(error: unknown): boolean {
+  return error instanceof SpoolError ? error.code !== 'in_use' : TRANSIENT.has(errorCode(error));
 }
-
-/** Whether a directory may be fit later, with nothing changed in what was asked for. */
-export function mayPass(error: unknown): boolean {
-  return (!(error instanceof SpoolError) || error.code === 'unusable') && PASSING.has(causeCode(error));
-}
-
-/** An error as the operating system would raise it. */
-export function systemError(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
-}
-
-/** What a write ends with when the spool was emptied meanwhile: its events are forgotten. */
-export class Cleared extends Error {}

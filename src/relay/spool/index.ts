@@ -1,6 +1,6 @@
+// The stores of a relay. The relay loads this file lazily: nothing else loads the file system code of the spool.
+
 export { SpoolError } from './files.js';
-export type { SpoolErrorCode } from './files.js';
-export type { SpoolFile, SpoolFiles } from './files.js';
 export { memoryStore } from './memory-store.js';
 export { openSpool } from './spool.js';
-export type { MemoryStoreOptions, SpoolOptions } from './options.js';
+export type { SpoolOptions } from './options.js';

@@ -1,121 +1,79 @@
-import { createHash, randomUUID } from 'node:crypto';
+// One process a directory: the lease on a spool's directory, the lock file behind it, and the Unix socket behind that.
+
+import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
-import type { Server } from 'node:net';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { isSameDirectory, prepareDirectory, unsafe, unusable } from './directory.js';
-import type { SpoolDirectory } from './directory.js';
+import type { OnTakenBack, SpoolDirectory } from './directory.js';
 import { errorCode, FILE_MODE, SpoolError } from './files.js';
 import type { SpoolFiles } from './files.js';
 
-/** What every platform takes as the path of a socket: Linux has room for 108 bytes, macOS for 104, and a zero ends it. */
-const MAX_PATH_BYTES = 100;
+/** The lease on a directory: held until it is released, or until the directory or its lock is deleted. */
+export class DirectoryLease {
+  readonly files: SpoolFiles;
+  readonly #given: string;
+  readonly #onTakenBack: OnTakenBack;
+  #directory: SpoolDirectory | undefined;
+  #lock: DirectoryLock | undefined;
 
-/** A server that answers nobody, and does not hold the process. */
-export interface SilentServer {
+  constructor(path: string, files: SpoolFiles, onTakenBack: OnTakenBack) {
+    this.#given = resolvePath(path);
+    this.files = files;
+    this.#onTakenBack = onTakenBack;
+  }
+
+  /** The directory that holds the events: the given one, or its own subdirectory, as the last `acquire()` found it. */
+  get path(): string {
+    return this.#directory?.path ?? this.#given;
+  }
+
+  /** False before the first `acquire()`, after `release()`, and after an `acquire()` that found the lease lost and failed. */
+  get isHeld(): boolean {
+    return this.#lock !== undefined;
+  }
+
+  /**
+   * Acquires the lease; reacquires it if the directory or its lock was deleted. A missing directory is created.
+   *
+   * @throws (rejects) SpoolError if the directory cannot be used, or another process holds it.
+   */
+  async acquire(): Promise<void> {
+    if (
+      this.#lock !== undefined &&
+      this.#directory !== undefined &&
+      (await isSameDirectory(this.#directory, this.files)) &&
+      (await this.#lock.isHeld())
+    )
+      return;
+    await this.release();
+    this.#directory = await prepareDirectory(this.#given, this.files, this.#onTakenBack);
+    this.#lock = await lockDirectory(this.path, this.files);
+  }
+
   /** Never rejects. */
-  close(): Promise<void>;
-}
-
-/** @throws (rejects) whatever listening on that path gives. */
-export function listenAt(path: string): Promise<SilentServer> {
-  return new Promise((resolve, reject) => {
-    // Whoever connects only wants to know that we live.
-    const server: Server = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.destroy();
-    });
-    server.once('error', reject);
-    // Exclusive: in a worker of `node:cluster` the primary would listen, and live on after us.
-    server.listen({ path, exclusive: true }, () => {
-      server.off('error', reject);
-      server.on('error', () => undefined);
-      resolve({ close: () => new Promise((closed) => void server.close(() => closed())) });
-    });
-    server.unref();
-  });
-}
-
-/**
- * Listens on a socket in a directory, however long the path to that is. Closing it tries to remove the path that it listened on,
- * so the name must be one that nobody else uses.
- */
-export async function listenIn(directory: string, name: string): Promise<SilentServer> {
-  const { path, shortcut } = await shortPath(directory, name);
-  try {
-    return await listenAt(path);
-  } finally {
-    await shortcut?.close();
+  async release(): Promise<void> {
+    const lock = this.#lock;
+    this.#lock = undefined;
+    await lock?.release();
   }
 }
 
-/** Whether somebody listens on that socket. False where it is left over, or gone. */
-export async function probe(directory: string, name: string): Promise<boolean> {
-  const { path, shortcut } = await shortPath(directory, name);
-  try {
-    return await answers(path);
-  } finally {
-    await shortcut?.close();
-  }
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', (error) => {
-      // Anything else, such as a full queue or a lack of rights, comes from one that lives.
-      resolve(!['ECONNREFUSED', 'ENOENT'].includes(errorCode(error)));
-    });
-  });
-}
-
-/** A path to the socket that fits. On Linux an open directory has a short name of its own. */
-async function shortPath(directory: string, name: string): Promise<{ path: string; shortcut: FileHandle | undefined }> {
-  const path = join(directory, name);
-  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return { path, shortcut: undefined };
-  if (process.platform !== 'linux') {
-    const longest = MAX_PATH_BYTES - Buffer.byteLength(name) - 1;
-    throw new SpoolError('unusable', `The spool cannot use ${JSON.stringify(directory)}: its path may have ${longest} bytes here.`);
-  }
-  const shortcut = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  return { path: `/proc/self/fd/${shortcut.fd}/${name}`, shortcut };
-}
-
-/**
- * One process a directory. The lock is a listening socket, since the kernel closes it with its owner, however that ends: whoever
- * can connect knows that somebody lives there. A stale name is never taken away to make room, since two who saw it stale could
- * then take each other's: names are numbered, and the next owner links its socket, listening already, to the number after the
- * highest. That is atomic, so one wins. Only the owner of a higher number removes lower ones, and the highest name stays behind
- * when its owner leaves, so the highest number never sinks; who linked a number below it has read an old list, and withdraws.
- */
-export interface DirectoryLock {
-  /** Whether the name is still there: whoever deletes it lets another process in. */
+/** A lock that this process holds. */
+interface DirectoryLock {
+  /** Whether its name still exists: once it is deleted, another process can acquire the directory. */
   isHeld(): Promise<boolean>;
   /** Never rejects. */
   release(): Promise<void>;
 }
 
-const NAME = /^lock\.(\d{1,15})$/;
-const CANDIDATE = /^lock\.new-[0-9a-f-]+$/;
-
-/** How often, and with what pause between, an owner is asked whether it lives. */
-const PROBES = 4;
-const PROBE_PAUSE_MS = 30;
-
-/** More rounds than processes could possibly win in a row while we read one list. */
-const MAX_ROUNDS = 1000;
-
-/** @throws SpoolError `in_use` where another process has the directory, `unusable` where no lock can be made there. */
-export async function lockDirectory(directory: string, files: SpoolFiles): Promise<DirectoryLock> {
+/** @throws (rejects) SpoolError: `in_use` if another process holds the lock, `unsafe` or `unusable` if no lock can be created. */
+async function lockDirectory(directory: string, files: SpoolFiles): Promise<DirectoryLock> {
   try {
-    return process.platform === 'win32' ? await lockByPipe(directory) : await new Contender(directory, files).win();
+    return process.platform === 'win32' ? await lockByPipe(directory) : await new LockContender(directory, files).win();
   } catch (error) {
     throw unusable(directory, 'locked', error);
   }
@@ -125,18 +83,40 @@ function inUse(directory: string): SpoolError {
   return new SpoolError('in_use', `The spool cannot use ${JSON.stringify(directory)}: it is used by another process.`);
 }
 
-/** A named pipe goes with its owner, name and all. */
+/** Windows removes a named pipe when its owner ends. */
 async function lockByPipe(directory: string): Promise<DirectoryLock> {
   const digest = createHash('sha256').update(directory.toLowerCase()).digest('hex');
   try {
-    const server = await listenAt(`\\\\.\\pipe\\cosmos-telemetry-spool-${digest}`);
-    return { isHeld: () => Promise.resolve(true), release: () => server.close() };
+    const socket = await listenOn(`\\\\.\\pipe\\cosmos-telemetry-spool-${digest}`);
+    return { isHeld: () => Promise.resolve(true), release: () => socket.close() };
   } catch (error) {
     throw errorCode(error) === 'EADDRINUSE' || errorCode(error) === 'EACCES' ? inUse(directory) : error;
   }
 }
 
-class Contender {
+const LOCK_NAME = /^lock\.(\d{1,15})$/;
+const CANDIDATE_NAME = /^lock\.new-[0-9a-f-]+$/;
+
+/** Random bytes in the name of a candidate. Two contenders with the same name would both fail once, and try again. */
+const CANDIDATE_BYTES = 4;
+
+/** How often the owner is probed before the directory counts as in use, and the pause between probes. */
+const PROBES = 4;
+const PROBE_PAUSE_MS = 30;
+
+/** Limit of lost races, far above what can happen. */
+const MAX_ROUNDS = 1000;
+
+/**
+ * A process that wants the lock. The lock is a listening Unix socket. The kernel closes it when its owner ends, even by SIGKILL, so a
+ * connection succeeds only while the owner lives.
+ *
+ * A stale name is never deleted to make room: two processes that both see it as stale could delete each other's lock. Instead, names are
+ * numbered: `lock.1`, `lock.2` and so on. A contender listens on a candidate, `lock.new-<random>`, and links it to the number after the
+ * highest. A link is atomic, so one contender wins. Only the owner of a higher number deletes lower ones, and the highest name stays when
+ * its owner ends, so the highest number never falls. A contender that links a number below the highest has read an old list: it withdraws.
+ */
+class LockContender {
   readonly #directory: string;
   readonly #files: SpoolFiles;
 
@@ -155,19 +135,16 @@ class Contender {
     throw inUse(this.#directory);
   }
 
-  /**
-   * Asked more than once: a process that is just being started by the owner that left holds copies of its sockets for a moment,
-   * until it becomes another program.
-   */
+  /** Probes the owner several times: a child process that a dead owner was starting has copies of its sockets until it calls exec. */
   async #staysAlive(name: string): Promise<boolean> {
-    for (let time = 0; time < PROBES; time += 1) {
-      if (time > 0) await setTimeout(PROBE_PAUSE_MS);
+    for (let probe = 0; probe < PROBES; probe += 1) {
+      if (probe > 0) await setTimeout(PROBE_PAUSE_MS);
       if (!(await this.#isAlive(name))) return false;
     }
     return true;
   }
 
-  /** Whether somebody answers there. A name that has gone since counts as nobody's: the next list will show a higher one. */
+  /** Whether a process listens on the name. False for a deleted name: the next list shows a higher one. */
   async #isAlive(name: string): Promise<boolean> {
     const path = this.#path(name);
     try {
@@ -176,11 +153,13 @@ class Contender {
       if (errorCode(error) === 'ENOENT') return false;
       throw error;
     }
-    return probe(this.#directory, name);
+    return canConnect(this.#directory, name);
   }
 
+  /** @returns Undefined if another contender won. */
   async #claim(number: number): Promise<DirectoryLock | undefined> {
-    const candidate = `lock.new-${randomUUID()}`;
+    // Short, because a socket path has 104 bytes on macOS, of which a temporary folder takes half. Relays before 0.2 know the name, too.
+    const candidate = `lock.new-${randomBytes(CANDIDATE_BYTES).toString('hex')}`;
     const name = `lock.${number}`;
     const socket = await listenIn(this.#directory, candidate);
     try {
@@ -190,21 +169,21 @@ class Contender {
       const names = await this.#files.readdir(this.#directory);
       if (highestNumber(names) > number) {
         await this.#files.unlink(this.#path(name));
-        throw Object.assign(new Error('A higher number was there.'), { code: 'EEXIST' });
+        throw Object.assign(new Error('A higher number exists.'), { code: 'EEXIST' });
       }
       await this.#unlink(candidate);
       await this.#tidy(names, number);
-      return { isHeld: () => this.#holds(name, ino), release: () => socket.close() };
+      return { isHeld: () => this.#isOurs(name, ino), release: () => socket.close() };
     } catch (error) {
       await socket.close();
       await this.#unlink(candidate);
-      // ENOENT: the winner took our candidate for one that was left behind, in the moment before it listened.
+      // ENOENT: the winner deleted our candidate as stale, in the moment before it listened.
       if (errorCode(error) === 'EEXIST' || errorCode(error) === 'ENOENT') return undefined;
       throw error;
     }
   }
 
-  async #holds(name: string, inode: number): Promise<boolean> {
+  async #isOurs(name: string, inode: number): Promise<boolean> {
     try {
       return (await this.#files.lstat(this.#path(name))).ino === inode;
     } catch (error) {
@@ -213,12 +192,12 @@ class Contender {
     }
   }
 
-  /** Removes what earlier owners and killed contenders left. What cannot be removed harms nobody. */
+  /** Deletes the names of earlier owners and of killed contenders. A name that cannot be deleted does no harm. */
   async #tidy(names: readonly string[], own: number): Promise<void> {
     for (const name of names) {
       const number = numberOf(name);
       if (number > 0 && number < own) await this.#unlink(name);
-      else if (CANDIDATE.test(name) && !(await this.#isAlive(name).catch(() => true))) await this.#unlink(name);
+      else if (CANDIDATE_NAME.test(name) && !(await this.#isAlive(name).catch(() => true))) await this.#unlink(name);
     }
   }
 
@@ -232,53 +211,79 @@ class Contender {
 }
 
 function numberOf(name: string): number {
-  return Number(NAME.exec(name)?.[1] ?? 0);
+  return Number(LOCK_NAME.exec(name)?.[1] ?? 0);
 }
 
 function highestNumber(names: readonly string[]): number {
   return names.reduce((highest, name) => Math.max(highest, numberOf(name)), 0);
 }
 
-/** A directory that is ours for as long as we hold its lock. */
-export class Tenure {
-  readonly path: string;
-  readonly files: SpoolFiles;
-  #directory: SpoolDirectory | undefined;
-  #lock: DirectoryLock | undefined;
+/** A listening socket. It does not keep the process alive. */
+interface LockSocket {
+  /** Never rejects. */
+  close(): Promise<void>;
+}
 
-  constructor(path: string, files: SpoolFiles) {
-    this.path = resolvePath(path);
-    this.files = files;
+/** Listens on a name in a directory. Node deletes the path when the socket closes, so no other process may use the name. */
+async function listenIn(directory: string, name: string): Promise<LockSocket> {
+  const { path, shortcut } = await socketPath(directory, name);
+  try {
+    return await listenOn(path);
+  } finally {
+    await shortcut?.close();
   }
+}
 
-  /** False until the directory is taken, and once it was found to be gone, or another's, and could not be taken again. */
-  get isHeld(): boolean {
-    return this.#lock !== undefined;
-  }
+/** @throws (rejects) Errors of `listen`. */
+function listenOn(path: string): Promise<LockSocket> {
+  return new Promise((resolve, reject) => {
+    // A client only checks that this process lives.
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.destroy();
+    });
+    server.once('error', reject);
+    // Exclusive: otherwise the primary of `node:cluster` listens for its workers, and outlives this one.
+    server.listen({ path, exclusive: true }, () => {
+      server.off('error', reject);
+      server.on('error', () => undefined);
+      resolve({ close: () => new Promise((closed) => void server.close(() => closed())) });
+    });
+    server.unref();
+  });
+}
 
-  /**
-   * Takes the directory, at first and again where it, or its lock, was deleted: it is made where it is missing. Whoever took it meanwhile
-   * keeps it.
-   *
-   * @throws SpoolError where the directory is not fit, or another process has it.
-   */
-  async take(): Promise<void> {
-    if (
-      this.#lock !== undefined &&
-      this.#directory !== undefined &&
-      (await isSameDirectory(this.#directory, this.files)) &&
-      (await this.#lock.isHeld())
-    )
-      return;
-    await this.end();
-    this.#directory = await prepareDirectory(this.path, this.files);
-    this.#lock = await lockDirectory(this.path, this.files);
+/** Whether a process listens on the socket. False for a stale or a missing one. */
+async function canConnect(directory: string, name: string): Promise<boolean> {
+  const { path, shortcut } = await socketPath(directory, name);
+  try {
+    return await new Promise((resolve) => {
+      const socket = connect(path);
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once('error', (error) => {
+        // Any other error, such as a full backlog or a missing permission, comes from a process that lives.
+        resolve(!['ECONNREFUSED', 'ENOENT'].includes(errorCode(error)));
+      });
+    });
+  } finally {
+    await shortcut?.close();
   }
+}
 
-  /** Lets others have it. Never rejects. */
-  async end(): Promise<void> {
-    const lock = this.#lock;
-    this.#lock = undefined;
-    await lock?.release();
+/** The longest socket path that every platform accepts: Linux has 108 bytes, macOS 104, with a zero at the end. */
+const MAX_PATH_BYTES = 100;
+
+/** A path to the socket that is short enough. On Linux, `/proc/self/fd` gives a short path to any open directory. */
+async function socketPath(directory: string, name: string): Promise<{ path: string; shortcut: FileHandle | undefined }> {
+  const path = join(directory, name);
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return { path, shortcut: undefined };
+  if (process.platform !== 'linux') {
+    const longest = MAX_PATH_BYTES - Buffer.byteLength(name) - 1;
+    throw new SpoolError('unusable', `The spool cannot use ${JSON.stringify(directory)}: its path may have ${longest} bytes here.`);
   }
+  const shortcut = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return { path: `/proc/self/fd/${shortcut.fd}/${name}`, shortcut };
 }

@@ -1,149 +1,156 @@
-import { FILE_MODE, OVERWRITE, systemError } from './files.js';
+// The marks of the spool: its tombstones. One character for each event says whether it waits, may have been sent, or is done.
+
+import { join } from 'node:path';
+import { FILE_MODE, numberedFiles, OVERWRITE, systemError } from './files.js';
 import type { SpoolFiles } from './files.js';
-import type { Entry } from './record.js';
+import type { EventRecord } from './record.js';
 
-/** Marks that are not written yet: the last one for each place, so that they take no more room than the events they are about. */
-export class HeldMarks {
-  readonly #byPath = new Map<string, Map<number, string>>();
+/** `marks-000001.txt`: one character for each line of `events-000001.jsonl`. */
+export const MARKS_FILES = numberedFiles('marks', 'txt');
 
-  /** Keeps the characters from `slot` on. */
-  add(path: string, slot: number, characters: string): void {
-    const held = this.#byPath.get(path) ?? new Map<number, string>();
-    this.#byPath.set(path, held);
-    for (let index = 0; index < characters.length; index += 1) held.set(slot + index, characters.charAt(index));
-  }
-
-  /** A file that is not marked any more. */
-  forget(path: string): void {
-    this.#byPath.delete(path);
-  }
-
-  /** Those that stand side by side as one, in as few pieces as that allows. */
-  *pieces(): Iterable<{ path: string; slot: number; characters: string }> {
-    for (const [path, held] of this.#byPath) {
-      let slot = 0;
-      let characters = '';
-      for (const [next, character] of [...held].sort(([left], [right]) => left - right)) {
-        if (characters !== '' && next !== slot + characters.length) {
-          yield { path, slot, characters };
-          characters = '';
-        }
-        if (characters === '') slot = next;
-        characters += character;
-      }
-      if (characters !== '') yield { path, slot, characters };
-    }
-  }
-}
-
-/** What an event's character in the marks says. Anything else counts as `begun`: it may have been sent. */
+/** The characters. Any other character counts as `begun`: the event may have been sent. */
 export const MARK = { waiting: '.', begun: 'b', done: 'd' } as const;
 
 /** One of the characters. */
 export type Mark = (typeof MARK)[keyof typeof MARK];
 
-/** Files that are kept open: events leave in the order in which they came, so few segments are marked at a time. */
+/** Limit of open files. Events leave in order, so few segments are marked at a time. */
 const MAX_OPEN = 16;
 
 /**
- * Writes down what became of events: one character for each line of a segment, in a file beside it, overwritten in place. So a mark
- * needs no room: it can be made on a full disk, never grows, and cannot be torn. Writing is synchronous, and measured in
- * microseconds, since it goes to the page cache: it must be over before an event leaves, and what is there survives a SIGKILL.
+ * Overwrites marks in place. So a mark needs no room: it works on a full disk, the file does not grow, and a mark cannot be torn.
+ * A write is synchronous because it must be over before the event leaves. It goes to the page cache: it takes microseconds and survives a
+ * SIGKILL.
  */
 export class MarkWriter {
+  readonly #directory: { readonly path: string };
   readonly #files: SpoolFiles;
-  readonly #open = new Map<string, number>();
-  #held: HeldMarks | undefined;
-  /** Files to be let go of, once the disk answers again. */
-  readonly #forgotten = new Set<string>();
+  /** File descriptors by segment number, the least recently used first. */
+  readonly #open = new Map<number, number>();
+  #buffered: BufferedMarks | undefined;
+  /** Segments to be closed by `flush()`. */
+  readonly #toClose = new Set<number>();
 
-  constructor(files: SpoolFiles) {
+  constructor(directory: { readonly path: string }, files: SpoolFiles) {
+    this.#directory = directory;
     this.#files = files;
   }
 
-  /** Whether marks are only remembered. */
-  get isHeld(): boolean {
-    return this.#held !== undefined;
+  /** Whether marks are buffered in memory. */
+  get isBuffering(): boolean {
+    return this.#buffered !== undefined;
   }
 
-  /** Remembers marks instead of writing them: a disk that does not answer would hold up the whole process. */
-  hold(): void {
-    this.#held ??= new HeldMarks();
+  /** Buffers marks instead of writing them: a synchronous write to a disk that hangs blocks the whole process. */
+  buffer(): void {
+    this.#buffered ??= new BufferedMarks();
   }
 
-  /** Writes what was remembered, and goes on as before. @throws What the file system throws. */
-  release(): void {
-    const held = this.#held;
-    this.#held = undefined;
+  /** Writes the buffered marks, and buffers no more. @throws Errors of the file system. */
+  flush(): void {
+    const buffered = this.#buffered;
+    this.#buffered = undefined;
     try {
-      for (const { path, slot, characters } of held?.pieces() ?? []) this.write(path, slot, characters);
+      for (const { segment, slot, characters } of buffered?.runs() ?? []) this.write(segment, slot, characters);
     } finally {
-      for (const path of this.#forgotten) this.forget(path);
-      this.#forgotten.clear();
+      for (const segment of this.#toClose) this.close(segment);
+      this.#toClose.clear();
     }
   }
 
-  /** Writes the same mark for each of some events, in as few writes as their places allow. @throws What the file system throws. */
-  mark(entries: readonly Entry[], mark: Mark): void {
-    for (let index = 0; index < entries.length; ) {
-      const first = entries[index];
+  /** Gives records the same mark; neighbours share one write. @throws Errors of the file system. */
+  mark(records: readonly EventRecord[], mark: Mark): void {
+    for (let index = 0; index < records.length; ) {
+      const first = records[index];
       let length = 1;
       if (first?.segment !== undefined) {
-        while (follows(first, length, entries[index + length])) length += 1;
-        this.write(first.segment.marksPath, first.slot, mark.repeat(length));
+        while (isAt(records[index + length], first.segment, first.slot + length)) length += 1;
+        this.write(first.segment, first.slot, mark.repeat(length));
       }
       index += length;
     }
   }
 
-  /** Overwrites the characters from `slot` on. @throws What the file system throws. */
-  write(path: string, slot: number, characters: string): void {
-    if (this.#held !== undefined) {
-      this.#held.add(path, slot, characters);
+  /** Overwrites the characters from `slot` on. @throws Errors of the file system. */
+  write(segment: number, slot: number, characters: string): void {
+    if (this.#buffered !== undefined) {
+      this.#buffered.add(segment, slot, characters);
       return;
     }
-    const written = this.#files.writeSync(this.#descriptor(path), characters, slot, 'latin1');
-    if (written !== characters.length) throw systemError('ENOSPC', 'Not all marks were written.');
+    const written = this.#files.writeSync(this.#descriptor(segment), characters, slot, 'latin1');
+    if (written !== characters.length) throw systemError('ENOSPC', 'Some marks were not written.');
   }
 
-  /** Lets go of a file. */
-  forget(path: string): void {
-    if (this.#held !== undefined) {
-      this.#held.forget(path);
-      this.#forgotten.add(path);
+  /** Closes the file of a segment and discards its buffered marks. */
+  close(segment: number): void {
+    if (this.#buffered !== undefined) {
+      this.#buffered.discard(segment);
+      this.#toClose.add(segment);
       return;
     }
-    const descriptor = this.#open.get(path);
+    const descriptor = this.#open.get(segment);
     if (descriptor === undefined) return;
-    this.#open.delete(path);
+    this.#open.delete(segment);
     try {
       this.#files.closeSync(descriptor);
     } catch {
-      // Nothing was buffered in it, so nothing is lost.
+      // Each mark was written at once: a close that fails loses none.
     }
   }
 
-  /** Lets go of all files. */
-  forgetAll(): void {
-    for (const path of this.#open.keys()) this.forget(path);
+  /** Closes all files. */
+  closeAll(): void {
+    for (const segment of this.#open.keys()) this.close(segment);
   }
 
-  #descriptor(path: string): number {
-    const known = this.#open.get(path);
+  #descriptor(segment: number): number {
+    const known = this.#open.get(segment);
     if (known !== undefined) {
-      // The map keeps the order of insertion: the one used last goes to its end.
-      this.#open.delete(path);
-      this.#open.set(path, known);
+      // A map keeps the order of insertion: this makes it the most recently used.
+      this.#open.delete(segment);
+      this.#open.set(segment, known);
       return known;
     }
     const [oldest] = this.#open.keys();
-    if (this.#open.size >= MAX_OPEN && oldest !== undefined) this.forget(oldest);
-    const descriptor = this.#files.openSync(path, OVERWRITE, FILE_MODE);
-    this.#open.set(path, descriptor);
+    if (this.#open.size >= MAX_OPEN && oldest !== undefined) this.close(oldest);
+    const descriptor = this.#files.openSync(join(this.#directory.path, MARKS_FILES.nameOf(segment)), OVERWRITE, FILE_MODE);
+    this.#open.set(segment, descriptor);
     return descriptor;
   }
 }
 
-function follows(first: Entry, distance: number, entry: Entry | undefined): boolean {
-  return entry !== undefined && entry.segment === first.segment && entry.slot === first.slot + distance;
+/** Marks in memory: the last one for each slot, so they take no more room than the events. */
+class BufferedMarks {
+  readonly #bySegment = new Map<number, Map<number, string>>();
+
+  add(segment: number, slot: number, characters: string): void {
+    const marks = this.#bySegment.get(segment) ?? new Map<number, string>();
+    this.#bySegment.set(segment, marks);
+    for (let index = 0; index < characters.length; index += 1) marks.set(slot + index, characters.charAt(index));
+  }
+
+  discard(segment: number): void {
+    this.#bySegment.delete(segment);
+  }
+
+  /** The marks in as few runs of neighbours as possible. */
+  *runs(): Iterable<{ segment: number; slot: number; characters: string }> {
+    for (const [segment, marks] of this.#bySegment) {
+      let slot = 0;
+      let characters = '';
+      for (const [next, character] of [...marks].sort(([left], [right]) => left - right)) {
+        if (characters !== '' && next !== slot + characters.length) {
+          yield { segment, slot, characters };
+          characters = '';
+        }
+        if (characters === '') slot = next;
+        characters += character;
+      }
+      if (characters !== '') yield { segment, slot, characters };
+    }
+  }
+}
+
+function isAt(record: EventRecord | undefined, segment: number, slot: number): boolean {
+  return record !== undefined && record.segment === segment && record.slot === slot;
 }

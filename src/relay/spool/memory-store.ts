@@ -1,14 +1,12 @@
-import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../store.js';
+// A store without a directory: it keeps the same promises as the spool, but its events are lost with the process.
+
+import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
 import { checkMemoryStoreOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES } from './options.js';
 import type { MemoryStoreOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
-import { Entry, LINE_OVERHEAD_BYTES } from './record.js';
+import { EventRecord, LINE_OVERHEAD_BYTES } from './record.js';
 
-/**
- * A store without a directory: the same promises but one, since what waits ends with the process.
- *
- * @throws TypeError naming the option and the value.
- */
+/** @throws TypeError with the option and the value. */
 export function memoryStore(options: MemoryStoreOptions): RelayStore {
   checkMemoryStoreOptions(options);
   return new MemoryStore(options);
@@ -17,7 +15,7 @@ export function memoryStore(options: MemoryStoreOptions): RelayStore {
 class MemoryStore implements RelayStore {
   readonly #options: MemoryStoreOptions;
   readonly #maxBytes: number;
-  readonly #pending = new PendingEvents<Entry>();
+  readonly #pending = new PendingEvents<EventRecord>();
   #bytes = 0;
   #nextSeq = 0;
   #isClosed = false;
@@ -40,10 +38,10 @@ class MemoryStore implements RelayStore {
   }
 
   append(target: string): Promise<Stored> {
-    const bytes = roomOf(target);
+    const bytes = bytesOf(target);
     if (this.#isClosed || this.#bytes + bytes > this.#maxBytes) return Promise.resolve('full');
     this.#bytes += bytes;
-    this.#pending.add(new Entry(this.#nextSeq, target, this.#options.clock));
+    this.#pending.add(new EventRecord(this.#nextSeq, target, this.#options.clock));
     this.#nextSeq += 1;
     this.#options.onStored(1);
     return Promise.resolve('memory');
@@ -82,11 +80,12 @@ class MemoryStore implements RelayStore {
     return { waiting: this.length, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
   }
 
-  #free(entries: readonly Entry[]): void {
-    for (const { target } of entries) this.#bytes -= roomOf(target);
+  #free(records: readonly EventRecord[]): void {
+    for (const { target } of records) this.#bytes -= bytesOf(target);
   }
 }
 
-function roomOf(target: string): number {
+/** An event counts as the spool counts it. */
+function bytesOf(target: string): number {
   return Buffer.byteLength(target) + LINE_OVERHEAD_BYTES;
 }

@@ -1,3 +1,5 @@
+// The options of the two stores, with their checks and defaults.
+
 import { aFunction, anObject, checkOptions, integer, milliseconds, withMethods } from '../../base/check-options.js';
 import type { Check, Checks } from '../../base/check-options.js';
 import type { Clock } from '../../base/clock.js';
@@ -6,24 +8,31 @@ import type { SpoolFiles } from './files.js';
 
 /** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
-  /** How much room events may take, in bytes, with some 88 for each beside its target. @default 64 MiB */
+  /** Room for events, in bytes. Each event needs its target and about 88 bytes. @default 64 MiB */
   maxBytes?: number | undefined;
-  /** How long an event may wait, in milliseconds, before `expire()` forgets it. @default 24 hours */
+  /** How long an event may wait before `expire()` deletes it, in milliseconds. @default 24 hours */
   maxAgeMs?: number | undefined;
   clock: Clock;
-  /** Called with the number of new events in the very moment in which `length` grows by it. Events of an earlier process do not count. */
+  /** Called with the number of new events in the step in which `length` grows by it. Recovered events do not count. */
   onStored: (events: number) => void;
 }
 
 /** What `openSpool` takes. */
 export interface SpoolOptions extends MemoryStoreOptions {
-  /** Where the events are kept: a directory on a local disk, for this process alone. Made where it is missing. */
+  /** A directory on a local disk, for this process alone. It is created if it is missing. @example '/var/lib/cosmos-relay/spool' */
   directory: string;
-  /** At which size a file of events is followed by the next, in bytes: a file goes once all its events are settled. @default 1 MiB */
+  /** Size at which a new file of events is begun, in bytes. A file is deleted once all its events are settled. @default 1 MiB */
   segmentBytes?: number | undefined;
-  /** What of a target that an earlier process left may leave; undefined where nothing may. @default all of it */
+  /** Whether a directory that does not work at the start is refused. @default false: events are kept in memory meanwhile */
+  required?: boolean | undefined;
+  /**
+   * Checks the target of each recovered event.
+   *
+   * @returns The part of the target that may be sent; undefined for none.
+   * @default the whole target
+   */
   admit?: ((target: string) => string | undefined) | undefined;
-  /** Called when the disk works only after the spool was opened in memory, and `stats()` tells what an earlier process left on it. */
+  /** Called if the disk works only after the spool was opened in memory: `stats()` then includes the recovered events. */
   onRecovered?: (() => void) | undefined;
   log: Log;
   /** The file system. @default Node's */
@@ -35,20 +44,14 @@ const MIB = 1024 * 1024;
 /** Defaults of both stores. */
 export const DEFAULT_MAX_BYTES = 64 * MIB;
 export const DEFAULT_MAX_AGE_MS = 24 * 60 * 60 * 1000;
+/** Default of the spool. */
 export const DEFAULT_SEGMENT_BYTES = MIB;
-
-/** At least so many segments share the room: what is settled in one gives room only once all of it is. */
-const LEAST_SEGMENTS = 8;
-/** At most about so many. */
-const MOST_SEGMENTS = 256;
 
 const aPath: Check = ['a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')];
 
-/** All events are in memory too, so a spool cannot be larger than that. */
-const someBytes = integer(16 * 1024, 4096 * MIB);
-
 const checks: Checks<MemoryStoreOptions> = {
-  maxBytes: someBytes,
+  // All events are in memory, also those on disk: that limits the maximum.
+  maxBytes: integer(16 * 1024, 4096 * MIB),
   maxAgeMs: milliseconds(1, Number.MAX_SAFE_INTEGER),
   clock: withMethods('now', 'wallNow', 'setTimeout', 'clearTimeout'),
   onStored: aFunction,
@@ -59,18 +62,19 @@ const spoolChecks: Checks<SpoolOptions> = {
   directory: aPath,
   segmentBytes: integer(1024, 4096 * MIB),
   admit: aFunction,
+  required: ['true or false', (value) => typeof value === 'boolean'],
   onRecovered: aFunction,
   log: withMethods('warn', 'debug'),
   fs: anObject,
 };
 
-/** @throws TypeError naming the option and the value. */
+/** @throws TypeError with the option and the value. */
 export function checkMemoryStoreOptions(options: MemoryStoreOptions): void {
   checkOptions('options', options, checks);
   requireKeys(options, ['clock', 'onStored']);
 }
 
-/** @throws TypeError naming the option and the value. */
+/** @throws TypeError with the option and the value. */
 export function checkSpoolOptions(options: SpoolOptions): void {
   checkOptions('options', options, spoolChecks);
   requireKeys(options, ['directory', 'clock', 'log', 'onStored']);
@@ -80,7 +84,12 @@ function requireKeys<O extends object>(options: O, keys: readonly (keyof O & str
   for (const key of keys) if (options[key] === undefined) throw new TypeError(`Expected \`options\` to have \`${key}\`, got none.`);
 }
 
-/** The size of a segment that fits the room: neither a few that hold it all, nor thousands. */
+/** A segment gives room back only once all its events are settled, so at least so many share the room. */
+const MIN_SEGMENTS = 8;
+/** About the most segments in a full spool. */
+const MAX_SEGMENTS = 256;
+
+/** Bounds the size of a segment by the room of the spool: between `MIN_SEGMENTS` and `MAX_SEGMENTS` fit. */
 export function fittingSegmentBytes(segmentBytes: number, maxBytes: number): number {
-  return Math.min(Math.max(segmentBytes, maxBytes / MOST_SEGMENTS), maxBytes / LEAST_SEGMENTS);
+  return Math.min(Math.max(segmentBytes, maxBytes / MAX_SEGMENTS), maxBytes / MIN_SEGMENTS);
 }

@@ -1,15 +1,20 @@
-import type { StoredEvent } from '../store.js';
+// The pending events of a store: those that wait, oldest first, and those that are taken.
 
-/** What a store keeps of an event while it is pending. */
+import type { StoredEvent } from '../../delivery/relay-store.js';
+
+/** What the queue needs of an event. */
 export interface PendingEvent extends StoredEvent {
+  /** Start of its wait, by the monotonic clock. */
   readonly sinceMs: number;
-  /** Whether nobody has taken it. */
+  /** Whether it waits and is not taken. The queue sets it. */
   isWaiting: boolean;
 }
 
 /**
- * The events that wait, as a binary heap by number, and those that were taken. Events mostly come in order, which costs a heap
- * nothing, and may come back in any.
+ * A binary heap by number. Events are mostly added in order, which costs one comparison; they return, and are recovered, in any order.
+ *
+ * `EventBuffer` in `delivery` has the same order but cannot be shared: to keep `publish()` cheap it is a ring without an object for each
+ * event, and it evicts, while a store has an object for each event, remembers which are taken, and never evicts.
  */
 export class PendingEvents<E extends PendingEvent> {
   #heap: E[] = [];
@@ -20,18 +25,18 @@ export class PendingEvents<E extends PendingEvent> {
     return this.#heap.length;
   }
 
-  /** The number of the oldest that waits. */
+  /** The number of the oldest event that waits. */
   get oldestSeq(): number | undefined {
     return this.#heap[0]?.seq;
   }
 
-  /** All events: those that wait, in no order, and those that were taken. */
+  /** All events in no order: those that wait, then those that are taken. */
   *all(): Iterable<E> {
     yield* this.#heap;
     yield* this.#taken.values();
   }
 
-  /** Adds one that waits. */
+  /** Adds an event that waits. */
   add(event: E): void {
     event.isWaiting = true;
     const heap = this.#heap;
@@ -46,7 +51,7 @@ export class PendingEvents<E extends PendingEvent> {
     heap[index] = event;
   }
 
-  /** Takes out the oldest, at most `limit`, in order. */
+  /** Takes the oldest events, at most `limit`, in order. */
   take(limit: number): E[] {
     const taken: E[] = [];
     while (taken.length < limit) {
@@ -59,26 +64,26 @@ export class PendingEvents<E extends PendingEvent> {
     return taken;
   }
 
-  /** Brings back what was taken. @returns Those: what has been settled or cleared since does not come back. */
+  /** Events that were taken wait again. @returns Those that do: not the ones that were settled or cleared since. */
   putBack(events: readonly StoredEvent[]): E[] {
-    const back = this.settle(events);
-    for (const event of back) this.add(event);
-    return back;
+    const returned = this.settle(events);
+    for (const event of returned) this.add(event);
+    return returned;
   }
 
-  /** Lets go of what was taken. @returns Those: what is unknown is passed over. */
+  /** Forgets events that were taken. @returns Those that were: unknown ones are ignored. */
   settle(events: readonly StoredEvent[]): E[] {
-    const known: E[] = [];
+    const settled: E[] = [];
     for (const { seq } of events) {
       const event = this.#taken.get(seq);
       if (event === undefined) continue;
       this.#taken.delete(seq);
-      known.push(event);
+      settled.push(event);
     }
-    return known;
+    return settled;
   }
 
-  /** Takes out for good what has waited for longer than `maxAgeMs`. @returns Those, in order. */
+  /** Forgets events that have waited for longer than `maxAgeMs`. @returns Those, in order. */
   expire(nowMs: number, maxAgeMs: number): E[] {
     const kept: E[] = [];
     const expired: E[] = [];
@@ -87,13 +92,13 @@ export class PendingEvents<E extends PendingEvent> {
       else kept.push(event);
     }
     if (expired.length === 0) return expired;
-    // Sorted is a heap too.
+    // A sorted array is a heap.
     this.#heap = kept.sort(bySeq);
     for (const event of expired) event.isWaiting = false;
     return expired.sort(bySeq);
   }
 
-  /** Forgets everything. @returns How many waited. */
+  /** Forgets all events. @returns How many waited. */
   clear(): number {
     const waited = this.#heap.length;
     for (const event of this.#heap) event.isWaiting = false;

@@ -1,28 +1,29 @@
-import type { Clock } from '../../base/clock.js';
-import type { StoredEvent } from '../store.js';
-import type { Segment } from './segment.js';
+// One event of the relay: as a record in memory, and as a line of JSON in a file of events.
 
-/** One event in memory, and where its line is. */
-export class Entry implements StoredEvent {
-  /** Settled for good once it is among those that wait. */
+import type { Clock } from '../../base/clock.js';
+import type { StoredEvent } from '../../delivery/relay-store.js';
+
+/** One event in memory, with the place of its line on disk. */
+export class EventRecord implements StoredEvent {
+  /** Final once the record is pending; recovery assigns another number before that. */
   seq: number;
   readonly target: string;
   readonly acceptedAtMs: number;
-  /** Since when it waits, by the clock that only ever grows: the machine's time may be set while it does. */
+  /** Start of its wait, by the monotonic clock: a change of the wall clock does not change its age. */
   readonly sinceMs: number;
   readonly mayBeSecond: boolean;
-  /** Whether it stands among those that wait, and nobody has taken it. */
+  /** Whether it is pending and not taken. */
   isWaiting = false;
-  /** Whether a mark must say that it may have been sent: somebody has it, or an earlier process had. */
+  /** Whether its mark must be `begun`: it is taken, or an earlier process had taken it. */
   isBegun: boolean;
   /** Whether its fate is known. */
   isSettled = false;
-  /** The segment that holds its line, or will once the write under way is over; none for an event in memory alone. */
-  segment: Segment | undefined;
-  /** Its column in the marks of that segment. */
+  /** Number of the segment that has its line, or gets it in the write in flight. Undefined for an event in memory alone. */
+  segment: number | undefined;
+  /** Column of its mark in the file of marks of that segment. */
   slot = 0;
 
-  /** @param ageMs how long it has waited already */
+  /** `ageMs`: how long it has waited already. */
   constructor(seq: number, target: string, clock: Pick<Clock, 'now' | 'wallNow'>, { ageMs = 0, mayBeSecond = false } = {}) {
     this.seq = seq;
     this.target = target;
@@ -33,36 +34,46 @@ export class Entry implements StoredEvent {
   }
 }
 
-/** What a line takes beside its target, at most: names, a number of 16 digits, a column, a time, and one byte among the marks. */
+/** A record to be written, with its target encoded as JSON and the room that it can take on disk. */
+export interface RecordLine {
+  readonly record: EventRecord;
+  readonly json: string;
+  /** Upper bound, in bytes. */
+  readonly bytes: number;
+}
+
+/** Size of a line without its target, at most: names, numbers, the newline, and one byte for the mark. */
 export const LINE_OVERHEAD_BYTES = 88;
 
-/** The shortest line there can be: less than that is none of ours. */
+/** Size of the shortest possible line. */
 export const MIN_LINE_BYTES = 40;
 
-const MAX_SEQ = 2 ** 52;
-const MAX_TIME_MS = 8.64e15;
+/** Encodes the target of a record, once. */
+export function recordLine(record: EventRecord): RecordLine {
+  const json = JSON.stringify(record.target);
+  const length = Buffer.byteLength(json);
+  // One 64th more for the first chunk of marks: the line may begin a segment.
+  return { record, json, bytes: length + Math.ceil(length / 64) + LINE_OVERHEAD_BYTES };
+}
 
-/** What a line says. */
-export interface Line {
+/** `seqOffset`: difference between the number on disk and the number in memory. */
+export function encodeLine({ record: { seq, slot, acceptedAtMs }, json }: RecordLine, seqOffset: number): string {
+  return `{"seq":${seq + seqOffset},"mark":${slot},"at":${acceptedAtMs},"target":${json}}\n`;
+}
+
+/** The fields of a line. */
+interface ParsedLine {
   readonly seq: number;
   readonly mark: number;
   readonly at: number;
   readonly target: string;
 }
 
-/** An event on its way to disk, with its target written as JSON. */
-export interface PendingLine {
-  readonly entry: Entry;
-  readonly json: string;
-}
+const MAX_SEQ = 2 ** 52;
+const MAX_TIME_MS = 8.64e15;
 
-/** An event as a line of JSON. `json` is its target, written as JSON already; its number on disk is higher by `seqOffset`. */
-export function encodeLine({ seq, slot, acceptedAtMs }: Entry, json: string, seqOffset: number): string {
-  return `{"seq":${seq + seqOffset},"mark":${slot},"at":${acceptedAtMs},"target":${json}}\n`;
-}
-
-/** What a line says, or nothing where it is not one of ours. Further names in it are left alone. */
-export function parseLine(text: string): Line | undefined {
+/** @returns The fields of a line; undefined if it is not a line of the spool. Unknown fields are ignored. */
+export function parseLine(text: string): ParsedLine | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -75,6 +86,6 @@ export function parseLine(text: string): Line | undefined {
   return typeof target === 'string' && target !== '' ? { seq, mark, at, target } : undefined;
 }
 
-function isCount(value: unknown, most: number): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
+function isCount(value: unknown, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
 }

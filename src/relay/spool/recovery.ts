@@ -1,84 +1,76 @@
+// Recovery: reads the events that an earlier process left in the directory.
+
 import { isUtf8 } from 'node:buffer';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
-import { refuseUnsafe, unsafe, unusable } from './directory.js';
+import { secureFile, unsafe, unusable } from './directory.js';
+import type { OnTakenBack } from './directory.js';
 import { errorCode, READ } from './files.js';
 import type { SpoolFiles } from './files.js';
-import { MARK } from './marks.js';
-import { Entry, MIN_LINE_BYTES, parseLine } from './record.js';
-import { numberOfEvents, numberOfMarks, Segment } from './segment.js';
+import { MARK, MARKS_FILES } from './marks.js';
+import { EventRecord, MIN_LINE_BYTES, parseLine } from './record.js';
+import { EVENTS_FILES, Segment } from './segment.js';
 
-/** What an earlier process left behind. */
+/** What an earlier process left. */
 export interface Recovered {
   /** Events that are not settled, each once. */
-  readonly entries: readonly Entry[];
-  /** Earlier lines of some of them, to be marked as done. */
-  readonly twins: readonly Entry[];
+  readonly records: readonly EventRecord[];
+  /** Further lines of the same events, to be marked as done. */
+  readonly duplicates: readonly EventRecord[];
   readonly segments: readonly Segment[];
   readonly nextSeq: number;
-  /** The number of the next segment. */
+  /** Number of the next segment. */
   readonly nextNumber: number;
-  /** Lines that could not be read, or hold what may not leave. */
+  /** Lines that could not be read, or whose target was not admitted. */
   readonly tornLines: number;
 }
 
-/** What recovering takes. */
-export interface RecoveryOptions {
+/** Dependencies of the recovery. */
+interface RecoveryOptions {
   readonly files: SpoolFiles;
   readonly clock: Pick<Clock, 'now' | 'wallNow'>;
-  /** What of a target may leave today; undefined where nothing may: the file may be of another version, or of another hand. */
+  /** @returns The part of a target that may be sent; undefined for none. Another version, or an attacker, may have written the file. */
   readonly admit: (target: string) => string | undefined;
+  readonly onTakenBack: OnTakenBack;
+}
+
+/**
+ * Reads the directory. Files with other names are ignored.
+ *
+ * @throws (rejects) SpoolError for a file of the spool that belongs to another user, or that cannot be read.
+ */
+export async function recover(directory: string, options: RecoveryOptions): Promise<Recovered> {
+  const { files } = options;
+  const names = await files.readdir(directory);
+  const numbers = names.flatMap((name) => EVENTS_FILES.numberOf(name) ?? []).sort((left, right) => left - right);
+  const reader = new SegmentReader(options);
+  for (const number of numbers) await reader.read(new Segment(directory, number));
+  // A process that is killed between two deletions leaves marks without events. If they cannot be deleted now, the next recovery retries.
+  const orphans = names.flatMap((name) => MARKS_FILES.numberOf(name) ?? []).filter((number) => !numbers.includes(number));
+  for (const number of orphans) await files.unlink(join(directory, MARKS_FILES.nameOf(number))).catch(() => undefined);
+  return { ...reader.result(), nextNumber: [...numbers, ...orphans].reduce((max, number) => Math.max(max, number), 0) + 1 };
 }
 
 const NEWLINE = 0x0a;
-
-/**
- * Reads the directory. Whatever has none of our names is left alone.
- *
- * @throws SpoolError for a file of ours that is not ours alone, or that cannot be read.
- */
-export async function recover(directory: string, { files, clock, admit }: RecoveryOptions): Promise<Recovered> {
-  const names = await files.readdir(directory);
-  const numbers = names.flatMap((name) => numberOfEvents(name) ?? []).sort((left, right) => left - right);
-  const reader = new SegmentReader({ files, clock, admit });
-  for (const number of numbers) await reader.read(new Segment(directory, number));
-  const orphans = names.filter((name) => isOrphan(name, numbers));
-  // What cannot be removed is left over again the next time.
-  for (const name of orphans) await files.unlink(join(directory, name)).catch(() => undefined);
-  const all = [...numbers, ...orphans.flatMap((name) => numberOfMarks(name) ?? [])];
-  return { ...reader.result(), nextNumber: all.reduce((most, number) => Math.max(most, number), 0) + 1 };
-}
-
-/** Marks whose events are gone: a process was killed between deleting the two. */
-function isOrphan(name: string, numbers: readonly number[]): boolean {
-  const number = numberOfMarks(name);
-  return number !== undefined && !numbers.includes(number);
-}
 
 class SegmentReader {
   readonly #files: SpoolFiles;
   readonly #clock: RecoveryOptions['clock'];
   readonly #admit: RecoveryOptions['admit'];
+  readonly #onTakenBack: OnTakenBack;
   readonly #segments: Segment[] = [];
-  readonly #bySeq = new Map<number, Entry>();
-  readonly #twins: Entry[] = [];
-  readonly #strangers: Entry[] = [];
+  readonly #bySeq = new Map<number, EventRecord>();
+  readonly #duplicates: EventRecord[] = [];
+  /** Records whose number another event has too: they get a new number. */
+  readonly #toRenumber: EventRecord[] = [];
   #nextSeq = 0;
   #tornLines = 0;
 
-  constructor({ files, clock, admit }: RecoveryOptions) {
+  constructor({ files, clock, admit, onTakenBack }: RecoveryOptions) {
+    this.#onTakenBack = onTakenBack;
     this.#files = files;
     this.#clock = clock;
     this.#admit = admit;
-  }
-
-  result(): Omit<Recovered, 'nextNumber'> {
-    for (const entry of this.#strangers) {
-      entry.seq = this.#nextSeq;
-      this.#nextSeq += 1;
-    }
-    const entries = [...this.#bySeq.values(), ...this.#strangers];
-    return { entries, twins: this.#twins, segments: this.#segments, nextSeq: this.#nextSeq, tornLines: this.#tornLines };
   }
 
   async read(segment: Segment): Promise<void> {
@@ -93,13 +85,27 @@ class SegmentReader {
       this.#readLine(events.subarray(start, end), segment, marks);
       start = end + 1;
     }
-    // A line without its end was never acknowledged, however much of it is there.
+    // A line without a newline was never acknowledged.
     if (start < events.length) this.#tornLines += 1;
+  }
+
+  result(): Omit<Recovered, 'nextNumber'> {
+    for (const record of this.#toRenumber) {
+      record.seq = this.#nextSeq;
+      this.#nextSeq += 1;
+    }
+    return {
+      records: [...this.#bySeq.values(), ...this.#toRenumber],
+      duplicates: this.#duplicates,
+      segments: this.#segments,
+      nextSeq: this.#nextSeq,
+      tornLines: this.#tornLines,
+    };
   }
 
   #readLine(bytes: Buffer, segment: Segment, marks: string): void {
     const line = isUtf8(bytes) ? parseLine(bytes.toString('utf8')) : undefined;
-    // A mark beyond the number of lines that fit is not one that we gave out, and writing there would grow the file.
+    // The spool never gives a column beyond the number of lines that fit: a mark there would grow the file.
     if (line === undefined || line.mark * MIN_LINE_BYTES > segment.eventsBytes) {
       this.#tornLines += 1;
       return;
@@ -113,29 +119,29 @@ class SegmentReader {
       this.#tornLines += 1;
       return;
     }
-    const twin = this.#twinOf(line.seq, target);
-    if (twin?.segment === segment && twin.slot === line.mark) {
+    const earlier = this.#earlierLineOf(line.seq, target);
+    if (earlier?.segment === segment.number && earlier.slot === line.mark) {
       this.#tornLines += 1;
       return;
     }
-    const mayBeSecond = mark !== MARK.waiting || twin?.mayBeSecond === true;
-    // A wall clock that was ahead when it came in: its age is counted from now.
+    const mayBeSecond = mark !== MARK.waiting || earlier?.mayBeSecond === true;
+    // The wall clock may have been ahead when the event was accepted: its age is then counted from now.
     const ageMs = Math.max(0, Math.trunc(this.#clock.wallNow()) - line.at);
-    const entry = new Entry(line.seq, target, this.#clock, { ageMs, mayBeSecond });
-    entry.segment = segment;
-    entry.slot = line.mark;
+    const record = new EventRecord(line.seq, target, this.#clock, { ageMs, mayBeSecond });
+    record.segment = segment.number;
+    record.slot = line.mark;
     segment.live += 1;
-    // Written twice, around a failure of the disk: the later line is the one that was marked since.
-    if (twin !== undefined) this.#twins.push(twin);
-    this.#bySeq.set(line.seq, entry);
+    // An event is written again after a failure of the disk: the marks of the later line are the current ones.
+    if (earlier !== undefined) this.#duplicates.push(earlier);
+    this.#bySeq.set(line.seq, record);
   }
 
-  /** The same event from an earlier line. Another one of that number, which only somebody else can have put there, gets a new number. */
-  #twinOf(seq: number, target: string): Entry | undefined {
-    const other = this.#bySeq.get(seq);
-    if (other === undefined || other.target === target) return other;
+  /** The same event from an earlier line. Another event of the same number, from files of two spools, gets a new number. */
+  #earlierLineOf(seq: number, target: string): EventRecord | undefined {
+    const earlier = this.#bySeq.get(seq);
+    if (earlier === undefined || earlier.target === target) return earlier;
     this.#bySeq.delete(seq);
-    this.#strangers.push(other);
+    this.#toRenumber.push(earlier);
     return undefined;
   }
 
@@ -154,7 +160,7 @@ class SegmentReader {
       try {
         const stats = await file.stat();
         if (!stats.isFile()) throw unsafe(path, 'is not a file');
-        refuseUnsafe(path, stats);
+        await secureFile(path, file, stats, this.#onTakenBack);
         return { bytes: await file.readFile(), inode: stats.ino };
       } finally {
         await file.close();

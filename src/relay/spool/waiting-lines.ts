@@ -1,78 +1,26 @@
-import type { Stored } from '../store.js';
-import { LINE_OVERHEAD_BYTES } from './record.js';
-import type { Entry, PendingLine } from './record.js';
+// What waits to be written: appends for the next write, and events in memory while the disk fails.
 
-/** An event on its way to disk, and the room that its line will take at most. */
-export interface SizedLine extends PendingLine {
-  readonly bytes: number;
-}
+import type { Stored } from '../../delivery/relay-store.js';
+import { recordLine } from './record.js';
+import type { EventRecord, RecordLine } from './record.js';
 
-/** Gets an event ready to be written. */
-export function sizedLine(entry: Entry): SizedLine {
-  const json = JSON.stringify(entry.target);
-  const length = Buffer.byteLength(json);
-  // The 64th part is for the first marks of a segment, should the line begin one.
-  return { entry, json, bytes: length + Math.ceil(length / 64) + LINE_OVERHEAD_BYTES };
-}
-
-/** Waiting events that are in memory alone until the disk takes them. */
-export class Shelter {
-  readonly #bytes = new Map<Entry, number>();
-  /** The room that they will take on disk. */
-  bytes = 0;
-
-  get size(): number {
-    return this.#bytes.size;
-  }
-
-  add(entry: Entry, bytes = sizedLine(entry).bytes): void {
-    if (this.#bytes.has(entry)) return;
-    this.#bytes.set(entry, bytes);
-    this.bytes += bytes;
-  }
-
-  delete(entry: Entry): void {
-    this.bytes -= this.#bytes.get(entry) ?? 0;
-    this.#bytes.delete(entry);
-  }
-
-  clear(): void {
-    this.#bytes.clear();
-    this.bytes = 0;
-  }
-
-  /** Takes out those that came first, up to a number of bytes, at least one where there is one. */
-  takeSome(maxBytes: number): SizedLine[] {
-    const lines: SizedLine[] = [];
-    let bytes = 0;
-    for (const entry of this.#bytes.keys()) {
-      if (bytes >= maxBytes) break;
-      const line = sizedLine(entry);
-      bytes += line.bytes;
-      lines.push(line);
-    }
-    for (const { entry } of lines) this.delete(entry);
-    return lines;
-  }
-}
-
-/** An append that waits for its write. */
-export interface WaitingAppend extends SizedLine {
+/** An append that waits for its answer. */
+export interface WaitingAppend extends RecordLine {
   readonly sinceMs: number;
   readonly resolve: (stored: Stored) => void;
 }
 
-/** Appends that wait for the next write, in the order in which they came. */
+/** Appends for the next write, in order. */
 export class AppendQueue {
   #waiting: WaitingAppend[] = [];
-  /** The room that they will take on disk. */
+  /** Room that their lines need on disk, at most. */
   bytes = 0;
 
   get size(): number {
     return this.#waiting.length;
   }
 
-  /** The one that has waited for longest. */
+  /** The oldest one. */
   get first(): WaitingAppend | undefined {
     return this.#waiting[0];
   }
@@ -82,8 +30,8 @@ export class AppendQueue {
     this.bytes += append.bytes;
   }
 
-  /** Takes out those that came first, up to a number of bytes, at least one where there is one. */
-  takeSome(maxBytes: number): WaitingAppend[] {
+  /** Takes the oldest appends: as many as reach `maxBytes`, at least one. */
+  takeBatch(maxBytes: number): WaitingAppend[] {
     let bytes = 0;
     let count = 0;
     for (const append of this.#waiting) {
@@ -95,9 +43,49 @@ export class AppendQueue {
     return this.#waiting.splice(0, count);
   }
 
-  /** Takes out all of them. */
   takeAll(): WaitingAppend[] {
     this.bytes = 0;
     return this.#waiting.splice(0);
+  }
+}
+
+/** Events that wait in memory alone until the disk works. */
+export class MemoryFallback {
+  readonly #bytesOf = new Map<EventRecord, number>();
+  /** Room that their lines need on disk, at most. */
+  bytes = 0;
+
+  get size(): number {
+    return this.#bytesOf.size;
+  }
+
+  add(record: EventRecord, bytes = recordLine(record).bytes): void {
+    if (this.#bytesOf.has(record)) return;
+    this.#bytesOf.set(record, bytes);
+    this.bytes += bytes;
+  }
+
+  delete(record: EventRecord): void {
+    this.bytes -= this.#bytesOf.get(record) ?? 0;
+    this.#bytesOf.delete(record);
+  }
+
+  clear(): void {
+    this.#bytesOf.clear();
+    this.bytes = 0;
+  }
+
+  /** Takes the oldest events: as many as reach `maxBytes`, at least one. */
+  takeBatch(maxBytes: number): RecordLine[] {
+    const lines: RecordLine[] = [];
+    let bytes = 0;
+    for (const record of this.#bytesOf.keys()) {
+      if (bytes >= maxBytes) break;
+      const line = recordLine(record);
+      bytes += line.bytes;
+      lines.push(line);
+    }
+    for (const { record } of lines) this.delete(record);
+    return lines;
   }
 }

@@ -1,4 +1,4 @@
-import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../../src/delivery/relay-store.js';
 
 /** A store in memory that a test can inspect, and that answers as the test says. */
 export class StandInStore implements RelayStore {

@@ -1,12 +1,12 @@
 import type { ExecutionContext } from 'ava';
 
-/** Numbers from 0 to 1 that follow from a seed (Lehmer's generator), and a choice made by them. */
+/** Random numbers from 0 to 1, and whole numbers below a limit. */
 export interface Chance {
   (): number;
   below(limit: number): number;
 }
 
-/** Chance whose seed is printed: `FUZZ_SEED=…` runs the same again. */
+/** Lehmer's generator. The test logs its seed: `FUZZ_SEED=…` repeats the run. */
 export function seededChance(t: ExecutionContext): Chance {
   const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`seed ${seed}`);

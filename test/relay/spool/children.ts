@@ -5,16 +5,16 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { guardedEnv } from '../../helpers/guarded-env.js';
 
-/** A process with a spool, its lines so far, and how it ends. */
+/** A process with a spool, its output, and its end. */
 export interface SpoolChild {
   process: ChildProcessByStdio<Writable, Readable, Readable>;
   lines: () => string[];
-  /** Fulfils once it has said so many lines; rejects if it ends before. */
+  /** Resolves once it has written so many lines; rejects if it ends before. */
   said: (lines: number) => Promise<void>;
   ended: Promise<{ code: number | null; stderr: string }>;
 }
 
-/** Starts `spool-child`; it ends with the test at the latest. */
+/** Starts `spool-child`; it is killed after the test. */
 export function startChild(t: ExecutionContext, directory: string, task: string, ...args: string[]): SpoolChild {
   const file = fileURLToPath(new URL('./spool-child.js', import.meta.url));
   const child = spawn(process.execPath, ['--unhandled-rejections=strict', file, directory, task, ...args], {
@@ -30,7 +30,7 @@ export function startChild(t: ExecutionContext, directory: string, task: string,
     for (const listener of listeners) listener();
   });
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  // A line that was cut by the end of the process is none.
+  // A line without a newline was cut off by the end of the process.
   const lines = (): string[] => stdout.split('\n').slice(0, -1);
   const ended = new Promise<{ code: number | null; stderr: string }>((resolve, reject) => {
     child.on('error', reject);

@@ -1,17 +1,17 @@
 import { nodeFiles } from '../../../src/relay/spool/files.js';
 import type { SpoolFile, SpoolFiles } from '../../../src/relay/spool/files.js';
 
-/** A call that can be made to fail: of the file system, or of an open file. */
+/** A call of the file system, or of an open file. */
 export type Call = keyof SpoolFiles | `file.${Exclude<keyof SpoolFile, never>}`;
 
-/** Node's file system, of which a test lets calls fail, counts them, or holds them up. */
+/** Node's file system. A test can count its calls, hold them, or make them fail. */
 export class FaultyFiles {
-  /** Codes by call. */
+  /** Error codes by call. */
   readonly faults = new Map<Call, string>();
   readonly calls = new Map<Call, number>();
-  /** Awaited before a call, so that a test says when it goes on. */
+  /** Awaited before a call. */
   readonly before = new Map<Call, () => Promise<void>>();
-  /** How much of a write reaches the file before a fault of `file.write`. */
+  /** How many bytes reach the file before a fault of `file.write`. */
   writtenBeforeFault = 0;
 
   /** The number of calls so far. */
@@ -19,7 +19,7 @@ export class FaultyFiles {
     return this.calls.get(call) ?? 0;
   }
 
-  /** Lets every call that changes anything fail. */
+  /** Makes every call fail that changes the disk. */
   failAll(code: string): void {
     for (const call of CHANGING) this.faults.set(call, code);
   }
@@ -64,18 +64,18 @@ export class FaultyFiles {
     return work();
   }
 
-  /** Holds up a call each time: says when one stands there, and lets the first one go on. */
+  /** Holds each call until the test releases it: `letThrough` releases the oldest one, `end` all of them. */
   hold(call: Call): { arrived: () => Promise<void>; letThrough: () => void; end: () => void } {
-    const standing: (() => void)[] = [];
-    this.before.set(call, () => new Promise((resolve) => void standing.push(resolve)));
+    const held: (() => void)[] = [];
+    this.before.set(call, () => new Promise((resolve) => void held.push(resolve)));
     return {
       arrived: async () => {
-        while (standing.length === 0) await new Promise((resolve) => setImmediate(resolve));
+        while (held.length === 0) await new Promise((resolve) => setImmediate(resolve));
       },
-      letThrough: () => standing.shift()?.(),
+      letThrough: () => held.shift()?.(),
       end: () => {
         this.before.delete(call);
-        for (const goOn of standing.splice(0)) goOn();
+        for (const release of held.splice(0)) release();
       },
     };
   }
@@ -92,7 +92,7 @@ export class FaultyFiles {
   }
 }
 
-/** The calls that change what is on disk. */
+/** The calls that change the disk. */
 export const CHANGING: readonly Call[] = [
   'chmod',
   'link',
@@ -108,3 +108,6 @@ export const CHANGING: readonly Call[] = [
   'file.truncate',
   'file.write',
 ];
+
+/** The calls of an append that begins a segment. */
+export const ON_THE_WAY: readonly Call[] = ['open', 'file.chmod', 'file.write', 'file.sync', 'file.datasync', 'file.stat'];

@@ -1,16 +1,19 @@
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
 import { nodeFiles } from '../../../src/relay/spool/files.js';
 import { SpoolError } from '../../../src/relay/spool/index.js';
 import { startChild } from './children.js';
 import { appendAll, folder, freshDirectory, openRig } from './rig.js';
+import { proves } from '../../helpers/promises.js';
 
 const posix = process.platform === 'win32' ? test.skip : test;
 
 const locks = (directory: string): string[] => readdirSync(directory).filter((name) => name.startsWith('lock'));
 
-test('a second one in the same process is refused until the first has closed', async (t) => {
+test('a second spool in the same process is refused until the first is closed', async (t) => {
   const directory = freshDirectory(t);
   const { store } = await openRig(t, { directory });
   const error = await t.throwsAsync(openRig(t, { directory }), {
@@ -23,7 +26,7 @@ test('a second one in the same process is refused until the first has closed', a
   await openRig(t, { directory });
 });
 
-test('another process is refused, and has the directory at once when the first is killed', async (t) => {
+test(proves('relay-lock', 'another process is refused, and has the directory at once when the first is killed'), async (t) => {
   const directory = freshDirectory(t);
   const first = startChild(t, directory, 'hold');
   await first.said(1);
@@ -45,11 +48,11 @@ posix('a stopped owner keeps its directory', async (t) => {
   await first.ended;
 });
 
-/** How many race, and how often: three once in `npm test`, eight ten times in `npm run test:relay`. */
+/** Racers and races: three and one in `npm test`, eight and ten in `npm run test:relay`. */
 const RACERS = Number(process.env['SPOOL_RACERS'] ?? 3);
 const RACES = Number(process.env['SPOOL_RACES'] ?? 1);
 
-test('of processes that race for a directory with a stale lock, exactly one wins', async (t) => {
+test(proves('relay-lock', 'of processes that race for a directory with a stale lock, exactly one wins'), async (t) => {
   t.timeout(60_000);
   const directory = freshDirectory(t);
   for (let round = 0; round < RACES; round += 1) {
@@ -67,7 +70,7 @@ test('of processes that race for a directory with a stale lock, exactly one wins
   }
 });
 
-test('many that race in one process: one wins, whatever the order of their steps', async (t) => {
+test('of many spools that race in one process, one wins, whatever the order of their steps', async (t) => {
   const directory = freshDirectory(t);
   await (await openRig(t, { directory })).store.close();
   for (let round = 0; round < 5; round += 1) {
@@ -78,7 +81,7 @@ test('many that race in one process: one wins, whatever the order of their steps
   }
 });
 
-posix('who has read an old list withdraws, even where the name it wants is free', async (t) => {
+posix('a contender with an old list withdraws, even if its name is free', async (t) => {
   const directory = freshDirectory(t);
   for (let round = 0; round < 2; round += 1) await (await openRig(t, { directory })).store.close();
   const { store } = await openRig(t, { directory });
@@ -90,12 +93,12 @@ posix('who has read an old list withdraws, even where the name it wants is free'
   await appendAll(t, store, ['/a']);
 });
 
-test('the lock does not hold the process', async (t) => {
+test('the lock does not keep the process alive', async (t) => {
   const child = startChild(t, freshDirectory(t), 'idle');
   t.deepEqual(await child.ended, { code: 0, stderr: '' });
 });
 
-posix('a path that is too long for a socket is no hindrance on Linux', async (t) => {
+posix('a path that is too long for a socket works on Linux', async (t) => {
   const directory = join(folder(t), 'long'.repeat(40), 'long'.repeat(40));
   if (process.platform !== 'linux') {
     await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message: /its path may have \d+ bytes here/ });
@@ -108,7 +111,7 @@ posix('a path that is too long for a socket is no hindrance on Linux', async (t)
   await openRig(t, { directory });
 });
 
-posix('what a killed contender left is tidied up, the lock is for its owner alone, and its number grows', async (t) => {
+posix('the names of killed contenders are deleted, only the owner can use the lock, and its number grows', async (t) => {
   const directory = freshDirectory(t);
   const { store } = await openRig(t, { directory });
   t.deepEqual(locks(directory), ['lock.1']);
@@ -119,24 +122,27 @@ posix('what a killed contender left is tidied up, the lock is for its owner alon
   dead.process.kill('SIGKILL');
   await dead.ended;
   t.deepEqual(locks(directory), ['lock.2']);
-  const { link } = await import('node:fs/promises');
-  await link(join(directory, 'lock.2'), join(directory, 'lock.new-0123-abc'));
+  linkSync(join(directory, 'lock.2'), join(directory, 'lock.new-0123-abc'));
   await openRig(t, { directory });
   t.deepEqual(locks(directory), ['lock.3']);
 });
 
-posix('something else with the name of the lock is refused and left alone', async (t) => {
+posix('a file that is not a socket under the name of the lock is refused and kept', async (t) => {
   for (const plant of [(path: string) => writeFileSync(path, 'mine'), (path: string) => symlinkSync('/dev/null', path)]) {
     const directory = freshDirectory(t);
     mkdirSync(directory);
     chmodSync(directory, 0o700);
     plant(join(directory, 'lock.7'));
-    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'unsafe', message: /lock\.7.*is not a socket/ });
+    await t.throwsAsync(openRig(t, { directory, required: true }), {
+      instanceOf: SpoolError,
+      code: 'unsafe',
+      message: /lock\.7.*is not a socket/,
+    });
     t.deepEqual(readdirSync(directory), ['lock.7']);
   }
 });
 
-test('a directory that was taken away and is used by another process is not taken back', async (t) => {
+test('a deleted directory that another process uses by then is not reacquired', async (t) => {
   const directory = freshDirectory(t);
   const { store, clock, lines } = await openRig(t, { directory });
   await appendAll(t, store, ['/a']);
@@ -157,4 +163,48 @@ test('a directory that was taken away and is used by another process is not take
   await store.close();
   const { store: again } = await openRig(t, { directory });
   t.is(again.length, 4);
+});
+
+// The protocol of the lock, as every release since 0.1.0 has it: an old and a new relay never hold one directory at the same time.
+
+/** Whether the owner of a directory answers, as 0.1.0 asks: it lists the directory and connects to the highest `lock.N`. */
+async function isOwned(directory: string): Promise<boolean> {
+  const numbers = readdirSync(directory).map((name) => Number(/^lock\.(\d{1,15})$/.exec(name)?.[1] ?? 0));
+  const socket = connect(join(directory, `lock.${Math.max(...numbers)}`));
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+posix('a lock of 0.1.0, a listening socket named lock.7, keeps a new spool out until its owner ends', async (t) => {
+  const directory = folder(t);
+  const server = createServer((socket) => socket.destroy());
+  t.teardown(() => server.close());
+  // 0.1.0 listens on a candidate and links it: the name stays when the server closes.
+  server.listen(join(directory, 'lock.new-0123-abc'));
+  await once(server, 'listening');
+  linkSync(join(directory, 'lock.new-0123-abc'), join(directory, 'lock.7'));
+  rmSync(join(directory, 'lock.new-0123-abc'));
+  await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use', message: /is used by another process/ });
+  t.deepEqual(locks(directory), ['lock.7']);
+  server.close();
+  await once(server, 'close');
+  t.deepEqual(locks(directory), ['lock.7']);
+  await openRig(t, { directory });
+  t.deepEqual(locks(directory), ['lock.8']);
+});
+
+posix('a client that asks as 0.1.0 does finds the lock of a new spool, until that is closed', async (t) => {
+  const directory = freshDirectory(t);
+  const { store } = await openRig(t, { directory });
+  t.deepEqual(locks(directory), ['lock.1']);
+  t.true(await isOwned(directory));
+  await store.close();
+  t.deepEqual(locks(directory), ['lock.1'], 'its number stays, so that numbers grow');
+  t.false(await isOwned(directory));
 });

@@ -2,18 +2,18 @@ import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { StoredEvent } from '../../../src/relay/store.js';
+import type { StoredEvent } from '../../../src/delivery/relay-store.js';
 import { seededChance } from './chance.js';
 import { CHANGING, FaultyFiles } from './faulty-files.js';
 import { freshDirectory, openRig } from './rig.js';
 
-/** How many orders: eight in `npm test`, a hundred in `npm run test:relay`. */
+/** Orders: eight in `npm test`, a hundred in `npm run test:relay`. */
 const RUNS = Number(process.env['SPOOL_RUNS'] ?? 8);
 const STEPS = 120;
 
 /**
- * A copy of the files as they are, without the lock. A removal that is under way may take a file between the list and its copy,
- * and what was copied until then never stood together on disk: another look is taken.
+ * A copy of the files, without the lock. A deletion in flight can delete a file between the list and its copy; the copy is then repeated,
+ * because its files were never on disk at the same time.
  */
 function picture(t: ExecutionContext, directory: string): string {
   for (;;) {
@@ -28,7 +28,7 @@ function picture(t: ExecutionContext, directory: string): string {
   }
 }
 
-/** What a machine would find after the process was killed at this moment. */
+/** What a new process recovers if this one is killed now. */
 async function afterCrash(t: ExecutionContext, directory: string): Promise<Map<string, boolean>> {
   const { store } = await openRig(t, { directory: picture(t, directory) });
   const found = new Map(store.take(100_000).map(({ target, mayBeSecond }) => [target, mayBeSecond]));
@@ -38,7 +38,7 @@ async function afterCrash(t: ExecutionContext, directory: string): Promise<Map<s
 }
 
 for (const isFaulty of [false, true]) {
-  test(`any order of calls ${isFaulty ? 'on a disk that fails now and then ' : ''}keeps the account, and a crash at any moment the promise`, async (t) => {
+  test(`any order of calls${isFaulty ? ' on a failing disk' : ''} keeps the counts, and survives a crash at any moment`, async (t) => {
     t.timeout(60_000 + RUNS * 2000);
     const random = seededChance(t);
     for (let run = 0; run < RUNS; run += 1) {
@@ -91,7 +91,7 @@ for (const isFaulty of [false, true]) {
         for (const { target } of taken) t.true(found.get(target), target);
         for (const target of settled) t.false(found.has(target));
       }
-      // However it failed: mended, everything that waits or is under way is on disk after an orderly end.
+      // Once the disk works, every event that waits is on disk after a close.
       faulty.faults.clear();
       await Promise.all(appends);
       store.putBack(taken.splice(0));

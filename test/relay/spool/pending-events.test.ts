@@ -12,7 +12,7 @@ const made = (seq: number): PendingEvent => ({
   isWaiting: false,
 });
 
-test('whatever comes back when, the oldest leave first', (t) => {
+test('the oldest events leave first, whatever comes back and when', (t) => {
   const random = seededChance(t);
   const pending = new PendingEvents<PendingEvent>();
   let waiting: number[] = [];

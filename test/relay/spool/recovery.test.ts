@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import test from 'ava';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 import { appendAll, freshDirectory, linesOf, openRig, spoolFiles, targetsOf } from './rig.js';
+import { proves } from '../../helpers/promises.js';
 
-test('what was acknowledged comes back, with its number and its time, and numbers go on', async (t) => {
+test('acknowledged events are recovered with number and time, and new numbers follow', async (t) => {
   const directory = freshDirectory(t);
   const first = await openRig(t, { directory });
   await appendAll(t, first.store, ['/a', '/b']);
@@ -27,7 +28,7 @@ test('what was acknowledged comes back, with its number and its time, and number
   );
 });
 
-test('after an end: what was begun may be second, what was put back is not, what was settled is gone', async (t) => {
+test('after an end: a begun event may be second, one that was put back is not, a settled one is gone', async (t) => {
   const directory = freshDirectory(t);
   const { store, reopen } = await openRig(t, { directory });
   await appendAll(t, store, ['/begun', '/put back', '/settled', '/begun too', '/waiting']);
@@ -50,7 +51,7 @@ test('after an end: what was begun may be second, what was put back is not, what
       ['/waiting', false],
     ],
   );
-  // That this process did not send it says nothing of the one before.
+  // This process did not send them; the one before may have.
   again.putBack(taken);
   await again.close();
   const third = await reopen();
@@ -76,7 +77,7 @@ test('a person can read the files', async (t) => {
   t.regex(readFileSync(join(directory, 'marks-000001.txt'), 'utf8'), /^db\.+$/);
 });
 
-test('a last line that was torn at any byte is passed over, and nothing is glued to it', async (t) => {
+test(proves('relay-torn-line', 'a last line that was torn at any byte is passed over, and nothing is glued to it'), async (t) => {
   const directory = freshDirectory(t);
   const events = join(directory, 'events-000001.jsonl');
   const first = await openRig(t, { directory });
@@ -103,7 +104,7 @@ test('a last line that was torn at any byte is passed over, and nothing is glued
   }
 });
 
-test('garbage in the middle is passed over and counted, and does not shift what is behind it', async (t) => {
+test('garbage between lines is skipped and counted, and does not shift the marks behind it', async (t) => {
   const directory = freshDirectory(t);
   const { store, reopen, lines } = await openRig(t, { directory });
   await appendAll(t, store, ['/a', '/settled', '/b', '/begun']);
@@ -147,7 +148,7 @@ test('garbage in the middle is passed over and counted, and does not shift what 
   );
 });
 
-test('an event that stands there twice is sent once, and stays settled', async (t) => {
+test('an event with two lines is sent once, and stays settled', async (t) => {
   const directory = freshDirectory(t);
   const { store, reopen } = await openRig(t, { directory });
   await appendAll(t, store, ['/a', '/b']);
@@ -161,7 +162,7 @@ test('an event that stands there twice is sent once, and stays settled', async (
   t.deepEqual(targetsOf(third.take(9)), ['/b']);
 });
 
-test('events whose marks are gone or unreadable may be second', async (t) => {
+test('events whose marks are missing or unreadable may be second', async (t) => {
   for (const spoil of [rmSync, (path: string) => truncateSync(path, 1), (path: string) => writeFileSync(path, '\0\0\0')]) {
     const directory = freshDirectory(t);
     const { store, reopen } = await openRig(t, { directory });
@@ -175,7 +176,7 @@ test('events whose marks are gone or unreadable may be second', async (t) => {
   }
 });
 
-test('files with other names are left alone, and marks without events go', async (t) => {
+test('files with other names are kept, and marks without events are deleted', async (t) => {
   const directory = freshDirectory(t);
   const { store, reopen } = await openRig(t, { directory });
   await appendAll(t, store, ['/a']);
@@ -192,7 +193,7 @@ test('files with other names are left alone, and marks without events go', async
   t.false(existsSync(join(directory, 'events-000001.jsonl')));
 });
 
-test('nothing comes back after clear, begun or not, whatever the end', async (t) => {
+test('nothing is recovered after clear(), begun or not', async (t) => {
   const directory = freshDirectory(t);
   const { store, reopen } = await openRig(t, { directory, segmentBytes: 2048 });
   for (let event = 0; event < 100; event += 1) await store.append(`/${event}`);
@@ -205,7 +206,7 @@ test('nothing comes back after clear, begun or not, whatever the end', async (t)
   t.deepEqual([again.length, again.stats().recovered], [0, 0]);
 });
 
-test('a segment goes once all its events are settled, in whatever order', async (t) => {
+test('a segment is deleted once all its events are settled, in any order', async (t) => {
   const directory = freshDirectory(t);
   const { store } = await openRig(t, { directory, maxBytes: 64 * 1024, segmentBytes: 2048 });
   for (let event = 0; event < 100; event += 1) await store.append(`/${event}`);
@@ -219,7 +220,7 @@ test('a segment goes once all its events are settled, in whatever order', async 
   t.is(first?.seq, 0);
 });
 
-test('events of a directory that is behind a torn line of an earlier process are appended to files of their own', async (t) => {
+test('new events are never appended behind a torn line of an earlier process', async (t) => {
   const directory = freshDirectory(t);
   const { store, reopen } = await openRig(t, { directory });
   await appendAll(t, store, ['/a']);
@@ -233,10 +234,10 @@ test('events of a directory that is behind a torn line of an earlier process are
   );
 });
 
-/** The path alone, where it is one. */
+/** The path without its query; undefined for anything but a path. */
 const admit = (target: string): string | undefined => (/^\/[a-z]/.test(target) ? target.split('?', 1)[0] : undefined);
 
-test('what comes back is looked at again: of another version or another hand, it may not leave', async (t) => {
+test('recovered targets are admitted again: another version, or an attacker, may have written them', async (t) => {
   const directory = freshDirectory(t);
   const { store } = await openRig(t, { directory });
   await appendAll(t, store, ['/kept', '/shortened?secret=1', '/../../etc', ':1234/steal']);
@@ -247,10 +248,10 @@ test('what comes back is looked at again: of another version or another hand, it
   t.deepEqual(targetsOf(taken), ['/kept', '/shortened']);
   again.store.settle(taken);
   await again.store.close();
-  t.deepEqual(spoolFiles(directory), [], 'what may not leave does not stay for ever');
+  t.deepEqual(spoolFiles(directory), [], 'a refused event does not stay for ever');
 });
 
-test('two events of one number are two events: a directory that was put together from two', async (t) => {
+test('two events with the same number, from the files of two spools, are two events', async (t) => {
   const directories = [freshDirectory(t), freshDirectory(t)];
   for (const [index, directory] of directories.entries()) {
     const { store } = await openRig(t, { directory });
@@ -269,7 +270,7 @@ test('two events of one number are two events: a directory that was put together
   t.is((await reopen()).length, 0);
 });
 
-test('a wall clock that is wrong for a moment makes nothing old', async (t) => {
+test('a wall clock that is wrong for a moment makes no event old', async (t) => {
   const { store, clock } = await openRig(t, { directory: freshDirectory(t), maxAgeMs: 1000 });
   const right = clock.wallNow.bind(clock);
   await appendAll(t, store, ['/a']);
@@ -284,14 +285,14 @@ test('a wall clock that is wrong for a moment makes nothing old', async (t) => {
   t.is(store.expire(), 3);
 });
 
-test('a file of the same name that somebody else put there is theirs', async (t) => {
+test('a file of the same name from another process is not touched', async (t) => {
   const directory = freshDirectory(t);
   const { store, clock, lines, reopen } = await openRig(t, { directory });
   await appendAll(t, store, ['/a', '/b']);
   rmSync(directory, { recursive: true });
   const other = await openRig(t, { directory });
   await appendAll(t, other.store, ['/theirs-1', '/theirs-2', '/theirs-3']);
-  t.is(await store.append('/c'), 'memory', 'their lock keeps us out');
+  t.is(await store.append('/c'), 'memory', 'the other process holds the lock');
   while (!lines.some((line) => line.includes('in use') || line.includes('used by'))) await clock.advance(1000);
   store.settle(store.take(1));
   await other.store.close();

@@ -5,26 +5,26 @@ import type { ExecutionContext } from 'ava';
 import { Log } from '../../../src/base/log.js';
 import { openSpool } from '../../../src/relay/spool/index.js';
 import type { SpoolOptions } from '../../../src/relay/spool/index.js';
-import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, StoredEvent } from '../../../src/delivery/relay-store.js';
 import type { Clock } from '../../../src/base/clock.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 
-/** A folder that ends with the test. */
+/** A folder that is deleted after the test. */
 export function folder(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), 'cosmos-telemetry-spool-'));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-/** A path in such a folder where nothing is yet. */
+/** A path in such a folder that does not exist yet. */
 export function freshDirectory(t: ExecutionContext): string {
   return join(folder(t), 'spool');
 }
 
-/** What a test says of its spool; the rest is made up. */
+/** Options of a spool; the others have values for tests. */
 export type RigOptions = Partial<Omit<SpoolOptions, 'log' | 'clock'>> & { directory: string; clock?: VirtualClock };
 
-/** A spool, its clock, what it logged and how many events it told of. */
+/** A spool, its clock, its log lines, and how many events it reported as new. */
 export interface Rig {
   store: RelayStore;
   clock: VirtualClock;
@@ -41,7 +41,7 @@ export function keptLog(clock: Clock): { log: Log; lines: string[] } {
   return { log: new Log({ warn: keep, debug: keep }, clock), lines };
 }
 
-/** Opens a spool that ends with the test. */
+/** Opens a spool that is closed after the test. */
 export async function openRig(t: ExecutionContext, { clock = new VirtualClock(), ...options }: RigOptions): Promise<Rig> {
   const { log, lines } = keptLog(clock);
   let told = 0;
@@ -58,7 +58,6 @@ export async function appendAll(t: ExecutionContext, store: RelayStore, targets:
   for (const target of targets) t.is(await store.append(target), 'disk');
 }
 
-/** Copies of what the tests look at. */
 export function targetsOf(events: readonly StoredEvent[]): string[] {
   return events.map(({ target }) => target);
 }
@@ -77,4 +76,14 @@ export function linesOf(directory: string, name: string): string[] {
   return readFileSync(join(directory, name), 'utf8')
     .split('\n')
     .filter((line) => line !== '');
+}
+
+/** Waits for one turn of the event loop. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+/** Waits until the disk of a spool works. */
+export async function untilDurable(store: RelayStore): Promise<void> {
+  while (!store.stats().isDurable) await turn();
 }

@@ -1,11 +1,11 @@
-// A process with a spool of its own. Arguments: directory, what to do, and for `umask` the umask in octal.
-// `hold` opens it, says so in one line, and stays until its input ends; `umask` stores an event and ends without closing, `idle` with
-// nothing left to do. `load` appends, takes, puts back and settles until it is killed, and says on each line what it has done, or is
-// about to do: `a` acknowledged, `t` taken, `p` about to be put back, `s` about to be settled, `d` settled.
+// A process with a spool of its own. Arguments: a directory, a task, and for the task `umask` the umask in octal.
+// `hold` opens the spool, writes the result as one line, and runs until its input ends. `umask` stores one event and ends without closing.
+// `idle` opens the spool and does nothing more. `load` appends, takes, puts back and settles until it is killed. Its lines say what it has
+// done or is about to do: `a` acknowledged, `t` taken, `p` about to be put back, `s` about to be settled, `d` settled.
 import { writeSync } from 'node:fs';
 import { Log } from '../../../src/base/log.js';
 import { openSpool, SpoolError } from '../../../src/relay/spool/index.js';
-import type { RelayStore, StoredEvent } from '../../../src/relay/store.js';
+import type { RelayStore, StoredEvent } from '../../../src/delivery/relay-store.js';
 import { systemClock } from '../../../src/base/clock.js';
 
 const [directory = '', task = '', umask = '077'] = process.argv.slice(2);

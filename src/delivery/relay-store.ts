@@ -1,0 +1,69 @@
+// What a relay needs of the store of its pending events. It is declared below the relay for the contract suite in `testing`.
+
+/** One accepted event in a store. */
+export interface StoredEvent {
+  /** Its number. It grows by one with each event; events leave in this order. */
+  readonly seq: number;
+  /**
+   * Path and query below the endpoint, byte for byte as they are sent.
+   *
+   * @example '/v3/dag_run?status=success&task_count=3'
+   */
+  readonly target: string;
+  /** When it was accepted, in milliseconds since 1970: it can outlive this process. */
+  readonly acceptedAtMs: number;
+  /** Whether an earlier process began to send it and ended before it recorded the outcome: it may arrive twice. */
+  readonly mayBeSecond: boolean;
+}
+
+/** Where an event was stored: on disk, in memory alone, or not at all because the store is full. */
+export type Stored = 'disk' | 'memory' | 'full';
+
+/** A snapshot of a store. */
+export interface RelayStoreStats {
+  /** Events that wait. Events that are taken do not count. */
+  readonly waiting: number;
+  /** Bytes on disk; 0 without a directory. */
+  readonly bytes: number;
+  /** Whether the next event goes to disk. */
+  readonly isDurable: boolean;
+  /** Events that an earlier process left. */
+  readonly recovered: number;
+  /** Recovered events that an earlier process had begun to send. */
+  readonly maybeSentTwice: number;
+  /** Lines that could not be read, such as the last line of a process that was killed. */
+  readonly tornLines: number;
+}
+
+/**
+ * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, or is
+ * cleared by an opt-out.
+ */
+export interface RelayStore {
+  /** Events that wait. Events that are taken do not count. */
+  readonly length: number;
+  /** The number of the next event. */
+  readonly nextSeq: number;
+  /** The number of the oldest event that waits; `nextSeq` if none waits. */
+  readonly oldestSeq: number;
+  /** Stores one event. Resolves once the event is as safe as the answer says; never rejects. */
+  append(target: string): Promise<Stored>;
+  /** Takes the oldest events, at most `limit`. On disk they are marked as begun. */
+  take(limit: number): StoredEvent[];
+  /** Returns events that were taken: they wait again, in their old order. */
+  putBack(events: readonly StoredEvent[]): void;
+  /** Deletes events that were taken: their fate is known. */
+  settle(events: readonly StoredEvent[]): void;
+  /** Deletes events that have waited for longer than the allowed age. @returns How many. */
+  expire(): number;
+  /** Deletes all events, on disk too. @returns How many waited. */
+  clear(): number;
+  /**
+   * Writes what is not on disk yet and releases the directory. Never rejects.
+   *
+   * @param withinMs time limit for a disk that does not respond, in milliseconds. @default no limit
+   * @returns How many events are lost with the process: those in memory alone, and those not known to be on disk.
+   */
+  close(withinMs?: number): Promise<number>;
+  stats(): RelayStoreStats;
+}

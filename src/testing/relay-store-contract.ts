@@ -1,0 +1,347 @@
+// The contract suite for stores of a relay: the rules of `RelayStore`, each as a test for any runner.
+
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../base/clock.js';
+import type { Clock } from '../base/clock.js';
+import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
+
+/** What the suite asks of the store under test. */
+export interface RelayStoreContractOptions {
+  /**
+   * Identifies the data: a store on disk that is opened again with the same id recovers what it left.
+   *
+   * @example '1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed'
+   */
+  readonly id: string;
+  /** Room for events, in bytes. */
+  readonly maxBytes: number;
+  /** How long an event may wait before `expire()` deletes it, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** The time by which events age. It changes only when a rule says so; timers run in real time. */
+  readonly clock: Clock;
+  /** To be called with the number of new events in the step in which `length` grows by it. */
+  readonly onStored: (events: number) => void;
+}
+
+/** One rule of the contract. */
+interface ContractTest {
+  /** What the store does, as in `gives events out in the order in which they came`. Unique. */
+  readonly name: string;
+  /** Rejects with an AssertionError of `node:assert` if a store breaks the rule. It opens stores of its own and closes them. */
+  readonly run: () => Promise<void>;
+}
+
+/**
+ * The contract of a relay's store, as tests for any runner. The rules about a disk pass at once for a store that answers `'memory'`.
+ *
+ * @example
+ * for (const { name, run } of relayStoreContract(({ id, ...options }) => openMyStore(join(folder, id), options))) test(name, run);
+ * @param makeStore opens an empty store, or the one that an earlier call left under the same `id`.
+ */
+export function relayStoreContract(
+  makeStore: (options: RelayStoreContractOptions) => RelayStore | Promise<RelayStore>,
+): readonly ContractTest[] {
+  return Object.entries(rules).map(([name, rule]) => ({
+    name,
+    run: async () => {
+      const subject = new Subject(makeStore);
+      try {
+        await rule(await subject.open(), subject);
+      } finally {
+        await subject.end();
+      }
+    },
+  }));
+}
+
+const MAX_BYTES = 16 * 1024;
+const MAX_AGE_MS = 60_000;
+const YEAR_MS = 365 * 24 * 3_600_000;
+
+/** How long a store may delete files in the background before it has room again. */
+const ROOM_LIMIT_MS = 2000;
+
+/** The stores of one rule, and their time. */
+class Subject {
+  /** Events that `onStored` reported. */
+  reported = 0;
+  /** Lengths at each report that differ from the events reported so far. */
+  readonly wrongLengths: number[] = [];
+  readonly #makeStore: Parameters<typeof relayStoreContract>[0];
+  readonly #id = randomUUID();
+  readonly #stores: RelayStore[] = [];
+  #nowMs = 0;
+  #wallMs = Date.UTC(2026, 0, 1);
+
+  constructor(makeStore: Parameters<typeof relayStoreContract>[0]) {
+    this.#makeStore = makeStore;
+  }
+
+  async open(): Promise<RelayStore> {
+    let store: RelayStore | undefined;
+    store = await this.#makeStore({
+      id: this.#id,
+      maxBytes: MAX_BYTES,
+      maxAgeMs: MAX_AGE_MS,
+      clock: { ...systemClock, now: () => this.#nowMs, wallNow: () => this.#wallMs },
+      onStored: (events) => {
+        this.reported += events;
+        if (store !== undefined && store.length !== this.reported) this.wrongLengths.push(store.length);
+      },
+    });
+    this.#stores.push(store);
+    return store;
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    this.#wallMs += ms;
+  }
+
+  setWallBy(ms: number): void {
+    this.#wallMs += ms;
+  }
+
+  get wallMs(): number {
+    return this.#wallMs;
+  }
+
+  async end(): Promise<void> {
+    for (const store of this.#stores) await store.close().catch(() => undefined);
+  }
+}
+
+type Rule = (store: RelayStore, subject: Subject) => Promise<void>;
+
+/** A rule for stores on disk. */
+function onDisk(rule: Rule): Rule {
+  return async (store, subject) => {
+    if (store.stats().isDurable) await rule(store, subject);
+  };
+}
+
+async function append(store: RelayStore, ...targets: readonly string[]): Promise<void> {
+  for (const target of targets) ok((await store.append(target)) !== 'full', `there is no room for ${target}`);
+}
+
+function targetsOf(events: readonly StoredEvent[]): string[] {
+  return events.map(({ target }) => target);
+}
+
+const rules: Readonly<Record<string, Rule>> = {
+  'gives events out in the order in which they came, with numbers and times': async (store, subject) => {
+    const startMs = subject.wallMs;
+    deepEqual([store.length, store.nextSeq, store.oldestSeq], [0, 0, 0]);
+    await append(store, '/v3/dag_run?a=1');
+    subject.advance(7);
+    await append(store, '/v3/dag_run?a="2"&\u00e9');
+    deepEqual([store.length, store.nextSeq, store.oldestSeq, store.stats().waiting], [2, 2, 0, 2]);
+    deepEqual(
+      store.take(5).map(({ seq, target, acceptedAtMs, mayBeSecond }) => ({ seq, target, acceptedAtMs, mayBeSecond })),
+      [
+        { seq: 0, target: '/v3/dag_run?a=1', acceptedAtMs: startMs, mayBeSecond: false },
+        { seq: 1, target: '/v3/dag_run?a="2"&\u00e9', acceptedAtMs: startMs + 7, mayBeSecond: false },
+      ],
+    );
+    deepEqual([store.length, store.nextSeq, store.oldestSeq, store.stats().waiting], [0, 2, 2, 0]);
+    deepEqual(store.take(1), []);
+  },
+
+  'answers whether an event is on disk or in memory': async (store) => {
+    const expected = store.stats().isDurable ? 'disk' : 'memory';
+    equal(await store.append('/a'), expected);
+  },
+
+  'numbers events in the order of the calls': async (store) => {
+    await Promise.all(Array.from({ length: 20 }, (_, number) => append(store, `/${number}`)));
+    deepEqual(
+      store.take(20).map(({ seq, target }) => [seq, target]),
+      Array.from({ length: 20 }, (_, number) => [number, `/${number}`]),
+    );
+  },
+
+  'reports new events in the step in which its length grows': async (store, subject) => {
+    await Promise.all(Array.from({ length: 20 }, (_, number) => append(store, `/${number}`)));
+    deepEqual([subject.reported, subject.wrongLengths], [20, []]);
+  },
+
+  'takes events back to its head, once, and only those that were taken': async (store, subject) => {
+    await append(store, '/a', '/b', '/c', '/d');
+    const [a, b] = [store.take(1), store.take(2)];
+    store.putBack(b);
+    store.putBack(a);
+    store.putBack(a);
+    deepEqual([store.length, store.oldestSeq], [4, 0]);
+    deepEqual(targetsOf(store.take(9)), ['/a', '/b', '/c', '/d']);
+    equal(subject.reported, 4, 'an event that comes back is not new');
+  },
+
+  'forgets what is settled, whatever is said of it later': async (store) => {
+    await append(store, '/a', '/b');
+    const taken = store.take(1);
+    store.settle(taken);
+    store.settle(taken);
+    store.putBack(taken);
+    deepEqual(targetsOf(store.take(9)), ['/b']);
+  },
+
+  'knows copies of its events': async (store) => {
+    await append(store, '/a');
+    store.putBack(store.take(1).map((event) => ({ ...event })));
+    deepEqual(targetsOf(store.take(1)), ['/a']);
+  },
+
+  'says full, keeps what it has, and has room again once events are settled': async (store, subject) => {
+    const target = `/${'x'.repeat(1000)}`;
+    const most = Math.floor(MAX_BYTES / target.length);
+    let kept = 0;
+    while (kept <= most && (await store.append(target)) !== 'full') kept += 1;
+    ok(kept >= most / 2 && kept <= most, `${kept} events of 1 kB in 16 KiB`);
+    deepEqual([await store.append(target), store.length, subject.reported, store.nextSeq], ['full', kept, kept, kept]);
+    store.settle(store.take(kept - 1));
+    const untilMs = performance.now() + ROOM_LIMIT_MS;
+    for (let more = 0; more < 5; ) {
+      if ((await store.append(target)) !== 'full') more += 1;
+      else {
+        ok(performance.now() < untilMs, `room for ${more} events after ${kept - 1} were settled`);
+        await sleep(1);
+      }
+    }
+  },
+
+  'never holds more bytes than it may': async (store) => {
+    const target = `/${'x'.repeat(200)}`;
+    const answers = await Promise.all(Array.from({ length: 200 }, () => store.append(target)));
+    ok(answers.includes('full'));
+    const { bytes } = store.stats();
+    ok(bytes <= MAX_BYTES, `${bytes} bytes on disk`);
+    ok(store.length * target.length <= MAX_BYTES, `${store.length} events of ${target.length} bytes`);
+  },
+
+  'forgets what has waited for too long, and nothing else': async (store, subject) => {
+    await append(store, '/old', '/taken', '/old too');
+    subject.advance(MAX_AGE_MS / 2);
+    await append(store, '/young');
+    const [old, taken] = [store.take(1), store.take(1)];
+    store.putBack(old);
+    subject.advance(MAX_AGE_MS / 2);
+    equal(store.expire(), 0, 'exactly the allowed age is allowed');
+    subject.advance(1);
+    equal(store.expire(), 2);
+    equal(store.expire(), 0);
+    store.putBack(taken);
+    deepEqual(targetsOf(store.take(9)), ['/taken', '/young']);
+  },
+
+  'lets no wall clock that was ahead keep an event for ever': async (store, subject) => {
+    subject.setWallBy(YEAR_MS);
+    await append(store, '/from the future');
+    subject.setWallBy(-YEAR_MS);
+    equal(store.expire(), 0);
+    subject.advance(MAX_AGE_MS + 1);
+    equal(store.expire(), 1);
+  },
+
+  'is empty after clear, and what was taken does not come back': async (store) => {
+    await append(store, '/a', '/b', '/c');
+    const taken = store.take(1);
+    equal(store.clear(), 2);
+    store.putBack(taken);
+    deepEqual([store.length, store.oldestSeq, store.take(9)], [0, 3, []]);
+    await append(store, '/d');
+    deepEqual(targetsOf(store.take(9)), ['/d']);
+  },
+
+  'that is closed takes and gives nothing': async (store) => {
+    await append(store, '/a');
+    await Promise.all([store.close(), store.close()]);
+    equal(await store.append('/b'), 'full');
+    deepEqual(store.take(1), []);
+    equal(store.length, 1);
+  },
+
+  'says at close how many events are lost with the process': async (store) => {
+    await append(store, '/a', '/b', '/c');
+    store.settle(store.take(1));
+    const lost = store.stats().isDurable ? 0 : 2;
+    deepEqual([await store.close(), await store.close()], [lost, lost]);
+  },
+
+  'recovers from disk what is not settled, with its order and time, as nothing new': onDisk(async (store, subject) => {
+    const startMs = subject.wallMs;
+    await append(store, '/a', '/settled', '/b"\u00e9');
+    store.settle(store.take(2).slice(1));
+    await store.close();
+    subject.advance(5000);
+    const again = await subject.open();
+    deepEqual([again.length, again.stats().recovered, subject.reported], [2, 2, 3]);
+    deepEqual(
+      again.take(9).map(({ target, acceptedAtMs }) => [target, acceptedAtMs]),
+      [
+        ['/a', startMs],
+        ['/b"\u00e9', startMs],
+      ],
+    );
+  }),
+
+  'tells which of the recovered events may be sent twice': onDisk(async (store, subject) => {
+    await append(store, '/begun', '/put back', '/waiting');
+    const taken = store.take(2);
+    store.putBack(taken.slice(1));
+    await store.close();
+    const again = await subject.open();
+    equal(again.stats().maybeSentTwice, 1);
+    const recovered = again.take(9);
+    deepEqual(
+      recovered.map(({ target, mayBeSecond }) => [target, mayBeSecond]),
+      [
+        ['/begun', true],
+        ['/put back', false],
+        ['/waiting', false],
+      ],
+    );
+    // This process did not send it; the one before may have.
+    again.putBack(recovered);
+    equal(again.take(1)[0]?.mayBeSecond, true);
+  }),
+
+  'gives new events higher numbers than recovered ones': onDisk(async (store, subject) => {
+    await append(store, '/a', '/b');
+    await store.close();
+    const again = await subject.open();
+    await append(again, '/c');
+    const taken = again.take(9);
+    deepEqual(targetsOf(taken), ['/a', '/b', '/c']);
+    equal(new Set(taken.map(({ seq }) => seq)).size, 3);
+  }),
+
+  'counts the age of recovered events from their acceptance': onDisk(async (store, subject) => {
+    await append(store, '/a');
+    await store.close();
+    subject.advance(MAX_AGE_MS);
+    const again = await subject.open();
+    equal(again.expire(), 0);
+    subject.advance(1);
+    equal(again.expire(), 1);
+  }),
+
+  'deletes on disk what is expired': onDisk(async (store, subject) => {
+    await append(store, '/expired');
+    subject.advance(MAX_AGE_MS + 1);
+    await append(store, '/kept');
+    equal(store.expire(), 1);
+    await store.close();
+    deepEqual(targetsOf((await subject.open()).take(9)), ['/kept']);
+  }),
+
+  'deletes on disk what is cleared, taken or not': onDisk(async (store, subject) => {
+    await append(store, '/taken', '/waiting');
+    store.take(1);
+    equal(store.clear(), 1);
+    await append(store, '/kept');
+    await store.close();
+    deepEqual(targetsOf((await subject.open()).take(9)), ['/kept']);
+  }),
+};
