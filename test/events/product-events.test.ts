@@ -288,12 +288,15 @@ test('every standard metric is declared, and those of this machine fit their dec
   t.is(machineFacts().nodeVersion, process.versions.node);
 });
 
+function refuse(): never {
+  throw Object.assign(new Error('Requires sys access'), { name: 'NotCapable' });
+}
+
+function standard(machine: ReturnType<typeof machineFacts>): object {
+  return collectStandardUsageMetrics({ machine: { ...machine, nodeVersion: '20.19.0' } });
+}
+
 test('a fact that the machine refuses does not leave, and the others do', (t) => {
-  const refuse = (): never => {
-    throw Object.assign(new Error('Requires sys access'), { name: 'NotCapable' });
-  };
-  const standard = (machine: ReturnType<typeof machineFacts>) =>
-    collectStandardUsageMetrics({ machine: { ...machine, nodeVersion: '20.19.0' } });
   t.deepEqual(standard(machineFacts(() => ({ type: () => 'Linux', machine: refuse }))), {
     node_version: '20.19.0',
     platform_system: 'Linux',

@@ -77,10 +77,11 @@ test('a relay refuses to forward to itself', async (t) => {
   });
 });
 
+function refuse(): never {
+  throw Object.assign(new Error('uv_interface_addresses'), { code: 'ERR_SYSTEM_ERROR' });
+}
+
 test('a relay starts where the system does not tell its addresses', (t) => {
-  const refuse = (): never => {
-    throw Object.assign(new Error('uv_interface_addresses'), { code: 'ERR_SYSTEM_ERROR' });
-  };
   t.deepEqual(machineAddresses(refuse), []);
   t.false(leadsTo('http://192.0.2.7:8787', at('0.0.0.0'), machineAddresses(refuse)));
   t.true(leadsTo('http://127.0.0.1:8787', at('0.0.0.0'), machineAddresses(refuse)));
