@@ -33,8 +33,19 @@ if (isRoot && !inOwnNetwork && spawnSync('unshare', ['--net', 'true']).status ==
 
 const unit = parseUnit(readFileSync(join(root, UNIT), 'utf8'));
 const APPLIED = new Set([
-  ...['ExecStart', 'DynamicUser', 'StateDirectory', 'StateDirectoryMode', 'UMask', 'NoNewPrivileges', 'CapabilityBoundingSet'],
-  ...['RestrictAddressFamilies', 'SystemCallFilter', 'SystemCallErrorNumber', 'SystemCallArchitectures', 'Type', 'TimeoutStopSec'],
+  'ExecStart',
+  'DynamicUser',
+  'StateDirectory',
+  'StateDirectoryMode',
+  'UMask',
+  'NoNewPrivileges',
+  'CapabilityBoundingSet',
+  'RestrictAddressFamilies',
+  'SystemCallFilter',
+  'SystemCallErrorNumber',
+  'SystemCallArchitectures',
+  'Type',
+  'TimeoutStopSec',
 ]);
 const notApplied = Object.keys(unit).filter((key) => !APPLIED.has(key));
 console.log(`not applied here: ${notApplied.join(' ')}`);
@@ -154,9 +165,9 @@ function groupsOfSystemd() {
   const groups = new Map();
   let members = [];
   for (const line of stdout.split('\n')) {
-    if (/^@/.test(line)) groups.set(line.trim(), (members = []));
+    if (line.startsWith('@')) groups.set(line.trim(), (members = []));
     else if (/^\s+[@\w]/.test(line)) members.push(line.trim());
-    else if (/^#/.test(line)) members = [];
+    else if (line.startsWith('#')) members = [];
   }
   return groups;
 }

@@ -56,7 +56,7 @@ export interface Http {
 /** Opens HTTP, with the route to the endpoint ready. */
 export async function openHttp(settings: RouteSettings): Promise<Http> {
   const routes = await Routes.open(settings);
-  return { client: new NodeFetchClient(routes.connections), routes };
+  return { client: new NodeFetchClient(routes.pool.connections), routes };
 }
 
 /**
@@ -117,7 +117,7 @@ class NodeFetchExchange implements Exchange {
   }
 
   abort(): void {
-    this.#request?.destroy();
+    if (this.#request !== undefined) this.#connections.abandon(this.#request);
     this.#controller?.abort();
   }
 }
