@@ -6,7 +6,8 @@ import type { Agent } from 'node:http';
 import type { Clock } from '../../base/clock.js';
 import type { StartLimit } from '../pacing.js';
 import { Connections, createAgent } from './agents.js';
-import { hostsFilePath, NameLookup, readHosts } from './name-lookup.js';
+import { machineNames } from './name-files.js';
+import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
 
@@ -46,10 +47,9 @@ export class Pool {
 
   private constructor(settings: PoolSettings, key: string | undefined) {
     const { clock, connectTimeoutMs, env } = settings;
-    const hostsFile = hostsFilePath(process.platform, env);
     this.#settings = settings;
     this.#key = key;
-    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, readHosts: () => readHosts(hostsFile) });
+    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, machine: machineNames(process.platform, env) });
     this.turns = new Turns(settings.maxSockets, clock);
     this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
   }

@@ -4,6 +4,7 @@ import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.js';
+import { bare } from '../../base/foreign-values.js';
 import { isLocalhostName } from '../../wire/host.js';
 import type { ListenAddress, RelaySettings } from '../options.js';
 import { MAX_TARGET_BYTES } from '../request-target.js';
@@ -67,7 +68,7 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
     else earlier.prependOnceListener('finish', () => closeWith(socket, answers.raw(answer)));
   };
   const server = createServer(
-    {
+    bare({
       maxHeaderSize: MAX_HEAD_BYTES,
       headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
       requestTimeout: limits.requestTimeoutMs,
@@ -76,7 +77,7 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
       noDelay: true,
       // Node would answer 400 by itself, and no count would show it.
       requireHostHeader: false,
-    },
+    }),
     (request, response) => {
       latest.set(request.socket, response);
       listener(request, response);
@@ -133,7 +134,7 @@ function closeWith(socket: Duplex, answer: string): void {
 export async function startListening(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port, backlog: BACKLOG }, () => {
+    server.listen(bare({ host, port, backlog: BACKLOG }), () => {
       server.off('error', reject);
       resolve();
     });

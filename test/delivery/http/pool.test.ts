@@ -9,7 +9,7 @@ import { Turns } from '../../../src/delivery/http/pool.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { startHttp, startTcp, until } from '../../helpers/loopback.js';
-import { ManualClock } from '../../helpers/manual-clock.js';
+import { VirtualClock } from '../../helpers/virtual-clock.js';
 import { send, transportTo } from '../../helpers/sending.js';
 
 const SENT: SendOutcome = { kind: 'sent' };
@@ -20,7 +20,7 @@ const ok: RequestListener = (_request, response) => {
 };
 
 test('a limited number of turns run, the others wait in order', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const turns = new Turns(2, clock);
   const started: string[] = [];
   const take = (name: string) => turns.take(() => started.push(name));
@@ -31,26 +31,26 @@ test('a limited number of turns run, the others wait in order', (t) => {
   first();
   first();
   t.deepEqual(started, ['1', '2'], 'not before the next tick: who aborts many attempts aborts the waiting ones, too');
-  clock.fire();
+  clock.runDeferred();
   t.deepEqual(started, ['1', '2', '4']);
   second();
   fourth();
-  clock.fire();
+  clock.runDeferred();
   t.deepEqual(started, ['1', '2', '4', '5']);
   take('6');
   t.deepEqual(started, ['1', '2', '4', '5', '6'], 'at once if there is room');
-  t.is(clock.timers.length, 0);
+  t.is(clock.pendingDeferred, 0);
 });
 
 test('with each answer one more runs at a time, up to the highest number; without one it is as few as at first', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const turns = new Turns(2, clock);
   let running = 0;
   const ends = Array.from({ length: 50 }, () => turns.take(() => (running += 1)));
   const endOne = () => {
     ends.shift()?.();
     running -= 1;
-    if (clock.timers.length > 0) clock.fire();
+    clock.runDeferred();
   };
   turns.allow(5);
   t.is(running, 2);
