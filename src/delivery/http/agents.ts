@@ -17,12 +17,10 @@ export const IDLE_MS = 4000;
 /** How long Node waits before it tries an address of the other family, if the connect timeout is long enough. */
 const OTHER_FAMILY_MS = 250;
 
-/** What all connections of a transport share. */
+/** What all connections of a pool share. */
 export interface ConnectionSettings {
   /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. */
   readonly connectTimeoutMs: number;
-  /** The most connections to one host at a time. */
-  readonly maxSockets: number;
   readonly clock: Clock;
   readonly lookup: Lookup;
   readonly startLimit: StartLimit;
@@ -42,15 +40,14 @@ export interface ConnectWatch {
   readonly done: () => void;
 }
 
-/** Bounds the connects of a transport, and knows of each connection if it was ever open: if not, its request was certainly not written. */
+/** Bounds the connects of a pool, and knows of each connection if it was ever open: if not, its request was certainly not written. */
 export class Connections {
-  readonly maxSockets: number;
   readonly #settings: ConnectionSettings;
   readonly #opened = new WeakSet<object>();
+  readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
   #latestRequest: ClientRequest | undefined;
 
   constructor(settings: ConnectionSettings) {
-    this.maxSockets = settings.maxSockets;
     this.#settings = settings;
   }
 
@@ -68,6 +65,17 @@ export class Connections {
   /** Reports a request that reached an agent. */
   requested(request: ClientRequest): void {
     this.#latestRequest = request;
+  }
+
+  /** Has a function called if the request is abandoned: a connect for it that Node does not know of ends then, too. */
+  whenAbandoned(request: ClientRequest, end: () => unknown): void {
+    this.#connecting.set(request, end);
+  }
+
+  /** Destroys a request, and what is connecting for it. */
+  abandon(request: ClientRequest): void {
+    request.destroy();
+    this.#connecting.get(request)?.();
   }
 
   /** Whether the connection of a request was ever ready to be written to. */
@@ -137,7 +145,7 @@ export class Connections {
  */
 export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy): HttpAgent {
   const isTls = proxy === undefined ? isSecure : proxy.url.protocol === 'https:';
-  const settings = { keepAlive: true, maxSockets: connections.maxSockets, timeout: IDLE_MS };
+  const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   agent.createConnection = (options) =>
@@ -229,11 +237,4 @@ function toProxy(request: ClientRequest, options: object, proxy: Proxy): object 
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
   return { __proto__: null, ...options, host, port, servername: isIP(host) === 0 ? host : '' };
-}
-
-/** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */
-export function closeAgent(agent: HttpAgent): void {
-  const queues = agent.requests as Record<string, unknown>;
-  for (const name of Object.keys(queues)) delete queues[name];
-  agent.destroy();
 }

@@ -58,7 +58,7 @@ export interface Http {
 /** Opens HTTP, with the route to the endpoint ready. */
 export async function openHttp(settings: RouteSettings): Promise<Http> {
   const routes = await Routes.open(settings);
-  return { client: new NodeFetchClient(routes.connections), routes };
+  return { client: new NodeFetchClient(routes.pool.connections), routes };
 }
 
 /** The default of node-fetch. */
@@ -136,7 +136,7 @@ class NodeFetchExchange implements Exchange {
   }
 
   abort(): void {
-    this.#request?.destroy();
+    if (this.#request !== undefined) this.#connections.abandon(this.#request);
     this.#controller?.abort();
   }
 }
