@@ -132,6 +132,7 @@ export class RelayCore {
       failedBy: Object.fromEntries(ledger.failedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
       isAccepting: this.notReady() === undefined,
+      isPaused: this.#pump?.isPaused ?? false,
       store: { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered },
     };
   }
@@ -187,7 +188,7 @@ export class RelayCore {
   #startPump(store: RelayStore): Pump {
     const { gate, log, options, parts, settings } = this.#options;
     const { machine } = parts;
-    const { attemptTimeoutMs, concurrency, drainConcurrency } = settings;
+    const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
     const transport = relayTransport({
       settings,
       options,
@@ -203,6 +204,9 @@ export class RelayCore {
       ledger: this.#ledger,
       log,
       clock: machine.clock,
+      random: machine.random,
+      backoffMs,
+      maxBackoffMs,
       concurrency,
       drainConcurrency,
       sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,
