@@ -1,8 +1,21 @@
-// The tests run as compiled JavaScript: what is tested is what is published, and the tests are type-checked on the way.
+import path from 'node:path';
+
+/** Test files that wait for timers and children most of their time, the longest first: other files use the processor meanwhile. */
+const WAITING = ['examples', 'process-exit', 'process', 'bin', 'command', 'secrets', 'fault-matrix', 'zero-trace', 'core', 'fuzz'];
+
+const rank = (file) => {
+  const index = WAITING.indexOf(path.basename(file, '.test.js'));
+  return index === -1 ? WAITING.length : index;
+};
+
+// AVA runs compiled JavaScript, so the compiler checks the types of the tests.
 export default {
-  // What takes minutes has scripts of its own: see ava.full.config.mjs.
+  // The tests that take minutes have scripts of their own: see ava.full.config.mjs and ava.relay.config.mjs.
   files: ['build/test/**/*.test.js', '!build/test/full/**'],
-  // Nobody but this machine is contacted.
+  // Keeps the tests on the loopback interface.
   require: ['./build/test/helpers/loopback-only.js'],
+  // One more than the cores of the smallest machine of CI.
+  concurrency: 3,
+  sortTestFiles: (one, other) => rank(one) - rank(other) || one.localeCompare(other),
   timeout: '60s',
 };

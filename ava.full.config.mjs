@@ -1,7 +1,7 @@
-// What is too long for every `npm test`: `npm run test:faults`.
+// Tests that are too long for `npm test`: `npm run test:faults`.
 export default {
   files: ['build/test/full/**/*.test.js'],
-  // Nobody but this machine is contacted.
+  // Refuses connections to other machines.
   require: ['./build/test/helpers/loopback-only.js'],
   timeout: '60s',
 };

@@ -1,7 +1,7 @@
-// The relay in earnest, which takes minutes: `npm run test:relay`.
+// `npm run test:relay`: the random and the kill tests of the relay with more runs, which takes minutes.
 export default {
   files: ['fuzz', 'sigkill', 'spool/kill', 'spool/lock', 'spool/model'].map((name) => `build/test/relay/${name}.test.js`),
-  // Nobody but this machine is contacted.
+  // Keeps the tests on the loopback interface.
   require: ['./build/test/helpers/loopback-only.js'],
   environmentVariables: {
     RELAY_KILLS: '10',

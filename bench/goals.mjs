@@ -1,4 +1,4 @@
-// What was aimed at, beside what was measured: met or missed is computed, never written.
+// The goals and the measured figures. Met or missed is computed, never written by hand.
 import { RIVALS } from './adapters/index.mjs';
 import { DEADLINE_MS } from './scenarios/drain.mjs';
 import { figure, table } from './harness/table.mjs';
@@ -7,7 +7,7 @@ const FOUR = 'eventemitter3, p-queue, p-retry, node-fetch';
 const EXIT_DEADLINE_MS = 250;
 const SLACK_MS = 50;
 
-/** @param limit a number, or a fraction in words, which is shown as it is */
+/** @param shown the limit: a number, or a fraction as a string, which the table shows unchanged */
 const atMost = (shown, unit = 'x') => {
   const [above, below = 1] = String(shown).split('/').map(Number);
   const limit = above / below;
@@ -22,7 +22,7 @@ const publishGoals = (found) => {
   return [
     ['publish, to the floor: emit, copy, ring', atMost(1.5), ratio('ours: publish', 'floor: emit, copy, ring')],
     [
-      'host event dag_run of 10 tasks, handed over as it is, to the floor without a copy: emit, ring',
+      'host event dag_run of 10 tasks, not copied, to the floor without a copy: emit, ring',
       forTheRecord,
       ratio('ours: host event, dag_run of 10 tasks', 'floor: emit, ring'),
     ],
@@ -30,11 +30,11 @@ const publishGoals = (found) => {
     ['publish, cheaper than the cheapest rival', atLeast(17), cheaper('ours: publish', RIVALS)],
     ['host event through its listener, cheaper than the cheapest rival', atLeast(4), cheaper('ours: host event, task_instance', RIVALS)],
     [
-      'dag_run of 10,000 tasks, to one of 10, the same DAG object',
+      'dag_run of 10,000 tasks, to a dag_run of 10, the same DAG object',
       atMost(1.5),
       ratio('ours: host event, dag_run of 10,000 tasks', 'ours: host event, dag_run of 10 tasks'),
     ],
-    ['host event while opted out, to a bare emit', atMost(2), ratio('ours: host event, opted out', 'eventemitter3 emit, one listener')],
+    ['host event after an opt-out, to a bare emit', atMost(2), ratio('ours: host event, opted out', 'eventemitter3 emit, one listener')],
     [
       'publish with 1,000,000 waiting, to 1,000 waiting',
       atMost(2),
@@ -45,7 +45,7 @@ const publishGoals = (found) => {
 
 const deferredGoals = (found) => [
   [
-    'all work of an event, no-op transport, to naive',
+    'all the work of an event, no-op transport, to naive',
     atMost('1/15'),
     found.ratio('deferred', 'ours', 'naive', 'nsPerEvent')?.median ?? null,
   ],
@@ -62,7 +62,7 @@ const deliveryGoals = (found) => [
     return [
       [`events/s at c = ${concurrency}, to a bare node-fetch loop`, atLeast(0.95), ratio('node-fetch loop', 'eventsPerS')],
       [`events/s at c = ${concurrency}, to naive`, atLeast(1.3), ratio('naive', 'eventsPerS')],
-      [`processor time an event at c = ${concurrency}, to naive`, atMost(0.8), ratio('naive', 'cpuUsPerEvent')],
+      [`processor time per event at c = ${concurrency}, to naive`, atMost(0.8), ratio('naive', 'cpuUsPerEvent')],
     ];
   }),
   ...[4, 16].map((concurrency) => {
@@ -86,8 +86,16 @@ const memoryGoals = (found) => {
       [`memory of a waiting event, of ${column}, to naive`, atMost('1/6'), ratio('ours', 'naive', column)],
     ]),
     ['kept after 1,000,000 events at the default bound, to 100,000', atMost(1.1), finite(kept(1_000_000) / kept(100_000))],
-    ['a million events, silent endpoint: heap growth', atMost(5, 'MiB'), highest(found.list('million', 'ours', 'heapGrowthMiB'))],
-    ['a million events, silent endpoint: resident growth', atMost(30, 'MiB'), highest(found.list('million', 'ours', 'residentGrowthMiB'))],
+    [
+      'a million events, endpoint that does not answer: heap growth',
+      atMost(5, 'MiB'),
+      highest(found.list('million', 'ours', 'heapGrowthMiB')),
+    ],
+    [
+      'a million events, endpoint that does not answer: resident growth',
+      atMost(30, 'MiB'),
+      highest(found.list('million', 'ours', 'residentGrowthMiB')),
+    ],
   ];
 };
 
@@ -110,14 +118,18 @@ const exitGoals = (found) => {
   const exitMs = (column) => highest(found.list('exit', 'ours', 'exitMs', column));
   const codes = found.columns('exit').flatMap((column) => found.list('exit', 'ours', 'exitCode', column));
   return [
-    ['close(), connections refused: process gone after', atMost(150, 'ms'), exitMs('refuses connections, close')],
-    ['close(), silent endpoint: process gone after', atMost(DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, close')],
+    ['close(), connections refused: process ends after', atMost(150, 'ms'), exitMs('refuses connections, close')],
+    ['close(), endpoint that does not answer: process ends after', atMost(DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, close')],
     [
-      'no close(), connections refused: process gone after',
+      'no close(), connections refused: process ends after',
       atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'),
       exitMs('refuses connections, no close'),
     ],
-    ['no close(), silent endpoint: process gone after', atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'), exitMs('says nothing, no close')],
+    [
+      'no close(), endpoint that does not answer: process ends after',
+      atMost(EXIT_DEADLINE_MS + SLACK_MS, 'ms'),
+      exitMs('says nothing, no close'),
+    ],
     ['exit code, whatever the endpoint does', atMost(0, ''), codes.length === 0 ? null : Math.max(...codes.map((code) => code ?? 1))],
     [
       'no close(), endpoint answers: delivered',
@@ -127,7 +139,7 @@ const exitGoals = (found) => {
   ];
 };
 
-/** @returns every goal with what was measured; `isMet` is null where nothing was, or where no limit was set */
+/** @returns every goal with its measured figure; `isMet` is null without a figure or without a limit */
 export function judgeGoals(found) {
   const groups = [publishGoals, deferredGoals, deliveryGoals, memoryGoals, importGoals, exitGoals];
   return groups

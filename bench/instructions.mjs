@@ -1,5 +1,5 @@
-// Counts processor instructions of a call with valgrind: node bench/instructions.mjs, after `npm run build`. It takes a few minutes.
-// Two runs of the same code differ by less than one in a hundred whatever else the machine does, which no clock can say.
+// Counts the processor instructions of a call with valgrind: node bench/instructions.mjs, after `npm run build`. It takes a few minutes.
+// Two runs of the same code differ by less than one percent, even on a busy machine; times differ by more.
 import { spawnSync } from 'node:child_process';
 import { runChild } from './harness/child.mjs';
 import { table } from './harness/table.mjs';
@@ -13,16 +13,16 @@ const ROWS = [
   'ours: host event, opted out',
 ];
 
-/** Beyond these calls everything is compiled and the buffer is full: what more calls cost is what one costs. */
+/** After FEW calls the code is compiled and the buffer is full, so the difference to MANY calls gives the cost of one call. */
 const FEW = 20_000;
 const MANY = 80_000;
 
-/** No thread compiles or collects on the side, and no seed differs: the same code takes the same instructions. */
+/** No other thread compiles or collects garbage, and the seeds are fixed: the same code takes the same instructions. */
 const FLAGS = ['--single-threaded', '--predictable', '--hash-seed=1', '--random-seed=1'];
 const VALGRIND = ['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null'];
 
 if (spawnSync('valgrind', ['--version']).status !== 0) {
-  console.error('There is no valgrind here: apt-get install valgrind.');
+  console.error('valgrind is not installed: apt-get install valgrind.');
   process.exit(2);
 }
 const rows = [];
@@ -37,6 +37,6 @@ console.log(
 async function instructions(row, calls) {
   const { stderr } = await runChild('instructions', { row, calls }, { flags: FLAGS, under: VALGRIND, capMs: 600_000 });
   const [, count] = /Collected : (\d+)/.exec(stderr) ?? [];
-  if (count === undefined) throw new Error(`valgrind said nothing of instructions: ${stderr.slice(-500)}`);
+  if (count === undefined) throw new Error(`valgrind printed no instruction count: ${stderr.slice(-500)}`);
   return Number(count);
 }

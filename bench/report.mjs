@@ -1,5 +1,5 @@
-// Writes docs/performance.md and its charts from results: node bench/report.mjs [--publish]
-// With --publish the last run becomes the one that is reported; otherwise the published one is reported again.
+// Writes docs/performance.md and its charts: node bench/report.mjs [--publish]
+// By default it uses the published results again; with --publish it publishes the results of the last run.
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -13,7 +13,7 @@ const inRepository = (file) => fileURLToPath(new URL(`../${file}`, import.meta.u
 
 const { values: given } = parseArgs({ options: { publish: { type: 'boolean', default: false } } });
 if (given.publish) {
-  if (readResults(LATEST).quick) throw new Error(`${LATEST} is of a quick run: npm run bench makes what can be reported`);
+  if (readResults(LATEST).quick) throw new Error(`${LATEST} is from a quick run: run \`npm run bench\` first`);
   copyFileSync(LATEST, PUBLISHED);
 }
 const results = readResults(PUBLISHED);
@@ -23,7 +23,7 @@ const CHARTS = 'docs/charts';
 mkdirSync(inRepository(CHARTS), { recursive: true });
 for (const { name, alt, draw } of FIGURES) writeFileSync(inRepository(`${CHARTS}/${name}.svg`), await draw(found, alt));
 
-/** What may stand in double braces in the template. */
+/** The placeholders in double braces of the template. */
 const FILLERS = {
   table: (name) => tableOf(name, found).text,
   chart: (name) => `![${FIGURES.find((chart) => chart.name === name).alt}](charts/${name}.svg)`,
@@ -64,7 +64,7 @@ function machine() {
 const template = readFileSync(new URL('report/performance.template.md', import.meta.url), 'utf8');
 const text = template.replaceAll(/\{\{([^}]+)\}\}/g, (_, inside) => {
   const [filler, ...args] = inside.split('|').map((part) => part.trim());
-  if (FILLERS[filler] === undefined) throw new Error(`The template asks for ${filler}, which nobody fills`);
+  if (FILLERS[filler] === undefined) throw new Error(`The template has an unknown placeholder: ${filler}`);
   return FILLERS[filler](...args);
 });
 writeFileSync(inRepository('docs/performance.md'), text);

@@ -1,5 +1,5 @@
-// Runs the benchmarks: node bench/run.mjs [--quick] [--only publish,delivery] [--out FILE]
-// Needs dist/ (`npm run build`); without --quick also the packages of this folder (`npm ci` in it), and for TLS the compiled tests.
+// Runs the benchmarks: node bench/run.mjs [--quick] [--only publish,delivery] [--out FILE] Needs dist/ (`npm run build`). Without --quick
+// it also needs the packages of this folder (`npm ci` in it), and for TLS the compiled tests.
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { goalsTable } from './goals.mjs';
@@ -49,7 +49,7 @@ const results = {
 writeResults(out, results);
 const found = new Findings(cells);
 if (!quick) console.log(`\n${goalsTable(found)}\n`);
-if (!quick && tls === undefined) console.log('Without TLS: `npm run compile` makes the helper that it needs.');
+if (!quick && tls === undefined) console.log('TLS was left out: it needs `npm run compile`.');
 console.log(`${tookS} s; written to ${out}`);
 for (const what of broken) console.error(`broken: ${what}`);
 process.exitCode = broken.length > 0 ? 1 : 0;
@@ -64,19 +64,19 @@ function show(name) {
   if (shown !== null && cells.some((cell) => cell.scenario === name)) console.log(`\n${shown.title}\n\n${shown.text}`);
 }
 
-/** Says beforehand what would otherwise fail in the middle. */
+/** Reports missing prerequisites before the run starts. */
 function check() {
   const unknown = names.filter((name) => !SCENARIOS.includes(name));
   if (unknown.length > 0) fail(`Expected --only to name some of ${SCENARIOS.join(', ')}, got ${unknown.join(', ')}.`);
-  if (!existsSync(new URL('../dist/index.js', import.meta.url))) fail('There is no dist/: run `npm run build` first.');
+  if (!existsSync(new URL('../dist/index.js', import.meta.url))) fail('dist/ is missing: run `npm run build` first.');
   if (quick) return;
   if (!existsSync(new URL('node_modules', import.meta.url)))
-    fail('The packages to compare with are not there: run `npm ci` in bench/ first, or use --quick.');
+    fail('The packages to compare with are missing: run `npm ci` in bench/ first, or use --quick.');
   const theirs = describeVersions();
   for (const name of ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch']) {
     const { version } = JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8'));
     if (version !== theirs[name])
-      fail(`The library runs with ${name} ${version}, the comparison with ${theirs[name]}: pin the same in bench/package.json.`);
+      fail(`The library uses ${name} ${version}, the comparison ${theirs[name]}: pin the same version in bench/package.json.`);
   }
 }
 

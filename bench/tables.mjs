@@ -2,7 +2,7 @@
 import { CAP_MS } from './scenarios/exit.mjs';
 import { figure, table, withSpread } from './harness/table.mjs';
 
-/** The row that the others are measured against, where there is one. */
+/** The row that the other rows are compared with, for scenarios that have one. */
 const BASE = {
   publish: 'floor: emit, copy, ring',
   deferred: 'naive',
@@ -10,7 +10,7 @@ const BASE = {
   import: 'eventemitter3, p-queue, p-retry, node-fetch',
 };
 
-/** Rows with their values and, where there is a base, the ratio to it within each round. */
+/** Rows with their values and, if the scenario has a base, the ratio to it within each round. */
 function listed(found, scenario, values) {
   const base = BASE[scenario];
   const [, first] = values[0];
@@ -54,14 +54,14 @@ function delivery(found) {
   const delayed = at((column) => column.includes('ms'));
   const batched = at((column) => column.startsWith('its own'));
   const parts = [
-    'Events per second, in brackets the ratio to the node-fetch loop in the same round',
+    'Events per second; in brackets the ratio to the node-fetch loop in the same round',
     crossed(found, 'delivery', { columns: atOnce, rows: byRequest, cell: speed }),
-    "Microseconds of the client's processor for an event",
+    "Microseconds of the client's processor time per event",
     crossed(found, 'delivery', { columns: atOnce, rows: byRequest, cell: medians(found, 'delivery', 'cpuUsPerEvent') }),
   ];
   if (delayed.length > 0) {
     const rows = byRequest.filter((row) => delayed.some((column) => found.median('delivery', row, 'eventsPerS', column) !== null));
-    parts.push('Events per second where each answer takes 20 ms', crossed(found, 'delivery', { columns: delayed, rows, cell: speed }));
+    parts.push('Events per second if each answer takes 20 ms', crossed(found, 'delivery', { columns: delayed, rows, cell: speed }));
   }
   if (batched.length > 0) {
     const rows = batched.flatMap((column) =>
@@ -75,7 +75,7 @@ function delivery(found) {
     const lines = rows.map(([row, column]) => [`${row}, ${column}`, ...names.map((name) => value(row, name, column))]);
     parts.push(
       'Rivals, in their own batches, with room for all events',
-      table(['', 'events/s', 'us of processor an event', '% delivered', 'sockets'], lines),
+      table(['', 'events/s', 'processor us an event', '% delivered', 'sockets'], lines),
     );
   }
   return parts.join('\n\n');
@@ -109,11 +109,11 @@ function drain(found) {
   );
 }
 
-/** Name, heading and table of each scenario, in the order in which they are shown. */
+/** Heading and table of each scenario, in the order of the page. */
 const TABLES = {
-  publish: ['Handing over one event, ns a call', (found) => listed(found, 'publish', [['ns', 'nsPerCall']])],
+  publish: ['One publish, ns a call', (found) => listed(found, 'publish', [['ns', 'nsPerCall']])],
   million: [
-    'A million publishes at a silent endpoint',
+    'A million publishes, an endpoint that does not answer',
     (found) =>
       listed(found, 'million', [
         ['ns a publish', 'nsPerPublish'],
@@ -126,7 +126,7 @@ const TABLES = {
     (found) =>
       listed(found, 'deferred', [
         ['ns', 'nsPerEvent'],
-        ['ns of processor', 'cpuNsPerEvent'],
+        ['processor ns', 'cpuNsPerEvent'],
       ]),
   ],
   encoding: ['Encoding one event, ns', (found) => listed(found, 'encoding', [['ns', 'nsPerEvent']])],
@@ -137,13 +137,13 @@ const TABLES = {
       listed(found, 'burst', [
         ['% delivered', 'deliveredPercent'],
         ['sockets', 'sockets'],
-        ['caller held, ms', 'heldMs'],
-        ['all over, ms', 'tookMs'],
+        ['caller blocked, ms', 'heldMs'],
+        ['in all, ms', 'tookMs'],
       ]),
   ],
-  memory: ['Bytes kept for each event published, by how many were', memory],
+  memory: ['Bytes kept per published event, by number of events', memory],
   exit: ['From the last line of a program to the end of its process', exit],
-  import: ['Import in a fresh process, ms', (found) => listed(found, 'import', [['ms', 'ms']])],
+  import: ['Import in a new process, ms', (found) => listed(found, 'import', [['ms', 'ms']])],
   install: [
     'Installed',
     (found) =>
@@ -156,7 +156,7 @@ const TABLES = {
   drain: ['Events that close({ deadlineMs: 2000 }) delivers of 20,000 waiting', drain],
 };
 
-/** @returns {{ title: string, text: string } | null} null where the scenario was not run */
+/** @returns {{ title: string, text: string } | null} null if the scenario was not run */
 export function tableOf(name, found) {
   if (!found.has(name)) return null;
   const [title, render] = TABLES[name];

@@ -1,9 +1,9 @@
-// Acme's own command line, with `acme telemetry …` mounted in it: its people see its events, its endpoint and its switches, and none
-// of it sends anything. Try `node build/examples/acme-cli.js telemetry status`, then `disable`, then `preview --sample`.
+// Acme's own command line with `acme telemetry …` mounted in it: its users see its events, its endpoint and its switches. No command sends
+// anything. Try `node build/examples/acme-cli.js telemetry status`, then `disable`, then `preview --sample`.
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import { acmeEvents } from './acme/events.js';
 
-// What createTelemetry is handed, too: in a real program both take it from one place.
+// The options of createTelemetry. A real program keeps them in one place for both.
 const telemetry = createTelemetryCli({
   product: { name: 'acme', version: '3.1.0' },
   endpoint: 'https://telemetry.acme.example',

@@ -1,11 +1,11 @@
-// A product of its own: Acme, a job runner that has nothing to do with Cosmos. Its name stands in every field, its events go to
-// its own endpoint, its people have a switch of their own (ACME_TELEMETRY), and its host names its events as it likes.
+// A product with its own name: Acme, a job runner that is not related to Cosmos. The fields carry its name, its events go to its own
+// endpoint, its users have their own switch (ACME_TELEMETRY), and its host uses its own event names.
 import { EventEmitter } from 'node:events';
 import { createTelemetry } from 'cosmos-telemetry';
 import { startCollector } from 'cosmos-telemetry/testing';
 import { acmeEvents } from './acme/events.js';
 
-// In production this is your own server: examples/access-log.ts shows how little of one it takes.
+// In production this is your own server; examples/access-log.ts shows a minimal one.
 const collector = await startCollector();
 
 function acmeTelemetry(env: NodeJS.ProcessEnv) {
@@ -24,14 +24,14 @@ telemetry.register(acme, {
   },
 });
 
-// What Acme does all day. The names of flows and jobs stay on the machine.
+// Acme at work. The names of flows and jobs stay on the machine.
 const extract = { module: 'acme.operators.spark', operatorName: 'SparkJob' };
 const notify = { module: 'chat.operators.post', operatorName: 'PostMessage' };
 acme.emit('job:done', { taskInstance: { dagId: 'nightly', taskId: 'extract', mapIndex: -1, duration: 7, task: extract } });
 acme.emit('job:broken', { taskInstance: { dagId: 'nightly', taskId: 'notify', mapIndex: -1, duration: 1, task: notify } });
 acme.emit('flow:broken', { dagRun: { dagId: 'nightly', dag: { tasks: [extract, notify] } } });
 
-// Typed: a field that is missing, misspelt or of another type does not compile.
+// Typed: a missing or misspelt field, or a value of another type, does not compile.
 telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });
 
 await telemetry.drain({ deadlineMs: 5000 });
@@ -39,6 +39,6 @@ const { published, sent } = await telemetry.close();
 for (const { url } of collector.requests) console.log(url);
 console.log(`published ${published}, sent ${sent}`);
 
-// The switch of Acme's people. DO_NOT_TRACK and SCARF_NO_ANALYTICS count for every product.
+// The switch of Acme's users. DO_NOT_TRACK and SCARF_NO_ANALYTICS apply to every product.
 for (const value of ['off', 'on']) console.log(`ACME_TELEMETRY=${value}: ${acmeTelemetry({ ACME_TELEMETRY: value }).enabled}`);
 await collector.close();

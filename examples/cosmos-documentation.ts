@@ -1,5 +1,5 @@
-// What Cosmos' own code and documentation do in Python, in TypeScript: emit one event at once if telemetry is enabled, and ask
-// before gathering what is expensive to gather. In a long-running host use createTelemetry instead: it never waits.
+// What Cosmos' code and documentation do in Python, in TypeScript: emit one event at once if telemetry is enabled, and check that before
+// collecting expensive data. In a long-running host use createTelemetry instead: it never waits.
 import * as telemetry from 'cosmos-telemetry';
 import { startCollector } from 'cosmos-telemetry/testing';
 
@@ -23,7 +23,7 @@ console.log(`dbt_docs_access sent: ${isSent}`);
 const metrics = { ...telemetry.collectStandardUsageMetrics(cosmos), event_type: 'dag_run', status: 'success', task_count: 13 };
 console.log(`dag_run sent: ${await telemetry.emitUsageMetrics(metrics, options)}`);
 
-// The same product in a host that runs on: ask before gathering, publish without waiting.
+// The same product in a long-running host: check before collecting, publish without waiting.
 await using client = telemetry.createTelemetry(options);
 if (client.enabled) client.publish('dbt_docs_access', expensiveToFindOut());
 await client.drain({ deadlineMs: 5000 });

@@ -1,9 +1,9 @@
-// An event of your own: declared once, typed, and checked again when it is published, since JavaScript and `any` exist. What is
-// not declared, or is no value of its kind, does not leave the machine; the event goes without it, and the report counts it.
+// An event of your own: declared once, typed, and checked again when it is published, since JavaScript and `any` bypass the types. A field
+// that is not declared, or has a value of another kind, is not sent; the event is sent without it, and the report counts it.
 import { boolean, command, count, createTelemetry, defineEvent, duration, identifier, nullable, oneOf, optional } from 'cosmos-telemetry';
 import { recordingTransport } from 'cosmos-telemetry/testing';
 
-// There is no kind for free text. Each field says what it is and why it is collected: both go into your privacy notice.
+// There is no kind for free text. Each field has a description and a reason; both appear in your privacy notice.
 const render = defineEvent(
   'render',
   {
@@ -20,16 +20,16 @@ const render = defineEvent(
 const transport = recordingTransport();
 const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, events: [render], transport });
 
-// Watching is possible everywhere, from a log to a test. The metrics are frozen.
+// Any code can subscribe, such as a log or a test. The metrics are frozen.
 telemetry.bus.on('render', ({ models, elapsed }) => {
   console.log(`rendered ${models} models in ${elapsed} s`);
 });
 
 telemetry.publish('render', { loader: 'manifest', models: 13, elapsed: 7, cached: true, selector: null, flags: '--full-refresh' });
 
-// What TypeScript refuses here arrives all the same from JavaScript.
+// TypeScript refuses these values, but JavaScript can pass them.
 telemetry.publish('render', {
-  // @ts-expect-error: not one of the two
+  // @ts-expect-error: not one of the two values
   loader: '/home/ada/secret/manifest.json',
   models: 13,
   elapsed: 7,

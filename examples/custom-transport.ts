@@ -1,42 +1,13 @@
-// A transport of your own: the one extension point of delivery, two methods wide. This one POSTs batches of JSON lines. Retries
-// and the circuit breaker are the package's own, put around it.
+// A transport of your own, which sends batches of JSON lines by POST. Retries and the circuit breaker of the package go around it.
+// `transportContract` of `cosmos-telemetry/testing` tests such a transport.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { circuitBreaker, count, createTelemetry, defineEvent, retrying } from 'cosmos-telemetry';
-import type { SendOutcome, Transport, UsageEvent } from 'cosmos-telemetry';
+import type { UsageEvent } from 'cosmos-telemetry';
+import { jsonLinesTransport } from './custom-transport/json-lines-transport.js';
 
-/** Sends up to a hundred events in one POST. Outcomes are data: `send` says what became of the batch, and throws nothing. */
-function jsonLinesTransport(url: string): Transport {
-  return {
-    maxBatchSize: 100,
-    async send(events, signal) {
-      try {
-        const body = events.map(({ id, type, metrics }) => `${JSON.stringify({ id, type, ...metrics })}\n`).join('');
-        const response = await fetch(url, {
-          method: 'POST',
-          body,
-          redirect: 'error',
-          signal: AbortSignal.any([signal, AbortSignal.timeout(5000)]),
-        });
-        await response.body?.cancel();
-        return outcomeOf(response.status);
-      } catch {
-        // Nobody knows how far it came. Each line has an id by which the receiver can drop what it has, so it may be sent again;
-        // without ids this would be { kind: 'rejected' }, since a number counted twice is worse than one lost.
-        return signal.aborted ? { kind: 'aborted' } : { kind: 'retryable', reason: 'network' };
-      }
-    },
-  };
-}
-
-function outcomeOf(status: number): SendOutcome {
-  if (status < 300) return { kind: 'sent' };
-  if (status === 429) return { kind: 'deferred', waitMs: 30_000, reason: 'http_429' };
-  return { kind: status >= 500 ? 'retryable' : 'rejected', reason: `http_${status}` };
-}
-
-// A receiver that is not there yet at the first request, as happens in a deployment.
+// A receiver that answers its first request with 503, as in a deployment.
 const batches: Pick<UsageEvent, 'id' | 'type'>[][] = [];
 let requests = 0;
 const server = createServer((request, response) => {

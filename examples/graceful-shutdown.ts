@@ -1,5 +1,5 @@
-// An HTTP server that ends well: on SIGTERM it stops listening, then gives telemetry what is left of its grace period. The
-// handler is the host's. This package sets none, since a library cannot know what else must happen before a process ends.
+// An HTTP server with a graceful shutdown: on SIGTERM it stops listening, then closes telemetry within its grace period. The signal handler
+// belongs to the host. This package sets none, because a library does not know what else must happen before the process ends.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { boolean, createTelemetry, defineEvent } from 'cosmos-telemetry';
@@ -25,7 +25,7 @@ process.once('SIGTERM', () => {
 async function shutDown(): Promise<void> {
   clearTimeout(impatience);
   server.close();
-  // Kubernetes waits 30 s before it kills, systemd 90 s: two of them are plenty, and close() never takes longer than it is given.
+  // Kubernetes kills after 30 s, systemd after 90 s, so 2 s are safe. close() never takes longer than its deadline.
   const { published, sent, timedOut } = await telemetry.close({ deadlineMs: 2000 });
   console.log(`closed: published ${published}, sent ${sent}, timed out: ${timedOut}`);
   await collector.close();
@@ -37,5 +37,5 @@ for (let visitor = 0; visitor < 3; visitor += 1) {
 }
 console.log(`served 3 visitors, waiting for SIGTERM: kill ${process.pid}`);
 
-// So that the example ends by itself when nobody sends the signal; the first argument says how long it waits.
+// Ends the example if no signal comes. The first argument is the wait in milliseconds.
 impatience = setTimeout(() => process.emit('SIGTERM', 'SIGTERM'), Number(process.argv[2] ?? 500));

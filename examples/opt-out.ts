@@ -1,15 +1,15 @@
-// Every way to say no, and how to ask which one decided. Any no wins over any yes, and what cannot be understood is a no.
+// Every way to opt out, and how to find out which one decided. Any no wins over any yes; a value that is not understood is a no.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { configFilePath, createTelemetry, explainSettings, resolveSettings } from 'cosmos-telemetry';
 import { recordingTransport } from 'cosmos-telemetry/testing';
 
-// Airflow's configuration counts for the product cosmos. It is opened only when nothing before it has decided.
+// Airflow's configuration applies to product cosmos. It is opened only if no other rule decides.
 const folder = mkdtempSync(path.join(tmpdir(), 'opt-out-'));
 writeFileSync(path.join(folder, 'airflow.cfg'), '[core]\nload_examples = False\n\n[cosmos]\nenable_telemetry = False\n');
 
-// A person's own decision, kept where the platform keeps such files. A policy file for a whole machine looks the same.
+// A person's own decision, in the platform's usual place. A policy file for the whole machine has the same format.
 const person = { HOME: folder, APPDATA: folder };
 const file = configFilePath('acme', person) ?? '';
 mkdirSync(path.dirname(file), { recursive: true });
@@ -40,7 +40,7 @@ for (const [way, question] of ways) {
 }
 rmSync(folder, { recursive: true });
 
-// It also works while the program runs: what waits is dropped, and nothing brings it back.
+// An opt-out also works while the program runs: waiting events are dropped, and telemetry stays off.
 const env: NodeJS.ProcessEnv = {};
 const transport = recordingTransport();
 const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, transport, env });

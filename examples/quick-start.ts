@@ -1,6 +1,6 @@
-// The demonstration behind `npm start`, in three acts: what leaves a machine, what happens when nobody answers, and what is left
-// when somebody says no. Loopback only: the collector runs in this process, every figure is measured, and an expectation that
-// does not hold ends it with exit code 1.
+// The demonstration behind `npm start`, in three acts: what leaves the machine, what happens if the endpoint does not answer, and what an
+// opt-out leaves behind. It uses only loopback: the collector runs in this process. Every figure is measured. If an expectation fails, the
+// exit code is 1.
 import { fork } from 'node:child_process';
 import { createTelemetry, explainSettings, resolveSettings, storeTelemetryMetadata } from 'cosmos-telemetry';
 import type { TelemetryStats } from 'cosmos-telemetry';
@@ -10,15 +10,15 @@ import type { Progress } from './quick-start/jaffle-shop.js';
 import { dim, heading, number, print, table, wrapped } from './quick-start/print.js';
 import { countTraces } from './quick-start/traces.js';
 
-/** Act 2: how often the DAG runs, and how many requests are answered before the silence. */
+/** Act 2: runs of the DAG, and requests that are answered before the silence. */
 const RUNS = 400;
 const ANSWERS = 1000;
 
-/** Act 2: what close() is given, and how long anybody else may take. */
+/** Act 2: the deadline of close(), and how long any client may take to end. */
 const CLOSE_MS = 500;
 const PATIENCE_MS = 5000;
 
-/** Every event begins with these six; the table shows what is its own. */
+/** Every event starts with these fields; the demonstration leaves them out. */
 const STANDARD = ['cosmos_version', 'airflow_version', 'python_version', 'node_version', 'platform_system', 'platform_machine'];
 
 const failures: string[] = [];
@@ -28,7 +28,7 @@ function expect(holds: boolean, what: string): void {
 
 function observe(endpoint: string, env: NodeJS.ProcessEnv) {
   const host = { name: 'airflow', version: '2.10.1', pythonVersion: '3.11.7' };
-  // Longer than the defaults, since a busy machine shall not spoil a first impression.
+  // Longer than the defaults, for busy machines.
   const patience = { connectTimeoutMs: 5000, attemptTimeoutMs: 5000 };
   return createTelemetry({ product: { name: 'cosmos', version: '1.12.0' }, host, endpoint, env, ...patience });
 }
@@ -57,16 +57,16 @@ async function whatLeaves(): Promise<void> {
   const requests = collector.requests.map(({ url, eventType, query }) => ({ url, eventType, fields: new Map(query) }));
   const tasks = requests.filter(({ eventType }) => eventType === 'task_instance');
   const dagRun = requests.find(({ eventType }) => eventType === 'dag_run');
-  print(`jaffle_shop ran ${dag.tasks.length} tasks. One of them is none of ours: nothing was sent about it.`);
+  print(`jaffle_shop ran ${dag.tasks.length} tasks. One of them is not a dbt task: nothing was sent about it.`);
   print();
   const columns = ['status', 'operator_name', 'execution_mode', 'dbt_command', 'has_callback', 'duration'];
   table([['event', ...columns], ...tasks.map(({ fields }) => ['task_instance', ...columns.map((name) => fields.get(name) ?? '')])]);
   print();
-  print(dim('dag_run, with the metadata unpacked that had travelled in a DAG param:'));
+  print(dim('dag_run, with the metadata that was packed in a DAG param:'));
   const own = [...(dagRun?.fields ?? [])].filter(([name]) => !STANDARD.includes(name));
   wrapped(own.map(([name, value]) => `${name}=${value}  `));
   print();
-  print(dim('one of them as it was on the wire (a single line, broken here to be read):'));
+  print(dim('one task_instance on the wire (a single line, broken here to be readable):'));
   wrapped(`GET ${tasks.at(-1)?.url ?? ''} HTTP/1.1`.split(/(?<=[?&])/));
   print();
   print(`close() after ${number(report.durationMs)} ms: ${sum(report)}`);
@@ -83,8 +83,8 @@ async function silence(): Promise<void> {
   const naive = await againstSilence('naive-composition');
   const { report } = ours;
 
-  print(`The collector answers ${number(ANSWERS)} requests; then it takes them and says nothing. The orchestrator`);
-  print(`runs jaffle_shop ${number(RUNS)} times against that with each of two clients, in processes of their own.`);
+  print(`The collector answers ${number(ANSWERS)} requests; after that it accepts requests and does not answer. The`);
+  print(`orchestrator runs jaffle_shop ${number(RUNS)} times with each of two clients, each in its own process.`);
   print();
   table([
     ['', 'cosmos-telemetry', 'the same four packages, composed by hand'],
@@ -112,23 +112,23 @@ async function silence(): Promise<void> {
       .map(([why, events]) => `${why} ${number(events)}`)
       .join(', ')}`,
   );
-  print(dim('The slowest hook includes whatever the garbage collector and the machine did meanwhile.'));
+  print(dim('The slowest hook includes pauses of the garbage collector and of the machine.'));
 
   expect(report.published === RUNS * 10 && naive.events === report.published, `${RUNS * 10} events published by both`);
   expect(report.pending === 0, 'nothing pending after close()');
-  expect(report.sent <= ours.answered, 'nothing counted as sent that was not answered');
+  expect(report.sent <= ours.answered, 'no event counted as sent without an answer');
   expect(ours.ending === 'ended', 'a process that ends by itself');
 }
 
 interface Ending extends Progress {
   ending: string;
-  /** Since it had published everything. */
+  /** Milliseconds from the last publish to the exit. */
   endedAfterMs: number;
-  /** What the collector answered. */
+  /** Requests that the collector answered. */
   answered: number;
 }
 
-/** Runs a program of the folder quick-start/ against a collector that goes silent, and kills it when patience ends. */
+/** Runs a program of quick-start/ against a collector that goes silent, and kills it after PATIENCE_MS. */
 async function againstSilence(program: string, ...options: string[]): Promise<Ending> {
   const collector = await startCollector({ faults: (_request, index) => ({ kind: index < ANSWERS ? 'ok' : 'hang' }) });
   const child = fork(new URL(`quick-start/${program}.js`, import.meta.url), [collector.url, String(RUNS), ...options]);
@@ -194,8 +194,8 @@ function microseconds(us: number): string {
   return `${number(us, us < 10 ? 1 : 0)} µs`;
 }
 
-print(`cosmos-telemetry on Node ${process.versions.node}. All of this stays on 127.0.0.1, so acts 1 and 2 do not ask`);
-print('whether you opted out of telemetry; act 3 shows what that does.');
+print(`cosmos-telemetry on Node ${process.versions.node}. Everything stays on 127.0.0.1, so acts 1 and 2 ignore your`);
+print('opt-outs; act 3 shows what an opt-out does.');
 await whatLeaves();
 await silence();
 await optedOut();

@@ -1,7 +1,7 @@
-"""Writes test/vectors/airflow-cfg.json: configuration texts and what Python itself makes of them.
+"""Writes test/vectors/airflow-cfg.json: configuration texts and how Python itself reads them.
 
-Run it by hand (python3 scripts/airflow-cfg-vectors.py) when a case is added; the tests read its output and need no Python.
-The parser is Python's own configparser with its default settings, the values go through what Airflow does to them.
+Run it by hand (python3 scripts/airflow-cfg-vectors.py) after adding a case; the tests read its output and need no Python.
+The parser is Python's configparser with its default settings. The values are then processed as in Airflow.
 """
 import configparser
 import io
@@ -16,12 +16,12 @@ RANDOM_CASES = 500
 SECTION, OPTION = "cosmos", "enable_telemetry"
 TARGET = pathlib.Path(__file__).parent.parent / "test" / "vectors" / "airflow-cfg.json"
 
-# Variables for Airflow's expansion of values. None grows without end (X=a$X): Airflow itself would hang on that.
+# Variables for Airflow's expansion of values. None grows endlessly (X=a$X), because Airflow itself would hang.
 ENV = {"YES": "true", "NO": "false", "NESTED": "$NO", "BRACED": "${YES}", "SPACE": " true ", "HOME": "/home/somebody", "EMPTY": "", "SELF": "$SELF"}
 
 
 class LineKeeper(dict):
-    """A section that remembers the line at which each option was set. `reader` is replaced for each text."""
+    """A section that records the line of each option. `reader` is replaced for each text."""
 
     reader = None
 
@@ -36,7 +36,7 @@ class LineKeeper(dict):
 
 
 class Reader:
-    """Hands out lines as open() does (UTF-8, universal newlines) and knows the number of the last one."""
+    """Yields lines like open() does (UTF-8, universal newlines) and counts them."""
 
     def __init__(self, text):
         self.stream = io.TextIOWrapper(io.BytesIO(text.encode("utf-8")), encoding="utf-8")
@@ -148,7 +148,7 @@ def by_hand():
 
 
 def at_random(source):
-    """Mostly sound texts: names and sections are dealt from a deck, so that only some stand twice."""
+    """Mostly valid texts: names and sections are drawn from a deck, so that only some occur twice."""
     values = ["true", "false", "t", "0", "1", "", "maybe", "%(a)s", "%(b)s", "%%", "%", "$NO", "${YES}", "true # x", "false;x", "x = y", "[x]"]
     indents = ["", "", "", "", "", " ", "  ", "\t", "    "]
     ends = ["\n", "\n", "\n", "\r\n", "\r", "\n\n"]

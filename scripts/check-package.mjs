@@ -1,6 +1,6 @@
-// Looks at the package the way its users get it: packed, installed into an empty project, imported and required.
+// Checks the package as a user gets it: packs it, installs it into an empty project, imports and requires it.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,21 +16,27 @@ try {
   const strays = files
     .map(({ path: file }) => file)
     .filter((file) => !/^(dist|src)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|PRIVACY\.md)$/.test(file));
-  if (strays.length > 0) throw new Error(`The package holds files that nobody asked for: ${strays.join(', ')}`);
-  writeFileSync(path.join(project, 'package.json'), '{ "name": "somebody", "private": true }');
+  if (strays.length > 0) throw new Error(`The package contains unexpected files: ${strays.join(', ')}`);
+  writeFileSync(path.join(project, 'package.json'), '{ "name": "consumer", "private": true }');
   run(npm, 'install', '--no-audit', '--no-fund', `./${filename}`);
   const use = "if (typeof telemetry.createTelemetry !== 'function') throw new Error('no createTelemetry');";
   writeFileSync(path.join(project, 'import.mjs'), `import * as telemetry from 'cosmos-telemetry';\n${use}\n`);
   writeFileSync(path.join(project, 'require.cjs'), `const telemetry = require('cosmos-telemetry');\n${use}\n`);
   for (const file of ['import.mjs', 'require.cjs']) run(process.execPath, file);
   const said = run(npm, 'exec', '--offline', '--', 'cosmos-telemetry', '--version');
-  if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command says of its version: ${said}`);
+  if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command prints an unexpected version: ${said}`);
   writeFileSync(
     path.join(project, 'cli.mjs'),
-    "import { createTelemetryCli } from 'cosmos-telemetry/cli';\nprocess.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);\n",
+    `import { createTelemetryCli } from 'cosmos-telemetry/cli';
+process.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run(['--version']);
+`,
   );
-  if (run(process.execPath, 'cli.mjs') !== said) throw new Error('A product does not find the version of the package');
-  // Who has installed nothing beside it gets a relay without metrics, and a reason. What a folder above holds is not there for it.
+  if (run(process.execPath, 'cli.mjs') !== said) throw new Error("A product's command does not print the version of the package");
+  // Node prints the source line of an uncaught error, so lines must be short.
+  const bundle = readFileSync(path.join(project, 'node_modules/cosmos-telemetry/dist/index.js'), 'utf8');
+  const longest = Math.max(...bundle.split('\n').map((line) => line.length));
+  if (longest > 1000) throw new Error(`dist/index.js has a line of ${longest} characters`);
+  // Without prom-client the relay works but answers 501 for its metrics. The hook hides packages of the parent folders.
   const home = pathToFileURL(realpathSync(project)).href;
   const hooks = `export async function resolve(name, context, next) {
   const found = await next(name, context);
@@ -55,7 +61,7 @@ console.log(status);
 `,
   );
   const answered = run(process.execPath, '--import', './alone.mjs', 'relay.mjs');
-  if (answered !== '501\n') throw new Error(`A relay without prom-client answers for its metrics: ${answered}`);
+  if (answered !== '501\n') throw new Error(`Without prom-client /metrics must answer 501, got ${answered}`);
   console.log(`${filename}: ${files.length} files; import, require, the command and the relay work on Node ${process.versions.node}`);
 } finally {
   rmSync(project, { recursive: true, force: true });

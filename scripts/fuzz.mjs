@@ -1,4 +1,5 @@
-// The fuzz tests with 100,000 runs each, or as many as the argument says. A seed that found something: FUZZ_SEED=… npm run fuzz
+// Runs the fuzz tests with 100,000 runs per property, or as many as the argument says: npm run fuzz -- 10000
+// FUZZ_SEED=… npm run fuzz repeats the inputs of a seed.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 

@@ -1,4 +1,4 @@
-// Writes the privacy notices of this repository anew: that of `cosmos`, and that of the example product. Run as `npm run privacy`.
+// Rewrites the privacy notices of this repository, for `cosmos` and for the example product: `npm run privacy`.
 import { writeFileSync } from 'node:fs';
 import { acmePrivacyNotice } from '../build/examples/acme/events.js';
 import { COSMOS_ENDPOINT, renderPrivacyNotice } from '../dist/index.js';

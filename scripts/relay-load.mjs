@@ -1,5 +1,5 @@
-// How quickly the relay answers: at 50 requests a second with a spool, and as fast as 64 connections can ask, beside a bare HTTP server
-// that does nothing but answer 204. `npm run build && node scripts/relay-load.mjs [seconds]`
+// Measures how quickly the relay answers: at 50 requests a second with a spool, and as fast as 64 connections can send, compared with a
+// bare HTTP server that only answers 204. `npm run build && node scripts/relay-load.mjs [seconds]`
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,11 +14,13 @@ const ROUNDS = 3;
 const RATE = 50;
 const CONNECTIONS = 64;
 const EVENT =
-  '/astronomer-cosmos/v3/task_instance?cosmos_version=1.15.1&airflow_version=3.3.2&python_version=3.11.7&platform_system=Linux&platform_machine=x86_64' +
-  '&status=success&operator_name=DbtRunLocalOperator&is_cosmos_operator_subclass=False&invocation_mode=subprocess&execution_mode=local' +
-  '&profile_strategy=yaml_file&profile_mapping_class=None&database=duckdb&is_mapped_task=False&dbt_command=run&install_deps=False&has_callback=False';
+  '/astronomer-cosmos/v3/task_instance?cosmos_version=1.15.1&airflow_version=3.3.2&python_version=3.11.7' +
+  '&platform_system=Linux&platform_machine=x86_64&status=success&operator_name=DbtRunLocalOperator' +
+  '&is_cosmos_operator_subclass=False&invocation_mode=subprocess&execution_mode=local' +
+  '&profile_strategy=yaml_file&profile_mapping_class=None&database=duckdb&is_mapped_task=False&dbt_command=run' +
+  '&install_deps=False&has_callback=False';
 
-// The servers run in processes of their own: what is measured is theirs, and the client is the same for all.
+// Each server runs in its own process; the client is the same for all.
 const [, , role, ...rest] = process.argv;
 if (role === 'bare') {
   const server = createServer((_request, response) => response.writeHead(204).end());
@@ -44,7 +46,7 @@ async function stop({ child }) {
   await once(child, 'exit');
 }
 
-/** @returns How long the answer took, in milliseconds. */
+/** @returns The time to the answer in milliseconds. */
 function ask(port, agent) {
   const startedAtMs = performance.now();
   return new Promise((resolve, reject) => {
@@ -68,7 +70,7 @@ async function steadily(port) {
   return (await Promise.all(answers)).sort((left, right) => left - right);
 }
 
-/** As many as there is an answer to, over connections that stay. */
+/** As many requests as the server answers, over persistent connections. */
 async function flatOut(port) {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const untilMs = performance.now() + SECONDS * 1000;
@@ -90,7 +92,7 @@ function show(what, took) {
   );
 }
 
-/** Runs each a few times in turn and keeps the best: other work on the machine can only take away. */
+/** Runs each load a few times in turn and keeps the best: other programs on the machine can only reduce the figure. */
 async function best(runs) {
   const found = new Map();
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -109,7 +111,7 @@ async function load(...args) {
   if (args[0] === 'relay') {
     server.child.send('end');
     const [stats] = await once(server.child, 'message');
-    delivered = `${stats.sent.toLocaleString('en')} of ${stats.published.toLocaleString('en')} were delivered meanwhile`;
+    delivered = `${stats.sent.toLocaleString('en')} of ${stats.published.toLocaleString('en')} delivered in this time`;
   }
   await stop(server);
   return { took, delivered, rate: took.length / SECONDS };
@@ -141,12 +143,12 @@ async function measure() {
     const of = (what) => found.get(what);
     show(`${RATE} requests a second, new connections, spool`, of('calm').took);
     show(`${CONNECTIONS} connections, bare server`, of('bare').took);
-    show(`${CONNECTIONS} connections, spool, endpoint away`, of('away').took);
+    show(`${CONNECTIONS} connections, spool, endpoint down`, of('away').took);
     show(`${CONNECTIONS} connections, spool, and sending`, of('sending').took);
     console.log(`   ${of('sending').delivered}`);
     const p99 = 1 / of('calm').rate;
     const share = Math.min(of('away').rate, of('sending').rate) / of('bare').rate;
-    console.log(`p99 ${p99.toFixed(1)} ms (wanted: under 50); ${(100 * share).toFixed(0)}% of the bare server's rate (wanted: 25%)`);
+    console.log(`p99 ${p99.toFixed(1)} ms (goal: under 50); ${(100 * share).toFixed(0)}% of the bare server's rate (goal: 25%)`);
     process.exitCode = p99 < 50 && share >= 0.25 ? 0 : 1;
   } finally {
     await stop(upstream);

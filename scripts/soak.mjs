@@ -1,5 +1,5 @@
-// A client under load against a collector that changes what it does every second. Seconds as the argument (300). Run it after
-// `npm run build`, with --expose-gc to see memory: `npm run soak`. Ends with exit code 1 when a promise was broken.
+// A client under load with a collector that changes its behaviour every second. The argument is the duration in seconds (300). Run
+// `npm run build` first, and Node with --expose-gc to see memory: `npm run soak`. The exit code is 1 if a promise is broken.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -11,7 +11,7 @@ const EVENTS_PER_S = 500;
 const LOOK_MS = 100;
 const MOST_GROWTH_MB = 10;
 
-/** One after the other, a second each; good seconds come in between, so that there is something to lose. */
+/** Faults in sequence, a second each, with good seconds in between. */
 const WEATHER = [
   ['ok', { kind: 'ok' }],
   ['slow', { kind: 'ok', delayMs: 50 }],
@@ -36,11 +36,11 @@ const WEATHER = [
 if (process.argv[2] === 'collector') await collect();
 else await soak(Number(process.argv[2] ?? 300));
 
-/** The collector, in a process of its own: what it keeps in memory is not the client's. */
+/** The collector runs in its own process, so that its memory is not counted as the client's. */
 async function collect() {
   const collector = await startCollector();
   const sockets = new Set();
-  // In front of it, so that the same port can refuse for a while.
+  // A proxy in front of it, so that the same port can refuse connections for a while.
   const front = createServer((socket) => {
     const inner = connect(collector.port, '127.0.0.1');
     for (const [one, other] of [
@@ -78,7 +78,7 @@ async function soak(seconds) {
   const violations = [];
   const collector = fork(fileURLToPath(import.meta.url), ['collector']);
   const [{ endpoint }] = await once(collector, 'message');
-  // As createTelemetry composes it, but for a breaker that looks again after half a second, not a minute: a soak has little time.
+  // The transport of createTelemetry, but its breaker probes after half a second, not a minute: a soak has little time.
   const transport = retrying(circuitBreaker(fetchTransport({ endpoint, env: {} }), { probeAfterMs: 500, maxProbeAfterMs: 1000 }));
   const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport, maxPendingEvents: 2000 });
   const event = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false };
@@ -133,20 +133,21 @@ async function soak(seconds) {
   const { sent, pending, reasons } = report;
   const unknown = (reasons.timeout ?? 0) + (reasons.network ?? 0) + (reasons.aborted ?? 0);
   if (pending !== 0) violations.push(`${pending} pending after close()`);
-  if (sent > answered2xx) violations.push(`${sent} sent, but only ${answered2xx} answered with 2xx`);
+  if (sent > answered2xx) violations.push(`${sent} counted as sent, but only ${answered2xx} answered with 2xx`);
   if (answered2xx - sent > unknown)
     violations.push(`${answered2xx - sent} answered and not counted as sent, but only ${unknown} ended unknown`);
-  // The first round warms up; after that the same weather finds the same memory.
+  // The first round warms up; after that the same faults must need the same memory.
   const [warm, end] = [memory[Math.min(WEATHER.length, memory.length) - 1], memory.at(-1)];
   if (end - warm > MOST_GROWTH_MB) violations.push(`the heap grew from ${warm.toFixed(1)} to ${end.toFixed(1)} MB`);
   console.log(`\n${JSON.stringify(report)}`);
   console.log(
-    `${requests} requests, ${answered2xx} answered with 2xx, ${sent} counted as sent, ${unknown} ended unknown; ${looks} looks at the accounts`,
+    `${requests} requests, ${answered2xx} answered with 2xx, ${sent} counted as sent, ${unknown} ended unknown; ` +
+      `${looks} checks of the accounts`,
   );
   console.log(
     `slowest publish ${slowestUs.toFixed(0)} us; heap after the first round ${warm.toFixed(1)} MB, at the end ${end.toFixed(1)} MB`,
   );
   for (const violation of violations.slice(0, 20)) console.error(`VIOLATION ${violation}`);
-  console.log(violations.length === 0 ? 'no promise was broken' : `${violations.length} violations`);
+  console.log(violations.length === 0 ? 'no promise is broken' : `${violations.length} violations`);
   process.exitCode = violations.length === 0 ? 0 : 1;
 }

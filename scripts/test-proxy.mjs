@@ -1,6 +1,6 @@
-// Events through a real proxy: tinyproxy, from the distribution's packages, with basic authentication, to an http endpoint and through a
-// tunnel to an https one. Loopback is never proxied, so the endpoint has a name that only the proxy knows the way to. Run it after
-// `npm run build`: `npm run test:proxy`. Another program than `tinyproxy` of the PATH: TINYPROXY=/usr/sbin/tinyproxy.
+// Sends events through a real proxy: tinyproxy with basic authentication, to an http endpoint and through a tunnel to an https endpoint.
+// Loopback is never proxied, so the endpoint has a name that only the proxy can resolve. Run `npm run build` first: `npm run test:proxy`.
+// TINYPROXY=/usr/sbin/tinyproxy selects another program than `tinyproxy` of the PATH.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ const tls = (name) => fileURLToPath(new URL(`../test/vectors/tls/${name}`, impor
 if (process.argv[2] === undefined) await testAll();
 else await publish(process.argv[2]);
 
-/** The host, in a process of its own: authorities and proxy come from its environment, as they do from an operator. */
+/** The host runs in its own process: certificate authorities and proxy come from its environment, as an operator sets them. */
 async function publish(endpoint) {
   const lines = [];
   const logger = { debug: (line) => lines.push(line), warn: (line) => lines.push(line) };
@@ -54,7 +54,8 @@ async function testAll() {
     const http = await run('http://collector.test', { HTTP_PROXY: good });
     check(
       http.report.sent === EVENTS && plain.answered2xx === EVENTS,
-      `${EVENTS} events to an http endpoint: ${http.report.sent} sent, ${plain.answered2xx} answered, ${JSON.stringify(http.report.reasons)}`,
+      `${EVENTS} events to an http endpoint: ${http.report.sent} sent, ${plain.answered2xx} answered, ` +
+        JSON.stringify(http.report.reasons),
     );
     const https = await run('https://collector.test', { HTTPS_PROXY: good });
     check(
@@ -70,14 +71,14 @@ async function testAll() {
     ]) {
       const name = scheme === 'http' ? 'HTTP_PROXY' : 'HTTPS_PROXY';
       const { report, lines } = await run(`${scheme}://collector.test`, { [name]: `http://${credentials}127.0.0.1:${port}` });
-      // Whom it does not know it tells so by 401, which only an endpoint should say, and by 407 who says nothing.
+      // tinyproxy answers wrong credentials with 401, which only an endpoint should do, and missing credentials with 407.
       const told = lines.some((line) => /\] (connect|circuit_open|http_401): /.test(line));
       check(
         report.sent === 0 && told,
         `${scheme} with ${credentials === '' ? 'no' : 'wrong'} credentials: ${JSON.stringify(report.reasons)}`,
       );
     }
-    check(plain.requests.length === EVENTS && secure.requests.length === EVENTS, 'and nothing else has arrived');
+    check(plain.requests.length === EVENTS && secure.requests.length === EVENTS, 'no other request arrives');
     check(
       plain.requests.every(({ headers }) => headers['proxy-authorization'] === undefined),
       "the proxy's credentials stay with the proxy",
@@ -106,7 +107,7 @@ async function run(endpoint, env) {
   return JSON.parse(output);
 }
 
-/** What the proxy takes for the way to `collector.test`: names are not looked up, and no file of the system needs to know them. */
+/** The upstream of the proxy for `collector.test`: no name look-up and no system file is needed. */
 async function startWay(plain, secure) {
   const pass = async (request, response) => {
     const { pathname, search } = new URL(request.url, 'http://collector.test');
@@ -144,7 +145,7 @@ async function startProxy(folder, port, wayPort) {
   writeFileSync(file, `${lines.join('\n')}\n`);
   const proxy = spawn(process.env.TINYPROXY ?? 'tinyproxy', ['-d', '-c', file], { stdio: 'ignore' });
   let ended = '';
-  proxy.once('error', () => (ended = 'it is not installed; on Debian: apt-get install tinyproxy'));
+  proxy.once('error', () => (ended = 'it is not installed (Debian: apt-get install tinyproxy)'));
   proxy.once('exit', (code) => (ended ||= `it ended with ${code}`));
   for (;;) {
     if (ended !== '') throw new Error(`tinyproxy does not run: ${ended}`);

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import * as fc from 'fast-check';
+import { anyText, webUrl } from './helpers/arbitraries.js';
 import { EventBuilder } from '../src/delivery/event-builder.js';
 import { decideProxy } from '../src/delivery/http/proxy.js';
 import { nextHop } from '../src/delivery/http/responses.js';
@@ -21,60 +22,64 @@ import { fuzz, must } from './helpers/fuzz.js';
 import { startTcp } from './helpers/loopback.js';
 import { send, transportTo } from './helpers/sending.js';
 import { addsUp } from './helpers/telemetry-rig.js';
+import { proves } from './helpers/promises.js';
 
-const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ maxLength: 500 }));
+const text = fc.oneof(fc.string(), anyText(), fc.string({ maxLength: 500 }));
 
-// Serial: each looks at the time and the memory of the process.
-test.serial('fuzz: metadata blobs are an object or a TelemetryMetadataError, and only declared fields of them leave', async (t) => {
-  const valid = Buffer.from(validPackedMetadata(), 'base64');
-  const mutated = fc
-    .array(fc.record({ at: fc.nat(valid.length - 1), byte: fc.nat(255) }), { minLength: 1, maxLength: 5 })
-    .map((changes) => {
-      const bytes = Buffer.from(valid);
-      for (const { at, byte } of changes) bytes[at] = byte;
-      return bytes.toString('base64');
-    });
-  const known = fc.constantFrom(
-    'database',
-    'install_deps',
-    'total_dbt_models',
-    'invocation_mode',
-    'test_behavior',
-    'status',
-    '__proto__',
-    'dag_hash',
-  );
-  const packedJson = fc
-    .oneof(
-      fc.json(),
-      fc.dictionary(known, fc.jsonValue()).map((value) => JSON.stringify(value)),
+// Serial: each measures time and memory of the process.
+test.serial(
+  proves('hook-fuzz', 'fuzz: metadata blobs are an object or a TelemetryMetadataError, and only declared fields of them leave'),
+  async (t) => {
+    const valid = Buffer.from(validPackedMetadata(), 'base64');
+    const mutated = fc
+      .array(fc.record({ at: fc.nat(valid.length - 1), byte: fc.nat(255) }), { minLength: 1, maxLength: 5 })
+      .map((changes) => {
+        const bytes = Buffer.from(valid);
+        for (const { at, byte } of changes) bytes[at] = byte;
+        return bytes.toString('base64');
+      });
+    const known = fc.constantFrom(
+      'database',
+      'install_deps',
+      'total_dbt_models',
+      'invocation_mode',
+      'test_behavior',
+      'status',
+      '__proto__',
+      'dag_hash',
+    );
+    const packedJson = fc
+      .oneof(
+        fc.json(),
+        fc.dictionary(known, fc.jsonValue()).map((value) => JSON.stringify(value)),
+        text,
+      )
+      .map((json) => deflateSync(json).toString('base64'));
+    const blob = fc.oneof(
+      fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes).toString('base64')),
+      mutated,
+      packedJson,
       text,
-    )
-    .map((json) => deflateSync(json).toString('base64'));
-  const blob = fc.oneof(
-    fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes).toString('base64')),
-    mutated,
-    packedJson,
-    text,
-  );
-  const builder = new EventBuilder({}, new Ledger(), 'x-');
-  const [dagRun] = builtInEvents('acme');
-  const declared = new DeclaredFields('acme');
-  await fuzz(t, blob, (packed) => {
-    try {
-      const metadata: unknown = decompressTelemetryMetadata(packed);
-      must(typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata), 'no object');
-    } catch (error) {
-      must(error instanceof TelemetryMetadataError, String(error));
-    }
-    if (dagRun === undefined) return;
-    const event = builder.build({ seq: 1, definition: dagRun, metrics: { status: 'success' }, packed, built: undefined });
-    const faults = declared.faults({ id: event.id, type: event.type, metrics: event.metrics, requestTarget: event.requestTarget() });
-    must(faults.length === 0 && event.metrics['status'] === 'success', faults.join('\n'));
-  });
-});
+    );
+    const builder = new EventBuilder({}, new Ledger(), 'x-');
+    const [dagRun] = builtInEvents('acme');
+    const declared = new DeclaredFields('acme');
+    await fuzz(t, blob, (packed) => {
+      try {
+        const metadata: unknown = decompressTelemetryMetadata(packed);
+        must(typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata), 'no object');
+      } catch (error) {
+        must(error instanceof TelemetryMetadataError, String(error));
+      }
+      if (dagRun === undefined) return;
+      const event = builder.build({ seq: 1, definition: dagRun, metrics: { status: 'success' }, packed, built: undefined });
+      const faults = declared.faults({ id: event.id, type: event.type, metrics: event.metrics, requestTarget: event.requestTarget() });
+      must(faults.length === 0 && event.metrics['status'] === 'success', faults.join('\n'));
+    });
+  },
+);
 
-test.serial('fuzz: a status and a Retry-After give one outcome, and no pause beyond five minutes', async (t) => {
+test.serial(proves('retry-after', 'fuzz: a status and a Retry-After give one outcome, and no pause beyond five minutes'), async (t) => {
   const retryAfter = fc.oneof(
     text,
     fc.integer().map(String),
@@ -90,39 +95,45 @@ test.serial('fuzz: a status and a Retry-After give one outcome, and no pause bey
   });
 });
 
-test.serial('fuzz: no Location leads anywhere but to the own origin and the hosts allowed, never from https to http', async (t) => {
-  const host = fc.constantFrom(
-    'collector.test',
-    'allowed.test',
-    'evil.test',
-    'collector.test@evil.test',
-    'collector.test.evil.test',
-    '127.0.0.1',
-    '[::1]',
-    'COLLECTOR.TEST',
-  );
-  const built = fc.tuple(
-    fc.constantFrom('https:', 'http:', 'ftp:', 'javascript:', ''),
-    fc.constantFrom('//', '/', '\\\\', '\\', ''),
-    host,
-    fc.constantFrom('', ':443', ':80', ':8443'),
-    fc.string(),
-  );
-  const location = fc.oneof(
-    text,
-    fc.webUrl(),
-    built.map((parts) => parts.join('')),
-  );
-  await fuzz(t, location, (value) => {
-    const next = nextHop(value, 'https://collector.test/base/v3/dag_run?a=1', 'https://collector.test', new Set(['allowed.test']));
-    if (next === undefined) return;
-    must(['https://collector.test', 'https://allowed.test'].includes(next.origin), next.href);
-    must(next.username === '' && next.password === '', 'credentials');
-  });
-});
+test.serial(
+  proves('redirect-origin', 'fuzz: no Location leads anywhere but to the own origin and the hosts allowed, never from https to http'),
+  async (t) => {
+    const host = fc.constantFrom(
+      'collector.test',
+      'allowed.test',
+      'evil.test',
+      'collector.test@evil.test',
+      'collector.test.evil.test',
+      '127.0.0.1',
+      '[::1]',
+      'COLLECTOR.TEST',
+    );
+    const built = fc.tuple(
+      fc.constantFrom('https:', 'http:', 'ftp:', 'javascript:', ''),
+      fc.constantFrom('//', '/', '\\\\', '\\', ''),
+      host,
+      fc.constantFrom('', ':443', ':80', ':8443'),
+      fc.string(),
+    );
+    const location = fc.oneof(
+      text,
+      webUrl,
+      built.map((parts) => parts.join('')),
+    );
+    await fuzz(t, location, (value) => {
+      const next = nextHop(value, 'https://collector.test/base/v3/dag_run?a=1', 'https://collector.test', new Set(['allowed.test']));
+      if (next === undefined) return;
+      must(['https://collector.test', 'https://allowed.test'].includes(next.origin), next.href);
+      must(next.username === '' && next.password === '', 'credentials');
+    });
+  },
+);
 
 test.serial(
-  'fuzz: whatever bytes a server answers with, a send has an outcome, and it is only sent where the status was 2xx',
+  proves(
+    ['hook-fuzz', 'sent-means-2xx'],
+    'fuzz: whatever bytes a server answers with, a send has an outcome, and it is only sent where the status was 2xx',
+  ),
   async (t) => {
     const line = fc.oneof(
       fc.constantFrom(
@@ -182,51 +193,54 @@ const VARIABLES = [
   'ALL_PROXY',
 ] as const;
 
-test.serial('fuzz: no environment and no file behind it stop a host, and an opt-out beside them still counts', async (t) => {
-  const value = fc.oneof(
-    text,
-    fc.constantFrom(
-      '1',
-      'true',
-      'false',
-      '',
-      ' F ',
-      'none',
-      '~',
-      '~/x',
-      '$HOME',
-      '${HOME}/$AIRFLOW_HOME',
-      '$AIRFLOW_CONFIG$AIRFLOW_CONFIG',
-      '*',
-      '10.0.0.0/8,::1',
-      '[::1]:8',
-    ),
-    fc.webUrl({ withQueryParameters: true }),
-    fc.tuple(fc.string(), fc.string()).map(([user, host]) => `http://${user}@${host}`),
-  );
-  const environments = fc.tuple(
-    fc.dictionary(fc.constantFrom(...VARIABLES), value, { noNullPrototype: true }),
-    fc.constantFrom('acme', 'cosmos'),
-    text,
-  );
-  await fuzz(t, environments, ([env, product, file]) => {
-    const settings = resolveSettingsWith({ product, env }, { readFile: () => file });
-    must(typeof shouldEmit(settings) === 'boolean' && Object.isFrozen(settings), 'no settings');
-    for (const rule of settings.rules) must(rule.value.length <= 64, rule.value);
-    if (environmentOptsOut(env, optOutVariables(product))) must(!shouldEmit(settings), 'an opt-out was lost');
-    const withOptOut = { ...env, DO_NOT_TRACK: '1' };
-    must(!shouldEmit(resolveSettingsWith({ product, env: withOptOut }, { readFile: () => file })), 'DO_NOT_TRACK=1 was ignored');
-    must(['direct', 'proxied', 'invalid'].includes(decideProxy(new URL('https://collector.test'), undefined, env).kind), 'no way');
-    must(decideProxy(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
-    const telemetry = createTelemetryWith(
-      { product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env },
-      { ...thisMachine, readFile: () => file },
+test.serial(
+  proves('hook-fuzz', 'fuzz: no environment and no file behind it stop a host, and an opt-out beside them still counts'),
+  async (t) => {
+    const value = fc.oneof(
+      text,
+      fc.constantFrom(
+        '1',
+        'true',
+        'false',
+        '',
+        ' F ',
+        'none',
+        '~',
+        '~/x',
+        '$HOME',
+        '${HOME}/$AIRFLOW_HOME',
+        '$AIRFLOW_CONFIG$AIRFLOW_CONFIG',
+        '*',
+        '10.0.0.0/8,::1',
+        '[::1]:8',
+      ),
+      webUrl,
+      fc.tuple(fc.string(), fc.string()).map(([user, host]) => `http://${user}@${host}`),
     );
-    must(typeof telemetry.enabled === 'boolean', 'no telemetry');
-  });
-});
+    const environments = fc.tuple(
+      fc.dictionary(fc.constantFrom(...VARIABLES), value, { noNullPrototype: true }),
+      fc.constantFrom('acme', 'cosmos'),
+      text,
+    );
+    await fuzz(t, environments, ([env, product, file]) => {
+      const settings = resolveSettingsWith({ product, env }, { readFile: () => file });
+      must(typeof shouldEmit(settings) === 'boolean' && Object.isFrozen(settings), 'no settings');
+      for (const rule of settings.rules) must(rule.value.length <= 64, rule.value);
+      if (environmentOptsOut(env, optOutVariables(product))) must(!shouldEmit(settings), 'an opt-out was lost');
+      const withOptOut = { ...env, DO_NOT_TRACK: '1' };
+      must(!shouldEmit(resolveSettingsWith({ product, env: withOptOut }, { readFile: () => file })), 'DO_NOT_TRACK=1 was ignored');
+      must(['direct', 'proxied', 'invalid'].includes(decideProxy(new URL('https://collector.test'), undefined, env).kind), 'no way');
+      must(decideProxy(new URL('http://127.0.0.1:1'), undefined, env).kind === 'direct', 'loopback through a proxy');
+      const telemetry = createTelemetryWith(
+        { product: { name: 'acme', version: '1.0.0' }, endpoint: 'http://127.0.0.1:9', env },
+        { ...thisMachine, readFile: () => file },
+      );
+      must(typeof telemetry.enabled === 'boolean', 'no telemetry');
+    });
+  },
+);
 
-test.serial('fuzz: no airflow.cfg stops a host', async (t) => {
+test.serial(proves('hook-fuzz', 'fuzz: no airflow.cfg stops a host'), async (t) => {
   const line = fc.oneof(
     fc.constantFrom(
       '[cosmos]',
@@ -262,77 +276,80 @@ test.serial('fuzz: no airflow.cfg stops a host', async (t) => {
   });
 });
 
-test.serial('fuzz: whatever object graph a host emits, nothing is thrown, nothing ill-typed leaves, and the accounts add up', async (t) => {
-  const transport = recordingTransport();
-  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport, drainOnExit: false });
-  const host = new EventEmitter();
-  telemetry.register(host);
-  const declared = new DeclaredFields('acme');
-  const anything = fc.anything({
-    withBigInt: true,
-    withBoxedValues: true,
-    withDate: true,
-    withMap: true,
-    withNullPrototype: true,
-    withObjectString: true,
-    withSet: true,
-    withSparseArray: true,
-    withTypedArray: true,
-    key: fc.oneof(
-      fc.constantFrom(
-        'dagRun',
-        'dag',
-        'tasks',
-        'params',
-        'module',
-        'taskInstance',
-        'task',
-        'value',
-        'length',
-        'then',
-        '__proto__',
-        'constructor',
+test.serial(
+  proves('hook-fuzz', 'fuzz: whatever object graph a host emits, nothing is thrown, nothing ill-typed leaves, and the accounts add up'),
+  async (t) => {
+    const transport = recordingTransport();
+    const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport, drainOnExit: false });
+    const host = new EventEmitter();
+    telemetry.register(host);
+    const declared = new DeclaredFields('acme');
+    const anything = fc.anything({
+      withBigInt: true,
+      withBoxedValues: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withObjectString: true,
+      withSet: true,
+      withSparseArray: true,
+      withTypedArray: true,
+      key: fc.oneof(
+        fc.constantFrom(
+          'dagRun',
+          'dag',
+          'tasks',
+          'params',
+          'module',
+          'taskInstance',
+          'task',
+          'value',
+          'length',
+          'then',
+          '__proto__',
+          'constructor',
+        ),
+        fc.string(),
       ),
-      fc.string(),
-    ),
-  });
-  const event = fc.constantFrom(...DAG_RUN_EVENTS, ...TASK_INSTANCE_EVENTS);
-  const change = fc.record({ event, field: fc.nat(), value: anything, whole: fc.boolean() });
-  let runs = 0;
-  const look = async (): Promise<void> => {
-    const report = await telemetry.drain();
-    must(addsUp(report) && report.pending === 0, JSON.stringify(report));
-    const faults = transport.events.flatMap((each) => declared.faults(each));
-    must(faults.length === 0, faults.slice(0, 5).join('\n'));
-    transport.clear();
-  };
-  const check = ({
-    event: name,
-    field,
-    value,
-    whole,
-  }: {
-    event: (typeof DAG_RUN_EVENTS)[number] | (typeof TASK_INSTANCE_EVENTS)[number];
-    field: number;
-    value: unknown;
-    whole: boolean;
-  }): unknown => {
-    if (whole) host.emit(name, value);
-    else {
-      const payload = validPayload(name, 'acme');
-      const paths = fieldPaths(name, 'acme');
-      const path = paths[field % paths.length] ?? [];
-      let holder = payload;
-      for (const key of path.slice(0, -1)) holder = holder[key] as Record<string, unknown>;
-      holder[path.at(-1) ?? ''] = value;
-      host.emit(name, payload);
-    }
-    runs += 1;
-    return runs % 500 === 0 ? look() : undefined;
-  };
-  await fuzz(t, change, check, { settle: look });
-  const { published, sent, dropped, reasons } = telemetry.stats();
-  t.is(published, sent + dropped);
-  t.deepEqual(Object.keys(reasons), ['invalid']);
-  t.true(sent > 0);
-});
+    });
+    const event = fc.constantFrom(...DAG_RUN_EVENTS, ...TASK_INSTANCE_EVENTS);
+    const change = fc.record({ event, field: fc.nat(), value: anything, whole: fc.boolean() });
+    let runs = 0;
+    const look = async (): Promise<void> => {
+      const report = await telemetry.drain();
+      must(addsUp(report) && report.pending === 0, JSON.stringify(report));
+      const faults = transport.events.flatMap((each) => declared.faults(each));
+      must(faults.length === 0, faults.slice(0, 5).join('\n'));
+      transport.clear();
+    };
+    const check = ({
+      event: name,
+      field,
+      value,
+      whole,
+    }: {
+      event: (typeof DAG_RUN_EVENTS)[number] | (typeof TASK_INSTANCE_EVENTS)[number];
+      field: number;
+      value: unknown;
+      whole: boolean;
+    }): unknown => {
+      if (whole) host.emit(name, value);
+      else {
+        const payload = validPayload(name, 'acme');
+        const paths = fieldPaths(name, 'acme');
+        const path = paths[field % paths.length] ?? [];
+        let holder = payload;
+        for (const key of path.slice(0, -1)) holder = holder[key] as Record<string, unknown>;
+        holder[path.at(-1) ?? ''] = value;
+        host.emit(name, payload);
+      }
+      runs += 1;
+      return runs % 500 === 0 ? look() : undefined;
+    };
+    await fuzz(t, change, check, { settle: look });
+    const { published, sent, dropped, reasons } = telemetry.stats();
+    t.is(published, sent + dropped);
+    t.deepEqual(Object.keys(reasons), ['invalid']);
+    t.true(sent > 0);
+  },
+);

@@ -9,13 +9,14 @@ import type { HostEventName, RecordingTransport } from '../src/testing/index.js'
 import { validPackedMetadata, validPayload } from '../src/testing/valid-payloads.js';
 import { DeclaredFields } from './helpers/declared.js';
 import { addsUp } from './helpers/telemetry-rig.js';
+import { proves } from './helpers/promises.js';
 
 const EVENTS: readonly HostEventName[] = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
 
-/** What a slow machine takes is no fault of anybody here. */
+/** Long enough for a slow machine. */
 const PATIENTLY = { deadlineMs: 60_000 };
 
-/** So many payloads between two looks at what has left. */
+/** Payloads between two checks of the sent events. */
 const AT_A_TIME = 250;
 
 function client(): { telemetry: Telemetry; transport: RecordingTransport } {
@@ -24,7 +25,7 @@ function client(): { telemetry: Telemetry; transport: RecordingTransport } {
   return { telemetry: telemetry as object as Telemetry, transport };
 }
 
-/** A proper payload that can be told from all others by one field. */
+/** A valid payload with a mark in one field. */
 function marked(event: HostEventName, mark: string): Record<string, unknown> {
   const payload = validPayload(event, 'acme');
   if (event.startsWith('dag_run')) (payload['dagRun'] as Record<string, unknown>)['dagHash'] = mark;
@@ -33,44 +34,50 @@ function marked(event: HostEventName, mark: string): Record<string, unknown> {
 }
 
 async function rejects(): Promise<never> {
-  throw new Error('nobody waits for this');
+  throw new Error('not awaited');
 }
 
 for (const event of EVENTS) {
-  test(`whatever a host hands to ${event}, nothing is thrown, the next good event arrives, and nothing ill-typed leaves`, async (t) => {
-    const { telemetry, transport } = client();
-    const host = new EventEmitter();
-    telemetry.register(host);
-    const declared = new DeclaredFields('acme');
-    const payloads = hostilePayloads({ product: 'acme' });
-    const faults: string[] = [];
-    for (let from = 0; from < payloads.length; from += AT_A_TIME) {
-      const some = payloads.slice(from, from + AT_A_TIME);
-      for (const [index, { name, make }] of some.entries()) {
-        const payload = make(event);
-        try {
-          host.emit(event, payload);
-        } catch {
-          faults.push(`${name}: threw`);
+  test(
+    proves(
+      'hook-payload',
+      `whatever a host hands to ${event}, nothing is thrown, the next good event arrives, and nothing ill-typed leaves`,
+    ),
+    async (t) => {
+      const { telemetry, transport } = client();
+      const host = new EventEmitter();
+      telemetry.register(host);
+      const declared = new DeclaredFields('acme');
+      const payloads = hostilePayloads({ product: 'acme' });
+      const faults: string[] = [];
+      for (let from = 0; from < payloads.length; from += AT_A_TIME) {
+        const some = payloads.slice(from, from + AT_A_TIME);
+        for (const [index, { name, make }] of some.entries()) {
+          const payload = make(event);
+          try {
+            host.emit(event, payload);
+          } catch {
+            faults.push(`${name}: threw`);
+          }
+          host.emit(event, marked(event, `GoodEvent${from + index}`));
         }
-        host.emit(event, marked(event, `GoodEvent${from + index}`));
+        const report = await telemetry.drain(PATIENTLY);
+        if (!addsUp(report) || report.pending !== 0) faults.push(JSON.stringify(report));
+        const arrived = new Set(transport.events.flatMap(({ metrics }) => [metrics['dag_hash'], metrics['operator_name']]));
+        for (const [index, { name }] of some.entries()) {
+          if (!arrived.has(`GoodEvent${from + index}`)) faults.push(`${name}: the next good event is missing`);
+        }
+        faults.push(...transport.events.flatMap((each) => declared.faults(each)));
+        transport.clear();
       }
-      const report = await telemetry.drain(PATIENTLY);
-      if (!addsUp(report) || report.pending !== 0) faults.push(JSON.stringify(report));
-      const arrived = new Set(transport.events.flatMap(({ metrics }) => [metrics['dag_hash'], metrics['operator_name']]));
-      for (const [index, { name }] of some.entries()) {
-        if (!arrived.has(`GoodEvent${from + index}`)) faults.push(`${name}: the next good event is missing`);
-      }
-      faults.push(...transport.events.flatMap((each) => declared.faults(each)));
-      transport.clear();
-    }
-    const { published, sent, dropped, reasons, fieldsDropped } = telemetry.stats();
-    t.deepEqual(faults, []);
-    t.is(published, sent + dropped);
-    t.deepEqual(reasons, { invalid: dropped });
-    t.true(sent > payloads.length && dropped > 50 && fieldsDropped > 50, JSON.stringify({ sent, dropped, fieldsDropped }));
-    await telemetry.close();
-  });
+      const { published, sent, dropped, reasons, fieldsDropped } = telemetry.stats();
+      t.deepEqual(faults, []);
+      t.is(published, sent + dropped);
+      t.deepEqual(reasons, { invalid: dropped });
+      t.true(sent > payloads.length && dropped > 50 && fieldsDropped > 50, JSON.stringify({ sent, dropped, fieldsDropped }));
+      await telemetry.close();
+    },
+  );
 }
 
 test('the valid payloads among the hostile ones arrive, each at its own hook', async (t) => {
@@ -85,7 +92,7 @@ test('the valid payloads among the hostile ones arrive, each at its own hook', a
   t.is(transport.events.filter(({ metrics }) => metrics['database'] === 'postgres').length, 20);
 });
 
-test('a promise in the place of a plain value is not awaited, and its rejection ends no process', async (t) => {
+test(proves('hook-rejection', 'a promise in the place of a plain value is not awaited, and its rejection ends no process'), async (t) => {
   const { telemetry } = client();
   const host = new EventEmitter();
   telemetry.register(host);
@@ -99,13 +106,13 @@ test('a promise in the place of a plain value is not awaited, and its rejection 
   const hashed = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport: hashing, dagHash: rejects as never });
   hashed.register(host);
   host.emit('dag_run.failed', { dagRun: { ...(run['dagRun'] as object), dagHash: undefined } });
-  // AVA, like Node, fails on a rejection that nobody handles by the next turn of the event loop.
+  // AVA fails, like Node, for a rejection that is not handled by the next turn of the event loop.
   t.like(await telemetry.close(), { published: 4, sent: 4 });
   t.like(await hashed.close(), { published: 1, sent: 1 });
   t.false('dag_hash' in (hashing.events[0]?.metrics ?? {}));
 });
 
-test('whatever is published directly, nothing is thrown and nothing ill-typed leaves', async (t) => {
+test(proves('hook-publish', 'whatever is published directly, nothing is thrown and nothing ill-typed leaves'), async (t) => {
   const { telemetry, transport } = client();
   const publish = telemetry.publish.bind(telemetry) as (...args: unknown[]) => boolean;
   const declared = new DeclaredFields('acme');

@@ -19,14 +19,14 @@ function blocksOf(language: string): string[] {
   return blocks.filter((block) => block.language === language).map(({ text }) => text);
 }
 
-/** The rows of the first table under a heading, as cells without their backquotes. */
+/** The rows of the first table under a heading, as cells without backquotes. */
 function tableUnder(heading: string): string[][] {
   const section = README.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('| '));
   return rows.slice(2).map((row) => row.split(' | ').map((cell) => cell.replaceAll(/^\| |`| \|$/g, '').trim()));
 }
 
-/** Compiles the README's TypeScript as a user's: against the built package, found by its name. */
+/** Compiles the README's TypeScript like a user's project: against the built package, by its name. */
 async function compileBlocks(): Promise<string> {
   const folder = path.join(ROOT, 'build', 'readme');
   rmSync(folder, { recursive: true, force: true });
@@ -54,7 +54,7 @@ test.serial('every TypeScript block compiles, and the ten lines of a host delive
 
   const collector = await startCollector();
   t.teardown(() => collector.close());
-  // The operator's variable stands before the endpoint in the text, so nothing leaves the machine.
+  // The operator's variable overrides the endpoint of the text, so no request leaves the machine.
   const env = { PATH: process.env['PATH'], ACME_TELEMETRY_ENDPOINT: collector.url };
   const { stdout, stderr } = await run(process.execPath, [path.join(folder, `block-${tenLines}.js`)], { env });
   t.is(stderr, '');
@@ -71,19 +71,19 @@ test.serial('every TypeScript block compiles, and the ten lines of a host delive
   ]);
 });
 
-test.serial('the command for a person on a machine names the rule that decides', async (t) => {
+test.serial('the command for a user of a machine prints the rule that decides', async (t) => {
   const [command = ''] = blocksOf('sh').filter((text) => text.includes('explainSettings'));
   const [, script = ''] = /-e "(.*)"/.exec(command) ?? [];
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, env: { ACME_TELEMETRY: 'off' } });
   t.regex(stdout, /enabled: false,\s+rules: \[\s+\{\s+name: 'ACME_TELEMETRY',\s+value: 'off',\s+optsOut: true/);
 });
 
-test.serial('the two commands stand there as they are run', (t) => {
+test.serial('the README has the two commands that CI runs', (t) => {
   t.true(blocksOf('sh').includes('npm ci && npm start\n'));
   t.true(blocksOf('sh').includes('npm ci && npm test\n'));
 });
 
-/** Every option: the compiler refuses this list when one is missing or gone. */
+/** Every option. The list does not compile if an option is missing or was removed. */
 const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
   product: true,
   endpoint: true,
@@ -107,7 +107,7 @@ const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
   logger: true,
 };
 
-test.serial('the table of options has each of them, with the default that holds', (t) => {
+test.serial('the table of options has each option with its default', (t) => {
   const rows = tableUnder('Options');
   t.deepEqual(
     rows.map(([name = '']) => name),
@@ -119,28 +119,64 @@ test.serial('the table of options has each of them, with the default that holds'
   t.true(README.includes(`(${drainDeadlineMs.toLocaleString('en-US')} by default)`));
 });
 
-test.serial('the map in CONTRIBUTING.md has every file of the source', (t) => {
-  const map = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8').split('\n## Layers')[0] ?? '';
-  const listed = new Set([...map.matchAll(/`([\w-]+(?:\/[\w-]+)*\.ts)`/g)].map(([, name = '']) => path.basename(name)));
-  const files = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-  const names = new Set(files.map((file) => path.basename(file)));
-  t.deepEqual(
-    [...names].filter((name) => !listed.has(name)),
-    [],
-    'not on the map',
-  );
-  t.deepEqual(
-    [...listed].filter((name) => !names.has(name)),
-    [],
-    'on the map only',
-  );
+const CONTRIBUTING = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+
+/** The folders under src/, such as `relay` and `relay/spool`. */
+function sourceFolders(): string[] {
+  const entries = readdirSync(path.join(ROOT, 'src'), { recursive: true, withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ parentPath, name }) => path.join(parentPath, name));
+  return folders.map((folder) => path.relative(path.join(ROOT, 'src'), folder).replaceAll('\\', '/')).toSorted();
+}
+
+test.serial('the map in CONTRIBUTING.md has each folder of src/, and no other', (t) => {
+  const [, map = ''] = /\n## The map\n([\s\S]*?)\n## /.exec(CONTRIBUTING) ?? [];
+  const listed = [...map.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name);
+  t.deepEqual(listed.toSorted(), sourceFolders());
 });
 
-test.serial('links to files lead somewhere', (t) => {
-  for (const name of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
-    const text = readFileSync(path.join(ROOT, name), 'utf8');
+interface LintRules {
+  overrides: { files: string[]; rules: { 'no-restricted-imports'?: [string, { patterns: { group: string[] }[] }] } }[];
+}
+
+/** The import patterns that lint refuses in the files of a glob. */
+function refusedImports(files: string): string[] {
+  const { overrides } = JSON.parse(readFileSync(path.join(ROOT, '.oxlintrc.json'), 'utf8')) as LintRules;
+  const rules = overrides.filter((override) => override.files.includes(files)).map((override) => override.rules['no-restricted-imports']);
+  return rules.flatMap((rule) => rule?.[1].patterns ?? []).flatMap(({ group }) => group);
+}
+
+test.serial('lint enforces the floors in CONTRIBUTING.md', (t) => {
+  const [, line = ''] = /\n## Floors\n+```text\n(.+)\n```/.exec(CONTRIBUTING) ?? [];
+  const floors = line.split(' < ').map((floor) => floor.split(', '));
+  const rooms = floors.flat().filter((room) => room !== 'index');
+  const folders = sourceFolders();
+  t.deepEqual(
+    rooms.toSorted(),
+    folders.filter((folder) => !folder.includes('/')),
+  );
+  for (const room of rooms) {
+    const floor = floors.findIndex((each) => each.includes(room));
+    const refused = floors
+      .slice(floor)
+      .flat()
+      .filter((other) => other !== room && other !== 'index');
+    // Only cli/relay.ts imports the relay, so that other commands do not load it.
+    if (room === 'cli') refused.push('relay');
+    const patterns = (index: string) => [...refused.map((other) => `**/${other}/**`), index].toSorted();
+    t.deepEqual(refusedImports(`src/${room}/*.ts`).toSorted(), patterns('../index.js'), room);
+    const isNested = folders.some((folder) => folder.startsWith(`${room}/`));
+    if (isNested) t.deepEqual(refusedImports(`src/${room}/*/**`).toSorted(), patterns('../../index.js'), `folders of ${room}`);
+  }
+});
+
+test.serial('links to files lead to files', (t) => {
+  const pages = ['.', 'docs', 'examples/acme'].flatMap((folder) =>
+    readdirSync(path.join(ROOT, folder)).map((name) => path.join(folder, name)),
+  );
+  for (const page of pages.filter((name) => name.endsWith('.md'))) {
+    const text = readFileSync(path.join(ROOT, page), 'utf8');
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-      t.true(existsSync(path.join(ROOT, target)), `${name}: ${target}`);
+      t.true(existsSync(path.join(ROOT, path.dirname(page), target)), `${page}: ${target}`);
     }
   }
 });

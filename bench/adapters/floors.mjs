@@ -1,4 +1,4 @@
-// The least that a bus with a bounded buffer can do on the host's path, by eventemitter3 and an array.
+// The minimum work of a bus with a bounded buffer on the host's path: eventemitter3 and an array.
 import { EventEmitter } from 'eventemitter3';
 
 const SLOTS = 16_384;
@@ -9,7 +9,7 @@ function client(listener, empty = () => {}) {
   return { publish: (event) => bus.emit('task_instance', event), settle, close: settle };
 }
 
-/** Emptied when it is settled: what others have delivered by then does not wait here either. */
+/** A ring buffer; `settle` empties it, as the other clients have delivered their events by then. */
 function ring(keep, slots) {
   const kept = Array.from({ length: slots });
   let next = 0;
@@ -26,8 +26,8 @@ function ring(keep, slots) {
 /** One listener that does nothing. */
 export const openBare = () => client(() => {});
 
-/** A ring that keeps the event itself: whoever changes it later changes what is sent. */
+/** A ring that keeps the event itself, so a later change by the caller changes what is sent. */
 export const openRing = ({ capacity = SLOTS } = {}) => ring((event) => event, capacity);
 
-/** A ring that keeps a copy: what a snapshot costs at the least. */
+/** A ring that keeps a copy: the minimum cost of a snapshot. */
 export const openCopyRing = ({ capacity = SLOTS } = {}) => ring((event) => ({ ...event }), capacity);

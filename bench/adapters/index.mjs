@@ -1,4 +1,4 @@
-// Every side of a comparison by its name in tables. Imported at need: nobody pays for packages of a comparison that is not run.
+// The adapters by their names in tables. Each is imported when it is used, so a run needs only the packages that it compares.
 
 const BY_NAME = {
   'eventemitter3 emit, one listener': ['floors', 'openBare'],
@@ -17,7 +17,7 @@ const BY_NAME = {
 /** Products for the same purpose. */
 export const RIVALS = ['OpenTelemetry', 'PostHog', 'Segment'];
 
-/** @returns a client, as README.md beside this file describes it */
+/** @returns a client as described in README.md beside this file */
 export async function openClient(name, options) {
   const [file, factory] = BY_NAME[name];
   const adapter = await import(`./${file}.mjs`);

@@ -1,4 +1,4 @@
-// The twenty lines that a developer would write from the same four packages: a task of the queue for each event.
+// The naive composition of the same four packages in twenty lines: one queue task per event.
 import { EventEmitter } from 'eventemitter3';
 import nodeFetch from 'node-fetch';
 import PQueue from 'p-queue';

@@ -1,8 +1,8 @@
-// OpenTelemetry logs: batches of 512, one request at a time, 2,048 events wait at most unless told otherwise.
+// OpenTelemetry logs: batches of 512, one request at a time, by default at most 2,048 waiting events.
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 
-/** Without an endpoint nothing is serialised either: its row is what handing over costs at the least. */
+/** Does nothing, not even serialisation, so the row shows the minimum cost of a publish. */
 const nowhere = {
   export: (_records, done) => done({ code: 0 }),
   shutdown: () => Promise.resolve(),

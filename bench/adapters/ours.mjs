@@ -1,11 +1,11 @@
-// cosmos-telemetry, as `npm run build` gives it.
+// cosmos-telemetry, as built by `npm run build`.
 import { EventEmitter } from 'node:events';
 import { createTelemetry } from '../../dist/index.js';
 import { PRODUCT } from '../harness/sample-event.mjs';
 
 const MINUTE_MS = 60_000;
 
-/** Does all that a transport does but the request: the encoding is asked for, as a real one would. */
+/** Does everything that a transport does except the request: it encodes each event. */
 const encodesOnly = {
   send(events) {
     for (const event of events) event.requestTarget();
@@ -13,7 +13,7 @@ const encodesOnly = {
   },
 };
 
-/** @param options.transport in the place of the one that encodes and sends nothing, where there is no endpoint */
+/** @param options.transport used without an endpoint; the default encodes and sends nothing */
 export function open({ endpoint, concurrency, capacity, transport = encodesOnly, env = {} } = {}) {
   const telemetry = createTelemetry({
     product: PRODUCT,

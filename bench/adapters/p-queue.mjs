@@ -1,4 +1,4 @@
-// p-queue alone, with a task that does nothing: what one task an event costs before anything is sent.
+// Only p-queue, with an empty task: the cost of one task per event before anything is sent.
 import PQueue from 'p-queue';
 
 const nothing = () => Promise.resolve();

@@ -1,4 +1,4 @@
-// PostHog: batches of up to 100 as gzip, one request at a time, 10,000 events wait at most unless told otherwise.
+// PostHog: batches of up to 100 as gzip, one request at a time, by default at most 10,000 waiting events.
 import { PostHog } from 'posthog-node';
 
 const nowhere = () => Promise.resolve({ status: 200, text: () => Promise.resolve('{}'), json: () => Promise.resolve({}) });
@@ -6,7 +6,7 @@ const nowhere = () => Promise.resolve({ status: 200, text: () => Promise.resolve
 export function open({ endpoint, capacity } = {}) {
   const client = new PostHog('key', {
     host: endpoint ?? 'http://127.0.0.1:9',
-    // Nothing but events: no look-up of places, no flags.
+    // Only events: no geolocation, no feature flags.
     disableGeoip: true,
     enableLocalEvaluation: false,
     preloadFeatureFlags: false,

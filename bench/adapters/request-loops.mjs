@@ -1,4 +1,4 @@
-// The floor of delivery: workers that ask for the same URL again and again over connections of their own, and nothing around them.
+// The floor of delivery: workers that request the same URL in a loop over their own connections, and nothing else.
 import { Agent as HttpAgent, get as httpGet } from 'node:http';
 import { Agent as HttpsAgent, get as httpsGet } from 'node:https';
 import nodeFetch from 'node-fetch';
@@ -29,7 +29,7 @@ export const openNodeFetch = (options) =>
     await response.arrayBuffer();
   });
 
-/** node:http, which node-fetch stands upon. */
+/** node:http, on which node-fetch is built. */
 export const openNodeHttp = (options) =>
   loop(
     options,

@@ -1,4 +1,4 @@
-// Segment: batches of 15, as many requests at a time as there are batches, any number of events may wait.
+// Segment: batches of 15, one request per batch with no limit on requests in flight, no limit on waiting events.
 import { Analytics } from '@segment/analytics-node';
 
 const nowhere = { makeRequest: () => Promise.resolve({ status: 200, statusText: 'OK', headers: {}, text: () => Promise.resolve('{}') }) };

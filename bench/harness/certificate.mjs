@@ -1,9 +1,9 @@
-// A certificate for loopback that only the measured processes trust, made anew for each run.
+// A certificate for loopback, new for each run, that only the measured processes trust.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** @returns undefined where the tests were not compiled: the helper is theirs */
+/** @returns undefined if the tests are not compiled, because the helper is one of theirs */
 export async function makeCertificate() {
   let selfSignedCertificate;
   try {

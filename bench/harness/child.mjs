@@ -1,4 +1,4 @@
-// Measurements in processes of their own: nothing that one leaves behind (compiled code, garbage, sockets) is there for the next.
+// Runs each measurement in its own process, so that compiled code, garbage and sockets do not affect the next one.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const MAIN = fileURLToPath(new URL('child-main.mjs', import.meta.url));
 const GUARD = new URL('loopback-only.mjs', import.meta.url).href;
 
-/** Neither opt-outs nor proxies nor settings of the one who runs this may have a say in what is measured. */
+/** The variables that a process needs. Opt-outs, proxies and settings of the caller's environment must not affect a measurement. */
 const ENVIRONMENT = Object.fromEntries(
   ['PATH', 'HOME', 'TMPDIR', 'SystemRoot'].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
 );
@@ -14,12 +14,12 @@ const ENVIRONMENT = Object.fromEntries(
 /**
  * Runs `measure(params)` of a scenario in a fresh process.
  *
- * @param options.flags of Node
- * @param options.env beside the few variables that every process needs
- * @param options.capMs after this time it is killed, in milliseconds
- * @param options.under a command with its arguments that runs Node and watches it
- * @returns what `measure` gave, when the process ended (by `Date.now()`), how, and what was said on standard error
- * @throws Error (rejects) when it failed or said nothing
+ * @param options.flags flags for Node
+ * @param options.env further variables
+ * @param options.capMs the process is killed after this time, in milliseconds
+ * @param options.under a command with arguments that runs Node, such as valgrind
+ * @returns the result of `measure`, when (by `Date.now()`) and how the process ended, and its standard error
+ * @throws Error (rejects) if the process fails or prints no result
  */
 export async function runChild(scenario, params, { flags = [], env = {}, capMs = 120_000, under = [] } = {}) {
   const [command, ...args] = [...under, process.execPath, ...flags, '--import', GUARD, MAIN, scenario, JSON.stringify(params)];

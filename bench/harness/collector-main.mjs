@@ -1,4 +1,4 @@
-// The process behind collector.mjs. It ends when its parent lets go of it, however that happens.
+// The process of collector.mjs. It ends when the channel to its parent closes.
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createNetServer } from 'node:net';
@@ -23,7 +23,7 @@ process.on('message', ({ start }) => {
 const HEAD_END = Buffer.from('\r\n\r\n');
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
 
-/** Requests without a body are over with an empty line: counting those is all that a GET endpoint needs. */
+/** A request without a body ends with an empty line, so a GET endpoint only counts those. */
 function startGet({ latencyMs, tls }) {
   const serve = (socket) => {
     let rest = Buffer.alloc(0);
@@ -47,7 +47,7 @@ function startGet({ latencyMs, tls }) {
   return countSockets(tls === undefined ? createNetServer({ noDelay: true }, serve) : createTlsServer({ noDelay: true, ...tls }, serve));
 }
 
-/** Bodies are kept and looked into when somebody asks, so that reading them takes no time from who is measured. */
+/** Keeps the bodies and parses them when the counts are requested, so that parsing takes no time from the measured client. */
 function startBatch({ latencyMs, tls }) {
   const serve = (request, response) => {
     const chunks = [];
@@ -81,7 +81,7 @@ function countSockets(server) {
   return server.on('connection', () => (counts.sockets += 1));
 }
 
-/** The batch of PostHog and Segment, the log records of OTLP. */
+/** The number of events in a body: the batch of PostHog and Segment, the log records of OTLP. */
 function eventsIn({ bytes, zipped }) {
   const { batch, resourceLogs = [] } = JSON.parse(zipped ? gunzipSync(bytes) : bytes);
   if (batch !== undefined) return batch.length;

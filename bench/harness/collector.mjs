@@ -1,4 +1,4 @@
-// An endpoint in a process of its own, so that it does not take the client's time. What it counted is the truth.
+// An endpoint in its own process, so that it takes no time from the client. Its counts are used for delivery.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -6,8 +6,8 @@ import { createServer } from 'node:net';
 /**
  * Starts a collector on a free port of the loopback interface.
  *
- * @param options.kind `get` counts requests without a body, as fast as a process can; `batch` reads bodies and counts the events in them;
- *   `silent` accepts connections and never says a word
+ * @param options.kind `get` counts requests without a body, as fast as a process can; `batch` reads bodies and counts their events;
+ *   `silent` accepts connections and never answers
  * @param options.latencyMs how long each answer takes, in milliseconds
  * @param options.tls key and certificate in PEM, to speak https
  */
@@ -31,7 +31,7 @@ export async function startCollector({ kind = 'get', latencyMs = 0, tls } = {}) 
   };
 }
 
-/** The URL of a port that was free a moment ago: a connection to it is refused. */
+/** The URL of a port that was just free, so a connection to it is refused. */
 export async function refusingUrl() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,2 +1,2 @@
-/** The least that a module can be. */
+/** The smallest possible module. */
 export const nothing = undefined;

@@ -1,4 +1,4 @@
-// On what and with what was measured: no figure means anything without it.
+// Describes the machine and the versions: a figure means nothing without them.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
@@ -20,7 +20,7 @@ export function describeVersions() {
   return { 'cosmos-telemetry': read('../../package.json').version, ...dependencies };
 }
 
-/** The commit that was measured, with a plus sign where files differ from it; null outside of a clone. */
+/** The measured commit, with a plus sign if files differ from it; null outside of a clone. */
 export function describeCommit() {
   try {
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;

@@ -1,8 +1,8 @@
 // Memory after a full collection. Needs node --expose-gc.
 
-/** @returns bytes on the heap and outside of it that are in use, and resident bytes of the process */
+/** @returns used bytes on the heap and outside of it, and resident bytes of the process */
 export async function collected() {
-  // What is deferred may hold on to something, and what a first collection frees may free more.
+  // Deferred work may hold references, and a first collection may make more objects collectable.
   for (let turn = 0; turn < 3; turn += 1) {
     await new Promise(setImmediate);
     globalThis.gc();

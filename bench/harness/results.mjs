@@ -1,17 +1,17 @@
-// What a run found, as JSON: cells of scenario, row and column, each with a list over rounds for every value.
+// The results of a run as JSON: cells of scenario, row and column, each with one list of rounds for every value.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { median, ratios, spread } from './stats.mjs';
 
-/** Grows with every change after which old files cannot be read. */
+/** Increases with every change that makes old files unreadable. */
 const FORMAT = 1;
 
 const inResults = (file) => fileURLToPath(new URL(`../results/${file}`, import.meta.url));
 
-/** What the last run wrote; not kept in git. */
+/** The results of the last run; not in git. */
 export const LATEST = inResults('latest.json');
-/** What docs/performance.md was made of. */
+/** The results in docs/performance.md. */
 export const PUBLISHED = inResults('published.json');
 
 export function writeResults(file, results) {
@@ -21,22 +21,21 @@ export function writeResults(file, results) {
   writeFileSync(file, `${head}\n "cells": [\n  ${cells.join(',\n  ')}\n ]\n}\n`);
 }
 
-/** @throws Error where the file is of another format */
+/** @throws Error if the file has another format */
 export function readResults(file) {
   const results = JSON.parse(readFileSync(file, 'utf8'));
-  if (results.format !== FORMAT)
-    throw new Error(`${file} has format ${results.format}, and this reads ${FORMAT}: run the benchmarks again`);
+  if (results.format !== FORMAT) throw new Error(`${file} has format ${results.format}, expected ${FORMAT}: run the benchmarks again`);
   return results;
 }
 
-/** Six digits are more than anybody measures, and keep the file readable. */
+/** Six digits are more than any measurement has, and keep the file readable. */
 const round = (value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : (value ?? null));
 
 function rounded(values) {
   return Object.fromEntries(Object.entries(values).map(([name, list]) => [name, Array.from(list, round)]));
 }
 
-/** Questions to the cells of a run. What was not measured is null, and no row of a table is missing for it. */
+/** Looks up values in the cells of a run. A value that was not measured is null, so that its table row still appears. */
 export class Findings {
   #cells;
 
@@ -74,7 +73,7 @@ export class Findings {
     return spread(ratios(this.list(scenario, row, value, column), this.list(scenario, other, value, column)));
   }
 
-  /** The same, to whichever of the others was lowest. */
+  /** The same, to the lowest of the others. */
   ratioToLowest(scenario, row, others, value, column) {
     const there = others.filter((other) => this.median(scenario, other, value, column) !== null);
     const lowest = there.toSorted(

@@ -1,16 +1,16 @@
-// Runs the samples of a scenario, one process each, round by round over all rows: whatever disturbs the machine for a while disturbs all.
+// Runs the samples of a scenario, one process each. Each round runs all rows, so a disturbance of the machine affects all rows.
 import { runChild } from './child.mjs';
 import { refusingUrl, startCollector } from './collector.mjs';
 
 const failed = (error) => ({ broken: [error.message] });
 
-/** How many processes that only wait may do so side by side. */
+/** The number of samples that only wait and run at the same time. */
 const TOGETHER = 20;
 
 /**
- * @param scenario a module of ../scenarios: `plan` says what to run, `measure` runs in the child, `judge` adds what the collector counted
- * @param tls the certificate of TLS samples and the file that its clients trust; without it they are left out
- * @returns cells, one for each row and column, with a list over rounds for each value
+ * @param scenario a module of ../scenarios: `plan` lists the samples, `measure` runs in the child, `judge` adds the collector's counts
+ * @param tls the certificate of TLS samples and the file that their clients trust; without it they are left out
+ * @returns cells, one for each row and column, with a list of rounds for each value
  */
 export async function runScenario(name, scenario, { quick, tls, report }) {
   const samples = scenario.plan({ quick }).filter((sample) => tls !== undefined || sample.tls !== true);
@@ -20,7 +20,7 @@ export async function runScenario(name, scenario, { quick, tls, report }) {
   const once = async (index, round) => {
     const { row, column = '' } = samples[index];
     report(`${name}: ${row}${column === '' ? '' : `, ${column}`} (round ${round + 1})`);
-    // One that fails is told of at the end; the others are not measured in vain.
+    // A failed sample is reported at the end; the others still count.
     const { broken: faults = [], ...values } = await runSample(name, scenario, samples[index], { tls, shared }).catch(failed);
     for (const fault of faults) broken.push(`${name}, ${row}: ${fault}`);
     for (const [key, value] of Object.entries(values)) (cells[index].values[key] ??= [])[round] = value;

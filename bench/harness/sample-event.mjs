@@ -1,4 +1,4 @@
-// What every adapter is given: a finished task of a product called acme, as its listener reads it and as a host hands it in.
+// The event for every adapter: a finished task of product acme, as its listener produces it and as a host emits it.
 
 export const PRODUCT = { name: 'acme', version: '1.0.0' };
 
@@ -19,7 +19,7 @@ export const EVENT = {
   duration: 7.5,
 };
 
-/** What our library adds to each event when it is sent. The others are given it beside the event, so that all send the same. */
+/** The fields that our library adds to each event. The other clients get them with the event, so that all send the same. */
 export const STANDARD = {
   acme_version: '1.0.0',
   node_version: process.versions.node,
@@ -27,7 +27,7 @@ export const STANDARD = {
   platform_machine: 'x86_64',
 };
 
-/** An event of its own for each call, as hosts make them. */
+/** A new event for each call, as in a host. */
 export const freshEvent = (number) => ({ ...EVENT, duration: number + 0.5 });
 
 const task = {
@@ -41,7 +41,7 @@ const task = {
   profileConfig: { profileMappingClass: 'PostgresUserPasswordProfileMapping', profileType: 'postgres' },
 };
 
-/** The payload of a host's task_instance event: our listener makes EVENT of it. */
+/** The payload of a host's task_instance event; our listener turns it into EVENT. */
 export const taskInstance = { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, duration: 7.5, task } };
 
 /** The payload of a host's dag_run event. */

@@ -1,8 +1,8 @@
-// Medians and spreads. A round in which a sample is missing (null) has no part in them.
+// Medians and spreads. Rounds with a missing sample (null) are left out.
 
 const isThere = (value) => typeof value === 'number' && Number.isFinite(value);
 
-/** @returns {number | null} The median; null where there is nothing. */
+/** @returns {number | null} The median; null without values. */
 export function median(values) {
   const sorted = values.filter(isThere).toSorted((left, right) => left - right);
   if (sorted.length === 0) return null;
@@ -16,7 +16,7 @@ export function spread(values) {
   return there.length === 0 ? null : { median: median(there), min: Math.min(...there), max: Math.max(...there) };
 }
 
-/** Ratios within each round: what disturbs a round disturbs both sides of it. A side measured once stands for all rounds. */
+/** Ratios within each round: a disturbance affects both sides. A side that was measured once is used for all rounds. */
 export function ratios(values, others) {
   const rounds = Math.max(values.length, others.length);
   return Array.from({ length: rounds }, (_, round) => {

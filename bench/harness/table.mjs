@@ -1,6 +1,6 @@
-// Numbers in words, and tables in Markdown that a terminal shows as well.
+// Formatting of numbers and of Markdown tables, which are readable in a terminal too.
 
-/** A number with three significant digits and separators: what a benchmark knows. */
+/** A number with about three significant digits and thousands separators. */
 export function figure(value) {
   if (value === null || value === undefined) return '-';
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
@@ -13,7 +13,7 @@ export function withSpread(found) {
   return found.min === found.max ? figure(found.median) : `${figure(found.median)} (${figure(found.min)} - ${figure(found.max)})`;
 }
 
-/** A table in Markdown; every column but the first is aligned to the right. */
+/** A Markdown table; every column except the first is aligned to the right. */
 export function table(head, rows) {
   const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column].length)));
   const line = (cells) =>

@@ -1,4 +1,4 @@
-// Charts as SVG, drawn by Vega without a browser.
+// Draws charts as SVG with Vega, without a browser.
 import { parse, View } from 'vega';
 import { figure } from '../harness/table.mjs';
 
@@ -21,10 +21,10 @@ const CONFIG = {
 };
 
 /**
- * Bars from left to right, with a line from the lowest to the highest sample.
+ * Horizontal bars, each with a line from the lowest to the highest sample.
  *
- * @param chart.bars `{ label, kind, median, min, max, text? }`; `text` stands in the place of the median's figure
- * @param chart.isLog whether the axis is logarithmic: where the bars differ by orders of magnitude
+ * @param chart.bars `{ label, kind, median, min, max, text? }`; `text` replaces the median's figure
+ * @param chart.isLog whether the axis is logarithmic, for bars that differ by orders of magnitude
  */
 export async function barChart({ title, unit, bars, isLog }) {
   const rows = bars.map((bar) => ({ ...bar, text: bar.text ?? figure(bar.median) }));
@@ -90,7 +90,7 @@ export async function barChart({ title, unit, bars, isLog }) {
 
 const at = (field) => ({ scale: 'x', field });
 
-/** Lines over a number on a logarithmic axis: `{ label, kind, x, y }`. */
+/** Lines over a logarithmic x axis, from points `{ label, kind, x, y }`. */
 export async function lineChart({ title, unit, xTitle, points }) {
   const labels = [...new Set(points.map(({ label }) => label))];
   const xs = [...new Set(points.map(({ x }) => x))];

@@ -1,4 +1,4 @@
-// Which figures are drawn, and from which cells.
+// The charts of the page and the cells that they show.
 import { barChart, lineChart } from './charts.mjs';
 import { RIVALS } from '../adapters/index.mjs';
 import { CAP_MS } from '../scenarios/exit.mjs';
@@ -32,11 +32,11 @@ const MEMORY_ROWS = ['plain objects in a list', 'ours', 'naive', ...RIVALS];
 
 const DELIVERY_ROWS = ['node:http loop', 'node-fetch loop', 'ours', 'naive'];
 
-/** File name without its ending, what it shows in words, and how it is drawn. */
+/** File name without extension, text alternative, and drawing function of each chart. */
 export const FIGURES = [
   {
     name: 'publish',
-    alt: 'Nanoseconds that handing over one event takes, by who takes it',
+    alt: 'Nanoseconds for one publish, by client',
     draw: (found, alt) =>
       barChart({
         title: alt,
@@ -60,14 +60,14 @@ export const FIGURES = [
       return lineChart({
         title: alt,
         unit: 'events per second',
-        xTitle: 'requests under way at a time',
+        xTitle: 'requests in flight',
         points: points.filter(({ y }) => y !== null),
       });
     },
   },
   {
     name: 'memory',
-    alt: 'Bytes that an event keeps while it waits, of 100,000',
+    alt: 'Bytes of a waiting event, of 100,000',
     draw: (found, alt) =>
       barChart({
         title: alt,
@@ -78,7 +78,7 @@ export const FIGURES = [
   },
   {
     name: 'exit',
-    alt: 'From the last line of a program to the end of its process, when the endpoint says nothing',
+    alt: 'From the last line of a program to the end of its process, with an endpoint that does not answer',
     draw(found, alt) {
       const ended = ['close', 'no close'].flatMap((how) =>
         bars(found, 'exit', 'exitMs', { column: `says nothing, ${how}` }).map((bar) => ({
@@ -92,7 +92,7 @@ export const FIGURES = [
   },
   {
     name: 'import',
-    alt: 'Milliseconds that an import takes in a fresh process',
+    alt: 'Milliseconds for an import in a new process',
     draw: (found, alt) => barChart({ title: alt, unit: 'milliseconds', isLog: false, bars: bars(found, 'import', 'ms') }),
   },
 ];

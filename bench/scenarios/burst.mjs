@@ -1,5 +1,5 @@
-// Ten thousand events at once into a process that has sent none yet, everything at its defaults: how many arrive, over how many
-// connections, and how long the caller is held.
+// Ten thousand events at once in a process that has not sent any, with defaults: how many arrive, over how many connections, and how long
+// the caller is blocked.
 import { openClient, RIVALS } from '../adapters/index.mjs';
 import { EVENT } from '../harness/sample-event.mjs';
 

@@ -1,4 +1,4 @@
-// What an event costs in all, on and off the host's path, when sending it does nothing: copy, queue, encoding, accounts.
+// The total cost of an event, on and off the host's path, with a transport that does nothing: copy, queue, encoding, accounts.
 import { openClient } from '../adapters/index.mjs';
 import { EVENT } from '../harness/sample-event.mjs';
 

@@ -1,4 +1,4 @@
-// How fast events arrive at an endpoint in another process, and what an event costs the client's processor.
+// How fast events arrive at an endpoint in another process, and the client's processor time per event.
 import { openClient, RIVALS } from '../adapters/index.mjs';
 import { EVENT } from '../harness/sample-event.mjs';
 
@@ -7,7 +7,7 @@ const LATENCY_MS = 20;
 const WARM_UP = 2000;
 const EVENTS = 6000;
 
-/** About as long as the others take, and never so short that starting and stopping count. */
+/** Enough events that a run takes about as long as the other runs, and that start and stop do not matter. */
 const delayedEvents = (concurrency) => Math.round((concurrency * 1200) / LATENCY_MS);
 
 export function plan({ quick }) {
@@ -45,7 +45,7 @@ function delayed(concurrency) {
   }));
 }
 
-/** Rivals send as they do by default, but with room for all events: what their bounds drop is another scenario's matter. */
+/** Rivals send with their defaults, but with room for all events: another scenario shows what their limits drop. */
 function batched(tls) {
   return RIVALS.map((row) => ({
     row,
@@ -73,7 +73,7 @@ function handOver({ publish, settle }, events) {
   return settle();
 }
 
-/** Only what arrived counts. */
+/** Only the events that arrived count. */
 export function judge({ expected, ...values }, { events, sockets }) {
   return { ...values, deliveredPercent: (100 * events) / expected, sockets };
 }

@@ -1,5 +1,5 @@
-// How many of 20,000 waiting events the end of a process delivers within two seconds: by round trip and by how many requests may be
-// under way. From a process that has sent a few thousand before, over connections that are open.
+// How many of 20,000 waiting events close() delivers within two seconds, by round trip and by maximum number of requests in flight. The
+// process has sent a few thousand events before, and its connections are open.
 import { open } from '../adapters/ours.mjs';
 import { EVENT } from '../harness/sample-event.mjs';
 
@@ -14,7 +14,7 @@ export function plan({ quick }) {
     CONCURRENCIES.map((concurrency) => ({
       row: `${latencyMs} ms`,
       column: `c = ${concurrency}`,
-      // The best counts: other work on the machine can only take away.
+      // The best run counts: other programs on the machine can only reduce the figure.
       rounds: 2,
       params: { concurrency },
       collector: { kind: 'get', latencyMs },
@@ -37,7 +37,7 @@ async function sendAll(client, events) {
   await client.settle();
 }
 
-/** What was answered in time counts as sent; what arrived besides was cut off before its answer. */
+/** An event that was answered in time counts as sent. Other arrived events were aborted before their answer. */
 export function judge(values, { events }, { params }) {
   return { ...values, arrived: events - params.concurrency };
 }

@@ -1,11 +1,11 @@
-// How long a process lives on after its last line, with 100 events just published: by what the endpoint does, and by whether the host
-// calls what it is told to call at its end.
+// How long a process lives after its last line, with 100 events just published: by the behaviour of the endpoint, and with or without the
+// call that the client's documentation asks for.
 import { writeSync } from 'node:fs';
 import { openClient, RIVALS } from '../adapters/index.mjs';
 import { EVENT } from '../harness/sample-event.mjs';
 
 const EVENTS = 100;
-/** Beyond this nobody waits: the process is killed, and its time is reported as more than that. */
+/** After this time the process is killed, and the table says "more than". */
 export const CAP_MS = 20_000;
 
 const ENDPOINTS = { answers: 'collector', 'refuses connections': 'refusing', 'says nothing': 'silent' };
@@ -27,7 +27,7 @@ export function plan({ quick }) {
           params: { row, closes },
           collector: { kind: isDead ? kind : RIVALS.includes(row) ? 'batch' : 'get' },
           capMs: CAP_MS,
-          // Those who wait for a dead endpoint take no processor: they may do so side by side.
+          // Clients that wait for a dead endpoint use no processor time, so they can run at the same time.
           together: row !== 'ours' && isDead,
         };
       }),

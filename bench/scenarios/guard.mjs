@@ -1,4 +1,5 @@
-// What guard.mjs judges: ratios within one process, of the best of many rounds, and bytes, which no other work on the machine can change.
+// The measurements of guard.mjs: ratios within one process, from the best of many rounds, and bytes, which do not depend on the machine's
+// load.
 import { openBare, openCopyRing } from '../adapters/floors.mjs';
 import { hostOf, open } from '../adapters/ours.mjs';
 import { collected } from '../harness/memory.mjs';
@@ -39,7 +40,7 @@ function callers() {
   return { calls, settle };
 }
 
-/** The fastest of all rounds: what slows a round down is never the code. */
+/** The fastest of all rounds: slower rounds are slowed by other causes than the code. */
 async function bestOf({ calls, settle }) {
   const best = Object.fromEntries(Object.keys(calls).map((name) => [name, Infinity]));
   for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1) {
@@ -54,7 +55,7 @@ async function bestOf({ calls, settle }) {
   return best;
 }
 
-/** Needs a young generation that holds all of it: after a collection in between, a round says too little, and the next one counts. */
+/** Needs a young generation that holds everything: a collection makes a round show too little, so the highest round counts. */
 async function allocatedBytes() {
   const { publish } = open({ transport: silent, capacity: 10 * ALLOCATING });
   for (let count = 0; count < 5 * ALLOCATING; count += 1) publish(EVENT);
@@ -68,11 +69,11 @@ async function allocatedBytes() {
   return bytes;
 }
 
-/** Bytes of an event that waits, and of a plain copy of it in a list. */
+/** Bytes of a waiting event, and of a plain copy of it in a list. */
 async function keptBytes() {
   const kept = [];
   const client = open({ transport: silent, capacity: WAITING });
-  // Held where no collector may think that nobody will ask for them again.
+  // A global reference, so that they are not garbage-collected.
   globalThis.held = { kept, client };
   const bytesOf = async (take) => {
     const before = await collected();

@@ -1,4 +1,4 @@
-// What loading a package costs a process that starts: milliseconds from the first import to what the row says.
+// The cost of loading a package at the start of a process: milliseconds from the first import to the step in the row.
 import { EVENT, PRODUCT } from '../harness/sample-event.mjs';
 
 const imports =

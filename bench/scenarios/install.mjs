@@ -1,4 +1,4 @@
-// What an installation puts on the disk: packages, files and bytes of node_modules, from a real install into an empty folder.
+// The disk space of an installation: packages, files and bytes of node_modules after a real install into an empty folder.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Each by the packages that one must name to have it; their versions are those of package.json beside us. */
+/** The packages to install for each row; the versions are those of bench/package.json. */
 const PACKAGES = {
   'eventemitter3, p-queue, p-retry, node-fetch': ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch'],
   OpenTelemetry: ['@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http', '@opentelemetry/api-logs'],
@@ -22,7 +22,7 @@ export function plan({ quick }) {
 export function measure({ row }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-install-'));
   try {
-    writeFileSync(path.join(folder, 'package.json'), '{ "name": "somebody", "private": true }');
+    writeFileSync(path.join(folder, 'package.json'), '{ "name": "consumer", "private": true }');
     npm(
       folder,
       'install',

@@ -1,4 +1,4 @@
-// What instructions.mjs counts: nothing but calls, as many as it is told, in one go.
+// The measured code of instructions.mjs: only calls, the given number in one loop.
 import { EVENT } from '../harness/sample-event.mjs';
 import { howTo } from './publish.mjs';
 

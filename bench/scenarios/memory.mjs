@@ -1,4 +1,4 @@
-// What an event costs while it waits: bytes kept after a full collection, at an endpoint that accepts connections and says nothing.
+// The memory of a waiting event: bytes kept after a full garbage collection, with an endpoint that accepts connections and does not answer.
 import { openClient } from '../adapters/index.mjs';
 import { freshEvent } from '../harness/sample-event.mjs';
 import { collected } from '../harness/memory.mjs';
@@ -18,7 +18,7 @@ export function plan({ quick }) {
     ...(quick ? [] : ['OpenTelemetry', 'PostHog', 'Segment']),
   ];
   const counts = quick ? COUNTS.slice(0, 1) : COUNTS;
-  // A process of a gigabyte is measured once: memory hardly varies. Segment keeps 17 kB an event, so it is asked for few.
+  // A process of a gigabyte is measured once, because memory hardly varies. Segment keeps 17 kB per event, so it gets the fewest events.
   return counts.flatMap((count) =>
     rows
       .filter((row) => row !== 'Segment' || count === COUNTS[0])
@@ -35,13 +35,13 @@ export function plan({ quick }) {
 }
 
 export async function measure({ row, count, endpoint }) {
-  // Held where no collector may think that nobody will ask for it again.
+  // A global reference, so that it is not garbage-collected.
   const kept = (globalThis.kept = []);
   const options = { endpoint, ...(row !== DEFAULT_BOUND && { capacity: count + 1024 }) };
   const client =
     row === PLAIN ? { publish: (event) => kept.push({ ...event }) } : await openClient(row === DEFAULT_BOUND ? 'ours' : row, options);
   globalThis.client = client;
-  // What is loaded or laid out at the first events is none of theirs.
+  // Memory that is allocated at the first events is not part of the figure.
   for (let event = 0; event < 100; event += 1) client.publish(freshEvent(event));
   await new Promise((resolve) => setTimeout(resolve, 300));
   const before = await collected();

@@ -1,16 +1,16 @@
-// What handing over one event costs the caller: nanoseconds a call, with everything that is deferred done between the bursts.
+// The cost of a publish for the caller: nanoseconds per call. Deferred work is done between the bursts.
 import { hostOf, open as openOurs } from '../adapters/ours.mjs';
 import { openClient, RIVALS } from '../adapters/index.mjs';
 import { dagRun, EVENT, taskInstance } from '../harness/sample-event.mjs';
 import { median } from '../harness/stats.mjs';
 
-/** Settled in between, so that no bounded queue is full and nothing is dropped. */
+/** Calls between two settles, so few that no bounded queue is full and no event is dropped. */
 const BURST = 1000;
 const REPEATS = 5;
 const CALLS = 20_000;
 const WARM_UP = 10_000;
 
-/** Never answers, so that everything waits. */
+/** Never answers, so that all events wait. */
 const silent = { send: () => new Promise(() => {}) };
 
 function opted(env, use) {
@@ -25,7 +25,7 @@ function throughHost(name, payload, env = {}) {
   });
 }
 
-/** A DAG object for each call, as a host that reads its DAGs anew for each run has it; the task objects are the same. */
+/** A new DAG object for each call, as in a host that reads its DAGs for each run; the task objects are the same. */
 function throughHostAfresh(tasks, payloads) {
   const { dagRun: run } = dagRun(tasks);
   const fresh = Array.from({ length: payloads }, () => ({ dagRun: { ...run, dag: { tasks: [...run.dag.tasks] } } }));
@@ -40,14 +40,14 @@ const fill = ({ publish }, events) => {
   for (let event = 0; event < events; event += 1) publish(EVENT);
 };
 
-/** Nothing ever leaves: so many events wait before the first burst, and stay. */
+/** This many events wait before the first burst, and no event is ever sent. */
 function withWaiting(waiting, capacity) {
   const client = openOurs({ transport: silent, capacity });
   fill(client, waiting);
   return { ...client, settle: () => new Promise(setImmediate) };
 }
 
-/** So many events wait before each burst; they leave after it. */
+/** This many events wait before each burst, and are sent after it. */
 function withWaitingEachTime(waiting) {
   let holds = true;
   const held = [];
@@ -67,7 +67,7 @@ function withWaitingEachTime(waiting) {
 
 const OPT_OUT = { DO_NOT_TRACK: '1' };
 
-/** Ours in all its ways in. `calls` says how many calls one repeat takes, where the usual number is not right. */
+/** All ways to publish with our library. `calls` overrides the usual number of calls of a repeat. */
 const OURS = {
   'ours: publish': { make: () => opted({}, (telemetry) => () => telemetry.publish('task_instance', EVENT)) },
   'ours: bus.publish': { make: () => opted({}, (telemetry) => () => telemetry.bus.publish('task_instance', EVENT)) },
@@ -85,7 +85,7 @@ const OURS = {
   'ours: publish, 1,000,000 waiting': { make: () => withWaiting(1_000_000, 1_100_000), calls: 10_000, fixed: true },
 };
 
-/** What is deferred takes them tens of microseconds an event, and all of it is waited for. */
+/** Fewer calls for clients whose deferred work takes tens of microseconds per event, because each settle waits for it. */
 const SLOW = { calls: 4000, warmUp: 4000 };
 
 const FLOORS = ['eventemitter3 emit, one listener', 'floor: emit, ring', 'floor: emit, copy, ring', 'p-queue add', 'naive'];
@@ -95,7 +95,7 @@ export function plan({ quick }) {
   return rows.map((row) => ({ row, rounds: quick ? 2 : 7, params: { row } }));
 }
 
-/** How a row's client is made, and how often it is called. */
+/** How the client of a row is created, and how often it is called. */
 export function howTo(row) {
   const others = row === 'naive' || RIVALS.includes(row) ? SLOW : {};
   const { make = () => openClient(row), calls = CALLS, warmUp = WARM_UP, fixed = false } = OURS[row] ?? others;
@@ -104,7 +104,7 @@ export function howTo(row) {
 
 export async function measure({ row }) {
   const { make, calls, warmUp, fixed } = howTo(row);
-  // The compiler has seen what is measured; where events stay, it has seen it in a client that is not measured.
+  // Warm up the compiler. If events stay in the buffer, use another client for that.
   const warm = fixed ? openOurs() : await make();
   await burst(warm, warmUp);
   const client = fixed ? await make() : warm;
@@ -113,7 +113,7 @@ export async function measure({ row }) {
   return { nsPerCall: median(nsPerCall) };
 }
 
-/** @returns nanoseconds that the calls took */
+/** @returns the duration of the calls in nanoseconds */
 async function burst({ publish, settle }, calls) {
   let tookMs = 0;
   for (let done = 0; done < calls; done += BURST) {

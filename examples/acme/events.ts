@@ -1,5 +1,4 @@
-// What Acme declares beside the built-in events. The program, its privacy notice (PRIVACY.md beside this file) and the test that
-// keeps the notice true all read it here.
+// Acme's own events. The program, its privacy notice (PRIVACY.md beside this file) and the test of that notice use them.
 import { count, defineEvent, duration, oneOf, renderPrivacyNotice } from 'cosmos-telemetry';
 
 const backfill = defineEvent(
@@ -18,7 +17,7 @@ const backfill = defineEvent(
 /** Acme's own events. */
 export const acmeEvents = [backfill] as const;
 
-/** Acme's privacy notice, as its PRIVACY.md must be. */
+/** The text of Acme's PRIVACY.md. */
 export function acmePrivacyNotice(): string {
   return renderPrivacyNotice({ product: 'acme', events: acmeEvents, endpoint: 'https://telemetry.acme.example' });
 }

@@ -1,9 +1,9 @@
-// A small orchestrator that runs dbt's example project, jaffle_shop, and announces what happens as node:events do.
+// A small orchestrator that runs dbt's example project, jaffle_shop, and emits lifecycle events through node:events.
 import { EventEmitter } from 'node:events';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Dag, DrainReport, HostEvents, Task } from 'cosmos-telemetry';
 
-/** What a Cosmos DAG says about its dbt project. It travels packed, in a DAG param, until the run ends. */
+/** Facts about the dbt project of a Cosmos DAG. Until the run ends they are packed in a DAG param. */
 export const PROJECT_METADATA = {
   used_automatic_load_mode: true,
   invocation_mode: 'dbt_runner',
@@ -19,7 +19,7 @@ export const PROJECT_METADATA = {
   database: 'postgres',
 };
 
-/** Nine dbt tasks, one of them of a class of the user's own, and a tenth that telemetry has no business with. */
+/** Nine dbt tasks, one of them of a user's own class, and a tenth task that is not reported. */
 export function jaffleShop(): Required<Dag> {
   return {
     params: {},
@@ -45,15 +45,15 @@ function dbtTask(taskId: string, operatorName: string, command: string): Task {
   };
 }
 
-/** Runs the tasks of a DAG one after the other. It knows nothing of telemetry, only how long its listeners kept it. */
+/** Runs the tasks of a DAG in sequence. It does not know telemetry; it measures how long its listeners take. */
 export class Orchestrator extends EventEmitter {
-  /** Microseconds that each announcement took, all listeners included. */
+  /** Duration of each emit in microseconds, all listeners included. */
   readonly hookUs: number[] = [];
 
   async run(dagId: string, dag: Dag, taskMs: number): Promise<void> {
     for (const [index, task] of dag.tasks.entries()) {
       const startedAt = performance.now();
-      // What a task of nothing takes is one turn of the event loop, in which the network gets its turn too.
+      // An empty task takes one turn of the event loop, so that network events are handled too.
       await (taskMs > 0 ? setTimeout(taskMs * (1 + (index % 3))) : setImmediate());
       const duration = Math.round(performance.now() - startedAt) / 1000;
       const taskInstance = { dagId, taskId: task.taskId ?? '', mapIndex: -1, duration, task };
@@ -69,7 +69,7 @@ export class Orchestrator extends EventEmitter {
   }
 }
 
-/** What the orchestrator lost to its listeners, in microseconds an announcement. */
+/** Duration of an emit in microseconds. */
 export interface HookTimes {
   slowestUs: number;
   p99Us: number;
@@ -82,11 +82,11 @@ export function hookTimes(hookUs: readonly number[]): HookTimes {
   return { slowestUs: at(1), p99Us: at(0.99), medianUs: at(0.5) };
 }
 
-/** What a process of act 2 tells the one that started it: first when all is published and it begins to end. */
+/** Message from a process of act 2 to its parent. The first one means that everything is published and the process begins to end. */
 export interface Progress {
   hooks: HookTimes;
   events: number;
-  /** How many of them are over, one way or another. */
+  /** Events with a final outcome. */
   settled: number;
   report?: DrainReport;
 }

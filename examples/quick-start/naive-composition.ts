@@ -1,5 +1,5 @@
-// The orchestrator with what one writes in an afternoon from the same four packages: an event bus, a queue, retries, fetch with a
-// timeout. Run by quick-start.ts in a process of its own. Nothing in it is made to look bad.
+// The orchestrator with a client that takes an afternoon to write from the same four packages: an event bus, a queue, retries, fetch with a
+// timeout. quick-start.ts runs it in its own process. It is a fair implementation.
 import { EventEmitter } from 'eventemitter3';
 import fetch from 'node-fetch';
 import PQueue from 'p-queue';
@@ -50,7 +50,7 @@ for (let run = 0; run < Number(runs); run += 1) await host.run('jaffle_shop', da
 
 const hooks = hookTimes(host.hookUs);
 tell({ hooks, events, settled });
-// Tells how far it is until it is ended, and does not hold the process itself.
+// Reports progress until the process is killed. The timer does not keep the process alive.
 setInterval(() => tell({ hooks, events, settled }), 250).unref();
 await queue.onIdle();
 tell({ hooks, events, settled });

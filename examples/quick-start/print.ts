@@ -1,4 +1,4 @@
-// How the demonstration writes to the terminal: plain text, colours only where a person looks and has not declined them.
+// Terminal output of the demonstration: plain text, with colours only in a terminal and without NO_COLOR.
 const declined = (process.env['NO_COLOR'] ?? '') !== '';
 const inColour = process.stdout.isTTY && !declined;
 
@@ -6,19 +6,19 @@ const painted = (code: number) => (text: string) => (inColour ? `\u001B[${code}m
 export const bold = painted(1);
 export const dim = painted(2);
 
-/** The widest line, so that it can be read in any terminal and quoted in any page. */
+/** Maximum line width: fits a terminal and the README. */
 const WIDTH = 100;
 
 export function print(line = ''): void {
   process.stdout.write(line === '' ? '\n' : `   ${line}\n`);
 }
 
-/** The title of an act; everything under it is indented. */
+/** Prints the title of an act; the text below it is indented. */
 export function heading(text: string): void {
   process.stdout.write(`\n${bold(text)}\n`);
 }
 
-/** Rows of cells under a first row that names them, each column as wide as it must be. */
+/** Prints rows of cells in aligned columns; the first row is the header. */
 export function table(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   for (const [index, row] of rows.entries()) {
@@ -30,7 +30,7 @@ export function table(rows: readonly (readonly string[])[]): void {
   }
 }
 
-/** One long text, broken only between its parts. */
+/** Prints a long text with line breaks only between its parts. */
 export function wrapped(parts: readonly string[]): void {
   let line = '';
   for (const part of parts) {

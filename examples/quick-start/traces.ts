@@ -1,4 +1,4 @@
-// Counts what code leaves behind in this process, for act 3: sockets, name look-ups, calls to the file system, timers.
+// Counts the traces of code in this process, for act 3: sockets, name look-ups, calls to the file system, timers.
 import { createHook } from 'node:async_hooks';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -11,9 +11,9 @@ const KINDS = {
 
 type Functions = Record<string, (...args: unknown[]) => unknown>;
 
-/** Wraps each function of an object. @returns What puts them back. */
+/** Wraps each function of an object. @returns A function that restores them. */
 function onEachCall(holder: Functions, onCall: () => void): () => void {
-  // By name first: reading a constant such as fs.F_OK warns in newer versions of Node.
+  // Filter by name before reading: reading a constant such as fs.F_OK warns in newer versions of Node.
   const names = Object.keys(holder).filter((name) => /^[a-z]/.test(name) && typeof holder[name] === 'function');
   const functions = Object.fromEntries(names.map((name) => [name, holder[name] as Functions[string]]));
   for (const [name, call] of Object.entries(functions)) {
@@ -26,7 +26,7 @@ function onEachCall(holder: Functions, onCall: () => void): () => void {
   return () => void Object.assign(holder, functions);
 }
 
-/** What `run` left: node:async_hooks sees asynchronous resources come into being, and each function of node:fs is wrapped. */
+/** Counts the traces of `run`: node:async_hooks reports asynchronous resources, and each function of node:fs is wrapped. */
 export async function countTraces(run: () => Promise<void>) {
   const traces = { sockets: 0, lookups: 0, files: 0, timers: 0 };
   const hook = createHook({

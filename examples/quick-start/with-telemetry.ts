@@ -1,4 +1,4 @@
-// The orchestrator with this package. Run by quick-start.ts in a process of its own, as its rival naive-composition.ts is.
+// The orchestrator with this package. quick-start.ts runs it in its own process, like naive-composition.ts.
 import { createTelemetry } from 'cosmos-telemetry';
 import { hookTimes, jaffleShop, Orchestrator, tell } from './jaffle-shop.js';
 

@@ -1,10 +1,10 @@
-"""Has Cosmos' own client send one event some times, and says how long its caller waited for each. Arguments: origin, times."""
+"""Sends one event several times with Cosmos' own client and prints how long the caller waited each time. Arguments: origin, times."""
 
 import json
 import sys
 import time
 
-import airflow  # Before Cosmos: importing that one first asks for a part of it that is not there yet.
+import airflow  # Before Cosmos: importing Cosmos first fails in a circular import of Airflow.
 from cosmos import constants, telemetry
 
 origin, times = sys.argv[1], int(sys.argv[2])

@@ -1,6 +1,6 @@
-"""What a host can know of its DAGs before they run, as JSON: the input that the listeners of the package are given.
+"""Prints what a host knows about its DAGs before they run, as JSON: the input for the listeners of the package.
 
-Loads the DAG folder as Airflow does, and reads plain attributes of what it finds there.
+Loads the DAG folder as Airflow does and reads plain attributes.
 """
 
 import json
@@ -31,7 +31,7 @@ def profile_of(config):
 
 
 def task_of(task):
-    # A mapped operator is a shell: its class and arguments are kept apart until it runs.
+    # A mapped operator keeps its class and arguments separately until it runs.
     operator = getattr(task, "operator_class", type(task))
     given = getattr(task, "partial_kwargs", {})
 

@@ -1,4 +1,4 @@
-"""What the plug-in of `examples/airflow` makes of good and bad settings, as unittest cases, in an Airflow that is not running."""
+"""Tests the plug-in of `examples/airflow` with good and bad settings, in an Airflow that is not running."""
 
 import importlib.util
 import os
@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 from unittest.mock import patch
 
-import airflow  # Before Cosmos: importing that one first asks for a part of it that is not there yet.
+import airflow  # Before Cosmos: importing Cosmos first fails in a circular import of Airflow.
 from cosmos import constants
 
 PLUGIN = Path(__file__).parents[2] / "examples" / "airflow" / "plugins" / "cosmos_telemetry_relay.py"
@@ -16,11 +16,11 @@ REST = "astronomer-cosmos/{telemetry_version}/{event_type}?{query_string}"
 
 
 def load(**environ):
-    """Loads the plug-in as Airflow does, in an environment of this alone. Returns the URL of Cosmos and the environment after it."""
+    """Loads the plug-in as Airflow does, with only these variables. Returns the URL of Cosmos and the environment afterwards."""
     with patch.dict(os.environ, environ, clear=True):
         spec = importlib.util.spec_from_file_location("plugin_under_test", PLUGIN)
         module = importlib.util.module_from_spec(spec)
-        # Dataclasses and loggers look a module up by its name.
+        # Dataclasses and loggers look up a module by its name.
         sys.modules["plugin_under_test"] = module
         spec.loader.exec_module(module)
         return constants.TELEMETRY_URL, dict(os.environ)

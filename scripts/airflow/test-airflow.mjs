@@ -1,7 +1,7 @@
-// Cosmos in a real Airflow, unmodified but for the plug-in of `examples/airflow`, with the relay between it and an endpoint on this
-// machine. Run it after `npm run build`: `npm run test:airflow`. Needs Python 3.10 or newer with venv and pip, and installs what
-// `requirements-airflow-*.txt` say into folders outside the repository. Arguments: `--write-docs` puts what was measured into
-// docs/airflow.md; `--relay FILE` runs another program than `dist/cli/bin.js`; `--only 2` or `--only 3` runs that Airflow alone.
+// Tests Cosmos in a real Airflow with the relay between it and an endpoint on this machine. Cosmos and Airflow are unmodified, except for
+// the plug-in of `examples/airflow`. Run `npm run build` first, then `npm run test:airflow`. Needs Python 3.10 or newer with venv and pip;
+// installs `requirements-airflow-*.txt` into folders outside the repository. Arguments: `--write-docs` writes the figures into
+// docs/airflow.md; `--relay FILE` runs another program than `dist/cli/bin.js`; `--only 2` or `--only 3` runs only that Airflow.
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -46,7 +46,7 @@ async function airflow3(stage) {
   const listeners = await ownListeners(stage, { runs, sent });
   step('a good day');
   await endpointAway(stage);
-  step('the endpoint was away');
+  step('the endpoint was down');
   await relayKilled(stage);
   step('the relay was killed');
   const inRuns = await withAndWithoutRelay(stage);
@@ -57,7 +57,7 @@ async function airflow3(stage) {
   return { ...listeners, inAirflow: inRuns, alone };
 }
 
-/** One Airflow in a home of its own, and what holds for each of them. */
+/** Runs a scenario in one Airflow with its own home, and the checks that hold for every Airflow. */
 async function inAirflow(major, scenario) {
   const programs = await pythonEnvironment(here(`requirements-airflow-${major}.txt`));
   const home = path.join(folder, `home-${major}`);
@@ -69,17 +69,17 @@ async function inAirflow(major, scenario) {
     checks.add(`Airflow ${major}: the plug-in's own cases`, true);
     const found = await scenario(stage);
     checks.add(
-      `Airflow ${major}: HTTP_PROXY was set all the time, and nobody asked the proxy`,
+      `Airflow ${major}: HTTP_PROXY is set, but the proxy gets no request`,
       stage.proxy.asked.length === 0,
       stage.proxy.asked.join(', '),
     );
     checks.add(
-      `Airflow ${major}: nothing tried to leave this machine`,
+      `Airflow ${major}: no connection leaves this machine`,
       escapes(stage.home).length === 0,
       JSON.stringify(escapes(stage.home).slice(0, 3)),
     );
     const [provoked] = await provokeEscape(stage.home);
-    checks.add(`Airflow ${major}: and who tries is stopped`, provoked?.host === '192.0.2.1');
+    checks.add(`Airflow ${major}: the guard stops a connection that leaves`, provoked?.host === '192.0.2.1');
     await optedOut(stage);
     await withoutNoProxy(stage);
     return found;
@@ -91,7 +91,7 @@ async function inAirflow(major, scenario) {
   }
 }
 
-/** What Airflow's parts said last, for whoever has only this output. */
+/** Prints the ends of Airflow's logs, for a reader who has only this output. */
 function sayLogs(airflowFolder) {
   for (const file of readdirSync(airflowFolder)) {
     if (file.endsWith('.log')) console.error(`${file}:\n${readFileSync(path.join(airflowFolder, file), 'utf8').slice(-3000)}`);

@@ -1,5 +1,6 @@
 // Checks of options. A wrong option is a programming error: it throws at once, with its name and its value.
 import { describe } from './describe.js';
+import { given } from './foreign-values.js';
 
 /** What an option must be, in words, and a test for it. */
 export type Check = readonly [expected: string, accepts: (value: unknown) => boolean];
@@ -8,21 +9,32 @@ export type Check = readonly [expected: string, accepts: (value: unknown) => boo
 export type Checks<O> = { readonly [K in keyof Required<O>]: Check };
 
 /**
- * Checks every option. An option that is `undefined` counts as omitted.
+ * Checks every option. An option that is `undefined` counts as omitted. The object may be an instance of a class, whose accessors count.
  *
+ * @returns A copy without a prototype: nothing that a polluted `Object.prototype` holds is an option.
  * @throws TypeError with the name and the value, for an unknown key or a wrong value.
  */
-export function checkOptions<O extends object>(name: string, options: O, checks: Checks<O>): void {
+export function checkOptions<O extends object>(name: string, options: O, checks: Checks<O>): O {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`Expected \`${name}\` to be an object, got ${describe(options)}.`);
   }
   for (const [key, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, key) ? checks[key as keyof O] : undefined;
-    if (check === undefined) {
-      throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${key.slice(0, 64)}\` with ${describe(value)}.`);
-    }
-    if (value !== undefined) checkValue(key, value, check);
+    if (Object.hasOwn(checks, key)) continue;
+    throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${key.slice(0, 64)}\` with ${describe(value)}.`);
   }
+  const checked = givenOptions(options, Object.keys(checks) as (keyof O)[]);
+  for (const [key, value] of Object.entries(checked)) checkValue(key, value, checks[key as keyof O]);
+  return checked;
+}
+
+/** The options that are given, in a copy without a prototype: nothing that a polluted `Object.prototype` holds is among them. */
+export function givenOptions<O extends object>(options: O, names: readonly (keyof O)[]): O {
+  const copy = Object.create(null) as O;
+  for (const name of names) {
+    const value = given(options, name);
+    if (value !== undefined) copy[name] = value;
+  }
+  return copy;
 }
 
 /** @throws TypeError with the name and the value, if the check fails. */

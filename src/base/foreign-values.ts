@@ -9,6 +9,59 @@
 export const { types } = process.getBuiltinModule('node:util');
 
 /**
+ * Whether `holder` inherits its value of `name` from a polluted `Object.prototype`. A value of a class of the holder is its own: a host may
+ * pass an instance of a class, or `Object.create(process.env)`.
+ */
+export function isPolluted(holder: object, name: PropertyKey): boolean {
+  if (!Object.hasOwn(Object.prototype, name) || Object.hasOwn(holder, name)) return false;
+  return Object.is(Reflect.get(holder, name), Reflect.get(Object.prototype, name));
+}
+
+/** The value of an optional property of an object that foreign code made; undefined if it comes from a polluted `Object.prototype`. */
+export function given<O extends object, K extends keyof O>(holder: O, name: K): O[K] | undefined {
+  return isPolluted(holder, name) ? undefined : holder[name];
+}
+
+/**
+ * A copy without a prototype, for options that other code reads: what is not in it is not there, whatever `Object.prototype` holds. Node
+ * and the dependencies read options that we do not set.
+ */
+export function bare<O extends object>(options: O): O {
+  return Object.assign(Object.create(null) as O, options);
+}
+
+/**
+ * Options of Node's streams, each left out by an own property. Node copies the options of a socket and of zlib into objects of its own, so
+ * a missing prototype is not enough: `signal: 1` on `Object.prototype` would make each of them throw.
+ */
+const NO_STREAM_OPTIONS = {
+  construct: undefined,
+  decodeStrings: undefined,
+  destroy: undefined,
+  encoding: undefined,
+  fd: undefined,
+  final: undefined,
+  handle: undefined,
+  highWaterMark: undefined,
+  objectMode: undefined,
+  onread: undefined,
+  read: undefined,
+  readable: undefined,
+  readableObjectMode: undefined,
+  signal: undefined,
+  transform: undefined,
+  writable: undefined,
+  writableObjectMode: undefined,
+  write: undefined,
+  writev: undefined,
+};
+
+/** As {@link bare}, for options that reach a stream of Node. */
+export function bareStreamOptions<O extends object>(options: O): O {
+  return bare({ ...NO_STREAM_OPTIONS, ...options });
+}
+
+/**
  * Handles the rejection of a promise or thenable that nothing awaits: unhandled, it ends the process. Does nothing for any other
  * value. Never throws.
  */

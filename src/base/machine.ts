@@ -3,6 +3,7 @@ import type { Stats } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { systemClock } from './clock.js';
 import type { Clock } from './clock.js';
+import { bare } from './foreign-values.js';
 
 /** Time, randomness, files and the network: inputs that tests replace and users do not choose. */
 export interface MachineAccess {
@@ -41,13 +42,13 @@ export interface FileDescriptors {
 }
 
 /** The machine that the process runs on. */
-export const thisMachine: MachineAccess = {
+export const thisMachine: MachineAccess = bare<MachineAccess>({
   clock: systemClock,
   random: Math.random,
   readFile: readConfigFile,
   readFileLater: readConfigFileLater,
   facts: machineFacts,
-};
+});
 
 /** Facts about the machine that the process runs on. */
 export function machineFacts(): MachineFacts {

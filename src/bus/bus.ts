@@ -28,7 +28,7 @@ export interface TelemetryBus<P extends string = string, E extends readonly Even
    * Publishes an event of a declared type. It copies the metrics, never throws and never waits.
    *
    * @param packedMetadata Metadata of the DAG, packed by `compressTelemetryMetadata`. It is unpacked when the event is sent.
-   * @returns Whether the event was accepted. An event that was not is counted as `closed` or `invalid`, or not at all after an opt-out.
+   * @returns Whether the event was accepted. While it is unknown whether a file opts out, it is accepted and waits. An event that was not is counted as `closed` or `invalid`, or not at all after an opt-out.
    */
   publish<T extends keyof EventMetrics<P, E> & string>(type: T, metrics: EventMetrics<P, E>[T], packedMetadata?: string): boolean;
 }
@@ -95,7 +95,7 @@ export class EventBus {
   }
 
   publish(type: string, metrics: object, packedMetadata?: string): boolean {
-    if (!this.#gate.isOpen()) return false;
+    if (!this.#gate.accepts()) return false;
     const definition = this.#accepting(type);
     if (definition === undefined) return false;
     const snapshot = plainCopy(metrics, definition.fields, this.#ledger);

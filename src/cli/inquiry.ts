@@ -2,13 +2,14 @@
  * Everything that decides whether telemetry is on, for the commands `status`, `disable`, `enable` and `preview`: the facts, the same
  * facts as text, and as JSON.
  */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { systemClock } from '../base/clock.js';
-import { placeName, shorten } from '../base/describe.js';
+import { placeName, readProblem, shorten } from '../base/describe.js';
 import { Log } from '../base/log.js';
 import { readConfigFile } from '../base/machine.js';
 import { optOutTable } from '../notice/opt-outs.js';
-import { explainSettings, resolveSettingsWith } from '../opt-out/settings.js';
+import { PERMISSION_CODE, permissionFlag, unknownOf } from '../opt-out/rule.js';
+import { explainSettings, isUndecided, resolveSettingsWith } from '../opt-out/settings.js';
 import type { Rule, SettingsMachine, SettingsOptions } from '../opt-out/settings.js';
 import { CONFIG_FILE, configFilePath, POLICY_FILE, policyFilePaths } from '../opt-out/telemetry-json.js';
 import { debugMode, operatorEndpoint, switchVariable, TRACKING_VARIABLES } from '../opt-out/variables.js';
@@ -19,6 +20,8 @@ import type { Program } from './program.js';
 /** Whether telemetry is on, and why. */
 export interface Inquiry {
   readonly enabled: boolean;
+  /** `unknown`: a file that may opt out cannot be read, or may be half written. Nothing is sent meanwhile. */
+  readonly state: 'on' | 'off' | 'unknown';
   readonly decidedBy: Rule;
   /** The other rules, in order of precedence. */
   readonly others: readonly Rule[];
@@ -60,6 +63,7 @@ export function inquire({ program, env, platform }: Pick<CommandContext, 'progra
   const endpoint = endpointOf(program.endpoint, product.name, env, log);
   return {
     enabled: explained.enabled,
+    state: explained.enabled ? 'on' : isUndecided(settings) ? 'unknown' : 'off',
     decidedBy,
     others: known,
     endpoint,
@@ -138,6 +142,13 @@ export function heading({ enabled }: Inquiry, { program, paint }: CommandContext
   return `Telemetry of ${program.product.name} ${(enabled ? paint.good : paint.bad)(paint.strong(state))}.`;
 }
 
+/** Whether telemetry is on, for the first line. */
+export const STATE_WORDS = {
+  on: 'is on',
+  off: 'is off',
+  unknown: 'is unknown, so nothing is sent',
+} as const satisfies Record<Inquiry['state'], string>;
+
 /** The rules, how to turn telemetry on or off, and the endpoint. */
 export function inquiryLines(inquiry: Inquiry, context: CommandContext): string[] {
   const { decidedBy, others, enabled } = inquiry;
@@ -167,11 +178,12 @@ export function placeLines({ configFile, policyFiles }: Inquiry): string[] {
 
 /** The value of `--json`. The README documents its shape. */
 export function inquiryJson(inquiry: Inquiry, { program }: CommandContext) {
-  const { enabled, decidedBy, others, endpoint, debug, configFile, policyFiles, problems } = inquiry;
+  const { enabled, state, decidedBy, others, endpoint, debug, configFile, policyFiles, problems } = inquiry;
   return {
     product: program.product.name,
     version: program.product.version ?? null,
     enabled,
+    state,
     decidedBy,
     others,
     toChange: toChange(inquiry, program),
@@ -184,12 +196,14 @@ export function inquiryJson(inquiry: Inquiry, { program }: CommandContext) {
 }
 
 /** A rule and where it is set. */
-export function ruleWords({ name, value, source }: Rule): string {
+export function ruleWords(rule: Rule): string {
+  const { name, value, source } = rule;
+  const unknown = unknownOf(rule);
   switch (source.kind) {
     case 'env':
       return `${name}=${value} in the environment`;
     case 'file':
-      return `${fileWords(name, value)}, ${placeName(source.path ?? '', source.line)}`;
+      return `${unknown === undefined ? fileWords(name, value) : unknownWords(name, value, unknown)}, ${placeName(source.path ?? '', source.line)}`;
     case 'option':
       return `${name}: ${value}, in the program`;
     case 'default':
@@ -204,12 +218,18 @@ function fileWords(name: string, value: string): string {
   return isUnusable ? `${name} cannot be used (${value})` : `${name} = ${value}`;
 }
 
+function unknownWords(name: string, why: string, unknown: 'unreadable' | 'malformed'): string {
+  return unknown === 'unreadable' ? `${name} cannot be read (${why})` : `${name} cannot be used (${why}), a no if it stays so for a minute`;
+}
+
 function isTracking(name: string): boolean {
   return TRACKING_VARIABLES.some((other) => other === name);
 }
 
 /** What a rule says. The tracking variables and the program cannot say yes. */
-function verdict({ optsOut, name }: Rule): 'no' | 'yes' | 'nothing' {
+function verdict(rule: Rule): 'no' | 'yes' | 'nothing' | 'unknown' {
+  const { optsOut, name } = rule;
+  if (unknownOf(rule) !== undefined) return 'unknown';
   if (optsOut) return 'no';
   return isTracking(name) || name === 'consent' ? 'nothing' : 'yes';
 }
@@ -222,8 +242,11 @@ function toChange({ enabled, decidedBy, others }: Inquiry, { product, command }:
   return [`run \`${command} disable\``, `or set ${own}=0 in the environment`, 'or set DO_NOT_TRACK=1, for every program that honours it'];
 }
 
-function remedy({ name, value, source }: Rule, product: string, command: string): string {
+function remedy(rule: Rule, product: string, command: string): string {
+  const { name, value, source } = rule;
   const place = placeName(source.path ?? '', source.line);
+  if (value === PERMISSION_CODE) return `start node with ${permissionFlag(source.path ?? '')}`;
+  if (unknownOf(rule) === 'unreadable') return `make ${place} readable, or remove it`;
   if (source.kind === 'option') {
     if (name === 'consent') return `run \`${command} enable\`, or set ${switchVariable(product)}=1: the program waits for your consent`;
     return 'nothing you can do: the program itself turns telemetry off';
@@ -246,5 +269,11 @@ function endpointWords({ endpoint }: Inquiry, { program }: CommandContext): stri
 }
 
 function withPresence(path: string): string {
-  return existsSync(path) ? path : `${path} (does not exist)`;
+  try {
+    statSync(path);
+    return path;
+  } catch (error) {
+    const { isMissing, why } = readProblem(error);
+    return isMissing ? `${path} (does not exist)` : `${path} (cannot be read: ${why})`;
+  }
 }

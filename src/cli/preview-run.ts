@@ -140,7 +140,7 @@ export function previewOf(item: PreviewItem, program: Program, endpoint: string 
 
 function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent | undefined {
   const log = new Log(undefined, systemClock);
-  const gate = new Gate({ open: true, optedOutNow: () => false, clock: systemClock });
+  const gate = new Gate({ state: 'open', watch: { optedOutNow: () => false }, clock: systemClock });
   const bus = new EventBus({ definitions: program.definitions, gate, ledger, log });
   let taken: TakenEvent | undefined;
   bus.attach((metrics: UsageMetrics, packed, definition) => {

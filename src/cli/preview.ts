@@ -45,6 +45,7 @@ export const preview: Command = {
       json: {
         product: program.product.name,
         enabled: inquiry.enabled,
+        state: inquiry.state,
         decidedBy: inquiry.decidedBy,
         endpoint: endpoint ?? null,
         events: previews.map((each) => previewJson(each, program.product.name)),
@@ -120,11 +121,11 @@ function previewJson(result: Preview, product: string) {
 
 /** The first lines: this command sends nothing, and whether the program would. */
 function previewHeading(inquiry: Inquiry, { program, paint }: CommandContext, isSample: boolean): string[] {
-  const { enabled, decidedBy, debug } = inquiry;
+  const { enabled, state: found, decidedBy, debug } = inquiry;
   const name = program.product.name;
   const state = enabled
     ? `Telemetry of ${name} is on.`
-    : `Telemetry of ${name} is off (${ruleWords(decidedBy)}): the program sends none of this.`;
+    : `Telemetry of ${name} is ${found} (${ruleWords(decidedBy)}): the program sends none of this.`;
   return [
     isSample ? 'One sample event of each kind. This command sends nothing.' : 'This command sends nothing.',
     enabled ? state : paint.bad(state),

@@ -60,13 +60,13 @@ const NO_MACHINE = { system: '', machine: '', nodeVersion: '' };
 
 /** @throws TypeError naming option and value. */
 export function toProgram(options: TelemetryCliOptions): Program {
-  checkOptions<TelemetryCliOptions>('options', options, CHECKS);
-  const { product, endpoint, events = [], host = {}, command, consent, enabled, dagHash } = options;
-  if (product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
-  checkOptions('product', product, { name: A_TEXT, version: A_VERSION });
+  const checked = checkOptions<TelemetryCliOptions>('options', options, CHECKS);
+  const { endpoint, events = [], command, consent, enabled, dagHash } = checked;
+  if (checked.product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
+  const product = checkOptions<TelemetryCliOptions['product']>('product', checked.product, { name: A_TEXT, version: A_VERSION });
   assertName('`product.name`', product.name);
   const { name, version } = product;
-  checkOptions('host', host, { name: A_TEXT, version: A_VERSION, pythonVersion: A_VERSION });
+  const host = checkOptions<Host>('host', checked.host ?? {}, { name: A_TEXT, version: A_VERSION, pythonVersion: A_VERSION });
   collectStandardUsageMetrics({ host, machine: NO_MACHINE, ...(version !== undefined && { product: { name, version } }) });
   return {
     product: { name, ...(version !== undefined && { version }) },

@@ -130,6 +130,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['listen', { key: 'listen', value: 'HOST:PORT', about: `address to listen on; port 0 takes a free one (${DEFAULT_LISTEN})` }],
   ['forward', { key: 'forward', value: 'URL', about: "endpoint that gets the events (Cosmos' own endpoint)" }],
   ['spool', { key: 'spool', value: 'DIR', about: 'directory that stores events until they are delivered (memory only)' }],
+  ['spool-required', { key: 'spoolRequired', value: '', about: 'do not start while the directory of --spool cannot be used' }],
   ['allow-remote', { key: 'allowRemote', value: '', about: 'allow an address that other machines can reach' }],
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'host name that clients may use; repeatable', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'secret first part of every path' }],

@@ -10,7 +10,7 @@ import { CONFIG_FILE, configFilePath, readTelemetryJson } from '../opt-out/telem
 import { COSMOS } from '../opt-out/variables.js';
 import { CliFailure, EXIT } from './command.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
-import { heading, inquire, inquiryJson, inquiryLines, labelled } from './inquiry.js';
+import { heading, inquire, inquiryJson, inquiryLines, labelled, STATE_WORDS } from './inquiry.js';
 
 /** Writes the person's no. */
 export const disable: Command = {
@@ -48,13 +48,13 @@ function switchTo(enabled: boolean, context: CommandContext): CommandResult {
   const written = writeSwitch(file, enabled);
   const inquiry = inquire(context);
   const isOverruled = enabled && !inquiry.enabled;
-  const state = isOverruled ? 'stays off' : inquiry.enabled ? 'is on' : 'is off';
+  const state = isOverruled && inquiry.state === 'off' ? 'stays off' : STATE_WORDS[inquiry.state];
   const said = `${file} ${written ? 'now says' : 'already said'} ${enabled ? 'yes' : 'no'}`;
   return {
     lines: [
       heading(inquiry, context, state),
       '',
-      labelled(CONFIG_FILE, isOverruled ? `${said}, but any no wins over it` : said),
+      labelled(CONFIG_FILE, isOverruled && inquiry.state === 'off' ? `${said}, but any no wins over it` : said),
       ...inquiryLines(inquiry, context),
       ...(enabled ? [] : ['', 'Running programs notice within about a minute.']),
       ...(program.product.name === COSMOS && !enabled ? NOT_PYTHON : []),

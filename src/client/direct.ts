@@ -1,7 +1,7 @@
 /*
  * Functions for direct use, without a client: one event sent at once, and the metadata of a DAG.
  */
-import { MAX_TIMER_MS } from '../base/check-options.js';
+import { givenOptions, MAX_TIMER_MS } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import { COSMOS_ENDPOINT, DEFAULTS, NAME_PATTERN, WIRE_VERSION } from '../base/constants.js';
 import { Log } from '../base/log.js';
@@ -49,8 +49,9 @@ export interface EmitOptions {
  *
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
  */
-export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: string }, options: EmitOptions = {}): Promise<boolean> {
+export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: string }, given: EmitOptions = {}): Promise<boolean> {
   try {
+    const options = emitOptions(given);
     return isEnabled(options) && (await send(metrics, options));
   } catch {
     return false;
@@ -62,8 +63,9 @@ export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: str
  *
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
  */
-export async function emitUsageMetricsIfEnabled(eventType: string, additional: UsageMetrics, options: EmitOptions = {}): Promise<boolean> {
+export async function emitUsageMetricsIfEnabled(eventType: string, additional: UsageMetrics, given: EmitOptions = {}): Promise<boolean> {
   try {
+    const options = emitOptions(given);
     // The opt-outs come first: a host that has opted out is not even looked at.
     if (!isEnabled(options)) return false;
     const { product, host } = options;
@@ -92,11 +94,19 @@ export function storeTelemetryMetadata(
   try {
     const packed = compressTelemetryMetadata(metadata);
     dag.params ??= {};
-    dag.params[metadataParam(options.product ?? 'cosmos')] = packed;
+    dag.params[metadataParam(givenOptions(options, ['product']).product ?? 'cosmos')] = packed;
     return true;
   } catch {
     return false;
   }
+}
+
+const EMIT_OPTIONS = ['endpoint', 'product', 'host', 'env', 'consent', 'enabled', 'attemptTimeoutMs', 'proxy', 'logger'] as const;
+
+function emitOptions(given: EmitOptions): EmitOptions {
+  const options = givenOptions(given, EMIT_OPTIONS);
+  if (options.product) options.product = givenOptions(options.product, ['name', 'version']);
+  return options;
 }
 
 async function send({ event_type: type, ...metrics }: UsageMetrics & { event_type: string }, options: EmitOptions): Promise<boolean> {
@@ -123,7 +133,11 @@ function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process
   const endpoint = operatorEndpoint(name, env, log) ?? given;
   const mode = debugMode(name, env);
   if (mode !== undefined) return debugTransport({ mode, endpoint: parseEndpoint(endpoint, '`endpoint`'), log, clock: systemClock });
-  return fetchTransportWith({ endpoint, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) }, { log });
+  // The caller waits for the whole attempt, so a connection may use all of its time.
+  return fetchTransportWith(
+    { endpoint, connectTimeoutMs: attemptTimeoutMs, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) },
+    { log },
+  );
 }
 
 function isEnabled({ product, env, consent, enabled }: EmitOptions): boolean {

@@ -1,9 +1,20 @@
 /*
  * What `createTelemetry` takes, and the check of it.
  */
-import { aFunction, anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
+import {
+  aFunction,
+  anObject,
+  anyOf,
+  checkOptions,
+  checkValue,
+  givenOptions,
+  integer,
+  milliseconds,
+  withMethods,
+} from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
+import { bare } from '../base/foreign-values.js';
 import type { Logger } from '../base/log.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import type { Transport } from '../delivery/transport.js';
@@ -112,22 +123,21 @@ export type Limits = { [K in Exclude<keyof typeof DEFAULTS, 'drainDeadlineMs'>]:
  *
  * @throws TypeError naming option and value, with credentials redacted.
  */
-export function checkTelemetryOptions(options: TelemetryOptions): Limits {
-  checkOptions<TelemetryOptions>('options', options, CHECKS);
-  const { product, host = {}, transport } = options;
-  if (product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
-  checkOptions('product', product, { name: A_STRING, version: A_VERSION });
+export function checkTelemetryOptions(given: TelemetryOptions): { options: TelemetryOptions; limits: Limits } {
+  const options = checkOptions<TelemetryOptions>('options', given, CHECKS);
+  const { transport } = options;
+  if (options.product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
+  const product = checkOptions('product', options.product, { name: A_STRING, version: A_VERSION });
   assertName('`product.name`', product.name);
   if (product.version === undefined) throw new TypeError('Expected `product.version` to be a version, got undefined.');
-  checkOptions('host', host, { name: A_STRING, version: A_VERSION, pythonVersion: A_VERSION });
+  const host = checkOptions<Host>('host', options.host ?? {}, { name: A_STRING, version: A_VERSION, pythonVersion: A_VERSION });
   if (host.name !== undefined) assertName('`host.name`', host.name);
   if (transport === undefined && options.endpoint === undefined) {
     throw new TypeError('Expected `endpoint` to be a URL, got undefined: there is no default, and no `transport` was given.');
   }
-  if (transport?.maxBatchSize !== undefined) {
-    checkOptions('transport', { maxBatchSize: transport.maxBatchSize }, { maxBatchSize: integer(1, 10_000_000) });
-  }
+  const maxBatchSize = transport && givenOptions(transport, ['maxBatchSize']).maxBatchSize;
+  if (maxBatchSize !== undefined) checkValue('maxBatchSize', maxBatchSize, integer(1, 10_000_000));
   const limits = { ...DEFAULTS } as Limits;
   for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) limits[name] = options[name] ?? DEFAULTS[name];
-  return limits;
+  return { options: bare({ ...options, product, host }), limits };
 }

@@ -1,7 +1,7 @@
 /*
  * `createTelemetry`: the composition root, the only place of the library that picks concrete parts, and the lifecycle of a client.
  */
-import { anObject, checkOptions } from '../base/check-options.js';
+import { anObject, checkOptions, givenOptions } from '../base/check-options.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
 import { Ledger } from '../base/ledger.js';
@@ -25,7 +25,6 @@ import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames } from '../listeners/register.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
-import { shouldEmit } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
 import { checkTelemetryOptions } from './options.js';
@@ -41,7 +40,10 @@ export interface DrainReport extends TelemetryStats {
 
 /** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
 export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AsyncDisposable {
-  /** Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. */
+  /**
+   * Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. It is false while a file that may opt out
+   * cannot be read, though events are accepted then and wait.
+   */
   readonly enabled: boolean;
   readonly bus: TelemetryBus<P, E>;
   /**
@@ -88,8 +90,8 @@ export function createTelemetryWith<const P extends string, const E extends read
   options: TelemetryOptions<P, E>,
   machine: MachineAccess,
 ): Telemetry<P, E> {
-  const limits = checkTelemetryOptions(options as object as TelemetryOptions);
-  return new TelemetryClient(options as object as TelemetryOptions, limits, machine) as object as Telemetry<P, E>;
+  const checked = checkTelemetryOptions(options as object as TelemetryOptions);
+  return new TelemetryClient(checked.options, checked.limits, machine) as object as Telemetry<P, E>;
 }
 
 /** The longest backoff between two attempts. */
@@ -119,12 +121,11 @@ class TelemetryClient implements AsyncDisposable {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const { gate, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
+    const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
-    const transport = shouldEmit(settings)
-      ? pickTransport(options, { limits, endpoint, env, gate, log, machine })
-      : (options.transport ?? NOWHERE);
+    const transport =
+      gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
@@ -147,8 +148,8 @@ class TelemetryClient implements AsyncDisposable {
   }
 
   register(host: HostEmitter, options: { events?: EventNames | undefined } = {}): () => void {
-    checkOptions('options', options, { events: anObject });
-    return this.#registry.register(host, options.events);
+    const { events } = checkOptions<{ events?: EventNames | undefined }>('options', options, { events: anObject });
+    return this.#registry.register(host, events);
   }
 
   stats(): TelemetryStats {
@@ -185,7 +186,7 @@ class TelemetryClient implements AsyncDisposable {
   #deadlineMs(options: { deadlineMs?: number | undefined } | undefined): number {
     let deadlineMs: unknown;
     try {
-      deadlineMs = options?.deadlineMs;
+      deadlineMs = options && givenOptions(options, ['deadlineMs']).deadlineMs;
     } catch {
       deadlineMs = null;
     }

@@ -47,13 +47,14 @@ const PROBE_POLL_MS = 250;
  */
 export function circuitBreaker(inner: Transport, options: CircuitBreakerOptions = {}): Transport {
   checkValue('inner', inner, withMethods('send'));
-  checkOptions<CircuitBreakerOptions>('options of circuitBreaker', options, {
+  const checked = checkOptions<CircuitBreakerOptions>('options of circuitBreaker', options, {
     failureThreshold: integer(1, 1000),
     probeAfterMs: milliseconds(1, MAX_TIMER_MS),
-    maxProbeAfterMs: milliseconds(options?.probeAfterMs ?? PROBE_AFTER_MS, MAX_TIMER_MS),
+    maxProbeAfterMs: milliseconds(1, MAX_TIMER_MS),
     clock: withMethods('now'),
   });
-  const { failureThreshold = 5, probeAfterMs = PROBE_AFTER_MS, maxProbeAfterMs = 3_600_000, clock = systemClock } = options;
+  const { failureThreshold = 5, probeAfterMs = PROBE_AFTER_MS, maxProbeAfterMs = 3_600_000, clock = systemClock } = checked;
+  checkValue('maxProbeAfterMs', maxProbeAfterMs, milliseconds(probeAfterMs, MAX_TIMER_MS));
   const breaker = new Breaker(inner, { failureThreshold, probeAfterMs, maxProbeAfterMs, clock });
   return decorate(inner, (events, signal) => breaker.send(events, signal));
 }

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../base/clock.js';
 import { readProblem } from '../base/describe.js';
+import { bare, given } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import { machineDescriptors } from '../base/machine.js';
 import type { FileDescriptors } from '../base/machine.js';
@@ -28,12 +29,13 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
 
 /**
  * Prints each request as `[telemetry] GET {endpoint}/v3/{type}?{query}`, to standard error or to the end of a file, and sends nothing:
- * every event is dropped as `debug`. Standard output is never used. An event that cannot be printed is not sent either; the first
- * such event logs a warning.
+ * every event is dropped as `debug`. Standard output is never used. An event that cannot be printed is not sent either: a warning is
+ * logged, and the next line that can be written is preceded by one that says how many are missing.
  */
-export function debugTransport({ mode, endpoint = '', instead, log, clock, access }: DebugTransportOptions): Transport {
-  const writer = new LineWriter(mode.path, clock, access);
-  let hasWarned = false;
+export function debugTransport(options: DebugTransportOptions): Transport {
+  const { mode, endpoint = '', instead, log, clock, access } = bare(options);
+  const path = given(mode, 'path');
+  const writer = new LineWriter(path, clock, access);
   return {
     async send(events) {
       let lines: string;
@@ -43,17 +45,16 @@ export function debugTransport({ mode, endpoint = '', instead, log, clock, acces
         return INVALID;
       }
       try {
-        await writer.write(lines);
+        await writer.write(lines, events.length);
       } catch (error) {
-        const place = mode.path === undefined ? 'standard error' : `the file of ${mode.variable}`;
-        if (!hasWarned) log.warn('debug_unwritable', `${place} cannot be written to (${readProblem(error).why}); nothing is sent either`);
-        hasWarned = true;
+        const place = path === undefined ? 'standard error' : `the file of ${mode.variable}`;
+        log.warn('debug_unwritable', `${place} cannot be written to (${readProblem(error).why}); nothing is sent either`);
       }
       return DEBUG;
     },
     async close() {
       try {
-        await instead?.close?.();
+        if (instead !== undefined) await given(instead, 'close')?.call(instead);
       } finally {
         await writer.close();
       }
@@ -75,37 +76,59 @@ class LineWriter {
   readonly #clock: Clock;
   readonly #access: FileDescriptors;
   readonly #path: string | undefined;
-  #descriptor: Promise<number> | undefined;
+  /** Requests that could not be written since the last one that could. */
+  #missing = 0;
+  /** Whether the last line was written in part. */
+  #isTorn = false;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param path A file, opened at the first line; undefined for standard error. */
+  /** @param path A file, opened for each write, since it may be rotated or deleted; undefined for standard error. */
   constructor(path: string | undefined, clock: Clock, access: FileDescriptors = machineDescriptors()) {
     this.#path = path;
     this.#clock = clock;
     this.#access = access;
   }
 
-  /** Resolves when the line is written; rejects as node:fs does. A file that could not be opened is not tried again. */
-  write(line: string): Promise<void> {
-    const written = this.#last.then(() => this.#write(Buffer.from(`${line}\n`)));
+  /** Resolves when the lines are written; rejects as node:fs does. */
+  write(lines: string, requests: number): Promise<void> {
+    const written = this.#last.then(() => this.#write(lines, requests));
     this.#last = written.catch(() => undefined);
     return written;
   }
 
-  /** Closes the file after the last line is written. Never rejects. */
+  /** Resolves after the last line is written. Never rejects. */
   async close(): Promise<void> {
     await this.#last;
-    if (this.#path === undefined || this.#descriptor === undefined) return;
-    await this.#descriptor.then((descriptor) => this.#access.close(descriptor)).catch(() => undefined);
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#descriptor ??= this.#path === undefined ? Promise.resolve(STDERR) : this.#access.open(this.#path);
-    const descriptor = await this.#descriptor;
+  async #write(lines: string, requests: number): Promise<void> {
+    const gap = this.#missing === 0 ? '' : `[telemetry] ${this.#missing} requests could not be written here\n`;
+    try {
+      await this.#append(Buffer.from(`${this.#isTorn ? '\n' : ''}${gap}${lines}\n`));
+      this.#missing = 0;
+      this.#isTorn = false;
+    } catch (error) {
+      this.#missing += requests;
+      throw error;
+    }
+  }
+
+  async #append(bytes: Uint8Array): Promise<void> {
+    if (this.#path === undefined) return this.#writeTo(STDERR, bytes);
+    const descriptor = await this.#access.open(this.#path);
+    try {
+      await this.#writeTo(descriptor, bytes);
+    } finally {
+      await this.#access.close(descriptor);
+    }
+  }
+
+  async #writeTo(descriptor: number, bytes: Uint8Array): Promise<void> {
     let pauses = 0;
     for (let rest = bytes; rest.length > 0; ) {
       try {
         rest = rest.subarray(await this.#access.write(descriptor, rest));
+        this.#isTorn = rest.length > 0;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || pauses === MAX_PAUSES) throw error;
         pauses += 1;

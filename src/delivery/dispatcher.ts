@@ -3,6 +3,7 @@
  */
 import type PQueue from 'p-queue';
 import type { Clock } from '../base/clock.js';
+import { bare, given } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -26,6 +27,10 @@ export interface DispatcherOptions {
   /** Called with the outcome of each batch, after it was entered into the ledger. */
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
+
+/** What p-queue would else take from a polluted Object.prototype: it copies its options into objects of its own. */
+const QUEUE: object = bare({ timeout: undefined });
+const TASK: object = bare({ priority: 0, signal: undefined, timeout: undefined });
 
 /** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
 const ABORT_ROUNDS = 50;
@@ -51,10 +56,11 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#batchSize = options.transport.maxBatchSize ?? 1;
+    this.#batchSize = given(options.transport, 'maxBatchSize') ?? 1;
     this.#budget = new EventLoopBudget(options.clock);
     this.#startLater = new NextTick(options.clock, () => this.startWorkers());
     this.pause = new Pause(options.clock, () => this.startWorkers());
+    options.gate.whenOpen(() => this.startWorkers());
   }
 
   /** The number of events in flight. */
@@ -71,15 +77,16 @@ export class Dispatcher {
 
   /** Starts as many workers as there is work and room for. Never throws, never waits. */
   startWorkers(): void {
-    const { buffer, limit } = this.#options;
-    if (this.#isStopped || buffer.length === 0 || this.pause.isOn) return;
+    const { buffer, gate, limit } = this.#options;
+    // While the gate is unknown, events wait. It calls back when it opens.
+    if (this.#isStopped || buffer.length === 0 || this.pause.isOn || gate.state === 'unknown') return;
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
     // A worker takes no second batch while it waits for its transport, so each waiting batch may have a worker of its own.
     const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(buffer.length / this.#batchSize));
     while (this.#started < wanted) {
       this.#started += 1;
-      void this.#queue.add(this.#work).catch(() => undefined);
+      void this.#queue.add(this.#work, TASK).catch(() => undefined);
     }
   }
 
@@ -105,7 +112,8 @@ export class Dispatcher {
 
   async #closeTransport(): Promise<void> {
     try {
-      await this.#options.transport.close?.();
+      const { transport } = this.#options;
+      await given(transport, 'close')?.call(transport);
     } catch {
       this.#options.log.warn('transport_close_failed', 'the transport could not be closed');
     }
@@ -116,7 +124,7 @@ export class Dispatcher {
     this.#isLoading = true;
     try {
       const { default: Queue } = await import('p-queue');
-      this.#queue = new Queue();
+      this.#queue = new Queue(QUEUE);
     } catch {
       // The events keep waiting, and the next call tries again.
       this.#options.log.warn('load_failed', 'p-queue could not be loaded');
@@ -196,7 +204,7 @@ export class Dispatcher {
       ledger.drop('buffer_full', buffer.putBack(taken));
       this.pause.begin(outcome.waitMs);
     }
-    if ('reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
+    if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
     onSettled(outcome, taken);
   }
 }

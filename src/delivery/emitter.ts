@@ -2,6 +2,7 @@
  * The consumer of the bus: accepts events on the host's path, delivers them off it, and drains, closes and exits within deadlines.
  */
 import { MAX_TIMER_MS } from '../base/check-options.js';
+import { settlesWithin } from '../base/clock.js';
 import type { Clock, Timer } from '../base/clock.js';
 import type { Ledger, TelemetryStats } from '../base/ledger.js';
 import type { EventConsumer } from '../bus/bus.js';
@@ -63,6 +64,9 @@ export class Emitter {
     options.gate.whenShut(() => {
       void this.#stop('opted_out');
     });
+    options.gate.whenOpen(() => {
+      if (!this.#isStopped && this.#pending() > 0) this.#arm();
+    });
   }
 
   /** A consistent copy of the counters. */
@@ -84,6 +88,7 @@ export class Emitter {
   /** Waits for what was accepted before the call, with `drainConcurrency`. @returns Whether the deadline came first. */
   async drain(deadlineMs: number): Promise<boolean> {
     this.#drains += 1;
+    void this.#options.gate.look();
     this.#dispatcher.pause.wake();
     this.#startWorkers();
     try {
@@ -95,13 +100,22 @@ export class Emitter {
 
   /** Delivers what it can by the deadline, with one attempt each, and accounts for the rest. @returns Whether the deadline came first. */
   async close(deadlineMs: number): Promise<boolean> {
-    const { clock, ledger } = this.#options;
+    const { clock, gate, ledger } = this.#options;
+    const untilMs = clock.now() + deadlineMs;
+    // The last chance to learn whether the events may be sent. If not, there is nothing to wait for.
+    if (gate.state === 'unknown') await settlesWithin(gate.look(), deadlineMs, clock);
     const giveUp = () => {
-      ledger.drop('deadline', this.#buffer.clear());
+      ledger.drop(this.#whyLeft(), this.#buffer.clear());
     };
-    const timedOut = await this.#leave({ untilMs: clock.now() + deadlineMs, giveUp }, deadlineMs);
-    await this.#stop('deadline');
+    const timedOut = await this.#leave({ untilMs, giveUp }, Math.max(0, untilMs - clock.now()));
+    await this.#stop(this.#whyLeft());
+    gate.close();
     return timedOut;
+  }
+
+  /** Why the events that wait at a close are not sent. */
+  #whyLeft(): 'undecided' | 'deadline' {
+    return this.#options.gate.state === 'unknown' ? 'undecided' : 'deadline';
   }
 
   /** Schedules a flush and sets the exit hook. */
@@ -124,15 +138,17 @@ export class Emitter {
 
   #onHeartbeat(): void {
     const { gate, sendCapMs } = this.#options;
-    if (!gate.check()) return;
+    gate.check();
+    if (gate.state === 'shut') return;
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#startWorkers();
   }
 
   #onSettled(outcome: SendOutcome): void {
-    const { clock } = this.#options;
+    const { clock, gate } = this.#options;
     const leaving = this.#leaving;
     if (leaving !== undefined) {
+      if (gate.state === 'unknown') leaving.giveUp();
       const isOffline = outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON;
       if (isOffline || (outcome.kind === 'deferred' && clock.now() + outcome.waitMs > leaving.untilMs)) leaving.giveUp();
     }
@@ -152,7 +168,7 @@ export class Emitter {
   }
 
   /** Ends everything: what waits or is in flight is accounted for, timers are cleared, the transport is closed. */
-  async #stop(reason: 'opted_out' | 'deadline'): Promise<void> {
+  async #stop(reason: 'opted_out' | 'undecided' | 'deadline'): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#options.ledger.drop(reason, this.#buffer.clear());
@@ -163,7 +179,9 @@ export class Emitter {
 
   #onBeforeExit(): void {
     this.#isArmed = false;
-    const { clock, exitDeadlineMs } = this.#options;
+    const { clock, exitDeadlineMs, gate } = this.#options;
+    // Nothing may be sent now, and a file that cannot be read must not hold the process.
+    if (gate.state === 'unknown') return;
     // Keep pending events but start nothing: that would keep a finished process alive. If the host began a close() meanwhile, that
     // has a deadline of its own and goes on.
     const giveUp = () => {
@@ -177,13 +195,13 @@ export class Emitter {
   }
 
   async #leave(leaving: Leaving, deadlineMs: number): Promise<boolean> {
-    const { transport } = this.#options;
+    const { gate, transport } = this.#options;
     this.#leaving = leaving;
     transport[lastCall]?.(true);
     this.#dispatcher.pause.wake();
     // Before giving up: giving up ends the wait, so the wait must have begun.
     const waited = this.#wait(this.#leaveWaiters, deadlineMs);
-    if (this.#dispatcher.pause.untilMs > leaving.untilMs) {
+    if (gate.state === 'unknown' || this.#dispatcher.pause.untilMs > leaving.untilMs) {
       leaving.giveUp();
       this.#notifyWaiters();
     }

@@ -2,6 +2,7 @@
  * The transport to an endpoint, as the client and the relay wire it: HTTP attempts, the opt-outs before each retry, a circuit breaker.
  */
 import type { Clock } from '../base/clock.js';
+import { bare } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
 import { circuitBreaker } from './circuit-breaker.js';
@@ -35,7 +36,7 @@ interface EndpointTransportParts {
 /** The caller puts retries, or a backoff, around it. */
 export function endpointTransport(options: EndpointTransportOptions, parts: EndpointTransportParts): Transport {
   const { concurrency, drainConcurrency, ...http } = options;
-  const { gate, log, clock, lookup, breaker, abortedUnwritten, aroundAttempt } = parts;
+  const { gate, log, clock, lookup, breaker, abortedUnwritten, aroundAttempt } = bare(parts);
   const attempt = fetchTransportWith(
     { ...http, maxSockets: Math.max(concurrency, drainConcurrency) },
     { clock, log, ...(lookup && { lookup }), ...(abortedUnwritten && { abortedUnwritten }) },

@@ -5,6 +5,7 @@ import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, millisecond
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
+import { bare } from '../base/foreign-values.js';
 import type { Gate } from '../opt-out/gate.js';
 import { attempt, attemptThen, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
@@ -25,6 +26,8 @@ export interface RetryingOptions {
 
 const MIN_DELAY_MS = 250;
 
+const ONCE = bare({ once: true });
+
 /**
  * Retries what the inner transport calls `retryable`, after exponential backoff with full jitter: a random delay between 0 and
  * `minDelayMs * 2 ** retry`, capped at `maxDelayMs`, so that a fleet of hosts does not return in step
@@ -37,14 +40,15 @@ const MIN_DELAY_MS = 250;
  */
 export function retrying(inner: Transport, options: RetryingOptions = {}): Transport {
   checkValue('inner', inner, withMethods('send'));
-  checkOptions<RetryingOptions>('options of retrying', options, {
+  const checked = checkOptions<RetryingOptions>('options of retrying', options, {
     retries: integer(0, 100),
     minDelayMs: milliseconds(0, MAX_TIMER_MS),
-    maxDelayMs: milliseconds(options?.minDelayMs ?? MIN_DELAY_MS, MAX_TIMER_MS),
+    maxDelayMs: milliseconds(0, MAX_TIMER_MS),
     random: aFunction,
     clock: withMethods('setTimeout', 'clearTimeout'),
   });
-  const { retries = DEFAULTS.retries, minDelayMs = MIN_DELAY_MS, maxDelayMs = 5000, random = Math.random, clock = systemClock } = options;
+  const { retries = DEFAULTS.retries, minDelayMs = MIN_DELAY_MS, maxDelayMs = 5000, random = Math.random, clock = systemClock } = checked;
+  checkValue('maxDelayMs', maxDelayMs, milliseconds(minDelayMs, MAX_TIMER_MS));
   const retrier = new Retrier(inner, { retries, minDelayMs, maxDelayMs, random, clock });
   return decorate(
     inner,
@@ -56,18 +60,23 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
 }
 
 /**
- * Asks the gate before each retry: an opt-out that appears during a backoff stops the event. The first attempt needs no question,
+ * Asks the gate before each retry: an opt-out that appears during a backoff stops the event, and an unknown gate keeps it. The first attempt needs no question,
  * because the dispatcher has just asked, and reading the environment costs as much as building the event.
  */
 export function gated(inner: Transport, gate: Gate): Transport {
   // A retry passes the same list of events as the attempt before it.
   const tried = new WeakSet<object>();
   return decorate(inner, (events, signal) => {
-    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve({ kind: 'aborted' });
+    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve(gate.state === 'unknown' ? UNDECIDED : ABORTED);
     tried.add(events);
     return inner.send(events, signal);
   });
 }
+
+const ABORTED: SendOutcome = { kind: 'aborted' };
+
+/** The event goes back to the buffer: the dispatcher starts nothing until the gate is open. */
+const UNDECIDED: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'undecided' };
 
 /** p-retry goes on only if something is thrown. The outcome itself is kept in a variable. */
 class RetryableOutcomeError extends Error {}
@@ -108,11 +117,19 @@ class Retrier {
           if (attemptNumber > 1) last = await attempt(this.#inner, events, signal);
           if (last.kind === 'retryable') throw new RetryableOutcomeError();
         },
+        // Every option of p-retry: it would take the others from a polluted Object.prototype.
         {
           retries: this.#options.retries,
           // p-retry's own delays have no full jitter and do not use our clock.
           minTimeout: 0,
+          maxTimeout: Infinity,
+          maxRetryTime: Infinity,
+          factor: 1,
+          randomize: false,
+          unref: false,
+          onFailedAttempt: () => undefined,
           shouldRetry: ({ retriesConsumed }) => this.#backOff(retriesConsumed, signal),
+          shouldConsumeRetry: () => true,
           signal,
         },
       );
@@ -138,7 +155,7 @@ class Retrier {
       };
       const timer = clock.setTimeout(end, delayMs);
       timer.unref();
-      signal.addEventListener('abort', end, { once: true });
+      signal.addEventListener('abort', end, ONCE);
       this.#backoffs.add(end);
     });
     return true;

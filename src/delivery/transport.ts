@@ -1,6 +1,8 @@
 /*
  * The extension point of delivery: what a transport is, what its outcomes mean, and the helpers that call and wrap one safely.
  */
+import { givenOptions } from '../base/check-options.js';
+import { given } from '../base/foreign-values.js';
 import type { UsageMetrics } from '../wire/python.js';
 
 /** One usage event as a transport gets it: declared fields only, metadata unpacked and merged. */
@@ -72,7 +74,7 @@ export const CONNECT_REASON = 'connect';
 const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
 
 /** The outcome of an attempt that threw or returned something else than an outcome: the transport has a bug. */
-const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
+export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
 
 /**
  * One attempt by the inner transport. It never rejects: an exception after the signal fired is `aborted`, as with
@@ -129,9 +131,9 @@ export function attemptThen(
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (active: boolean) => void): Transport {
   return {
     // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
-    ...(inner.maxBatchSize === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
+    ...(given(inner, 'maxBatchSize') === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
     send,
-    close: () => inner.close?.(),
+    close: () => given(inner, 'close')?.call(inner),
     [lastCall](active) {
       onLastCall?.(active);
       inner[lastCall]?.(active);
@@ -139,12 +141,14 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
   };
 }
 
+const OUTCOME_KEYS = ['kind', 'reason', 'waitMs'] as const;
+
 /**
  * A checked copy of what `send()` resolved with. A transport may be plain JavaScript: it may return nothing, use the text of an
  * error (with a URL in it) as the reason, or change the object later.
  */
-function outcomeOf(value: unknown): SendOutcome {
-  const { kind, reason, waitMs } = Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown };
+export function outcomeOf(value: unknown): SendOutcome {
+  const { kind, reason, waitMs } = givenOptions(Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown }, OUTCOME_KEYS);
   switch (kind) {
     case 'sent':
     case 'aborted':

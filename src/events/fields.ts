@@ -1,5 +1,6 @@
 // The kinds of fields. Each kind checks its values, so that a field can hold no free text.
 import { describe } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import type { MetricValue } from '../wire/python.js';
 
 /** What a field may hold. The list is closed: there is no kind for free text, and there will be none. */
@@ -53,13 +54,19 @@ function field<T extends MetricValue>(
   values?: readonly string[],
 ): Field<T, false> {
   for (const part of ['description', 'reason'] as const) {
-    if (!saysSomething(note?.[part])) {
-      throw new TypeError(`Expected \`${part}\` of a ${kind} field to say something, got ${describe(note?.[part])}.`);
+    const text: unknown = isObject(note) ? given(note, part) : undefined;
+    if (!saysSomething(text)) {
+      throw new TypeError(`Expected \`${part}\` of a ${kind} field to say something, got ${describe(text)}.`);
     }
   }
-  const { description, reason, example } = note;
+  const { description, reason } = note;
+  const example = given(note, 'example');
   const shown = example !== undefined && { example };
   return { kind, description, reason, nullable: false, optional: false, accepts, ...shown, ...(values && { values }) };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** One word of a closed list. */

@@ -1,4 +1,5 @@
 // The codec for the metadata that a DAG carries in its params: JSON, zlib, base64.
+import { bareStreamOptions } from '../base/foreign-values.js';
 import type { TelemetryMetadataProblem } from '../base/ledger.js';
 
 /** The DAG param that holds the packed metadata of Cosmos. */
@@ -45,7 +46,9 @@ export function compressTelemetryMetadata(metadata: Record<string, unknown>): st
   // This tests the text and not the value: its `toJSON` may have returned anything.
   if (json === undefined || !json.startsWith('{')) throw new TelemetryMetadataError('not_object');
   if (Buffer.byteLength(json) > MAX_UNPACKED_BYTES) throw new TelemetryMetadataError('too_large');
-  const packed = zlib().deflateSync(json, { level: 9 }).toString('base64');
+  const packed = zlib()
+    .deflateSync(json, bareStreamOptions({ level: 9 }))
+    .toString('base64');
   if (packed.length > MAX_PACKED_LENGTH) throw new TelemetryMetadataError('too_large');
   return packed;
 }
@@ -66,7 +69,7 @@ export function decompressTelemetryMetadata(packed: string): Record<string, unkn
 
 function inflate(bytes: Buffer): Buffer {
   try {
-    return zlib().inflateSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES });
+    return zlib().inflateSync(bytes, bareStreamOptions({ maxOutputLength: MAX_UNPACKED_BYTES }));
   } catch (cause) {
     const tooLarge = (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
     throw new TelemetryMetadataError(tooLarge ? 'too_large' : 'not_zlib', { cause });

@@ -1,4 +1,5 @@
 // The standard metrics that start every event: versions and platform.
+import { givenOptions } from '../base/check-options.js';
 import { describe } from '../base/describe.js';
 import { machineFacts } from '../base/machine.js';
 import type { MachineFacts } from '../base/machine.js';
@@ -75,7 +76,10 @@ export function standardFields(product: string, hostName: string): Fields {
  * @throws TypeError for a name that could change a key, two names that give the same key, or a version of another form.
  */
 export function collectStandardUsageMetrics(options: { product?: Product; host?: Host; machine?: MachineFacts } = {}): UsageMetrics {
-  const { product, host = {}, machine = machineFacts() } = options;
+  const asked = givenOptions(options, ['product', 'host', 'machine']);
+  const product = asked.product && givenOptions(asked.product, ['name', 'version']);
+  const host = givenOptions(asked.host ?? {}, ['name', 'version', 'pythonVersion']);
+  const machine = asked.machine ?? machineFacts();
   const hostName = host.name ?? 'airflow';
   assertName('`host.name`', hostName);
   const metrics: UsageMetrics = {};
@@ -83,7 +87,7 @@ export function collectStandardUsageMetrics(options: { product?: Product; host?:
     if (value === undefined) return;
     if (!isVersion(value)) throw new TypeError(`Expected \`${option}\` to be a version, got ${describe(value)}.`);
     const key = `${name}_version`;
-    if (key in metrics) throw new TypeError(`Expected product and host to have different names, got ${describe(name)} twice.`);
+    if (Object.hasOwn(metrics, key)) throw new TypeError(`Expected product and host to have different names, got ${describe(name)} twice.`);
     metrics[key] = value;
   };
   if (product !== undefined) {

@@ -2,7 +2,7 @@
  * Registers the listeners of a product at its hosts, and unregisters them.
  */
 import { describe } from '../base/describe.js';
-import { ignoreRejection } from '../base/foreign-values.js';
+import { given, ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
@@ -74,7 +74,8 @@ export class ListenerRegistry {
   register(host: HostEmitter, names: EventNames = {}): () => void {
     const methods = methodsOf(host);
     const handlers = this.#handlers(names, methods[0] === 'addEventListener');
-    if (this.#isClosed || !this.#options.gate.check()) return () => undefined;
+    this.#options.gate.check();
+    if (this.#isClosed || this.#options.gate.state === 'shut') return () => undefined;
     const known = this.#hosts.get(host);
     if (known !== undefined) return known;
     const added: [string, HostHandler][] = [];
@@ -113,7 +114,7 @@ export class ListenerRegistry {
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
     const taken = new Set<string>();
     return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
-      const name = names[event] ?? event;
+      const name = given(names, event) ?? event;
       if (typeof name !== 'string' || name === '') {
         throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
       }
@@ -128,7 +129,7 @@ export class ListenerRegistry {
   #guarded(listener: PayloadListener): HostHandler {
     const { gate, ledger, log } = this.#options;
     return (payload) => {
-      if (!gate.isOpen()) return;
+      if (!gate.accepts()) return;
       let outcome: 'invalid' | undefined = 'invalid';
       try {
         outcome = listener(payload);

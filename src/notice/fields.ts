@@ -1,4 +1,5 @@
 // Fields in words, and the section of the notice that lists them.
+import { given } from '../base/foreign-values.js';
 import { WIRE_VERSION } from '../base/constants.js';
 import { metadataFields } from '../events/dag-run.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
@@ -29,7 +30,9 @@ export function fieldBounds({ kind, values = [], nullable, optional }: Field): s
 }
 
 /** An example value of a field: the declared one, or else one of its kind. Each call gives the same. */
-export function fieldExample({ kind, values = [], example }: Field): MetricValue {
+export function fieldExample(field: Field): MetricValue {
+  const { kind, values = [] } = field;
+  const example = given(field, 'example');
   if (example !== undefined) return example;
   return kind === 'oneOf' ? (values[0] ?? null) : KINDS[kind][1];
 }

@@ -40,17 +40,17 @@ const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
  * @throws TypeError with the option and the value, for everything that `createTelemetry` refuses.
  */
 export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
-  checkOptions<PrivacyNoticeOptions>('options', options, {
+  const checked = checkOptions<PrivacyNoticeOptions>('options', options, {
     product: A_STRING,
     events: ['a list of event definitions', Array.isArray],
     endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
     hostName: A_STRING,
   });
-  const { product, events = [], hostName = 'airflow' } = options;
+  const { product, events = [], hostName = 'airflow' } = checked;
   assertName('`product`', product);
   assertName('`hostName`', hostName);
   if (product === hostName) throw new TypeError(`Expected product and host to have different names, got ${describe(product)} twice.`);
-  const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
+  const endpoint = checked.endpoint === undefined ? undefined : parseEndpoint(checked.endpoint, '`endpoint`');
   const definitions = [...productEvents(product, hostName, events).values()];
   const standard = standardFields(product, hostName);
   const blocks = [
@@ -145,8 +145,8 @@ function howToStopIt(product: string): string[] {
   return [
     '## How to stop it',
     paragraph(
-      'Any one of these switches is enough: a no wins over every yes. A value that cannot be read or understood counts as a no. Values ' +
-        'of variables may be in upper or lower case.',
+      'Any one of these switches is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a ' +
+        'file cannot be read, nothing is sent. Values of variables may be in upper or lower case.',
     ),
     table(
       ['Switch', 'Opts out when', 'Covers'],

@@ -1,14 +1,16 @@
 /*
- * The gate: a one-way latch that every event passes. It opens if the settings allow telemetry, and shuts for good if an opt-out
- * appears while the host runs.
+ * The gate: a latch that every event passes. It is open if the settings allow telemetry, and unknown while a file that may opt out cannot
+ * be read. It shuts for good if an opt-out appears while the host runs.
  */
-import type { Clock } from '../base/clock.js';
+import type { Clock, Timer } from '../base/clock.js';
+import { placeName } from '../base/describe.js';
 import type { Log } from '../base/log.js';
 import type { MachineAccess } from '../base/machine.js';
+import { isKnownOptOut, permissionFlag, PERMISSION_CODE, unknownOf } from './rule.js';
 import type { Question, Rule } from './rule.js';
-import { consentWithdrawn, settingsFor, shouldEmit, toQuestion } from './settings.js';
+import { consentWithdrawn, isUndecided, settingsFor, shouldEmit, toQuestion } from './settings.js';
 import type { Settings, SettingsOptions } from './settings.js';
-import { rulesLater, SOURCES } from './sources.js';
+import { CFG_RULE, rulesLater, SOURCES } from './sources.js';
 
 /** What a gate needs of the machine. */
 export type GateMachine = Pick<MachineAccess, 'clock' | 'readFile' | 'readFileLater' | 'platform'>;
@@ -17,72 +19,112 @@ export type GateMachine = Pick<MachineAccess, 'clock' | 'readFile' | 'readFileLa
  * Resolves the settings and makes the gate for them, which then watches the same sources. Anything but `false` as `enabled` is
  * ignored.
  */
-export function openGate(
-  { enabled, ...asked }: SettingsOptions,
-  { clock, readFile, readFileLater, platform }: GateMachine,
-  log: Log,
-): { gate: Gate; settings: Settings } {
+export function openGate({ enabled, ...asked }: SettingsOptions, machine: GateMachine, log: Log): { gate: Gate; settings: Settings } {
+  const { clock, readFile, readFileLater, platform } = machine;
   const question = toQuestion({ ...asked, ...(enabled === false && { enabled }) });
-  const settings = settingsFor(question, { readFile, platform, log });
-  const watch = watchFor(question, settings, readFileLater, platform, log);
-  return { gate: new Gate({ open: shouldEmit(settings), ...watch, clock }), settings };
+  const once = new OnceLog(log);
+  const settings = settingsFor(question, { readFile, platform, log: once });
+  warnOfPermissions(settings, log);
+  const state = shouldEmit(settings) ? 'open' : isUndecided(settings) ? 'unknown' : 'shut';
+  const watch = new SourceWatch({ question, settings, readFile: readFileLater, platform, log: once, clock });
+  return { gate: new Gate({ state, watch, clock }), settings };
+}
+
+/** Names the flags that Node's permission model needs. Without them nothing is ever sent. */
+function warnOfPermissions({ rules }: Settings, log: Log): void {
+  const flags = rules.flatMap(({ value, source: { path } }) =>
+    value === PERMISSION_CODE && path !== undefined ? permissionFlag(path) : [],
+  );
+  if (flags.length === 0) return;
+  log.warn('permission_denied', `node --permission hides files that may opt out, so nothing is sent: start node with ${flags.join(' ')}`);
+}
+
+/**
+ * Whether anything may happen.
+ *
+ * - `open`: nothing opts out.
+ * - `unknown`: a file that may opt out cannot be read. Events are accepted and wait; nothing is sent.
+ * - `shut`: something opts out. For good.
+ */
+export type GateState = 'open' | 'unknown' | 'shut';
+
+/** What a gate asks while the host runs. */
+export interface GateWatch {
+  /** Whether an opt-out is in the environment now. Cheap; it counts as one if it throws. */
+  optedOutNow(): boolean;
+  /** What the files say now. A rejection is `unknown`. @default files are not read again */
+  readFiles?: (() => Promise<GateState>) | undefined;
 }
 
 /** How a gate is made. */
 export interface GateOptions {
-  /** Whether telemetry was on at construction. */
-  open: boolean;
-  /** Whether an opt-out is in the environment now. Cheap; it counts as one if it throws. */
-  optedOutNow: () => boolean;
-  /** Whether an opt-out is in a file now; a rejection counts as one. @default files are not read again */
-  optedOutOnDisk?: (() => Promise<boolean>) | undefined;
+  /** At construction. */
+  state: GateState;
+  watch: GateWatch;
   clock: Clock;
 }
 
 /** The publish path has the environment read at most once in this time. */
 const STALE_MS = 1000;
 
-/** Files are read at most once in this time, and only before an attempt. */
+/** Files are read at most once in this time, and only before an attempt; also the longest wait while they are unknown. */
 const FILES_STALE_MS = 60_000;
 
-/** `isOpen()` reads the clock once in this many calls: a clock read costs more than the rest of a publish. */
+/** While files are unknown, they are read again after this time, then after twice as long, up to `FILES_STALE_MS`. */
+const FIRST_LOOK_MS = 1000;
+
+/** How long a file may be malformed before it counts as an opt-out. */
+const MALFORMED_MS = 60_000;
+
+/** `accepts()` reads the clock once in this many calls: a clock read costs more than the rest of a publish. */
 const ASKS_PER_CLOCK_READ = 32;
 
 /** Whether anything may happen. A one-way latch: once shut, it stays shut. */
 export class Gate {
-  #open: boolean;
-  /** How many more calls of `isOpen()` return true without reading the clock; 0 once shut. */
+  #state: GateState;
+  /** How many more calls of `accepts()` return true without reading the clock; 0 once shut. */
   #asksLeft: number;
   #readAtMs: number;
   #filesReadAtMs: number;
-  #isReadingFiles = false;
-  readonly #optedOutNow: () => boolean;
-  readonly #optedOutOnDisk: (() => Promise<boolean>) | undefined;
+  #reading: Promise<void> | undefined;
+  #lookTimer: Timer | undefined;
+  #lookAfterMs = FIRST_LOOK_MS;
+  #unknownSinceMs = 0;
+  #isClosed = false;
+  readonly #watch: GateWatch;
   readonly #clock: Clock;
   readonly #whenShut: (() => void)[] = [];
+  readonly #whenOpen: (() => void)[] = [];
 
-  constructor({ open, optedOutNow, optedOutOnDisk, clock }: GateOptions) {
-    this.#open = open;
-    this.#asksLeft = open ? ASKS_PER_CLOCK_READ - 1 : 0;
-    this.#optedOutNow = optedOutNow;
-    this.#optedOutOnDisk = optedOutOnDisk;
+  constructor({ state, watch, clock }: GateOptions) {
+    this.#state = state;
+    this.#asksLeft = state === 'shut' ? 0 : ASKS_PER_CLOCK_READ - 1;
+    this.#watch = watch;
     this.#clock = clock;
-    this.#readAtMs = open ? clock.now() : 0;
+    this.#readAtMs = state === 'shut' ? 0 : clock.now();
     this.#filesReadAtMs = this.#readAtMs;
+    this.#unknownSinceMs = this.#readAtMs;
+    if (state === 'unknown') this.#lookLater();
+  }
+
+  /** As of the last look at environment and files; `check()` and `accepts()` look again. */
+  get state(): GateState {
+    return this.#state;
   }
 
   /**
-   * The check of the publish path; it costs a few nanoseconds. On a busy host it is about a second behind the environment, on a quiet
-   * one up to 32 calls. Events that pass meanwhile are stopped by `checkAttempt()`.
+   * Whether an event may come in: not after an opt-out. The check of the publish path; it costs a few nanoseconds. On a busy host it is
+   * about a second behind the environment, on a quiet one up to 32 calls. Events that pass meanwhile are stopped by `checkAttempt()`.
    */
-  isOpen(): boolean {
+  accepts(): boolean {
     if (this.#asksLeft > 0) {
       this.#asksLeft -= 1;
       return true;
     }
-    if (!this.#open) return false;
+    if (this.#state === 'shut') return false;
     this.#asksLeft = ASKS_PER_CLOCK_READ - 1;
-    return this.#clock.now() - this.#readAtMs < STALE_MS || this.check();
+    if (this.#clock.now() - this.#readAtMs >= STALE_MS) this.check();
+    return !this.#isShut();
   }
 
   /**
@@ -91,22 +133,28 @@ export class Gate {
    */
   checkAttempt(): boolean {
     if (!this.check()) return false;
-    if (!this.#isReadingFiles && this.#readAtMs - this.#filesReadAtMs >= FILES_STALE_MS) void this.#readFiles();
-    return this.#open;
+    if (this.#readAtMs - this.#filesReadAtMs >= FILES_STALE_MS) void this.#readFiles();
+    return this.#state === 'open';
   }
 
-  /** Reads the environment now. */
+  /** Reads the environment now. @returns Whether anything may be sent. */
   check(): boolean {
-    if (!this.#open) return false;
+    if (this.#state === 'shut') return false;
     this.#readAtMs = this.#clock.now();
     let optedOut = true;
     try {
-      optedOut = this.#optedOutNow();
+      optedOut = this.#watch.optedOutNow();
     } catch {
       // An environment that cannot be read may hold an opt-out, so it counts as one.
     }
     if (optedOut) this.#shut();
-    return this.#open;
+    return this.#state === 'open';
+  }
+
+  /** If the state is unknown, reads environment and files now: somebody waits for the answer. Never rejects. */
+  async look(): Promise<void> {
+    this.check();
+    if (this.#state === 'unknown') await this.#readFiles();
   }
 
   /** Calls back once, when an opt-out appears; never if the gate was shut from the start. */
@@ -114,44 +162,158 @@ export class Gate {
     this.#whenShut.push(callback);
   }
 
-  async #readFiles(): Promise<void> {
-    if (this.#optedOutOnDisk === undefined) return;
-    this.#isReadingFiles = true;
-    this.#filesReadAtMs = this.#readAtMs;
-    let optedOut = true;
+  /** Calls back each time when an unknown state turns out to be open. */
+  whenOpen(callback: () => void): void {
+    this.#whenOpen.push(callback);
+  }
+
+  /** Reads no file from now on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stopLooking();
+  }
+
+  /** For code after a call that may have shut the gate: TypeScript would take the state of before. */
+  #isShut(): boolean {
+    return this.#state === 'shut';
+  }
+
+  /** One look at a time: a second caller waits for the first one's. */
+  #readFiles(): Promise<void> {
+    if (this.#watch.readFiles === undefined || this.#isClosed) return Promise.resolve();
+    this.#reading ??= this.#readFilesNow(this.#watch.readFiles).finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #readFilesNow(read: () => Promise<GateState>): Promise<void> {
+    this.#stopLooking();
+    this.#filesReadAtMs = this.#clock.now();
+    let found: GateState = 'unknown';
     try {
-      optedOut = await this.#optedOutOnDisk();
+      found = await read();
     } catch {
-      // A file that cannot be read may hold an opt-out, so it counts as one.
+      // What a file says is unknown until it has been read.
     }
-    this.#isReadingFiles = false;
-    if (optedOut) this.#shut();
+    if (this.#isShut() || this.#isClosed) return;
+    if (found === 'shut') return this.#shut();
+    const wasUnknown = this.#state === 'unknown';
+    this.#state = found;
+    if (!wasUnknown) this.#unknownSinceMs = this.#filesReadAtMs;
+    if (found === 'unknown') return this.#lookLater();
+    this.#lookAfterMs = FIRST_LOOK_MS;
+    if (wasUnknown) for (const callback of this.#whenOpen) callback();
+  }
+
+  /** Its timer does not keep the process alive. */
+  #lookLater(): void {
+    if (this.#isClosed || this.#watch.readFiles === undefined) return;
+    this.#stopLooking();
+    // One look falls on the moment at which a malformed file counts as an opt-out.
+    const leftMs = this.#unknownSinceMs + MALFORMED_MS - this.#clock.now();
+    const waitMs = leftMs > 0 ? Math.min(this.#lookAfterMs, leftMs) : this.#lookAfterMs;
+    this.#lookTimer = this.#clock.setTimeout(() => void this.look(), waitMs);
+    this.#lookTimer.unref();
+    this.#lookAfterMs = Math.min(this.#lookAfterMs * 2, FILES_STALE_MS);
+  }
+
+  #stopLooking(): void {
+    if (this.#lookTimer !== undefined) this.#clock.clearTimeout(this.#lookTimer);
+    this.#lookTimer = undefined;
   }
 
   #shut(): void {
-    if (!this.#open) return;
-    this.#open = false;
+    if (this.#state === 'shut') return;
+    this.#state = 'shut';
     this.#asksLeft = 0;
+    this.#stopLooking();
     for (const callback of this.#whenShut.splice(0)) callback();
   }
 }
 
+/** What a {@link SourceWatch} needs. */
+interface WatchOptions {
+  question: Question;
+  /** At construction. */
+  settings: Settings;
+  readFile: GateMachine['readFileLater'];
+  platform: NodeJS.Platform | undefined;
+  log: OnceLog;
+  clock: Clock;
+}
+
 /** Watches the sources of the settings: whether an opt-out has appeared, or the consent of an opt-in was withdrawn. */
-function watchFor(
-  question: Question,
-  settings: Settings,
-  readFile: GateMachine['readFileLater'],
-  platform: NodeJS.Platform | undefined,
-  log: Log,
-): Pick<GateOptions, 'optedOutNow' | 'optedOutOnDisk'> {
+class SourceWatch implements GateWatch {
+  readonly readFiles: (() => Promise<GateState>) | undefined;
+  readonly #options: WatchOptions;
+  /** The sources that are read again. */
+  #sources = SOURCES.filter(({ rereads }) => rereads !== undefined);
+  /** Since when a file has been malformed, by its path. */
+  #malformedSince = new Map<string | undefined, number>();
   /** The rules of the files when they were last read again. */
-  let files: readonly Rule[] | undefined;
-  const optedOutNow = (): boolean =>
-    SOURCES.some(({ optsOutNow }) => optsOutNow?.(question) === true) ||
-    (question.consent === 'opt-in' && consentWithdrawn(settings, question.env, files));
-  const optedOutOnDisk = async (read: (path: string) => Promise<string>): Promise<boolean> => {
-    files = await rulesLater(question, { readFile: read, platform, log });
-    return files.some((rule) => rule.optsOut) || optedOutNow();
-  };
-  return { optedOutNow, optedOutOnDisk: readFile && (() => optedOutOnDisk(readFile)) };
+  #files: readonly Rule[] | undefined;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    const { readFile, settings } = options;
+    this.readFiles = readFile && (() => this.#readFiles(readFile));
+    this.#learn(settings.rules);
+  }
+
+  optedOutNow(): boolean {
+    const { question, settings } = this.#options;
+    return (
+      SOURCES.some(({ optsOutNow }) => optsOutNow?.(question) === true) ||
+      (question.consent === 'opt-in' && consentWithdrawn(settings, question.env, this.#files))
+    );
+  }
+
+  async #readFiles(readFile: (path: string) => Promise<string>): Promise<GateState> {
+    const { question, platform, log } = this.#options;
+    const rules = await rulesLater(this.#sources, question, { readFile, platform, log });
+    this.#files = rules.filter(({ source }) => source.kind === 'file');
+    this.#learn(rules);
+    if (rules.some(isKnownOptOut) || this.#isMalformedForGood() || this.optedOutNow()) return 'shut';
+    if (rules.some((rule) => unknownOf(rule) !== undefined)) return 'unknown';
+    log.reset();
+    return 'open';
+  }
+
+  #learn(rules: readonly Rule[]): void {
+    const nowMs = this.#options.clock.now();
+    const malformed = rules.filter((rule) => unknownOf(rule) === 'malformed').map(({ source }) => source.path);
+    this.#malformedSince = new Map(malformed.map((path) => [path, this.#malformedSince.get(path) ?? nowMs]));
+    if (rules.some((rule) => rule.name === CFG_RULE && unknownOf(rule) !== undefined)) return;
+    this.#sources = this.#sources.filter(({ rereads }) => rereads === 'always');
+  }
+
+  #isMalformedForGood(): boolean {
+    const { clock, log } = this.#options;
+    const since = clock.now() - MALFORMED_MS;
+    const found = [...this.#malformedSince].find(([, sinceMs]) => sinceMs <= since);
+    if (found === undefined) return false;
+    log.warn('config_unreadable', `${placeName(found[0] ?? '', undefined)} still cannot be used, which counts as an opt-out`);
+    return true;
+  }
+}
+
+/** A log that says a thing once until it is over: a file that cannot be read is looked at again and again. */
+class OnceLog {
+  readonly #log: Log;
+  readonly #said = new Set<string>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  warn(code: string, text: string): void {
+    if (this.#said.has(text)) return;
+    this.#said.add(text);
+    this.#log.warn(code, text);
+  }
+
+  reset(): void {
+    this.#said.clear();
+  }
 }

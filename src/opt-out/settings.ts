@@ -3,17 +3,19 @@
  */
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import { readConfigFile } from '../base/machine.js';
+import { isKnownOptOut, unknownOf } from './rule.js';
 import type { Question, Rule, SettingsMachine } from './rule.js';
-import { saysYes, SOURCES } from './sources.js';
+import { rulesOf, saysYes, SOURCES } from './sources.js';
 import { CONFIG_FILE } from './telemetry-json.js';
-import { COSMOS, isPolluted, optOutVariables, readVariable } from './variables.js';
+import { COSMOS, optOutVariables, readVariable } from './variables.js';
 
 export type { Rule, SettingsMachine } from './rule.js';
 
 /** Whether anything may be sent, and why. Deeply frozen. */
 export interface Settings {
-  /** False if the product's switch, a file, Airflow's configuration, an option or a missing consent says no. */
+  /** False if the product's switch, a file, Airflow's configuration, an option or a missing consent says no, or a file is unknown. */
   enableTelemetry: boolean;
   /** True if `DO_NOT_TRACK` opts out. */
   doNotTrack: boolean;
@@ -37,7 +39,7 @@ export interface SettingsOptions {
 
 /**
  * Finds out whether telemetry is on, and which rules decide. Any opt-out wins over any yes, and a setting that cannot be read or
- * understood counts as an opt-out.
+ * understood counts as an opt-out. A file that cannot be read now may be readable later: see `unknown` of its rule.
  *
  * For every product: `DO_NOT_TRACK`, `SCARF_NO_ANALYTICS` and the product's own switch (`ACME_TELEMETRY`); then, if none of these
  * opts out, the machine's policy files and the person's config file. For product `cosmos`, as in Cosmos:
@@ -47,7 +49,7 @@ export interface SettingsOptions {
  * @throws TypeError for an unknown or wrong option. Never because of the environment or a file.
  */
 export function resolveSettings(options?: SettingsOptions): Settings {
-  return resolveSettingsWith(options, { readFile: readConfigFile });
+  return resolveSettingsWith(options, { readFile: readConfigFile, platform: undefined, log: undefined });
 }
 
 /**
@@ -57,18 +59,22 @@ export function resolveSettings(options?: SettingsOptions): Settings {
  */
 export function shouldEmit(settings?: Settings): boolean {
   try {
-    const given = settings === undefined ? resolveSettings() : settings;
-    const own = (name: keyof Settings): unknown => (Object.hasOwn(given, name) ? given[name] : undefined);
+    const checked = settings === undefined ? resolveSettings() : settings;
+    const own = (name: keyof Settings): unknown => (Object.hasOwn(checked, name) ? checked[name] : undefined);
     return own('enableTelemetry') === true && own('doNotTrack') === false && own('noAnalytics') === false;
   } catch {
     return false;
   }
 }
 
-/** The rules with the deciding one first: an opt-out if there is any, else a yes, else the default. */
+/** The rules with the deciding one first: an opt-out if there is any, else a file that is unknown, else a yes, else the default. */
 export function explainSettings(settings: Settings): { enabled: boolean; rules: readonly Rule[] } {
   const { rules } = settings;
-  const deciding = rules.find((rule) => rule.optsOut) ?? rules.find(saysYes) ?? rules.find((rule) => rule.source.kind === 'default');
+  const deciding =
+    rules.find(isKnownOptOut) ??
+    rules.find((rule) => rule.optsOut) ??
+    rules.find(saysYes) ??
+    rules.find((rule) => rule.source.kind === 'default');
   const rest = rules.filter((rule) => rule !== deciding);
   return { enabled: shouldEmit(settings), rules: deciding === undefined ? rest : [deciding, ...rest] };
 }
@@ -80,8 +86,7 @@ export function resolveSettingsWith(options: SettingsOptions | undefined, machin
 
 /** Asks all sources. @internal */
 export function settingsFor(question: Question, machine: SettingsMachine): Settings {
-  const rules: Rule[] = [];
-  for (const source of SOURCES) rules.push(...source.rules(question, rules, machine));
+  const rules = rulesOf(SOURCES, question, machine);
   const optOuts = new Set(rules.filter((rule) => rule.optsOut).map((rule) => rule.name));
   const doNotTrack = optOuts.delete('DO_NOT_TRACK');
   const noAnalytics = optOuts.delete('SCARF_NO_ANALYTICS');
@@ -93,24 +98,28 @@ export function settingsFor(question: Question, machine: SettingsMachine): Setti
   return Object.freeze({ enableTelemetry, doNotTrack, noAnalytics, rules: Object.freeze(rules) });
 }
 
+/** Whether it is not known if telemetry is off: a file that may opt out cannot be read, and no other rule opts out. @internal */
+export function isUndecided({ rules }: Settings): boolean {
+  return !rules.some(isKnownOptOut) && rules.some((rule) => unknownOf(rule) !== undefined);
+}
+
 /** Checks the options and fills in their defaults. @internal @throws TypeError for an unknown or wrong option. */
 export function toQuestion(options: SettingsOptions): Question {
   for (const name of Object.keys(options)) {
     if (!OPTION_NAMES.has(name)) throw new TypeError(`Expected \`options\` to have known keys only, got \`${name.slice(0, 64)}\`.`);
   }
   // A polluted Object.prototype could replace the product, or hide the environment behind an empty one.
-  const given = <K extends keyof SettingsOptions>(name: K): SettingsOptions[K] => (isPolluted(options, name) ? undefined : options[name]);
-  const product: unknown = given('product') ?? COSMOS;
+  const product: unknown = given(options, 'product') ?? COSMOS;
   if (typeof product !== 'string' || !NAME_PATTERN.test(product)) {
     throw new TypeError(`Expected \`product\` to match ${NAME_PATTERN.source}, got ${describe(product)}.`);
   }
-  const consent: unknown = given('consent') ?? 'opt-out';
+  const consent: unknown = given(options, 'consent') ?? 'opt-out';
   if (consent !== 'opt-out' && consent !== 'opt-in')
     throw new TypeError(`Expected \`consent\` to be "opt-out" or "opt-in", got ${describe(consent)}.`);
-  const enabled: unknown = given('enabled');
+  const enabled: unknown = given(options, 'enabled');
   if (enabled !== undefined && enabled !== false)
     throw new TypeError(`Expected \`enabled\` to be false or left out, got ${describe(enabled)}.`);
-  return { product, env: given('env') ?? process.env, variables: optOutVariables(product), consent, enabled: enabled !== false };
+  return { product, env: given(options, 'env') ?? process.env, variables: optOutVariables(product), consent, enabled: enabled !== false };
 }
 
 const OPTION_NAMES = new Set(['product', 'env', 'consent', 'enabled']);

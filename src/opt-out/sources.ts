@@ -1,32 +1,74 @@
 /*
  * Every source of an opt-out or a yes, in one table: settings read it at construction, the gate reads it again while the host runs.
  */
-import { placeName, readProblem, shorten } from '../base/describe.js';
-import type { Log } from '../base/log.js';
+import { placeName, shorten } from '../base/describe.js';
+import { isPolluted } from '../base/foreign-values.js';
 import { airflowCfgPlace, readCfgOption } from './airflow-cfg.js';
-import { fileRule, unusable } from './rule.js';
-import type { Question, Rule, RunningMachine, SettingsMachine, Source } from './rule.js';
+import { errorRules, fileRule, isKnownOptOut, malformed, unreadable } from './rule.js';
+import type { Question, Rule, SettingsMachine, Source, Warnings } from './rule.js';
 import { configFile, policyFiles } from './telemetry-json.js';
-import { AIRFLOW_VARIABLE, airflowValue, COSMOS, environmentOptsOut, isPolluted, readVariable, TRACKING_VARIABLES } from './variables.js';
+import { AIRFLOW_VARIABLE, airflowValue, COSMOS, environmentOptsOut, readVariable, TRACKING_VARIABLES } from './variables.js';
 import type { OptOutVariable } from './variables.js';
 
 /** All sources in order of precedence. A new one is one more line here. */
 export const SOURCES: readonly Source[] = [
   { rules: enabledOption },
-  { rules: environment, optsOutNow: ({ env, variables }) => environmentOptsOut(env, variables) },
+  { rules: environment, rereads: 'always', optsOutNow: ({ env, variables }) => environmentOptsOut(env, variables) },
   policyFiles,
   configFile,
-  // Not read again: it holds secrets, and Airflow itself reads it once.
-  { rules: airflowCfg },
+  // Read once: it holds secrets, and Airflow itself reads it once.
+  { rules: airflowCfg, rereads: 'until read' },
   { rules: consentOption },
   { rules: byDefault },
 ];
 
-/** The rules of all files that are read again while the host runs, one file after the other. Never rejects. */
-export async function rulesLater(question: Question, machine: RunningMachine): Promise<Rule[]> {
+/** The rules of some sources, each with what the sources before it have found. */
+export function rulesOf(sources: readonly Source[], question: Question, machine: SettingsMachine): Rule[] {
   const rules: Rule[] = [];
-  for (const source of SOURCES) if (source.rulesLater !== undefined) rules.push(...(await source.rulesLater(question, machine)));
+  for (const source of sources) rules.push(...source.rules(question, rules, machine));
   return rules;
+}
+
+/**
+ * The same without blocking: `readFile` rejects as node:fs does. Each source is asked twice, first to learn which files it would open. Never
+ * rejects.
+ */
+export async function rulesLater(
+  sources: readonly Source[],
+  question: Question,
+  { readFile, ...machine }: Omit<SettingsMachine, 'readFile'> & { readonly readFile: (path: string) => Promise<string> },
+): Promise<Rule[]> {
+  const rules: Rule[] = [];
+  for (const source of sources) {
+    const contents = new Map<string, () => string>();
+    const wanted = new Set<string>();
+    const textOf = (path: string): string => {
+      wanted.add(path);
+      return (contents.get(path) ?? notRead)();
+    };
+    source.rules(question, rules, { ...machine, readFile: textOf, log: undefined });
+    // One after the other: a disk that hangs gets one request.
+    for (const path of wanted) contents.set(path, await contentOf(path, readFile));
+    rules.push(...source.rules(question, rules, { ...machine, readFile: textOf }));
+  }
+  return rules;
+}
+
+function notRead(): never {
+  throw new Error('This file has not been read.');
+}
+
+/** Reads a file. @returns A function that returns its text, or throws what reading it threw. */
+async function contentOf(path: string, readFile: (path: string) => Promise<string>): Promise<() => string> {
+  try {
+    const text = await readFile(path);
+    return () => text;
+  } catch (error) {
+    return () => {
+      // oxlint-disable-next-line typescript/only-throw-error -- an injected reader may throw anything
+      throw error;
+    };
+  }
 }
 
 /** Whether a rule is the person's own yes. The tracking variables and the host's code cannot give one. */
@@ -42,7 +84,7 @@ function environment({ env, variables }: Question, _found: readonly Rule[], { lo
   return variables.flatMap((variable) => variableRule(env, variable, log) ?? []);
 }
 
-function variableRule(env: NodeJS.ProcessEnv, variable: OptOutVariable, log: Log | undefined): Rule | undefined {
+function variableRule(env: NodeJS.ProcessEnv, variable: OptOutVariable, log: Warnings | undefined): Rule | undefined {
   const { name } = variable;
   try {
     const value = readVariable(env, name);
@@ -57,29 +99,28 @@ function variableRule(env: NodeJS.ProcessEnv, variable: OptOutVariable, log: Log
 }
 
 /** Name of the rule of airflow.cfg. */
-const CFG_RULE = '[cosmos] enable_telemetry';
+export const CFG_RULE = '[cosmos] enable_telemetry';
 
 /** The file holds secrets: it is opened only if no source before it has decided, and only this one value is kept. */
-function airflowCfg({ product, env }: Question, found: readonly Rule[], { readFile, log }: SettingsMachine): Rule[] {
-  if (product !== COSMOS || found.some((rule) => rule.optsOut || rule.name === AIRFLOW_VARIABLE)) return [];
+function airflowCfg(question: Question, found: readonly Rule[], { readFile, log }: SettingsMachine): Rule[] {
+  const { product, env } = question;
+  if (product !== COSMOS || found.some((rule) => isKnownOptOut(rule) || rule.name === AIRFLOW_VARIABLE)) return [];
   let path = 'airflow.cfg';
-  const refuse = (why: string, line?: number): Rule[] => [unusable(CFG_RULE, why, path, line, log)];
   try {
     const place = airflowCfgPlace(env);
     if (place.kind === 'none') return [];
     path = place.path;
-    if (place.kind === 'unknown') return refuse('its path cannot be resolved');
+    if (place.kind === 'unknown') return [unreadable({ name: CFG_RULE, path }, 'its path cannot be resolved', question, log)];
     const entry = readCfgOption(readFile(path), COSMOS, 'enable_telemetry');
     if (entry.kind === 'absent') return [];
-    if (entry.kind === 'broken') return refuse(entry.reason, entry.line);
+    if (entry.kind === 'broken') return [malformed({ name: CFG_RULE, path, line: entry.line }, entry.reason, question, log)];
     const enabled = airflowValue(entry.value, env);
     const shown = shorten(entry.shown);
     if (enabled === undefined) warnUnknown(log, placeName(path, entry.line), shown);
     const value = shown === '' && enabled !== undefined ? String(enabled) : shown;
     return [fileRule(CFG_RULE, value, enabled !== true, path, entry.line)];
   } catch (error) {
-    const { isMissing, why } = readProblem(error);
-    return isMissing ? [] : refuse(why);
+    return errorRules({ name: CFG_RULE, path }, error, question, log);
   }
 }
 
@@ -93,6 +134,6 @@ function byDefault({ consent }: Question, found: readonly Rule[]): Rule[] {
   return [{ name: 'default', value: 'enabled', optsOut: false, source: { kind: 'default' } }];
 }
 
-function warnUnknown(log: Log | undefined, where: string, value: string): void {
+function warnUnknown(log: Warnings | undefined, where: string, value: string): void {
   log?.warn('setting_unknown', `${where} says ${JSON.stringify(value)}, neither true nor false, which counts as an opt-out`);
 }

@@ -2,10 +2,9 @@
  * The files telemetry.json: where the platform keeps the policy file and the person's config file, what they say, and the two
  * sources made of them.
  */
-import { readProblem } from '../base/describe.js';
-import type { Log } from '../base/log.js';
-import { fileRule, unusable } from './rule.js';
-import type { Question, Rule, Source } from './rule.js';
+import { given } from '../base/foreign-values.js';
+import { errorRules, fileRule, malformed, unusable } from './rule.js';
+import type { Question, Rule, Source, Warnings } from './rule.js';
 import { trustedText } from './variables.js';
 
 const { posix, win32 } = process.getBuiltinModule('node:path');
@@ -104,12 +103,13 @@ function unique(paths: readonly string[]): readonly string[] {
  *
  * - `absent`: nothing, since the object has no `enabled`.
  * - `found`: yes or no, and the line of `enabled`, from 1.
- * - `broken`: it is no valid telemetry.json, and may hold an opt-out. `reason` holds no text of the file.
+ * - `broken`: it is no valid telemetry.json, and may hold an opt-out. `reason` holds no text of the file. `isWhole` says that it is JSON, so
+ *   no more of it is still to be written.
  */
 export type JsonEntry =
   | { kind: 'absent' }
   | { kind: 'found'; enabled: boolean; line: number }
-  | { kind: 'broken'; reason: string; line?: number };
+  | { kind: 'broken'; reason: string; isWhole: boolean; line?: number };
 
 /** A valid file is far smaller. */
 const MAX_BYTES = 1 << 16;
@@ -122,20 +122,21 @@ const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|[{}[\]]/g;
 
 /** Reads a telemetry.json: a JSON object such as `{"enabled": false}`, with or without a byte order mark. Never throws. */
 export function readTelemetryJson(text: string): JsonEntry {
-  if (Buffer.byteLength(text) > MAX_BYTES) return { kind: 'broken', reason: 'more than 64 KiB' };
+  if (Buffer.byteLength(text) > MAX_BYTES) return { kind: 'broken', reason: 'more than 64 KiB', isWhole: false };
   const json = text.startsWith('\ufeff') ? text.slice(1) : text;
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
-    return { kind: 'broken', reason: 'not JSON' };
+    return { kind: 'broken', reason: 'not JSON', isWhole: false };
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { kind: 'broken', reason: 'not a JSON object' };
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { kind: 'broken', reason: 'not a JSON object', isWhole: true };
   if (!Object.hasOwn(value, KEY)) return { kind: 'absent' };
   const [line = 1, second] = linesOf(json);
-  if (second !== undefined) return { kind: 'broken', reason: 'duplicate "enabled"', line: second };
+  if (second !== undefined) return { kind: 'broken', reason: 'duplicate "enabled"', isWhole: true, line: second };
   const enabled: unknown = Reflect.get(value, KEY);
-  if (typeof enabled !== 'boolean') return { kind: 'broken', reason: '"enabled" is neither true nor false', line };
+  if (typeof enabled !== 'boolean') return { kind: 'broken', reason: '"enabled" is neither true nor false', isWhole: true, line };
   return { kind: 'found', enabled, line };
 }
 
@@ -155,31 +156,19 @@ function linesOf(json: string): number[] {
 
 function source(name: FileName): Source {
   return {
+    rereads: 'always',
     rules: (question, found, { readFile, platform, log }) => {
       // If the environment or the program opts out, no file is opened: not even that trace remains.
       if (found.some(({ optsOut, source: { kind } }) => optsOut && kind !== 'file')) return [];
       const paths = pathsOf(name, question, platform);
-      if (paths === undefined) return [withoutPath(name, log)];
+      if (paths === undefined) return [unusable({ name, path: FILE_NAME }, 'cannot be read', log)];
       return paths.flatMap((path) => {
         try {
-          return textRules(name, path, readFile(path), log);
+          return textRules({ name, path }, readFile(path), question, log);
         } catch (error) {
-          return errorRules(name, path, error, log);
+          return errorRules({ name, path }, error, question, log);
         }
       });
-    },
-    rulesLater: async (question, { readFile, platform, log }) => {
-      const paths = pathsOf(name, question, platform);
-      if (paths === undefined) return [withoutPath(name, log)];
-      const rules: Rule[] = [];
-      for (const path of paths) {
-        try {
-          rules.push(...textRules(name, path, await readFile(path), log));
-        } catch (error) {
-          rules.push(...errorRules(name, path, error, log));
-        }
-      }
-      return rules;
     },
   };
 }
@@ -195,19 +184,15 @@ function pathsOf(name: FileName, { product, env }: Question, platform: NodeJS.Pl
   }
 }
 
-function withoutPath(name: FileName, log: Log | undefined): Rule {
-  return unusable(name, 'cannot be read', FILE_NAME, undefined, log);
-}
-
-function textRules(name: FileName, path: string, text: string, log: Log | undefined): Rule[] {
+function textRules(file: { name: FileName; path: string }, text: string, question: Question, log: Warnings | undefined): Rule[] {
+  const { name, path } = file;
   const entry = readTelemetryJson(text);
   if (entry.kind === 'absent') return [];
-  if (entry.kind === 'broken') return [unusable(name, entry.reason, path, entry.line, log)];
+  if (entry.kind === 'broken') {
+    const { reason, isWhole } = entry;
+    const line = given(entry, 'line');
+    return [isWhole ? unusable({ ...file, line }, reason, log) : malformed(file, reason, question, log)];
+  }
   if (entry.enabled && name === POLICY_FILE) return [];
   return [fileRule(name, String(entry.enabled), !entry.enabled, path, entry.line)];
-}
-
-function errorRules(name: FileName, path: string, error: unknown, log: Log | undefined): Rule[] {
-  const { isMissing, why } = readProblem(error);
-  return isMissing ? [] : [unusable(name, why, path, undefined, log)];
 }

@@ -2,6 +2,7 @@
  * The environment of the host: which variables opt out (one table, for the start and for later), and the guarded readers that every
  * read of a variable in this room goes through.
  */
+import { isPolluted } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import { parseEndpoint } from '../wire/url.js';
 
@@ -101,10 +102,12 @@ export function trustedText(env: NodeJS.ProcessEnv, name: string): string | unde
   return typeof value === 'string' && !isPolluted(env, name) ? value : undefined;
 }
 
-/** Whether `holder` inherits its value of `name` from a polluted `Object.prototype`. Such a value may opt out, but is not a yes. */
-export function isPolluted(holder: object, name: string): boolean {
-  if (!Object.hasOwn(Object.prototype, name) || Object.hasOwn(holder, name)) return false;
-  return Reflect.get(holder, name) === Reflect.get(Object.prototype, name);
+/**
+ * The environment as code sees it that is not part of this room: values that are no text and those of a polluted `Object.prototype` are not
+ * there.
+ */
+export function trustedEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return new Proxy<NodeJS.ProcessEnv>({}, { get: (_target, name) => (typeof name === 'string' ? trustedText(env, name) : undefined) });
 }
 
 /** A value of Airflow's variable or of its option in airflow.cfg, as Airflow reads it; undefined if it is no boolean. */

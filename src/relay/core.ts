@@ -110,11 +110,23 @@ export class RelayCore {
     return stored;
   }
 
+  /** Whether nothing is sent because a file that may opt out cannot be read. */
+  get isUndecided(): boolean {
+    return this.#options.gate.state === 'unknown';
+  }
+
   /** Why no events are accepted now; undefined if they are. */
   notReady(): NotReady | undefined {
     if (this.#isClosing) return 'closing';
     if (!this.#isOpen) return 'spool_unavailable';
     return this.#isFull() ? 'spool_full' : undefined;
+  }
+
+  /** What a relay that accepts events cannot do now; undefined if it works in full. */
+  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_paused' | undefined {
+    if (this.isUndecided) return 'ready_undecided';
+    if (this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false) return 'ready_in_memory';
+    return this.#pump?.isPaused === true ? 'ready_paused' : undefined;
   }
 
   #isFull(): boolean {
@@ -144,7 +156,7 @@ export class RelayCore {
 
   /** Sends pending events until the deadline, then closes pump and store. Never rejects. @returns Whether events were left. */
   async close(deadlineMs: number): Promise<boolean> {
-    const { log, parts, settings } = this.#options;
+    const { gate, log, parts, settings } = this.#options;
     const { clock } = parts.machine;
     const untilMs = clock.now() + deadlineMs;
     const opening = this.#opening?.catch(() => undefined);
@@ -157,11 +169,15 @@ export class RelayCore {
     await this.#clearing;
     const pump = this.#pump;
     const store = this.#store;
-    if (pump === undefined || store === undefined) return false;
+    if (pump === undefined || store === undefined) {
+      gate.close();
+      return false;
+    }
     const timedOut = await pump.drain(deadlineMs);
+    gate.close();
     await pump.stop();
     const lost = await store.close(Math.max(0, untilMs - clock.now()) + DISK_GRACE_MS);
-    this.#ledger.drop('deadline', lost);
+    this.#ledger.drop(settings.spool === undefined && this.isUndecided ? 'undecided' : 'deadline', lost);
     this.#left = pump.pending - lost;
     if (lost > 0 && settings.spool !== undefined)
       log.warn('spool_not_written', `the disk did not accept ${lost} pending events: they are lost when this process ends`);
@@ -172,10 +188,10 @@ export class RelayCore {
     const { gate, log, parts, relay } = this.#options;
     this.#metrics = await loadMetrics(relay, parts.loadProm);
     if (this.#metrics === undefined) log.info('no_metrics', 'the package prom-client is not installed: /metrics answers 501');
-    if (!gate.check()) return this.#clearSpool();
-    const store = await this.#openStore(this.#onStored, this.#onRecovered);
+    if (isShut(gate)) return this.#clearSpool();
+    const store = await this.#openStore(this.#onStored, this.#onRecovered, this.#options.settings.isSpoolRequired);
     this.#countRecovered(store);
-    const isOptedOut = !gate.check();
+    const isOptedOut = isShut(gate);
     const pump = this.#startPump(store);
     this.#store = store;
     this.#pump = pump;
@@ -264,7 +280,7 @@ export class RelayCore {
     else this.#storeToClear = store;
   }
 
-  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void): Promise<RelayStore> {
+  async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void, required = false): Promise<RelayStore> {
     const { log, parts, settings, targetOptions } = this.#options;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
@@ -272,6 +288,7 @@ export class RelayCore {
         directory,
         maxBytes,
         maxAgeMs,
+        required,
         clock: parts.machine.clock,
         log,
         admit: (target) => readmitTarget(target, targetOptions),
@@ -286,6 +303,12 @@ export class RelayCore {
       throw error;
     }
   }
+}
+
+/** Whether an opt-out is known, with the environment as it is now. */
+function isShut(gate: Gate): boolean {
+  gate.check();
+  return gate.state === 'shut';
 }
 
 function exists(path: string): Promise<boolean> {

@@ -4,6 +4,7 @@ import { anObject, anyOf, checkOptions, integer, milliseconds, withMethods } fro
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import { isPolluted } from '../base/foreign-values.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import { bareHost, isLoopback } from '../wire/host.js';
 import { parseEndpoint } from '../wire/url.js';
@@ -37,12 +38,16 @@ export interface RelayOptions {
   /** Forwards every query unchanged, and every event type that has the form of one. @default false: declared events and fields only */
   verbatim?: boolean | undefined;
   /**
-   * The directory that keeps events until they are delivered: on a local disk, for this process alone. It is created if it is missing.
+   * The directory that keeps events until they are delivered: on a local disk, for this process alone. It is created if it is missing. If
+   * it belongs to another user, or others can write it, the events lie in its subdirectory `cosmos-relay`. If neither can be used, events
+   * are in memory only until it can be: `/readyz` and the log say so.
    *
    * @default none: events are in memory only, and a crash loses them
    * @example '/var/lib/cosmos-relay/spool'
    */
   spool?: string | undefined;
+  /** Whether `listen()` rejects if `spool` cannot be used at the start. @default false: events are in memory only meanwhile */
+  spoolRequired?: boolean | undefined;
   /** The room for pending events, in bytes. Beyond it events are refused with 503. @default 67_108_864, 64 MiB */
   maxSpoolBytes?: number | undefined;
   /** How long an event may be pending, in milliseconds, before it is dropped as `expired`. @default 86_400_000, a day */
@@ -116,15 +121,26 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly prefix: string | undefined;
   readonly isVerbatim: boolean;
   readonly spool: string | undefined;
+  readonly isSpoolRequired: boolean;
   readonly env: NodeJS.ProcessEnv;
 }
 
 /** @throws TypeError naming the option and its value. Credentials are redacted, and a prefix is not shown. */
-export function checkRelayOptions(options: RelayOptions): RelaySettings {
-  if (options?.prefix !== undefined && !CHECKS.prefix[1](options.prefix))
+export function checkRelayOptions(given: RelayOptions): { settings: RelaySettings; options: RelayOptions } {
+  if (given?.prefix !== undefined && !isPolluted(given, 'prefix') && !CHECKS.prefix[1](given.prefix))
     throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
-  checkOptions<RelayOptions>('options of createRelay', options, CHECKS);
-  const { allowRemote = false, allowedHosts = [], prefix, spool, verbatim = false, env = process.env } = options;
+  const options = checkOptions<RelayOptions>('options of createRelay', given, CHECKS);
+  const {
+    allowRemote = false,
+    allowedHosts = [],
+    prefix,
+    spool,
+    spoolRequired: isSpoolRequired = false,
+    verbatim = false,
+    env = process.env,
+  } = options;
+  if (isSpoolRequired && spool === undefined)
+    throw new TypeError('Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.');
   const listen = checkListenAddress('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
   const metricsListen =
     options.metricsListen === undefined ? undefined : checkListenAddress('metricsListen', options.metricsListen, allowRemote);
@@ -133,7 +149,8 @@ export function checkRelayOptions(options: RelayOptions): RelaySettings {
   const limits = Object.fromEntries(
     Object.entries(RELAY_DEFAULTS).map(([name, value]) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
   ) as Record<keyof typeof RELAY_DEFAULTS, number>;
-  return { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, env };
+  const settings = { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, isSpoolRequired, env };
+  return { settings, options };
 }
 
 /** @throws TypeError if the relay would forward to itself. */
@@ -175,6 +192,7 @@ const CHECKS: Checks<RelayOptions> = {
   forward: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
   verbatim: YES_OR_NO,
   spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
+  spoolRequired: YES_OR_NO,
   maxSpoolBytes: integer(65_536, 2 ** 40),
   maxAgeMs: milliseconds(1000, 365 * 24 * HOUR_MS),
   maxEventsPerSecond: integer(1, 1_000_000),

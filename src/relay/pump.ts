@@ -92,9 +92,10 @@ export class Pump {
     ledger.published += events;
     this.#load.add(events);
     if (this.#isHeld && !this.isPaused) this.#dispatcher.pause.wake();
-    if (!this.#isStopped) this.#nextTick.schedule();
+    if (!this.#isStopped) return this.#nextTick.schedule();
+    gate.check();
     // Events that were being written when an opt-out appeared.
-    else if (!gate.check()) clock.defer(() => ledger.drop('opted_out', store.clear()));
+    if (gate.state === 'shut') clock.defer(() => ledger.drop('opted_out', store.clear()));
   };
 
   /**
@@ -120,11 +121,12 @@ export class Pump {
       };
       this.#drain?.end(true);
       this.#drain = drain;
-      // A pause ends here, whatever its reason: this is the last chance to send.
+      // A pause ends here, whatever its reason: this is the last chance to send, and to learn whether events may be sent.
       this.#dispatcher.pause.end();
       this.#refusals.hurry();
       this.#dispatcher.startWorkers();
-      this.#endDrainIfDone();
+      if (this.#options.gate.state === 'unknown') void this.#options.gate.look().then(() => this.#endDrainIfDone());
+      else this.#endDrainIfDone();
     });
   }
 
@@ -187,13 +189,18 @@ export class Pump {
     const drain = this.#drain;
     if (drain === undefined) return;
     if (this.pending === 0) drain.end(false);
-    else if (this.#dispatcher.inFlight === 0 && this.#dispatcher.pause.untilMs >= drain.untilMs) drain.end(true);
+    else if (this.#dispatcher.inFlight === 0 && this.#nothingStartsBefore(drain.untilMs)) drain.end(true);
+  }
+
+  #nothingStartsBefore(untilMs: number): boolean {
+    return this.#options.gate.state === 'unknown' || this.#dispatcher.pause.untilMs >= untilMs;
   }
 
   /** Once a second: looks for opt-outs, drops expired events, and ends attempts that do not settle. Stops after an opt-out. */
   readonly #beat = (): void => {
     const { gate, store, ledger, log, sendCapMs } = this.#options;
-    if (this.#isStopped || !gate.checkAttempt()) return;
+    gate.checkAttempt();
+    if (this.#isStopped || gate.state === 'shut') return;
     const expired = store.expire();
     ledger.drop('expired', expired);
     if (expired > 0) log.warn('expired', 'events that were pending for longer than `maxAgeMs` are dropped');
@@ -216,7 +223,7 @@ function bufferOf({ store, gate, ledger }: PumpOptions, take: (limit: number) =>
     take: (limit) => take(limit).map(inFlight),
     putBack: (taken) => {
       // An opt-out that appeared meanwhile has cleared the store.
-      if (gate.isOpen()) store.putBack(storedOf(taken));
+      if (gate.state !== 'shut') store.putBack(storedOf(taken));
       else ledger.drop('opted_out', taken.length);
       return 0;
     },

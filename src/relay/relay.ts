@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import { checkOptions, milliseconds } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
+import { bare } from '../base/foreign-values.js';
 import { openGate } from '../opt-out/gate.js';
 import { COSMOS } from '../opt-out/variables.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
@@ -49,8 +50,9 @@ class RelayServer implements Relay {
   #closing: Promise<RelayReport> | undefined;
   #isListening = false;
 
-  constructor(options: RelayOptions, parts: RelayParts) {
-    const settings = checkRelayOptions(options);
+  constructor(given: RelayOptions, replaced: RelayParts) {
+    const { settings, options } = checkRelayOptions(given);
+    const parts = bare(replaced);
     const { clock } = parts.machine;
     const log = new RelayLog(options.logger, clock);
     const { gate } = openGate({ product: COSMOS, env: settings.env, enabled: options.enabled }, parts.machine, log);
@@ -163,8 +165,8 @@ class RelayServer implements Relay {
   /** `close()` never rejects, so a wrong deadline is logged and replaced by the default. */
   #checkDeadline(options: { deadlineMs?: number | undefined }): number {
     try {
-      checkOptions('options', options, { deadlineMs: milliseconds(0, 2 ** 31 - 1) });
-      return options.deadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS;
+      const checked = checkOptions<{ deadlineMs?: number | undefined }>('options', options, { deadlineMs: milliseconds(0, 2 ** 31 - 1) });
+      return checked.deadlineMs ?? DEFAULT_DRAIN_DEADLINE_MS;
     } catch {
       this.#log.warn('deadline_invalid', 'the deadline is not a number of milliseconds: the default is used');
       return DEFAULT_DRAIN_DEADLINE_MS;

@@ -31,9 +31,9 @@ export interface StoreRequest extends Omit<SpoolOptions, 'directory' | 'segmentB
 /** The parts of `createRelay`: this machine, and the stores of `spool/`, which are loaded when one is opened. */
 export const defaultParts: RelayParts = {
   machine: thisMachine,
-  openStore: async ({ directory, log, admit, onRecovered, ...rest }) => {
+  openStore: async ({ directory, log, admit, onRecovered, required, ...rest }) => {
     const { memoryStore, openSpool } = await import('./spool/index.js');
-    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, admit, onRecovered, ...rest });
+    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, admit, onRecovered, required, ...rest });
   },
 };
 

@@ -1,32 +1,35 @@
+// What a collector can do to a request, in which order, and how it does it.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import type { CollectedRequest } from './collected-request.js';
 
-/** Header fields of an answer. A list becomes one field each. */
+/** Header fields of an answer. A list becomes one field per element. */
 export type FaultHeaders = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * What a collector does with a request. `ok` is no fault, and what it does by default.
+ * What a collector does with a request. `ok` is the default and not a fault.
  *
- * - `ok`, `status`: an answer, at once or after `delayMs`. Status 200 to 599; `ok` says 200 and means 2xx.
- * - `reset`: a TCP reset. `connect`: as soon as the connection is accepted; `request` (the default): once the head of the request
- *   is read, nothing answered; `body`: 200, a part of the body, and a moment later the reset (which a client that is busy in that
- *   moment takes for an early end).
- * - `hang`: never an answer. `connect`: not even a byte read (or, with TLS, a handshake); `headers` (the default): after the head of
- *   the request is read.
- * - `drip`: 200, then `bytes` bytes (1) each `intervalMs`, without an end. `head`: of a header field, so that the head never ends
- *   and counts as no answer; `body`: of the body (the default).
- * - `endless`: 200 and a body without an end, as fast as the client takes it.
- * - `bomb`: 200 and a gzip body that unpacks to `unpackedMiB` MiB (512) of zeros: about a thousandth of that on the wire. Up to 60 it
- *   stays below 64 KiB there.
- * - `redirect`: 302, or another `status`, to `location`, or to the very URL that was asked for.
- * - `not_http`: bytes that are no HTTP answer (an SSH greeting), then the end of the connection.
- * - `truncated`: 200, a `content-length` of 1024 and 9 bytes of body, then the end of the connection.
+ * - `ok`, `status`: an answer, at once or after `delayMs`. A status is 200 to 599. `ok` answers 200 unless `status` says otherwise.
+ * - `reset`: a TCP reset. `connect`: when the connection is accepted. `request` (default): after the head of the request, without an
+ *   answer. `body`: after status 200 and a part of the body. A client that is busy at that moment sees an early end instead of a reset.
+ * - `hang`: no answer. `connect`: the collector reads nothing, not even a TLS handshake. `headers` (default): it reads the head of the
+ *   request.
+ * - `drip`: status 200, then `bytes` bytes (default 1) every `intervalMs`, without an end. `head`: a header field that never ends, so no
+ *   answer is complete. `body` (default): a body that never ends.
+ * - `endless`: status 200 and a body without an end, as fast as the client reads.
+ * - `bomb`: status 200 and a gzip body that unpacks to `unpackedMiB` MiB of zeros (default 512). The body has about a thousandth of that
+ *   size: below 64 KiB for up to 60 MiB.
+ * - `redirect`: status 302, or another `status`, to `location` or to the requested URL itself.
+ * - `not_http`: bytes that are not HTTP (default: an SSH greeting), then the end of the connection.
+ * - `truncated`: status 200, a `content-length` of 1024, 9 bytes of body, then the end of the connection.
  *
- * Per connection are `reset` with `connect` and `hang` with `connect`: they take a connection when it is accepted, before any
- * request, and count as one entry of a list. Where a connection was accepted for something else (it was kept alive, or a function
- * decides) they strike when its next request arrives. All others are per request.
+ * `reset` with `connect` and `hang` with `connect` apply to a connection when it is accepted, and use one entry of a list. On a
+ * connection that is open already, and from a function, they apply to the next request. All other faults apply to a request.
  *
- * A certificate that nobody trusts needs no fault: give `startCollector` a `tls` pair that the client does not know. Neither does a
- * TLS mismatch: speak https to a collector without `tls`, or http to one with it.
+ * An untrusted certificate needs no fault: give `startCollector` a `tls` pair that the client does not know. Neither does a TLS
+ * mismatch: use https with a collector without `tls`, or http with one that has it.
  */
 export type Fault =
   | {
@@ -54,21 +57,21 @@ export type Fault =
   | { readonly kind: 'truncated' };
 
 /**
- * Which fault strikes when: always the same, one each in order (the last one repeats), or what a function says of the request and
- * the number of requests before it.
+ * The faults of a collector: one for all requests; a list, used in order, whose last entry repeats; or a function of the request and the
+ * number of requests before it.
  */
 export type FaultSource = Fault | readonly Fault[] | ((request: CollectedRequest, index: number) => Fault);
 
-/** The two ways to treat a connection before it carries a request. */
+/** A fault of a connection without a request. */
 export type ConnectionFault = 'reset' | 'hang';
 
-/** Hands out the faults of one source, in order. */
+/** Takes the faults of one source in order. */
 export class FaultScript {
   readonly #list: readonly Fault[];
   readonly #choose: ((request: CollectedRequest, index: number) => Fault) | undefined;
   #used = 0;
 
-  /** @throws TypeError for a fault that is unknown or cannot be done. */
+  /** @throws TypeError for an unknown fault or a bad value. */
   constructor(source: FaultSource) {
     this.#choose = typeof source === 'function' ? source : undefined;
     this.#list = typeof source === 'function' ? [] : Array.isArray(source) ? [...(source as readonly Fault[])] : [source as Fault];
@@ -76,14 +79,15 @@ export class FaultScript {
     for (const fault of this.#list) checkFault(fault);
   }
 
-  /** The next fault, if it strikes a connection before its first request; only then is it used up. */
+  /** Takes the next fault if it applies to a connection. */
   takeForConnection(): ConnectionFault | undefined {
     const fault = this.#choose === undefined ? this.#next() : undefined;
-    const strikes = fault === undefined ? undefined : connectionFault(fault);
-    if (strikes !== undefined) this.#used += 1;
-    return strikes;
+    const taken = fault === undefined ? undefined : connectionFault(fault);
+    if (taken !== undefined) this.#used += 1;
+    return taken;
   }
 
+  /** Takes the next fault. */
   takeForRequest(request: CollectedRequest, index: number): Fault {
     if (this.#choose !== undefined) return checkFault(this.#choose(request, index));
     const fault = this.#next();
@@ -104,7 +108,7 @@ function connectionFault(fault: Fault): ConnectionFault | undefined {
 
 const KINDS: readonly Fault['kind'][] = ['ok', 'status', 'reset', 'hang', 'drip', 'endless', 'bomb', 'redirect', 'not_http', 'truncated'];
 
-/** A slip in a script shall show where it was made, not as a strange answer. */
+/** @throws TypeError, so that a mistake in a script is found where it was made. */
 function checkFault(fault: Fault): Fault {
   const { kind, status, intervalMs } = fault as { kind: unknown; status?: unknown; intervalMs?: unknown };
   if (!KINDS.some((known) => known === kind))
@@ -116,4 +120,129 @@ function checkFault(fault: Fault): Fault {
   if (kind === 'drip' && !(Number(intervalMs) > 0))
     throw new TypeError(`startCollector: intervalMs of drip must be above 0, got ${String(intervalMs)}`);
   return fault;
+}
+
+/** A request that waits for its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The TCP connection, below TLS if there is TLS. */
+  readonly connection: Socket;
+  /** Called when the status line is written. */
+  readonly onStatus: (status: number) => void;
+}
+
+/** Time between a part of the body and the reset, in ms: a reset discards bytes that the client has not read yet. */
+const BEFORE_RESET_MS = 50;
+
+/** Length that the head of a truncated or reset answer announces, in bytes. */
+const PROMISED_LENGTH = '1024';
+
+let bombMember: Buffer | undefined;
+
+/** Answers a request as the fault says. Its timers are unref'd and end with the connection. */
+export function answer(fault: Fault, exchange: Exchange): void {
+  const { request, response, connection } = exchange;
+  switch (fault.kind) {
+    case 'ok':
+    case 'status': {
+      const reply = (): void => {
+        begin(exchange, fault.status ?? 200, fault.headers).end(fault.body ?? '');
+      };
+      if (fault.delayMs === undefined) reply();
+      else replyAfter(fault.delayMs, reply, connection);
+      break;
+    }
+    case 'reset':
+      if (fault.when === 'body') {
+        begin(exchange, 200, { 'content-length': PROMISED_LENGTH }).write('a part', () => {
+          endWith(
+            connection,
+            setTimeout(() => connection.resetAndDestroy(), BEFORE_RESET_MS),
+          );
+        });
+      } else connection.resetAndDestroy();
+      break;
+    case 'hang':
+      break;
+    case 'drip':
+      drip(fault, exchange);
+      break;
+    case 'endless': {
+      const chunk = Buffer.alloc(64 * 1024, 'x');
+      const body = new Readable({
+        read() {
+          this.push(chunk);
+        },
+      });
+      connection.once('close', () => body.destroy());
+      body.pipe(begin(exchange, 200));
+      break;
+    }
+    case 'bomb':
+      begin(exchange, 200, { 'content-encoding': 'gzip' }).end(bomb(fault.unpackedMiB ?? 512));
+      break;
+    case 'redirect':
+      begin(exchange, fault.status ?? 302, { location: 'to' in fault ? (request.url ?? '/') : fault.location }).end();
+      break;
+    case 'not_http':
+      request.socket.end(fault.bytes ?? 'SSH-2.0-OpenSSH_9.6\r\n');
+      break;
+    case 'truncated':
+      begin(exchange, 200, { 'content-length': PROMISED_LENGTH }).write('truncated');
+      response.socket?.end();
+      break;
+  }
+}
+
+function begin({ response, onStatus }: Exchange, status: number, headers: FaultHeaders = {}): ServerResponse {
+  response.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  onStatus(status);
+  return response;
+}
+
+function drip(fault: Extract<Fault, { kind: 'drip' }>, exchange: Exchange): void {
+  const drops = 'x'.repeat(fault.bytes ?? 1);
+  const { request, connection } = exchange;
+  if (fault.part === 'head') {
+    request.socket.write('HTTP/1.1 200 OK\r\nx-drip: ');
+    endWith(
+      connection,
+      setInterval(() => request.socket.write(drops), fault.intervalMs),
+    );
+  } else {
+    const response = begin(exchange, 200);
+    response.flushHeaders();
+    endWith(
+      connection,
+      setInterval(() => response.write(drops), fault.intervalMs),
+    );
+  }
+}
+
+/** Removes its listener after the reply: a kept-alive connection would collect one for each request. */
+function replyAfter(delayMs: number, reply: () => void, connection: Socket): void {
+  const leave = (): void => {
+    clearTimeout(timer);
+  };
+  const timer = setTimeout(() => {
+    connection.off('close', leave);
+    reply();
+  }, delayMs);
+  timer.unref();
+  connection.once('close', leave);
+}
+
+function endWith(connection: Socket, timer: NodeJS.Timeout): void {
+  timer.unref();
+  connection.once('close', () => {
+    clearTimeout(timer);
+  });
+}
+
+/** Repeats one packed MiB: a gzip file may have many members (RFC 1952, section 2.2). */
+function bomb(unpackedMiB: number): Buffer {
+  bombMember ??= gzipSync(Buffer.alloc(1024 * 1024), { level: 9 });
+  return Buffer.alloc(bombMember.length * unpackedMiB, bombMember);
 }

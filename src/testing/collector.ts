@@ -1,62 +1,97 @@
+// HTTP servers on the loopback interface for tests: the collector, and two dead ends.
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
-import { collectRequest, Milestones } from './collected-request.js';
+import { bare } from '../base/foreign-values.js';
+import { collectRequest } from './collected-request.js';
 import type { CollectedRequest, OpenRequest } from './collected-request.js';
-import { answer } from './collector-answers.js';
-import { FaultScript } from './collector-faults.js';
+import { answer, FaultScript } from './collector-faults.js';
 import type { FaultSource } from './collector-faults.js';
+import { CountWaiters } from './count-waiters.js';
 
-/** How `startCollector` listens and what it does. */
+/** Options of `startCollector`. */
 export interface CollectorOptions {
-  /** What it does with requests; see `Fault`. @default answers 200 with an empty body */
+  /** How it answers; see `Fault`. @default status 200 with an empty body */
   faults?: FaultSource;
-  /** Speak https with this pair, in PEM. @default http */
+  /** Key and certificate for https, in PEM. @default http */
   tls?: { readonly key: string | Uint8Array; readonly cert: string | Uint8Array };
-  /** Where to listen. @default '127.0.0.1' */
+  /** Address to listen on. @default '127.0.0.1' @example '::1' */
   host?: string;
 }
 
-/** A telemetry endpoint on the loopback interface that keeps what it is sent and misbehaves on demand. */
+/** A telemetry endpoint on the loopback interface that keeps all requests and fails on demand. */
 export interface Collector extends AsyncDisposable {
-  /** To be given as `endpoint`: `http://127.0.0.1:PORT`, without a slash at the end. */
+  /** The value for `endpoint`, without a slash at the end. @example 'http://127.0.0.1:40123' */
   readonly url: string;
   readonly port: number;
-  /** The requests whose head was read, in order of arrival. Live. A connection that a fault took before its request is not here. */
+  /**
+   * The requests whose head was read, in order of arrival. The list grows as requests arrive. It has no entry for a connection that a
+   * fault ended or hung before its request.
+   */
   readonly requests: readonly CollectedRequest[];
-  /** Requests that were answered with a status line of 2xx, whatever became of the body. */
+  /** Number of requests whose answer had a status of 2xx, with or without a complete body. */
   readonly answered2xx: number;
-  /** Connections ever accepted. */
+  /** Number of accepted connections. */
   readonly connections: number;
-  /** Connections open now. One that is never read from (`hang` after `connect`) counts until `close()`: it cannot see the client leave. */
+  /**
+   * Number of open connections. A connection that the collector does not read (`hang` after `connect`) counts until `close()`: without
+   * reading, the collector does not notice that the client has closed it.
+   */
   readonly openConnections: number;
-  /** Other faults from now on, a list from its start. Requests under way keep theirs. */
+  /** Replaces the faults. A list begins at its start. Requests in flight keep their fault. */
   setFaults(faults: FaultSource): void;
-  /** Resolves once `requests` holds `count`, at once where it does; rejects when the collector was closed before. */
+  /** Resolves when `requests` has at least `count` entries. Rejects when the collector closes before that. */
   waitFor(count: number): Promise<void>;
-  /** Lets the process end while this still listens. */
+  /** Lets the process end while the collector listens. */
   unref(): void;
-  /** Stops listening and destroys every connection. May be called again. */
+  /** Stops listening and destroys all connections. Idempotent. */
   close(): Promise<void>;
 }
 
-/** A request may be longer than Node reads by default, so that a test can tell what a client would have sent. */
+/** More than Node's default of 16 KiB, so that a test sees a request that is too long. */
 const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
- * Starts a collector on a free port of the loopback interface. It has no timeouts of its own: a connection stays until one side ends it.
+ * Starts a collector on a free port of the loopback interface. It has no timeouts: a connection stays open until one side closes it.
  *
- * A fault function that throws, or says what is no fault, throws from the server's event: a slip in a script is not hidden.
+ * A fault function that throws, or that returns an unknown fault, causes an uncaught exception, so that the mistake is seen.
  *
- * @throws TypeError (rejects) for faults that are unknown or cannot be done.
+ * @throws TypeError (rejects) for an unknown fault or a bad value.
  */
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
-  const collector = new LoopbackCollector(options);
+  const collector = new LoopbackCollector(bare(options));
   await collector.listen();
   return collector;
+}
+
+/**
+ * Returns a loopback port that refuses connections. The port was free a moment ago and is not reserved, so ask right before its use.
+ */
+export async function refusedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return port;
+}
+
+/** A server that accepts connections and never reads from them. */
+export type SilentServer = Pick<Collector, 'url' | 'port' | 'connections' | 'openConnections' | 'unref' | 'close'> & AsyncDisposable;
+
+/**
+ * Starts a server that accepts connections and never reads from them: the request stays in the buffers of the kernel, and no answer
+ * comes. On a loopback interface this is the closest to a firewall that drops packets.
+ */
+export function silentServer(): Promise<SilentServer> {
+  return startCollector({ faults: { kind: 'hang', after: 'connect' } });
 }
 
 class LoopbackCollector implements Collector {
@@ -65,12 +100,12 @@ class LoopbackCollector implements Collector {
   connections = 0;
   readonly #host: string;
   readonly #secureContext: SecureContext | undefined;
-  // Connections are accepted by a plain TCP server: only there can one be reset, or left alone, before HTTP or TLS begins.
+  // A plain TCP server accepts the connections: it can reset or ignore one before HTTP or TLS begins.
   readonly #server: Server;
   readonly #http = createHttpServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, maxHeaderSize: MAX_HEAD_BYTES });
   readonly #sockets = new Set<Socket>();
   readonly #connectionOf = new WeakMap<Socket, Socket>();
-  readonly #milestones = new Milestones('requests');
+  readonly #waiters = new CountWaiters('requests');
   #script: FaultScript;
   #address: AddressInfo = { address: '', family: '', port: 0 };
   #unrefd = false;
@@ -114,7 +149,7 @@ class LoopbackCollector implements Collector {
   }
 
   waitFor(count: number): Promise<void> {
-    return this.#milestones.wait(count);
+    return this.#waiters.wait(count);
   }
 
   unref(): void {
@@ -129,7 +164,7 @@ class LoopbackCollector implements Collector {
         resolve();
       });
       for (const socket of this.#sockets) socket.destroy();
-      this.#milestones.close();
+      this.#waiters.close();
     });
     return this.#closing;
   }
@@ -142,7 +177,7 @@ class LoopbackCollector implements Collector {
     this.connections += 1;
     this.#sockets.add(socket);
     if (this.#unrefd) socket.unref();
-    // Clients that leave in the middle are what this is for.
+    // A client that resets its connection is a normal case here.
     socket.on('error', () => {});
     socket.once('close', () => this.#sockets.delete(socket));
     const fault = this.#script.takeForConnection();
@@ -175,6 +210,6 @@ class LoopbackCollector implements Collector {
         if (status < 300) this.answered2xx += 1;
       },
     });
-    this.#milestones.reach(this.requests.length);
+    this.#waiters.reach(this.requests.length);
   }
 }

@@ -1,3 +1,4 @@
+// Payloads of host events that break what the host's types promise.
 import { holes, hostileFunctions, hostileGetters, hostileMetadata, hostileValues, named, throwingProxy } from './hostile-values.js';
 import type { NamedValue } from './hostile-values.js';
 import {
@@ -11,33 +12,33 @@ import {
 } from './valid-payloads.js';
 import type { HostEventName } from './valid-payloads.js';
 
-/** Something a host might hand to a listener. */
+/** One payload that a host could emit. */
 export interface HostilePayload {
-  /** What is wrong and where, unique in the list. What begins with `valid` is proper and must arrive. */
+  /** Unique name: the field and its fault. A payload whose name begins with `valid` has no fault and must arrive. */
   readonly name: string;
-  /** The events in which the fault is where a listener looks. Another event gets a payload of the wrong family, a fault of its own. */
+  /** The events whose listeners read the faulty field. For any other event, the payload belongs to the wrong family of events. */
   readonly events: readonly HostEventName[];
-  /** Makes the payload, anew each time: whatever happens to it, the next one is as hostile as the first. */
+  /** Makes a new payload. Changes to one payload do not affect the next. */
   readonly make: (event: HostEventName) => unknown;
 }
 
-/** For whom `hostilePayloads` are made. */
+/** Options of `hostilePayloads`. */
 export interface HostilePayloadOptions {
-  /** The product whose tasks and metadata they look like. @default 'cosmos' */
+  /** The product to which tasks and metadata belong. @default 'cosmos' @example 'acme' */
   product?: string;
 }
 
 const ALL_EVENTS: readonly HostEventName[] = [...DAG_RUN_EVENTS, ...TASK_INSTANCE_EVENTS];
 
-/** How many tasks are too many to look at one by one without a thought. */
+/** A number of tasks that shows a listener whose cost per task is too high. */
 const MANY_TASKS = 100_000;
 
 /**
- * Some 2,000 payloads that break a promise of the host's types: each field missing, of a wrong type, or behind a getter that
- * throws; proxies, promises, bombs, huge and endless-looking lists; and `valid` ones for comparison. Cross them with your listeners: none
- * may throw, leave a rejection unhandled or stop the next good event.
+ * Makes about 2,000 payloads that break what the host's types promise: each field missing, of a wrong type, or behind a getter that
+ * throws; proxies, promises, zip bombs, huge and sparse lists; and `valid` payloads for comparison. Emit each one to your listeners. No
+ * listener may throw, cause an unhandled rejection, or miss the next valid event.
  *
- * Against a host's own endless loop inside a getter nothing helps, so there is none here.
+ * No payload has a getter with an endless loop: a listener has no defence against one.
  */
 export function hostilePayloads({ product = 'cosmos' }: HostilePayloadOptions = {}): readonly HostilePayload[] {
   return [
@@ -73,7 +74,7 @@ function validOnes(product: string): HostilePayload[] {
   }));
 }
 
-/** Each field of a family of events, with each value and each getter in its place. */
+/** Replaces each field by each hostile value and each hostile getter. */
 function fieldFaults(events: readonly [HostEventName, HostEventName], product: string): HostilePayload[] {
   return fieldPaths(events[0], product).flatMap((path) => {
     const field = path.join('.');
@@ -87,7 +88,7 @@ function fieldFaults(events: readonly [HostEventName, HostEventName], product: s
   });
 }
 
-/** A valid payload with one property replaced, or deleted where there is nothing to put in its place. */
+/** A valid payload with one property replaced, or deleted if `replace` returns undefined. */
 function faulty(
   name: string,
   events: readonly [HostEventName, HostEventName],
@@ -133,14 +134,14 @@ function hostileTasks(product: string): readonly NamedValue[] {
   });
 }
 
-/** Builds a tree of plain objects and lists anew, each object through `shape`. */
+/** Copies a tree of plain objects and lists, and passes each object through `shape`. */
 function rebuild(value: unknown, shape: (members: Record<string, unknown>) => object): unknown {
   if (Array.isArray(value)) return value.map((element) => rebuild(element, shape));
   if (typeof value !== 'object' || value === null || value instanceof Error) return value;
   return shape(Object.fromEntries(Object.entries(value).map(([key, member]) => [key, rebuild(member, shape)])));
 }
 
-/** The members as accessors of a prototype: present when read, absent from `Object.keys`. */
+/** Moves the members to getters of the prototype: they can be read but are not in `Object.keys`. */
 function withAccessors(members: Record<string, unknown>): object {
   const prototype = {};
   for (const [key, member] of Object.entries(members)) Object.defineProperty(prototype, key, { get: () => member });

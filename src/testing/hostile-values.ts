@@ -1,40 +1,43 @@
+// Values, getters, functions and metadata that break what a host's types promise.
 import { constants, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 
-/** A value under its name. Made anew each time, so that no test sees what another one did to it. */
+/** A named maker of a value. Each call makes a new value, so that tests do not share one. */
 export interface NamedValue {
   readonly name: string;
   readonly make: () => unknown;
 }
 
-/** Long enough, 1 MiB, to hurt whoever copies, encodes or matches it carelessly. */
+/** 1 MiB: enough to show code that copies, encodes or matches a text without a limit. */
 function huge(): string {
   return 'x'.repeat(1024 * 1024);
 }
 
-/** Deep enough to overflow the stack of whoever walks it by recursion, as `JSON.stringify` does. */
+/** Enough levels to overflow the stack of a recursive function such as `JSON.stringify`. */
 const DEEP = 20_000;
 
 function fail(): never {
   throw new Error('hostile');
 }
 
-/** Stands for anything and throws whatever is done to it, `typeof` alone excepted. */
+/** A proxy that throws from every operation. Only `typeof` works. */
 export function throwingProxy(target: object = {}): object {
   const traps: ProxyHandler<object> = {};
   for (const trap of Object.getOwnPropertyNames(Reflect)) Object.assign(traps, { [trap]: fail });
   return new Proxy(target, traps);
 }
 
-/** A proxy after its end: even `Array.isArray` throws. */
+/** A revoked proxy: even `Array.isArray` throws. */
 export function revokedProxy(target: object = {}): object {
   const { proxy, revoke } = Proxy.revocable(target, {});
   revoke();
   return proxy;
 }
 
-/** An array of a length, and nothing in it. */
+/** An array that has a length and no elements. */
 export function holes(length: number): unknown[] {
   const array: unknown[] = [];
+  // From this length on, V8 reserves no memory for holes, and it stays so after the next line. 8 MB each took a test 4 ms.
+  array.length = 2 ** 32 - 1;
   array.length = length;
   return array;
 }
@@ -53,14 +56,14 @@ function deep(): unknown {
 
 function rejected(): Promise<never> {
   const promise = Promise.reject(new Error('hostile'));
-  // The value itself is hostile, an unhandled rejection of this kit would only be a nuisance.
+  // The value is the test; an unhandled rejection of this kit is not.
   promise.catch(() => {});
   return promise;
 }
 
-/** Whoever awaits it, or returns it from an async function, gets to know it. */
+/** Throws in `await`, and when an async function returns it. */
 function hostileThenable(): object {
-  // oxlint-disable-next-line unicorn/no-thenable -- being one is what it is for
+  // oxlint-disable-next-line unicorn/no-thenable -- the point of this value
   return { then: fail };
 }
 
@@ -75,7 +78,7 @@ class Instance {
   }
 }
 
-/** What may stand where a text, a number, a list or an object is expected. A few are proper in some fields, none in all. */
+/** Values for a field that expects a text, a number, a list or an object. Some are valid in some fields; none is valid in all. */
 export function hostileValues(): readonly NamedValue[] {
   return named({
     undefined: () => undefined,
@@ -148,13 +151,13 @@ export function hostileValues(): readonly NamedValue[] {
   });
 }
 
-/** A way to answer when a field is read, given what would be proper. */
+/** A named maker of a getter. It receives the valid value of the field. */
 export interface NamedGetter {
   readonly name: string;
   readonly makeGetter: (proper: unknown) => () => unknown;
 }
 
-/** Getters that fail, or whose second reading does not agree with the first. */
+/** Getters that throw, or that return something else at the second read. */
 export function hostileGetters(): readonly NamedGetter[] {
   return [
     { name: 'getter throws', makeGetter: () => fail },
@@ -175,7 +178,7 @@ export function hostileGetters(): readonly NamedGetter[] {
   ];
 }
 
-/** What a host's `getProfileType` may do instead of giving a text. */
+/** Functions for a host's `getProfileType`, which should return a text. */
 export function hostileFunctions(): readonly NamedValue[] {
   return named({
     throws: () => fail,
@@ -194,14 +197,14 @@ export function hostileFunctions(): readonly NamedValue[] {
   });
 }
 
-/** A table of makers as a list. */
+/** Turns a table of makers into a list. */
 export function named(makers: Readonly<Record<string, () => unknown>>): readonly NamedValue[] {
   return Object.entries(makers).map(([name, make]) => ({ name, make }));
 }
 
 const MIB = 1024 * 1024;
 
-/** Metadata as a host stores it: base64 of zlib, level 9, of JSON. */
+/** Packs metadata like a host: JSON, zlib at level 9, base64. */
 export function pack(metadata: unknown): string {
   return packText(JSON.stringify(metadata));
 }
@@ -213,15 +216,15 @@ function packText(text: string | Uint8Array): string {
 const bombs = new Map<number, string>();
 
 /**
- * A valid zlib stream of that many MiB of zeros, in base64, about a thousandth in size. One packed MiB is written once and then
- * repeated, which a full flush allows, so that nobody has to hold what it unpacks to.
+ * A valid zlib stream of `unpackedMiB` MiB of zeros, in base64; about a thousandth of that size. It repeats one packed MiB, which a full
+ * flush allows, so that the unpacked bytes are never in memory.
  */
 function bomb(unpackedMiB: number): string {
   let packed = bombs.get(unpackedMiB);
   if (packed === undefined) {
     const block = deflateRawSync(Buffer.alloc(MIB), { level: 9, finishFlush: constants.Z_FULL_FLUSH });
     const adler = Buffer.alloc(4);
-    // Adler-32 of n zeros (RFC 1950, section 8.2): the low half stays 1, the high half counts them.
+    // Adler-32 of n zeros (RFC 1950, section 8.2): the low half is 1, the high half is n.
     adler.writeUInt16BE((unpackedMiB * MIB) % 65_521, 0);
     adler.writeUInt16BE(1, 2);
     const end = Buffer.from([0x03, 0x00]);
@@ -241,7 +244,7 @@ function withWrongChecksum(packed: string): string {
   return bytes.toString('base64');
 }
 
-/** Where the packed metadata of a DAG is expected: blobs that hurt or are none, and objects that should hold one. `proper` is a good blob. */
+/** Values for the DAG param with the packed metadata: bad blobs, no blobs, and objects around one. `proper` is a valid blob. */
 export function hostileMetadata(proper: string): readonly NamedValue[] {
   return named({
     'bomb of 500 MiB': () => bomb(500),

@@ -1,12 +1,12 @@
-export { startCollector } from './collector.js';
-export type { Collector, CollectorOptions } from './collector.js';
+export { refusedPort, silentServer, startCollector } from './collector.js';
+export type { Collector, CollectorOptions, SilentServer } from './collector.js';
 export type { CollectedRequest } from './collected-request.js';
 export type { Fault, FaultHeaders, FaultSource } from './collector-faults.js';
-export { refusedPort, silentServer } from './recording-transport.js';
-export type { SilentServer } from './recording-transport.js';
 export { hostilePayloads } from './hostile-payloads.js';
 export type { HostilePayload, HostilePayloadOptions } from './hostile-payloads.js';
 export type { HostEventName } from './valid-payloads.js';
 export { recordingTransport } from './recording-transport.js';
 export type { OutcomeScript, RecordedEvent, RecordingTransport, RecordingTransportOptions } from './recording-transport.js';
 export { relayStoreContract, type RelayStoreContractOptions } from './relay-store-contract.js';
+export { transportContract } from './transport-contract.js';
+export type { ContractTest, MakeTransport, TransportContractOptions } from './transport-contract.js';

@@ -1,61 +1,61 @@
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+// A transport that records events instead of sending them.
+import { givenOptions } from '../base/check-options.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { UsageMetrics } from '../wire/python.js';
-import { Milestones } from './collected-request.js';
-import { startCollector } from './collector.js';
-import type { Collector } from './collector.js';
+import { CountWaiters } from './count-waiters.js';
 
-/** One event of one `send()`, as it was then. */
+/** A copy of one event, made when `send()` was called. */
 export interface RecordedEvent {
-  /** Stable across attempts: an event that is sent again is recorded again, with the same id. */
+  /** The same for all attempts: an event that is sent again is recorded again with its id. */
   readonly id: string;
   readonly type: string;
-  /** A copy of the metrics. */
+  /** The metrics at that time. */
   readonly metrics: Readonly<UsageMetrics>;
-  /** `/v3/{type}?{query}`, what a request to an endpoint would have asked for. */
+  /** Path and query of the request that an HTTP transport would make. @example '/v3/dag_run?status=success' */
   readonly requestTarget: string;
 }
 
-/** What a recording transport answers: always the same, one outcome a `send()` (the last one repeats), or what a function says. */
+/** The outcomes of a recording transport: one for all sends; a list, used in order, whose last entry repeats; or a function. */
 export type OutcomeScript =
   | SendOutcome
   | readonly SendOutcome[]
   | ((event: RecordedEvent, index: number) => SendOutcome | Promise<SendOutcome>);
 
-/** How `recordingTransport` behaves. */
+/** Options of `recordingTransport`. */
 export interface RecordingTransportOptions {
   /**
-   * What becomes of each `send()`. A function is called once a `send()`, with the first event of the batch and the number of
-   * sends before it; a promise that is still pending when the signal fires gives way to `aborted`. @default always `sent`
+   * The outcome of each `send()`. A function is called once per `send()` with the first event of the batch and the number of sends
+   * before it. It may return a promise; if the signal aborts first, the outcome is `aborted`.
+   * @default { kind: 'sent' }
+   * @example [{ kind: 'retryable', reason: 'http_503' }, { kind: 'sent' }]
    */
   outcomes?: OutcomeScript;
-  /** How many events one `send()` takes. @default 1 */
+  /** The most events per `send()`. @default 1 */
   maxBatchSize?: number;
 }
 
-/** A transport that keeps what it is handed, for tests. No network, no timers. */
+/** A transport for tests that keeps its events. It uses no network and no timers. */
 export interface RecordingTransport extends Transport {
-  /** Every event of every `send()`, in order, whatever became of it. Live: it grows as events arrive. */
+  /** All events of all sends, in order, whatever their outcome. The list grows as events arrive. */
   readonly events: readonly RecordedEvent[];
-  /** Whether `close()` was called. */
+  /** True after `close()`. */
   readonly closed: boolean;
-  /** Resolves once `events` holds `count`, at once where it does; rejects when the transport was closed before. */
+  /** Resolves when `events` has at least `count` entries. Rejects when the transport closes before that. */
   waitFor(count: number): Promise<void>;
-  /** Forgets the events. The outcomes go on where they were. */
+  /** Empties `events`. A list of outcomes continues where it was. */
   clear(): void;
 }
 
 /**
- * A transport that records instead of sending. Hand it to `createTelemetry({ transport })` and look at `events`.
+ * Makes a transport that records events instead of sending them. Give it to `createTelemetry({ transport })` and read `events`.
  *
- * @throws TypeError when the list of outcomes is empty.
+ * @throws TypeError for an empty list of outcomes.
  */
 export function recordingTransport(options: RecordingTransportOptions = {}): RecordingTransport {
-  const { outcomes = { kind: 'sent' }, maxBatchSize } = options;
+  const { outcomes = { kind: 'sent' }, maxBatchSize } = givenOptions(options, ['outcomes', 'maxBatchSize']);
   const outcomeOf = scriptOf(outcomes);
   const events: RecordedEvent[] = [];
-  const milestones = new Milestones('events');
+  const waiters = new CountWaiters('events');
   let sends = 0;
   let closed = false;
   return {
@@ -68,18 +68,18 @@ export function recordingTransport(options: RecordingTransportOptions = {}): Rec
       if (signal.aborted) return { kind: 'aborted' };
       const recorded = batch.map((event) => record(event));
       events.push(...recorded);
-      milestones.reach(events.length);
+      waiters.reach(events.length);
       const outcome = outcomeOf(recorded[0], sends++);
       return 'kind' in outcome ? outcome : unlessAborted(outcome, signal);
     },
     close() {
       closed = true;
-      milestones.close();
+      waiters.close();
     },
-    waitFor: (count) => milestones.wait(count),
+    waitFor: (count) => waiters.wait(count),
     clear() {
       events.length = 0;
-      milestones.reach(0);
+      waiters.reach(0);
     },
   };
 }
@@ -110,32 +110,4 @@ function unlessAborted(outcome: PromiseLike<SendOutcome>, signal: AbortSignal): 
         signal.removeEventListener('abort', onAbort);
       });
   });
-}
-
-/**
- * A port of the loopback interface on which nobody listens: connections are refused. It was free a moment ago and is not held, so
- * ask for it when it is needed.
- */
-export async function refusedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
-}
-
-/** A server that takes connections and never reads a byte from them. */
-export type SilentServer = Pick<Collector, 'url' | 'port' | 'connections' | 'openConnections' | 'unref' | 'close'> & AsyncDisposable;
-
-/**
- * Starts a server that accepts and never reads: a connection is made, a request goes into the kernel's buffers, nothing comes back. The
- * nearest thing to a firewall that drops packets that a loopback interface has.
- */
-export function silentServer(): Promise<SilentServer> {
-  return startCollector({ faults: { kind: 'hang', after: 'connect' } });
 }

@@ -1,15 +1,16 @@
+// Valid payloads of host events, and the fields that listeners read.
 import { pack } from './hostile-values.js';
 
-/** The events that a host emits. */
+/** An event that a host emits. */
 export type HostEventName = 'dag_run.success' | 'dag_run.failed' | 'task_instance.success' | 'task_instance.failed';
 
-/** The events of the two families. */
+/** The two families of events. */
 export const DAG_RUN_EVENTS = ['dag_run.success', 'dag_run.failed'] as const satisfies readonly HostEventName[];
 export const TASK_INSTANCE_EVENTS = ['task_instance.success', 'task_instance.failed'] as const satisfies readonly HostEventName[];
 
 let packedMetadata: string | undefined;
 
-/** Metadata as a proper host packs it. */
+/** Valid packed metadata. */
 export function validPackedMetadata(): string {
   packedMetadata ??= pack({
     used_automatic_load_mode: true,
@@ -22,12 +23,12 @@ export function validPackedMetadata(): string {
   return packedMetadata;
 }
 
-/** The DAG param that holds a product's packed metadata. */
+/** Name of the DAG param with a product's packed metadata. */
 export function metadataParam(product: string): string {
   return `__${product}_telemetry_metadata__`;
 }
 
-/** A task that belongs to the product. */
+/** A new task of the product. */
 export function validTask(product: string): Record<string, unknown> {
   return {
     taskId: 'stg_customers_run',
@@ -47,7 +48,7 @@ export function validTask(product: string): Record<string, unknown> {
   };
 }
 
-/** What a proper host hands to the listeners of an event, made anew. */
+/** A new valid payload for the listeners of an event. */
 export function validPayload(event: HostEventName, product: string): Record<string, unknown> {
   if (event === 'dag_run.success' || event === 'dag_run.failed') {
     const dag = { params: { [metadataParam(product)]: validPackedMetadata() }, tasks: [validTask(product), validTask(product)] };
@@ -57,7 +58,7 @@ export function validPayload(event: HostEventName, product: string): Record<stri
   return { previousState: 'running', taskInstance, error: event === 'task_instance.failed' ? new Error('dbt failed') : undefined };
 }
 
-/** Every field of a payload that a listener may look at, as a path. */
+/** The paths of all fields that a listener may read. */
 export function fieldPaths(event: HostEventName, product: string): readonly (readonly string[])[] {
   const task = [
     [],

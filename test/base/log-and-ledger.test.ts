@@ -3,7 +3,7 @@ import { Ledger } from '../../src/base/ledger.js';
 import type { Loss } from '../../src/base/ledger.js';
 import { Log } from '../../src/base/log.js';
 import type { Logger } from '../../src/base/log.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 
 function throws(): never {
@@ -15,7 +15,7 @@ function rejects(): Promise<void> {
 }
 
 function setUp() {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const lines: string[] = [];
   const logger: Logger = { debug: (line) => lines.push(`debug ${line}`), warn: (line) => lines.push(`warn ${line}`) };
   return { clock, lines, log: new Log(logger, clock) };
@@ -49,7 +49,7 @@ test('the codes of the log do not silence each other', (t) => {
 });
 
 test('without a logger the log is silent and does not read the clock', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const log = new Log(undefined, clock);
   log.warn('invalid', 'text');
   log.debug('invalid', 'text');
@@ -57,7 +57,7 @@ test('without a logger the log is silent and does not read the clock', (t) => {
 });
 
 test('a logger that throws does no harm', (t) => {
-  const log = new Log({ debug: throws, warn: throws }, new ManualClock());
+  const log = new Log({ debug: throws, warn: throws }, new VirtualClock());
   t.notThrows(() => {
     log.warn('a', 'text');
     log.debug('b', 'text');
@@ -65,7 +65,7 @@ test('a logger that throws does no harm', (t) => {
 });
 
 test.serial('a logger that rejects does no harm', async (t) => {
-  const log = new Log({ debug: rejects, warn: rejects } as object as Logger, new ManualClock());
+  const log = new Log({ debug: rejects, warn: rejects } as object as Logger, new VirtualClock());
   const unhandled = await unhandledRejections(() => {
     log.warn('a', 'text');
     log.debug('b', 'text');
@@ -79,7 +79,7 @@ test('a logger that logs again, because it publishes, causes no endless loop', (
     lines.push(line);
     log.warn('invalid', 'again');
   };
-  const log = new Log({ debug: again, warn: again }, new ManualClock());
+  const log = new Log({ debug: again, warn: again }, new VirtualClock());
   log.warn('invalid', 'first');
   t.is(lines.length, 1);
 });
@@ -94,7 +94,7 @@ test('the methods of the logger get it as `this`, which many loggers need', (t) 
       this.lines.push(line);
     },
   };
-  const log = new Log(logger, new ManualClock());
+  const log = new Log(logger, new VirtualClock());
   log.warn('a', '1');
   log.debug('b', '2');
   t.is(logger.lines.length, 2);

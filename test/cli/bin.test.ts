@@ -67,6 +67,7 @@ test('status, disable, status, enable: each shows the state, and only the config
     product: 'cosmos',
     version: null,
     enabled: false,
+    state: 'off',
     decidedBy: { name: 'config file', value: 'false', optsOut: true, source: { kind: 'file', path: file, line: 2 } },
     others: [],
     toChange: ['run `cosmos-telemetry enable`'],
@@ -124,22 +125,18 @@ test('disable keeps the other keys of the config file, and follows a symbolic li
 test('with a config file that cannot be used status exits with 1, and disable and enable do not overwrite it', async (t) => {
   const home = makeHome(t);
   const file = home.file('cosmos');
-  const cases: [text: string, why: string][] = [
-    ['{"enabled": fal', 'not JSON'],
-    ['', 'not JSON'],
-    ['[]', 'not a JSON object'],
-    ['{"enabled": "no"}', '"enabled" is neither true nor false'],
+  const cases: [text: string, why: string, state: string][] = [
+    ['{"enabled": fal', 'not JSON', 'is unknown, so nothing is sent'],
+    ['', 'not JSON', 'is unknown, so nothing is sent'],
+    ['[]', 'not a JSON object', 'is off'],
+    ['{"enabled": "no"}', '"enabled" is neither true nor false', 'is off'],
   ];
-  for (const [text, why] of cases) {
+  for (const [text, why, state] of cases) {
     put(home, text);
     const [status, ...switches] = await Promise.all(['status', 'disable', 'enable'].map((command) => runBin([command], home.env)));
     t.is(status?.code, 1);
-    t.true(status?.stdout.startsWith('Telemetry of cosmos is off.\n'));
-    t.true(
-      status?.stderr.startsWith(`cosmos-telemetry: ${file}`) &&
-        status.stderr.includes(`cannot be used (${why}), which counts as an opt-out\n`),
-      status?.stderr,
-    );
+    t.true(status?.stdout.startsWith(`Telemetry of cosmos ${state}.\n`));
+    t.true(status?.stderr.startsWith(`cosmos-telemetry: ${file}`) && status.stderr.includes(`cannot be used (${why})`), status?.stderr);
     for (const { code, stdout, stderr } of switches) {
       t.deepEqual([code, stdout], [1, '']);
       t.regex(stderr, /^cosmos-telemetry: .+telemetry\.json(:1)? cannot be changed \(.+\): fix or remove it; nothing was changed\n$/);
@@ -156,7 +153,15 @@ test('disable names the obstacle at the path of the config file or its folder', 
     stdout: '',
     stderr: `cosmos-telemetry: ${home.file('cosmos')} is a folder and not a file: remove it; nothing was changed\n`,
   });
-  if (isPosix) t.like(await runBin(['status'], home.env).then(({ code, stderr }) => [code, stderr.includes('(EISDIR)')]), [1, true]);
+  if (!isPosix) return;
+  const { code, stdout } = await runBin(['status', '--json'], home.env);
+  const { enabled, state, decidedBy, toChange } = JSON.parse(stdout) as Record<string, unknown>;
+  t.deepEqual([code, enabled, state], [1, false, 'unknown']);
+  t.like(decidedBy, { name: 'config file', value: 'EISDIR', unknown: 'unreadable', source: { path: home.file('cosmos') } });
+  t.deepEqual(toChange, [`make ${home.file('cosmos')} readable, or remove it`]);
+  const text = (await runBin(['status'], home.env)).stdout;
+  t.regex(text, /^Telemetry of cosmos is unknown, so nothing is sent\.\n/);
+  t.regex(text, /decided by +config file cannot be read \(EISDIR\), /);
 
   const plain = path.join(home.folder, 'plain');
   writeFileSync(plain, 'a file');

@@ -9,6 +9,7 @@ import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-t
 import type { Step } from '../helpers/stepped-transport.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
@@ -56,7 +57,7 @@ function open(waitMs: number): SendOutcome {
   return { kind: 'deferred', waitMs, reason: 'circuit_open' };
 }
 
-test('returns outcomes unchanged while closed, and opens after five failures in a row', async (t) => {
+test(proves('breaker-probe', 'returns outcomes unchanged while closed, and opens after five failures in a row'), async (t) => {
   const { send, attempts } = arrange(CONNECT);
   for (let index = 0; index < 5; index += 1) t.deepEqual(await send(), CONNECT);
   t.deepEqual(await send(), open(MINUTE_MS));
@@ -154,7 +155,7 @@ test('exactly one probe goes through; other events wait 250 ms', async (t) => {
   t.is(attempts(), 7);
 });
 
-test('a failed probe doubles the wait, up to an hour; an answer resets it to a minute', async (t) => {
+test(proves('breaker-probe', 'a failed probe doubles the wait, up to an hour; an answer resets it to a minute'), async (t) => {
   const { clock, network, send, sendTimes } = arrange(CONNECT);
   await sendTimes(5);
   const waits: number[] = [];
@@ -249,7 +250,7 @@ test('a send whose signal has fired is no probe', async (t) => {
   t.deepEqual(await send(), SENT);
 });
 
-test('a blocked firewall costs a handful of attempts an hour, not one per event', async (t) => {
+test(proves('breaker-firewall', 'a blocked firewall costs a handful of attempts an hour, not one per event'), async (t) => {
   const { clock, inner, transport } = arrange(TIMEOUT);
   const client = retrying(transport, { clock, random: seededRandom(1) });
   const refused = arrange(CONNECT);

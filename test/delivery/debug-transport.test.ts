@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { telemetryRig } from '../helpers/telemetry-rig.js';
 import { usageEvent } from '../helpers/usage-event.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const variable = 'ACME_TELEMETRY_DEBUG';
 const folder = mkdtempSync(path.join(tmpdir(), 'debug-'));
@@ -88,28 +89,40 @@ test('a pipe that stays full is given up after a second, and does not keep the p
   t.deepEqual(await first, { kind: 'refused', reason: 'debug' });
   t.deepEqual(warned, ['[telemetry] debug_unwritable: standard error cannot be written to (EAGAIN); nothing is sent either']);
   await send();
-  t.deepEqual(written, [[2, LINE + LINE]], 'the next line may find a reader');
+  t.is(
+    written.map(([, text]) => text).join(''),
+    `[telemetry] 2 requests could not be written here\n${LINE}${LINE}`,
+    'it may find a reader',
+  );
 });
 
-test('a file that cannot be opened is tried once, warns once, and nothing is sent either', async (t) => {
+test('a file that cannot be opened is tried at each event, warns once a minute, and nothing is sent either', async (t) => {
   const { access, opened, written, closed } = scripted([], 'EACCES');
   const { transport, send, clock, warned } = debug(access, '/audit');
-  for (let minute = 0; minute < 3; minute += 1) {
+  for (let half = 0; half < 4; half += 1) {
     t.deepEqual(await send(), { kind: 'refused', reason: 'debug' });
-    await clock.advance(61_000);
+    await clock.advance(30_000);
   }
   await transport.close?.();
-  t.deepEqual([opened, written, closed], [['/audit'], [], []]);
-  t.deepEqual(warned, [`[telemetry] debug_unwritable: the file of ${variable} cannot be written to (EACCES); nothing is sent either`]);
+  t.deepEqual([opened, written, closed], [Array.from({ length: 4 }, () => '/audit'), [], []]);
+  const line = `[telemetry] debug_unwritable: the file of ${variable} cannot be written to (EACCES); nothing is sent either`;
+  t.deepEqual(warned, [line, line]);
 });
 
-test('a file is opened at the first event and closed at the end', async (t) => {
+test('a file is opened for each write, and no descriptor stays open', async (t) => {
   const { access, opened, closed } = scripted([]);
   const { transport, send } = debug(access, '/audit');
   t.deepEqual(opened, []);
   await Promise.all([send(), send()]);
+  t.deepEqual([opened, closed], [Array.from({ length: 2 }, () => '/audit'), [7, 7]]);
   await transport.close?.();
-  t.deepEqual([opened, closed], [['/audit'], [7]]);
+});
+
+test(proves('debug-audit', 'after a full disk a line says how many requests are missing, and a torn line is ended'), async (t) => {
+  const { access, written } = scripted([10, 'ENOSPC', 'ENOSPC']);
+  const { send } = debug(access, '/audit');
+  for (let time = 0; time < 3; time += 1) await send();
+  t.is(written.map(([, text]) => text).join(''), `${LINE.slice(0, 10)}\n[telemetry] 4 requests could not be written here\n${LINE}${LINE}`);
 });
 
 test('an event that cannot be encoded is invalid', async (t) => {
@@ -163,6 +176,32 @@ async function append(file: string): Promise<TelemetryStats> {
 }
 
 if (process.platform !== 'win32') {
+  test(proves('debug-audit', 'a file is opened again after it was rotated, deleted, or could not be opened'), async (t) => {
+    const file = path.join(folder, 'rotated');
+    const { publish, telemetry } = telemetryRig({ env: { [variable]: file } });
+    const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').match(/(?<=&)n=\d+/g) : undefined);
+    /** Publishes one event and waits for the disk. */
+    const print = async () => {
+      await publish(1);
+      await telemetry.drain();
+    };
+    await print();
+    renameSync(file, `${file}.1`);
+    await print();
+    t.deepEqual(lines(), ['n=1']);
+    rmSync(file);
+    await print();
+    t.deepEqual(lines(), ['n=2']);
+    rmSync(file);
+    mkdirSync(file);
+    await print();
+    rmSync(file, { recursive: true });
+    await print();
+    t.deepEqual(lines(), ['n=4']);
+    t.regex(readFileSync(file, 'utf8'), /^\[telemetry\] 1 requests could not be written here\n/);
+    await telemetry.close();
+  });
+
   test('a file is appended to, created for its owner only, and never opened through a link', async (t) => {
     const made = path.join(folder, 'made');
     await append(made);

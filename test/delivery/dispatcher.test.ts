@@ -2,14 +2,14 @@ import test from 'ava';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { Pause, startLimit } from '../../src/delivery/pacing.js';
 import type { Transport } from '../../src/delivery/transport.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
-import { VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const SENT = { kind: 'sent' } as const;
 
-test('events start in publish order when one request is in flight at a time', async (t) => {
+test(proves('publish-order', 'events start in publish order when one request is in flight at a time'), async (t) => {
   const { publish, succeed, transport } = telemetryRig({ concurrency: 1 });
   await publish(5);
   t.deepEqual(transport.started('n'), [0]);
@@ -56,7 +56,7 @@ test('a transport gets up to `maxBatchSize` events at a time', async (t) => {
   t.is(telemetry.stats().sent, 9);
 });
 
-test('deferred events return to the head, and nothing starts before the wait is over', async (t) => {
+test(proves('retry-after', 'deferred events return to the head, and nothing starts before the wait is over'), async (t) => {
   const { publish, succeed, transport, telemetry, clock } = telemetryRig({ concurrency: 2 });
   await publish(4);
   const [first, second] = transport.open;
@@ -222,7 +222,7 @@ test('a transport that answers at once does not keep the event loop from the hos
 
 for (const concurrency of [1, 6]) {
   test(`a transport that computes leaves the event loop to the host after 8 ms, with ${concurrency} in flight at a time`, async (t) => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const deferred: (() => void)[] = [];
     let sends = 0;
     const transport: Transport = {
@@ -268,7 +268,7 @@ test('a signal is used for at most 64 sends, even by one long task', async (t) =
 });
 
 test('a time limit ends one tick after its time, and its timers do not keep the process alive', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   let up = 0;
   const timers = () => clock.timers.map(({ delayMs, isHolding }) => [delayMs, isHolding]);
   startLimit(clock, 1000, () => (up += 1));
@@ -281,7 +281,7 @@ test('a time limit ends one tick after its time, and its timers do not keep the 
 });
 
 test('a cancelled time limit has no timer, before its time and in the last tick', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const stop = startLimit(clock, 1000, () => t.fail());
   stop();
   stop();

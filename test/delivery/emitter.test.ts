@@ -5,10 +5,11 @@ import type { DrainReport, SendOutcome, TelemetryStats } from '../../src/index.j
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const SENT = { kind: 'sent' } as const;
 
-test('a million publishes to a transport that never answers keep the newest 10,000 and count the others', (t) => {
+test(proves('memory-bound', 'a million publishes to a transport that never answers keep the newest 10,000 and count the others'), (t) => {
   const { telemetry } = telemetryRig();
   for (let event = 0; event < 1_000_000; event += 1) telemetry.publish('tick', { n: event });
   const stats = telemetry.stats();
@@ -312,7 +313,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('optOut' as const) }) },
 );
 
-test('published = sent + failed + dropped + pending, after any actions in any order', async (t) => {
+test(proves('accounts-balance', 'published = sent + failed + dropped + pending, after any actions in any order'), async (t) => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(action, { maxLength: 40 }),

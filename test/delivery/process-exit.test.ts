@@ -9,6 +9,7 @@ import type { ChildReport, ChildSettings } from '../helpers/exit-child.js';
 import type { PartReport } from '../helpers/isolation-child.js';
 import { addsUp } from '../helpers/telemetry-rig.js';
 import { runChild } from '../helpers/run-child.js';
+import { proves } from '../helpers/promises.js';
 
 async function listen(t: ExecutionContext, server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -76,7 +77,7 @@ async function run(t: ExecutionContext, settings: ChildSettings): Promise<ChildR
 /** Loading node-fetch and opening a socket may take this long on a machine under load. */
 const SLOW_MACHINE_MS = 400;
 
-test('a script that publishes and ends delivers its events and exits by itself', async (t) => {
+test(proves('exit-delivers', 'a script that publishes and ends delivers its events and exits by itself'), async (t) => {
   const { endpoint, requests } = await alive(t);
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, exitDeadlineMs: 2000 } });
   t.like(report.stats, { published: 20, sent: 20, pending: 0 });
@@ -85,13 +86,13 @@ test('a script that publishes and ends delivers its events and exits by itself',
   t.true(report.afterEndMs < 2000, `${report.afterEndMs} ms`);
 });
 
-test('a script that ends while connections are refused is not held up', async (t) => {
+test(proves('exit-no-delay', 'a script that ends while connections are refused is not held up'), async (t) => {
   const report = await run(t, { events: 20, end: 'return', options: { endpoint: await refusing(t), exitDeadlineMs: 5000 } });
   t.is(report.stats.sent, 0);
   t.true(report.afterEndMs < 150 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test('a script that ends while the circuit is open is not held up either', async (t) => {
+test(proves('exit-no-delay', 'a script that ends while the circuit is open is not held up either'), async (t) => {
   const report = await run(t, {
     events: 20,
     end: 'return',
@@ -103,7 +104,7 @@ test('a script that ends while the circuit is open is not held up either', async
   t.true(report.afterEndMs < 150 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test('a script that ends while the endpoint is silent is held for the exit deadline at most', async (t) => {
+test(proves('exit-silent-endpoint', 'a script that ends while the endpoint is silent is held for the exit deadline at most'), async (t) => {
   const endpoint = await silent(t);
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, exitDeadlineMs: 300, attemptTimeoutMs: 10_000 } });
   t.is(report.stats.sent, 0);
@@ -111,7 +112,7 @@ test('a script that ends while the endpoint is silent is held for the exit deadl
   t.true(report.afterEndMs < 300 + 50 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 
-test('with drainOnExit: false it ends at once and adds no listener', async (t) => {
+test(proves('exit-silent-endpoint', 'with drainOnExit: false it ends at once and adds no listener'), async (t) => {
   const endpoint = await silent(t);
   const report = await run(t, { events: 20, end: 'return', options: { endpoint, drainOnExit: false, attemptTimeoutMs: 10_000 } });
   t.like(report.stats, { published: 20, sent: 0, pending: 20 });
@@ -169,7 +170,7 @@ test("a close() in the host's own beforeExit handler has its own deadline instea
 const PARTS = { thread: 'worker threads', cluster: 'cluster workers', fork: 'forked processes' } as const;
 
 for (const [kind, words] of Object.entries(PARTS)) {
-  test(`${words} have their own queue and report, and deliver at their own exit`, async (t) => {
+  test(proves('exit-isolation', `${words} have their own queue and report, and deliver at their own exit`), async (t) => {
     const collector = await startCollector();
     t.teardown(() => collector.close());
     const { code, stdout, stderr } = await childQueue(() =>

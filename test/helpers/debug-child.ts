@@ -1,5 +1,5 @@
-// A host in debug mode in its own process: publishes events, calls emitUsageMetrics, and prints its counts to standard output.
-// Arguments: endpoint, number of events.
+// A host process in debug mode: publishes events, calls `emitUsageMetrics`, and prints its counters as JSON to standard output.
+// Arguments: the endpoint, the number of events.
 import { createTelemetry, emitUsageMetrics } from '../../src/index.js';
 
 const [endpoint = '', events = '1'] = process.argv.slice(2);

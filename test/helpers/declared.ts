@@ -4,13 +4,13 @@ import { productEvents } from '../../src/events/product-events.js';
 import { standardFields } from '../../src/events/standard-metrics.js';
 import type { RecordedEvent } from '../../src/testing/index.js';
 
-/** What the wire consists of: no character of a value can end it, name another field or change the path. */
+/** A request target: no character of a value ends the value, names another field or changes the path. */
 const TARGET = /^\/v3\/[a-z][a-z0-9_]{0,31}\?(?:[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_.~+%-]*(?:&|$))*$/;
 
-/** No event of ours is longer, whatever was handed in. */
+/** The longest request target of a built-in event, for any payload. */
 const MAX_TARGET_LENGTH = 4096;
 
-/** Finds whatever leaves and is not declared, or not as it is declared. */
+/** Finds fields of an event that are not declared, or whose value the declaration does not accept. */
 export class DeclaredFields {
   readonly #byType: ReadonlyMap<string, Fields>;
 
@@ -21,7 +21,7 @@ export class DeclaredFields {
     );
   }
 
-  /** What is wrong with an event, one line each; none where nothing is. */
+  /** The faults of an event, one line each. */
   faults({ type, metrics, requestTarget }: RecordedEvent): string[] {
     const fields = this.#byType.get(type);
     if (fields === undefined) return [`undeclared event ${type}`];

@@ -1,11 +1,35 @@
 import { createSocket } from 'node:dgram';
+import type { RemoteInfo } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { ExecutionContext } from 'ava';
+import type { Family, NameMachine } from '../../src/delivery/http/name-files.js';
 
-/** What a name server says of a name: addresses (none: the name has no such record), nothing at all, or that it does not exist. */
-export type DnsAnswer = readonly string[] | 'silent' | 'unknown';
+/** The answer of a name server: addresses (an empty list: no such record), no answer (`silent`), or a response code. */
+export type DnsAnswer = readonly string[] | 'silent' | keyof typeof CODES;
 
-/** A name server on loopback that is scripted per question. */
+/** Response codes (RFC 1035, 4.1.1). `unknown`: the name does not exist. */
+const CODES = { unknown: 3, servfail: 2, refused: 5 };
+
+/** A machine whose files hold these texts, with both address families. By default it knows no name and no search domain. */
+export function nameMachine({
+  hosts = '',
+  resolvConf = '',
+  nsswitch = '',
+  env = {},
+  hostname = 'host',
+  families = [4, 6],
+}: {
+  hosts?: string;
+  resolvConf?: string;
+  nsswitch?: string;
+  env?: NodeJS.ProcessEnv;
+  hostname?: string;
+  families?: readonly Family[];
+} = {}): NameMachine {
+  return { files: () => ({ hosts, resolvConf, nsswitch }), env, hostname: () => hostname, families: () => families };
+}
+
+/** A scripted name server on loopback. */
 export interface DnsServer {
   /** For `Resolver.setServers`. */
   readonly address: string;
@@ -41,10 +65,10 @@ function readQuestion(query: Buffer): { name: string; type: number; end: number 
   return { name: labels.join('.'), type: query.readUInt16BE(at + 1), end: at + 5 };
 }
 
-function reply(query: Buffer, end: number, type: number, answer: readonly string[] | 'unknown'): Buffer {
-  const addresses = answer === 'unknown' ? [] : answer;
+function reply(query: Buffer, end: number, type: number, answer: readonly string[] | keyof typeof CODES): Buffer {
+  const addresses = typeof answer === 'string' ? [] : answer;
   const header = Buffer.from(query.subarray(0, 12));
-  header.writeUInt16BE(answer === 'unknown' ? 0x81_83 : 0x81_80, 2);
+  header.writeUInt16BE(0x81_80 | (typeof answer === 'string' ? CODES[answer] : 0), 2);
   header.writeUInt16BE(addresses.length, 6);
   header.writeUInt16BE(0, 10);
   const records = addresses.map((address) => {
@@ -54,18 +78,22 @@ function reply(query: Buffer, end: number, type: number, answer: readonly string
   return Buffer.concat([header, query.subarray(12, end), ...records]);
 }
 
-/** Starts a name server that ends with the test. */
-export async function startDnsServer(t: ExecutionContext, answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer): Promise<DnsServer> {
+/** Starts a name server. It stops at the end of the test. */
+export async function startDnsServer(
+  t: ExecutionContext,
+  answer: (type: 'A' | 'AAAA', name: string) => DnsAnswer | Promise<DnsAnswer>,
+): Promise<DnsServer> {
   const socket = createSocket('udp4');
   const questions: string[] = [];
-  socket.on('message', (query, peer) => {
+  const respond = async (query: Buffer, peer: RemoteInfo): Promise<void> => {
     const { name, type, end } = readQuestion(query);
     const kind = TYPES[type];
     if (kind === undefined) return;
     questions.push(`${kind} ${name}`);
-    const given = answer(kind, name);
+    const given = await answer(kind, name);
     if (given !== 'silent') socket.send(reply(query, end, type, given), peer.port, peer.address);
-  });
+  };
+  socket.on('message', (query, peer) => void respond(query, peer));
   await new Promise<void>((resolve) => {
     socket.bind(0, '127.0.0.1', resolve);
   });

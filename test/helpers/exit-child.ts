@@ -1,4 +1,4 @@
-// A host in its own process: publishes some events, ends as its settings say, and reports at the exit how long that took.
+// A host process: publishes events, ends as its settings say, and prints at exit how long that took.
 // Argument: ChildSettings as JSON.
 import { writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
@@ -6,23 +6,23 @@ import { createTelemetry } from '../../src/index.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
 import { starvedMs } from './starved.js';
 
-/** What the child does. */
+/** The task of the child. */
 export interface ChildSettings {
   events: number;
   end: 'return' | 'close' | 'drain' | 'closeBeforeExit';
   deadlineMs?: number;
   options: Partial<TelemetryOptions>;
-  /** How long the host keeps running after publishing, in milliseconds. */
+  /** How long the host continues after the last event, in milliseconds. */
   liveOnMs?: number;
 }
 
-/** What the child reports at its exit. */
+/** What the child prints at exit. */
 export interface ChildReport {
   /** Time from the end of the script to the exit, without the time in which other processes had the processor. */
   afterEndMs: number;
   starvedMs: number;
   stats: TelemetryStats;
-  /** Listeners for process events that a library must not touch, before and after. */
+  /** Number of listeners of the process for events that a library must not handle, before and after. */
   listeners: [before: number[], after: number[]];
   beforeExitListeners: { whileWaiting: number; atExit: number };
 }

@@ -1,9 +1,10 @@
-// A host in a process of its own, with a telemetry endpoint that misbehaves: calls its hooks for a while, closes, ends, and says
-// at exit what that cost. Arguments: a JSON object of FaultChildSettings.
+// A host process with a telemetry endpoint that fails: calls its hooks for a while, closes, ends, and prints at exit what that cost.
+// Argument: FaultChildSettings as JSON.
 import { EventEmitter } from 'node:events';
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import { nameMachine } from './dns-server.js';
 import { thisMachine } from '../../src/base/machine.js';
 import type { MachineAccess } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
@@ -17,18 +18,18 @@ import { starvedMs } from './starved.js';
 export interface FaultChildReport {
   slowestHook: { name: string; cpuMs: number };
   closeMs: number;
-  /** How much of that the machine gave to others. */
+  /** The part of `closeMs` in which other processes had the processor. */
   starvedInCloseMs: number;
   report: DrainReport;
-  /** Codes of the log lines, at debug and above: each outcome of the transport but success is among them. */
+  /** Codes of all log lines. Each outcome of the transport other than `sent` is logged. */
   codes: string[];
-  /** From there to the exit, less what the machine gave to others. */
+  /** Time from the end of close() to the exit, without the time in which other processes had the processor. */
   afterCloseMs: number;
-  /** The highest resident size seen, less that before anything was made. */
+  /** The highest resident size minus the one at the start. */
   grownMb: number;
 }
 
-/** How often each hook is called, with a pause between two rounds in which the network gets its say. */
+/** Calls of each hook. The network has time for its answers in the pause between two rounds. */
 const ROUNDS = 20;
 const PAUSE_MS = 5;
 
@@ -59,7 +60,7 @@ const telemetry = createTelemetryWith(
 
 function namesOf(server: string | undefined): Partial<MachineAccess> {
   if (server === undefined) return {};
-  const names = new NameLookup({ timeoutMs: 400, clock: systemClock, readHosts: async () => '', servers: [server] });
+  const names = new NameLookup({ timeoutMs: 400, clock: systemClock, machine: nameMachine(), servers: [server] });
   return { lookup: names.lookup };
 }
 
@@ -91,8 +92,8 @@ for (let round = 0; round < ROUNDS; round += 1) {
     call[name]();
     const wallMs = performance.now() - startedAtMs;
     const { user, system } = process.cpuUsage(before);
-    // What this thread used is no more than either: other threads work meanwhile, and other processes get their turn. The first
-    // call counts like any other.
+    // Both are upper limits of the CPU time of this thread: CPU time has that of other threads, wall time that of other processes.
+    // The first call counts like any other.
     const cpuMs = Math.min(wallMs, (user + system) / 1000);
     if (cpuMs > slowestHook.cpuMs) slowestHook = { name, cpuMs };
   }

@@ -1,11 +1,11 @@
 import type { ExecutionContext } from 'ava';
+import { childQueue } from './at-a-time.js';
 import type { FaultChildReport } from './fault-child.js';
 import type { Hook, NetworkFault } from './faults.js';
-import { inTurn } from './in-turn.js';
 import { runChild } from './run-child.js';
 import { addsUp } from './telemetry-rig.js';
 
-/** What is promised: of the processor for a hook, for `close({ deadlineMs: 1500 })`, from there to the end of the process. */
+/** The promised limits: CPU time of a hook, `close({ deadlineMs: 1500 })`, and from its end to the end of the process. */
 const MOST_HOOK_MS = 25;
 const MOST_CLOSE_MS = 1700;
 const MOST_END_MS = 300;
@@ -14,7 +14,7 @@ type Run = FaultChildReport & Pick<Awaited<ReturnType<NetworkFault['begin']>>, '
 
 async function meet(t: ExecutionContext, fault: NetworkFault, hooks: readonly Hook[]): Promise<Run> {
   const { where, answered2xx, strayConnections } = await fault.begin(t);
-  // No coverage from here: writing it down takes time after the end, which is what is measured.
+  // The child counts no coverage: it would write it at its end, which is measured.
   const child = await runChild('fault-child', [JSON.stringify({ ...where, hooks })]);
   t.is(child.stderr, '', 'nothing is thrown, rejected or printed');
   t.is(child.code, 0, 'the process ends by itself');
@@ -25,15 +25,16 @@ function isSlow({ slowestHook, closeMs, starvedInCloseMs, afterCloseMs }: Run): 
   return slowestHook.cpuMs >= MOST_HOOK_MS || closeMs - starvedInCloseMs >= MOST_CLOSE_MS || afterCloseMs >= MOST_END_MS;
 }
 
-/** Runs a host in a process of its own against one fault, and holds the first promise against what it says. */
+/** Runs a host process against one fault, and checks that the host was not harmed. */
 export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, hooks: readonly Hook[]): Promise<void> {
-  await inTurn(async () => {
+  await childQueue(async () => {
     let run = await meet(t, fault, hooks);
-    // Time alone gets a second chance: other work on the machine can only take it away, and a broken promise breaks again.
+    // A slow run is repeated once: other work on the machine may have slowed it, and a real fault is slow again.
     if (isSlow(run)) run = await meet(t, fault, hooks);
     const { slowestHook, closeMs, starvedInCloseMs, report, codes, afterCloseMs, grownMb, answered2xx, strayConnections } = run;
     t.log(
-      `slowest hook ${slowestHook.name} ${slowestHook.cpuMs.toFixed(2)} ms, close ${Math.round(closeMs)} ms (${Math.round(starvedInCloseMs)} ms starved), end ${afterCloseMs.toFixed(1)} ms after, ` +
+      `slowest hook ${slowestHook.name} ${slowestHook.cpuMs.toFixed(2)} ms, ` +
+        `close ${Math.round(closeMs)} ms (${Math.round(starvedInCloseMs)} ms starved), end ${afterCloseMs.toFixed(1)} ms after, ` +
         `${grownMb.toFixed(0)} MB more, ${report.published} published, ${report.sent} sent, ${JSON.stringify(report.reasons)}`,
     );
     t.true(slowestHook.cpuMs < MOST_HOOK_MS, `a hook took ${slowestHook.cpuMs} ms`);
@@ -45,7 +46,7 @@ export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, 
     t.true(afterCloseMs < MOST_END_MS, `the process ended ${afterCloseMs} ms after close()`);
     t.true(grownMb < 200, `${grownMb} MB more than at the start`);
     const told = [...Object.keys(report.reasons), ...codes];
-    if (fault.told.length === 0) t.true(report.sent > 0, 'an answer of 2xx counts, whatever its body does');
+    if (fault.told.length === 0) t.true(report.sent > 0, 'an answer of 2xx counts as sent, for any body');
     else {
       t.is(report.sent, 0);
       t.true(
@@ -53,6 +54,6 @@ export async function holdsThePromise(t: ExecutionContext, fault: NetworkFault, 
         `told of ${told.join(', ')}`,
       );
     }
-    t.is(strayConnections?.() ?? 0, 0, 'nobody else was contacted');
+    t.is(strayConnections?.() ?? 0, 0, 'no other host was contacted');
   });
 }

@@ -8,7 +8,7 @@ import type { DnsAnswer } from './dns-server.js';
 import { startHttpProxy } from './http-proxy.js';
 import { tlsFile } from './loopback.js';
 
-/** The ways in which a host hands an event over. */
+/** The calls by which a host publishes an event. */
 export const HOOKS = [
   'publish',
   'bus.publish',
@@ -30,29 +30,29 @@ export interface FaultChildSettings {
 
 /** What a child is pointed at. */
 export interface FaultSite {
-  /** What leads there. */
+  /** The settings of the child. */
   where: Omit<FaultChildSettings, 'hooks'>;
-  /** Events that were answered with 2xx. */
+  /** Number of requests that were answered with 2xx. */
   answered2xx: () => number;
-  /** Connections to somebody whom nothing may ever reach. */
+  /** Connections to a host that must not be contacted. */
   strayConnections?: () => number;
 }
 
 /** One way in which a network fails. */
 export interface NetworkFault {
   readonly name: string;
-  /** Reasons of which at least one must be told, in the report or, where an event is only put off, to the log. None: events arrive. */
+  /** At least one of these reasons is in the report, or in the log for a deferred event. An empty list: events arrive. */
   readonly told: readonly string[];
-  /** A variant of another one, for the full cross alone: `npm test` has a minute. */
+  /** A variant of another fault, for `npm run test:faults` only, which keeps `npm test` fast. */
   readonly variant?: true;
-  /** Begins it; it ends with the test. */
+  /** Starts the fault. It stops at the end of the test. */
   readonly begin: (t: ExecutionContext) => Promise<FaultSite>;
 }
 
-/** The breaker opens after the first few, so an event may or may not see the failure itself. */
+/** The breaker opens after a few failures, so an event has either reason. */
 const UNREACHABLE = ['connect', 'circuit_open'];
 
-/** What is under way at the deadline of `close()` is aborted. */
+/** Sends in flight at the deadline of `close()` are aborted. */
 const SILENT = ['timeout', 'aborted'];
 
 async function collector(t: ExecutionContext, options: CollectorOptions): Promise<Collector> {

@@ -1,6 +1,6 @@
 /**
- * The environment of a process that a test starts, with the guard that keeps it on the loopback interface. Such a process counts its
- * coverage only where that is asked for: most run what is built, or what the tests run themselves, and counting takes time.
+ * The environment of a child process, with the guard that keeps it on the loopback interface. A child counts no coverage unless `env` has
+ * NODE_V8_COVERAGE: counting takes time, and most children run code that is built, or that the tests cover themselves.
  */
 export function guardedEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const guard = new URL('loopback-only.js', import.meta.url).href;

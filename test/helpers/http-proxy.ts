@@ -5,27 +5,27 @@ import type { Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { listen, tlsFile } from './loopback.js';
 
-/** An HTTP proxy on loopback that leads every host to one port of loopback. */
+/** An HTTP proxy on loopback that connects every host name to one port of loopback. */
 export interface HttpProxy {
   readonly port: number;
   readonly connections: Socket[];
-  /** What was asked of it, such as `CONNECT collector.test:443` or `GET http://collector.test/x`. */
+  /** Its requests. @example 'CONNECT collector.test:443', 'GET http://collector.test/x' */
   readonly asked: string[];
-  /** The `Proxy-Authorization` of each. */
+  /** The `Proxy-Authorization` of each request. */
   readonly authorizations: (string | undefined)[];
 }
 
-/** What a proxy of a test does. */
+/** Options of `startHttpProxy`. */
 export interface HttpProxyScript {
-  /** The port that every host leads to. */
+  /** The port to which every host name leads. */
   targetPort?: number;
-  /** An answer in place of doing what was asked. */
+  /** Status of the answer to all requests. @default it connects */
   refusal?: number;
-  /** Whether it is spoken to over TLS. */
+  /** Whether clients connect to the proxy over TLS. */
   secure?: boolean;
 }
 
-/** Starts a proxy that ends with the test. */
+/** Starts a proxy. It stops at the end of the test. */
 export async function startHttpProxy(t: ExecutionContext, script: HttpProxyScript): Promise<HttpProxy> {
   const asked: string[] = [];
   const authorizations: (string | undefined)[] = [];

@@ -1,6 +1,6 @@
-// A host of three parts: a process and two of its worker threads, cluster workers or forks. Each part publishes its own number of
-// events and ends without drain or close. At its exit it prints a report, one line of JSON.
-// Arguments: endpoint, kind of part (`thread`, `cluster` or `fork`), and for the two parts their number of events.
+// A host of three parts: the first, and two worker threads, cluster workers or forks. Each publishes its own number of events, ends
+// without a call of close(), and prints its report at exit as a line of JSON.
+// Arguments: endpoint, kind of part (`thread`, `cluster` or `fork`), and, for a part, its number of events.
 import { fork } from 'node:child_process';
 import cluster from 'node:cluster';
 import { writeSync } from 'node:fs';
@@ -9,21 +9,21 @@ import { isMainThread, Worker } from 'node:worker_threads';
 import { createTelemetry } from '../../src/index.js';
 import type { TelemetryStats } from '../../src/index.js';
 
-/** The report of one part. */
+/** What a part prints at exit. */
 export interface PartReport {
   part: 'first' | 'thread' | 'cluster' | 'fork';
   stats: TelemetryStats;
-  /** Listeners for process events that a library must not touch: before, and while events wait. */
+  /** Number of listeners for events that a library must not handle: before, and while events wait. */
   listeners: readonly [number, number];
-  /** Exit hooks: before, while events wait, at the exit. */
+  /** Number of exit hooks: before, while events wait, at the exit. */
   beforeExit: readonly [number, number, number];
-  /** Time from the end of the part's script to its exit. */
+  /** Time from the end of the script to the exit. */
   lingeredMs: number;
 }
 
 const UNTOUCHED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException', 'unhandledRejection', 'exit'] as const;
 
-/** The number of events of the first part; the others publish one and two more. */
+/** Number of events of the first part. The others publish one and two more. */
 const FIRST_EVENTS = 3;
 
 const [endpoint = '', kind = '', events] = process.argv.slice(2);
@@ -43,7 +43,7 @@ function startPart(own: number): unknown {
 
 if (isFirst) for (const more of [1, 2]) startPart(FIRST_EVENTS + more);
 const before = [untouched(), hooks()] as const;
-// Each part delivers by its exit hook. The deadline is long enough for a machine under load.
+// The exit hook of each part delivers its events. The deadline is for a machine under load.
 const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, env: {}, exitDeadlineMs: 10_000 });
 for (let event = 0; event < Number(events ?? FIRST_EVENTS); event += 1) {
   telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
@@ -60,5 +60,5 @@ process.on('exit', () => {
   };
   writeSync(1, `${JSON.stringify({ ...said, isMainThread })}\n`);
 });
-// The channel to its parent would keep a cluster worker alive.
+// The channel to the parent would hold a cluster worker.
 cluster.worker?.disconnect();

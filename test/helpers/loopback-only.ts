@@ -1,5 +1,5 @@
-// Loaded before every test file (`require` in ava.config.mjs) and into the processes that tests start (`guardedEnv`): whatever is
-// tested, nobody but this machine is contacted. Who tries is told so by an uncaught error, since code under test may swallow others.
+// Keeps the tests on the loopback interface. It is loaded before every test file (`require` in ava.config.mjs) and in every child process
+// (`guardedEnv`). A connection to another host is an uncaught error, since the code under test may handle a normal one.
 import dgram from 'node:dgram';
 import dns from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';
@@ -11,7 +11,7 @@ type LookupCallback = (error: Error | null, address?: string | LookupAddress[], 
 type Lookup = (host: string, options: LookupOptions, callback: LookupCallback) => unknown;
 
 const ADDRESS = /^(?:127\.\d+\.\d+\.\d+|::1|::ffff:127\.\d+\.\d+\.\d+|::ffff:7f[0-9a-f]{2}:[0-9a-f]+)$/i;
-/** A server is bound to these, and who connects to them reaches this machine. */
+/** A server may be bound to these. A connection to one of them reaches this machine. */
 const ANY = new Set(['0.0.0.0', '::', '']);
 const NAME = /^(?:.+\.)?localhost\.?$/i;
 
@@ -27,13 +27,13 @@ function isHere(host: string): boolean {
   return ADDRESS.test(host) || ANY.has(host) || NAME.test(host);
 }
 
-/** Puts a function around the one that is there. */
+/** Wraps a method. */
 function around(holder: object, name: string, wrap: (inner: AnyFunction) => AnyFunction): void {
   const inner: unknown = Reflect.get(holder, name);
   if (typeof inner === 'function') Reflect.set(holder, name, wrap(inner as AnyFunction));
 }
 
-/** A name may lead here by a look-up of the test's own; its answer is what counts. */
+/** Checks the addresses that a look-up of the test finds: any name may lead to this machine. */
 function checkedLookup(lookup: Lookup): Lookup {
   return (host, options, callback) =>
     lookup(host, options, (error, address, family) => {
@@ -49,7 +49,7 @@ around(
   'connect',
   (inner) =>
     function connect(...args) {
-      // `net.connect` hands on a list that it has put in order already, others call as its documentation says.
+      // `net.connect` passes its normalized arguments as one list. All other callers pass the documented arguments.
       const first: unknown = Array.isArray(args[0]) ? (args[0] as unknown[])[0] : args[0];
       if (typeof first === 'object' && first !== null) {
         const options = first as { host?: string; path?: string; lookup?: Lookup };
@@ -83,7 +83,7 @@ for (const holder of [dns, dns.promises]) {
     (inner) =>
       function lookup(...args) {
         const host = typeof args[0] === 'string' ? args[0] : '';
-        // A server that listens has even an address looked up.
+        // A server that listens looks up its address, too.
         if (net.isIP(host) === 0 && !isHere(host)) throw refuse(`the look-up of ${host}`);
         return Reflect.apply(inner, this, args);
       },

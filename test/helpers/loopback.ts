@@ -6,12 +6,12 @@ import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 
-/** A server on a free port of loopback that ends with the test. */
+/** A server on a free port of loopback. It stops at the end of the test. */
 export interface LoopbackServer {
   readonly port: number;
-  /** Connections so far, all of them. */
+  /** All connections so far. */
   readonly connections: Socket[];
-  /** Request targets so far, of an HTTP server. */
+  /** All request targets so far, if it is an HTTP server. */
   readonly targets: string[];
 }
 
@@ -25,11 +25,11 @@ export function tlsPath(name: string): URL {
   return new URL(`../../../test/vectors/tls/${name}`, import.meta.url);
 }
 
-/** Has a server listen on a free port of loopback until the test ends. */
+/** Lets a server listen on a free port of loopback until the end of the test. */
 export async function listen(t: ExecutionContext, server: Server): Promise<{ port: number; connections: Socket[] }> {
   const connections: Socket[] = [];
   server.on('connection', (socket: Socket) => {
-    // A client that resets its connection is part of what is tested.
+    // A client that resets its connection is a normal case here.
     socket.on('error', () => {});
     connections.push(socket);
   });
@@ -45,13 +45,13 @@ export async function listen(t: ExecutionContext, server: Server): Promise<{ por
   return { port: (server.address() as AddressInfo).port, connections };
 }
 
-/** Starts a server that accepts connections and leaves all else to the test. */
+/** Starts a TCP server whose connections are handled by the test. */
 export async function startTcp(t: ExecutionContext, onConnection: (socket: Socket) => void): Promise<LoopbackServer> {
   const server = createTcpServer(onConnection);
   return { ...(await listen(t, server)), targets: [] };
 }
 
-/** Starts an HTTP server; over TLS with the certificate of `test/vectors/tls/` where asked to. */
+/** Starts an HTTP server. If `secure`, it uses TLS with the certificate of `test/vectors/tls/`. */
 export async function startHttp(t: ExecutionContext, answer: RequestListener, secure = false): Promise<LoopbackServer> {
   const targets: string[] = [];
   const listener: RequestListener = (request, response) => {
@@ -65,7 +65,7 @@ export async function startHttp(t: ExecutionContext, answer: RequestListener, se
   return { ...(await listen(t, server)), targets };
 }
 
-/** Writes a body that never ends, as fast as it is read. */
+/** Writes a body without an end, as fast as the client reads. */
 export function writeForever(response: ServerResponse): void {
   const chunk = Buffer.alloc(16_384);
   const write = (): void => {
@@ -75,20 +75,9 @@ export function writeForever(response: ServerResponse): void {
   write();
 }
 
-/** A port of loopback on which nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
-}
+export { refusedPort as freePort } from '../../src/testing/collector.js';
 
-/** Resolves once a condition holds; the test's own limit of time ends it otherwise. */
+/** Waits for a condition, without a limit: the test has one. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) {
     await new Promise<void>((resolve) => {

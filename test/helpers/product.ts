@@ -10,31 +10,31 @@ import type { TelemetryStats } from '../../src/base/ledger.js';
 import { hostListeners } from '../../src/listeners/register.js';
 import { ListenerRegistry } from '../../src/listeners/register.js';
 import { Log } from '../../src/base/log.js';
-import { ManualClock } from './manual-clock.js';
+import { VirtualClock } from './virtual-clock.js';
 
-/** One event as the consumer of the bus got it. */
+/** One event as the consumer of the bus receives it. */
 export interface TakenFromBus {
   definition: EventDefinition;
   metrics: UsageMetrics;
   packed: string | undefined;
 }
 
-/** What a test may choose about a product. */
+/** Options of `FakeProduct`. */
 export interface FakeProductOptions {
   product?: string;
   events?: readonly EventDefinition[];
-  /** `false`: opted out from the start. */
+  /** Whether telemetry is on at the start. @default true */
   open?: boolean;
   dagHash?: (dagId: string) => string | null;
 }
 
-/** Everything on the host's side of delivery, put together as the composition root does it, with time in the test's hands. */
+/** Bus, listeners and gate of a product without delivery, on a virtual clock. */
 export class FakeProduct {
-  readonly clock = new ManualClock();
+  readonly clock = new VirtualClock();
   readonly ledger = new Ledger();
-  /** What was logged, `warn` and `debug` alike. */
+  /** All log lines. */
   readonly lines: string[] = [];
-  /** What reached the consumer and now counts as pending. */
+  /** The events that reached the consumer. They count as pending. */
   readonly taken: TakenFromBus[] = [];
   readonly log: Log;
   readonly gate: Gate;
@@ -49,7 +49,7 @@ export class FakeProduct {
       lines.push(message);
     };
     this.log = new Log({ debug: write, warn: write }, clock);
-    this.gate = new Gate({ open, optedOutNow: () => this.isOptedOut, clock });
+    this.gate = new Gate({ state: open ? 'open' : 'shut', watch: { optedOutNow: () => this.isOptedOut }, clock });
     const { log, gate } = this;
     this.bus = new EventBus({ definitions: productEvents(product, 'airflow', events), gate, ledger, log });
     this.bus.attach((metrics, packed, definition) => {
@@ -64,25 +64,18 @@ export class FakeProduct {
     return this.ledger.snapshot(this.taken.length);
   }
 
-  /** The newest event as its transport would see it. */
+  /** The newest event as a transport receives it. */
   built(standard: UsageMetrics = {}): UsageEvent | undefined {
     const last = this.taken.at(-1);
     if (last === undefined) return undefined;
     return new EventBuilder(standard, this.ledger, 'test-').build({ seq: this.taken.length, built: undefined, ...last });
   }
 
-  /** The metrics of the newest event as they were snapshot, without the names that have no value. */
+  /** The metrics of the newest event, without undefined values. */
   lastMetrics(): UsageMetrics | undefined {
     const metrics: Record<string, unknown> | undefined = this.taken.at(-1)?.metrics;
     return metrics && (Object.fromEntries(Object.entries(metrics).filter(([, value]) => value !== undefined)) as UsageMetrics);
   }
 }
 
-/** Lets promise chains and their rejections run on. */
-export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 5; turn += 1) {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-  }
-}
+export { settle as settled } from './virtual-clock.js';

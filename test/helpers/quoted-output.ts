@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 
 const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
 
-/** One line of the demonstration with every figure made alike; undefined for what depends on the machine or the moment. */
+/** A line of the output with `#` for each number. Undefined for a line that depends on the machine or the time. */
 function shape(line: string): string | undefined {
   if (/&|HTTP\/1\.1|with a reason/.test(line) || line.trim() === '') return undefined;
   return line.replaceAll(/\d[\d,.]*/g, '#').replaceAll(/(?<=\S) +/g, ' ');
 }
 
-/** The lines of `npm start` that the README quotes and that were not printed, or not in this order. */
+/** The lines that the README quotes from `npm start` and that are missing in the output, or in another order. */
 export function notAsQuoted(output: readonly string[]): string[] {
   const quoted = [...README.matchAll(/^```text\n([\s\S]*?)^```$/gm)]
     .map(([, text = '']) => text)

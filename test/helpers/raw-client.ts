@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
-/** A TCP client that speaks HTTP by hand, to see what a server really does to a connection. */
+/** A TCP client that writes HTTP by hand, to observe what a server does to a connection. */
 export class RawClient {
   readonly socket: Socket;
   received = '';
-  /** Resolves with the error's code, or `ended` where the other side closed in peace. */
+  /** Resolves with the code of the error, or with `ended` if the server closed the connection normally. */
   readonly closed: Promise<string>;
   #changed = (): void => {};
 
@@ -33,21 +33,12 @@ export class RawClient {
     return this;
   }
 
-  /** Waits until what was received matches, or the connection is closed. */
+  /** Waits until the received text matches, or until the connection is closed. */
   async until(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.received) && !this.socket.closed) {
       await new Promise<void>((resolve) => {
         this.#changed = resolve;
       });
     }
-  }
-}
-
-/** Waits, turn by turn of the event loop, until the condition holds; the test's own time limit ends it. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
   }
 }

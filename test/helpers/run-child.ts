@@ -2,18 +2,18 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { guardedEnv } from './guarded-env.js';
 
-/** How a child process ended. */
+/** The end of a child process. */
 export interface ChildEnd {
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** Runs a compiled helper of this folder in a process of its own, where an unhandled rejection is the end. */
+/** Runs a compiled helper of this folder in a child process. An unhandled rejection ends it with an error. */
 export function runChild(helper: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildEnd> {
   const file = fileURLToPath(new URL(`./${helper}.js`, import.meta.url));
   const child = spawn(process.execPath, ['--unhandled-rejections=strict', file, ...args], {
-    // Without a word on it, Node hands its own on: the coverage of a child costs more than the child, and few add any.
+    // Without this, a child inherits NODE_V8_COVERAGE. Its coverage takes longer than the child itself, and few children add any.
     env: guardedEnv({ PATH: process.env['PATH'], NODE_V8_COVERAGE: '', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 30_000,

@@ -8,11 +8,11 @@ import type { ExecutionContext } from 'ava';
 import { createTelemetryCli } from '../../src/cli/index.js';
 import type { CliIo, TelemetryCliOptions } from '../../src/cli/index.js';
 import { guardedEnv } from './guarded-env.js';
-import { inTurn } from './in-turn.js';
+import { childQueue } from './at-a-time.js';
 
 const BIN = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.url));
 
-/** How a command ended. */
+/** The end of a command. */
 export interface CliEnd {
   code: number | null;
   stdout: string;
@@ -40,7 +40,7 @@ export function makeHome(t: ExecutionContext): Home {
 
 /** Runs the built `cosmos-telemetry` in a process of its own, at most three at a time. */
 export function runBin(args: readonly string[], env: NodeJS.ProcessEnv, input?: string | Buffer): Promise<CliEnd> {
-  return inTurn(() => spawnBin(args, env, input));
+  return childQueue(() => spawnBin(args, env, input));
 }
 
 async function spawnBin(args: readonly string[], env: NodeJS.ProcessEnv, input?: string | Buffer): Promise<CliEnd> {

@@ -5,32 +5,32 @@ import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transp
 import type { SendOutcome } from '../../src/delivery/transport.js';
 import { guardedEnv } from './guarded-env.js';
 
-/** What a sender of its own process does. */
+/** The task of a sender process. */
 export interface SenderJob {
   options: Omit<FetchTransportOptions, 'logger' | 'env'>;
-  /** How many events are sent. @default 1 */
+  /** Number of sends. @default 1 */
   sends?: number;
-  /** How many of the sends are waited for, in turn, in a process that is held meanwhile. @default all */
+  /** Number of sends that the process awaits, one after the other. @default all */
   waitFor?: number;
-  /** How long the process has something else to do after its sends, in milliseconds. */
+  /** How long the process stays alive after its sends, in milliseconds. */
   aliveMs?: number;
   /**
-   * Where names lead: to this machine, to it by an IPv6 address that refuses and an IPv4 one, nowhere ever, where the transport's
-   * own look-up finds them, or where a name server says. @default 'loopback'
+   * How host names are looked up: this machine; this machine with an IPv6 address that refuses and an IPv4 one; no answer; the look-up
+   * of the transport; a name server. @default 'loopback'
    */
   names?: 'loopback' | 'both-families' | 'silent' | 'own' | { server: string };
 }
 
-/** How a sender ended. */
+/** The end of a sender process. */
 export interface SenderEnd {
   outcomes: SendOutcome[];
   code: number | null;
   stderr: string;
-  /** From its last word, said when its script had nothing left to do, to its end. */
+  /** Time from its last output, at the end of the script, to the end of the process. */
   lingeredMs: number;
 }
 
-/** Runs a sender in a process of its own, with this environment and the guard of the tests. */
+/** Runs a sender process with this environment and the guard of the tests. */
 export async function runSender(t: ExecutionContext, job: SenderJob, env: Record<string, string> = {}): Promise<SenderEnd> {
   const script = fileURLToPath(new URL('send-child.js', import.meta.url));
   const child = spawn(process.execPath, ['--unhandled-rejections=strict', script, JSON.stringify(job)], {

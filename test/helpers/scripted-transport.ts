@@ -1,6 +1,6 @@
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 
-/** One `send()` that the test has not answered yet. */
+/** One `send()`. */
 export interface OpenSend {
   readonly events: readonly UsageEvent[];
   readonly signal: AbortSignal;
@@ -8,15 +8,15 @@ export interface OpenSend {
   fail(error: unknown): void;
 }
 
-/** A transport whose sends are answered by the test. */
+/** A transport whose sends wait until the test answers them. */
 export class ScriptedTransport implements Transport {
   readonly maxBatchSize: number;
-  /** All sends, in the order in which they started. */
+  /** All sends, in the order of their start. */
   readonly sends: OpenSend[] = [];
   /** The sends without an answer. */
   readonly open: OpenSend[] = [];
   closed = 0;
-  /** Called at the start of each `send()`. */
+  /** Called by each `send()`. */
   onSend: () => void = () => undefined;
 
   constructor({ maxBatchSize = 1 }: { maxBatchSize?: number } = {}) {
@@ -50,7 +50,7 @@ export class ScriptedTransport implements Transport {
     this.closed += 1;
   }
 
-  /** The values of one field over all sends, in the order in which they started. */
+  /** The values of a field in all sends, in the order of their start. */
   started(field: string): unknown[] {
     return this.sends.flatMap(({ events }) => events.map(({ metrics }) => metrics[field]));
   }

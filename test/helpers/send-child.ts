@@ -1,8 +1,9 @@
-// A host of its own: sends events as it is told in its one argument, and tells the outcomes as JSON. Run by `runSender`.
+// A host process that sends events and prints the outcomes as JSON. Argument: a SenderJob as JSON. Started by `runSender`.
 import type { LookupAddress } from 'node:dns';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transport.js';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import { nameMachine } from './dns-server.js';
 import type { Lookup } from '../../src/delivery/http/name-lookup.js';
 import { systemClock } from '../../src/base/clock.js';
 import type { SenderJob } from './run-sender.js';
@@ -10,7 +11,7 @@ import { usageEvent } from './usage-event.js';
 
 const job = JSON.parse(process.argv[2] ?? '{}') as SenderJob;
 
-/** Answers at once for every name, so that names can stand in for other hosts. */
+/** A look-up that answers at once, with the same addresses for every name. */
 function answering(...addresses: readonly LookupAddress[]): Lookup {
   return (_name, options, callback) => {
     const [first] = addresses;
@@ -27,7 +28,7 @@ function chooseLookup(names: SenderJob['names'] = 'loopback'): Lookup | undefine
   return new NameLookup({
     timeoutMs: job.options.connectTimeoutMs ?? 10_000,
     clock: systemClock,
-    readHosts: async () => '',
+    machine: nameMachine(),
     servers: [names.server],
   }).lookup;
 }
@@ -39,7 +40,7 @@ const { signal } = new AbortController();
 
 const sends = job.sends ?? 1;
 const waitFor = job.waitFor ?? sends;
-/** As long as this is there the process is held, as a host with work of its own would be. */
+/** Holds the process, like a host with other work. */
 const held = setInterval(() => {}, 60_000);
 const outcomes: unknown[] = [];
 for (let index = 0; index < sends; index += 1) {

@@ -1,12 +1,12 @@
 import type { ExecutionContext } from 'ava';
-// Loaded before the first send, so that a limit of time in a test is not spent on loading.
+// Loaded before the first send, so that no limit of time is spent on loading.
 import '../../src/delivery/http/client.js';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { usageEvent } from './usage-event.js';
 
-/** A transport to a port of loopback that ends with the test. Its limits are those of a machine under load. */
+/** A transport to a port of loopback, with limits of time for a machine under load. It is closed at the end of the test. */
 export function transportTo(
   t: ExecutionContext,
   port: number,
@@ -15,7 +15,7 @@ export function transportTo(
 ): Transport {
   const endpoint = `http://127.0.0.1:${port}/base`;
   const transport = fetchTransportWith({ endpoint, connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, env: {}, ...options }, parts);
-  // Nothing of a transport holds a process: the test does while it waits.
+  // A transport does not hold the process, so the test does.
   const held = setInterval(() => {}, 60_000);
   t.teardown(() => {
     clearInterval(held);

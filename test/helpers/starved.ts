@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * For how long this process' main thread was ready to run and had no processor, in milliseconds since it began: what a promise
- * about time has to be forgiven on a machine that does other things. Linux knows; elsewhere, and on a quiet machine, nothing is forgiven.
+ * How long the main thread of this process was ready to run but had no processor, in milliseconds since its start. Tests subtract it from
+ * a measured time. It is 0 on a quiet machine, and on systems other than Linux.
  */
 export function starvedMs(): number {
   try {

@@ -1,9 +1,9 @@
 import type { SendOutcome, Transport, UsageEvent } from '../../src/delivery/transport.js';
 
-/** What one `send()` does: an outcome, or a function that returns one, hangs or throws. */
+/** One step of a `SteppedTransport`: an outcome, or a function that returns one, hangs or throws. */
 export type Step = SendOutcome | ((signal: AbortSignal) => unknown);
 
-/** An inner transport with a script: one step for each send; the last step repeats. */
+/** A transport that runs one step per send. The last step repeats. */
 export class SteppedTransport implements Transport {
   readonly sends: { ids: string[]; atMs: number }[] = [];
   closed = 0;
@@ -15,7 +15,7 @@ export class SteppedTransport implements Transport {
     this.#now = now;
   }
 
-  // Not async: a transport that throws in the call itself must do no harm either.
+  // Not async, so that a step can throw in the call itself.
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     this.sends.push({ ids: events.map(({ id }) => id), atMs: this.#now() });
     const step = (this.#steps.length > 1 ? this.#steps.shift() : this.#steps[0]) as Step;
@@ -27,12 +27,12 @@ export class SteppedTransport implements Transport {
   }
 }
 
-/** An event as the emitter passes it to a transport. */
+/** An event as the emitter sends it. */
 export function usageEvent(id = '1', type = 'dag_run'): UsageEvent {
   return { id, type, metrics: { status: 'success' }, requestTarget: () => `/v3/${type}?status=success` };
 }
 
-/** A seeded random source (mulberry32), uniform from 0 up to 1. */
+/** Random numbers from 0 to 1 (without 1) from a seed, by mulberry32. */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

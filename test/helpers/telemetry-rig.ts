@@ -8,7 +8,7 @@ import { settle, VirtualClock } from './virtual-clock.js';
 
 const tick = defineEvent('tick', { n: optional(count({ description: 'Which one.', reason: 'To tell them apart in tests.' })) });
 
-/** A machine on which time moves when told to, chance is what is given, and nothing is on the disk. */
+/** A machine with a virtual clock, a given random number and no files. */
 export function virtualMachine(clock: VirtualClock, random: () => number = () => 0.5): MachineAccess {
   return {
     clock,
@@ -21,7 +21,7 @@ export function virtualMachine(clock: VirtualClock, random: () => number = () =>
   };
 }
 
-/** A client of product `acme` with one event `tick` on a virtual machine; a scripted transport unless another is given. */
+/** A client of product `acme` with one event `tick` on a virtual machine. It has a scripted transport unless `options` has one. */
 export function telemetryRig(options: Partial<TelemetryOptions> & { scripted?: ScriptedTransport } = {}) {
   const { scripted = new ScriptedTransport(), transport = scripted, env = {}, ...rest } = options;
   const clock = new VirtualClock();
@@ -35,12 +35,12 @@ export function telemetryRig(options: Partial<TelemetryOptions> & { scripted?: S
     transport: scripted,
     clock,
     env,
-    /** Publishes some ticks, numbered from 0 over the life of the rig, and lets what was deferred begin. */
+    /** Publishes ticks, numbered from 0 across all calls, and runs deferred callbacks. */
     publish: async (events: number): Promise<void> => {
       for (let index = 0; index < events; index += 1) telemetry.publish('tick', { n: published++ });
       await clock.advance(0);
     },
-    /** Answers the oldest open sends with success, at most `limit`. */
+    /** Answers the oldest open sends with `sent`, at most `limit`. */
     succeed: async (limit = Infinity): Promise<void> => {
       for (let done = 0; done < limit && scripted.open.length > 0; done += 1) {
         scripted.open[0]?.answer({ kind: 'sent' });
@@ -52,7 +52,7 @@ export function telemetryRig(options: Partial<TelemetryOptions> & { scripted?: S
   };
 }
 
-/** Whether `published = sent + failed + dropped + pending`, with a reason for each loss. */
+/** Whether `published = sent + failed + dropped + pending`, and each lost event has a reason. */
 export function addsUp({ published, sent, failed, dropped, pending, reasons }: TelemetryStats): boolean {
   const losses = Object.values(reasons).reduce((sum, events) => sum + events, 0);
   return published === sent + failed + dropped + pending && losses === failed + dropped && pending >= 0;

@@ -1,5 +1,5 @@
-// A host in a process of its own: creates a client, emits 10,000 events, closes, and reports the traces.
-// Arguments: the endpoint, a JSON object of further options, and a file for the report, since standard output may be a socket.
+// A host process: constructs a client, emits 10,000 events, ends, and writes down the traces of that.
+// Arguments: the endpoint, further options as JSON, a file for the report. (Standard output may be a socket, which is a trace.)
 import { EventEmitter } from 'node:events';
 import { openSync, writeFileSync } from 'node:fs';
 import { createTelemetry } from '../../src/index.js';
@@ -9,7 +9,7 @@ import type { Traces } from './traces.js';
 
 /** The report of the child. */
 export interface TracesReport extends Traces {
-  /** Names of the events for which a listener was ever added to the host. */
+  /** Names of host events that had a listener at any time. */
   hostListeners: string[];
   enabled: boolean;
   stats: TelemetryStats;
@@ -21,12 +21,12 @@ const hostListeners: string[] = [];
 const host = new EventEmitter();
 const task = { module: 'acme.operators.local', operatorName: 'SqlTask' };
 
-/** Marks a moment in a trace of system calls by opening a file that does not exist. */
+/** Marks a point in a trace of system calls by a file that does not exist. */
 function mark(name: string): void {
   try {
     openSync(`/nonexistent/${name}`, 'r');
   } catch {
-    // As intended.
+    // The file does not exist.
   }
 }
 

@@ -2,17 +2,17 @@ import { createHook } from 'node:async_hooks';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-/** What a process did and left behind between `watchTraces()` and `stop()`. */
+/** What happened in the process between `watchTraces()` and `stop()`. */
 export interface Traces {
-  /** Every asynchronous resource except promises: sockets, connections, name look-ups, timers, immediates, file system requests. */
+  /** All asynchronous resources except promises: sockets, name look-ups, timers, immediates, file system requests. */
   resources: string[];
-  /** Calls of node:fs, each as `openSync /path`, synchronous ones included. */
+  /** All calls of node:fs. @example 'openSync /etc/hosts' */
   files: string[];
-  /** Listeners added to the process, by event. */
+  /** The events for which a listener was added to the process. */
   listeners: string[];
 }
 
-/** Promises and the nextTick queue hold nothing and end by themselves. */
+/** Promises and the nextTick queue leave no trace. */
 const HARMLESS = new Set(['PROMISE', 'TickObject', 'Microtask']);
 
 type Callable = (...args: unknown[]) => unknown;
@@ -30,12 +30,12 @@ function wrap(holder: Holder, name: string, onCall: (args: unknown[]) => void): 
   };
 }
 
-/** Starts to watch this process. It records everything in the process, so nothing else may run meanwhile. */
+/** Watches the whole process, so the test must run alone. */
 export function watchTraces(): { stop(): Traces } {
   const traces: Traces = { resources: [], files: [], listeners: [] };
   const undo: (() => void)[] = [];
   for (const holder of [fs, fs.promises] as unknown as Holder[]) {
-    // By name first: reading a constant such as fs.F_OK warns in newer versions of Node.
+    // Names first: reading a constant such as fs.F_OK prints a warning in newer versions of Node.
     const names = Object.keys(holder).filter((name) => /^[a-z]/.test(name) && typeof holder[name] === 'function');
     for (const name of names) undo.push(wrap(holder, name, ([first]) => traces.files.push(`${name} ${String(first)}`)));
   }

@@ -1,13 +1,13 @@
-import { settled } from './product.js';
+import { settle } from './virtual-clock.js';
 
-/** What reaches the process as an unhandled rejection while some work runs and after it. For serial tests: there is one process. */
+/** The unhandled rejections of the process during and after some work. For serial tests: all tests of a file share the process. */
 export async function unhandledRejections(work: () => unknown): Promise<unknown[]> {
   const unhandled: unknown[] = [];
   const note = (reason: unknown) => unhandled.push(reason);
   process.on('unhandledRejection', note);
   try {
     await work();
-    await settled();
+    await settle();
   } finally {
     process.off('unhandledRejection', note);
   }

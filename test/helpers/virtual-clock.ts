@@ -1,14 +1,14 @@
 import type { Clock, Timer } from '../../src/base/clock.js';
 
-/** Where Node's own timers overflow: a longer delay fires after 1 ms there, so it does here. */
+/** The longest delay of Node's timers. A longer delay overflows and becomes 1 ms, as it does here. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
-/** More rounds of deferred work than any test means to queue: beyond it something defers itself for ever. */
+/** Limit of rounds of deferred work: no test needs as many, so work that reaches it defers itself again and again. */
 const MAX_DEFERRED_ROUNDS = 10_000;
 
 /**
- * Lets promise chains run on: awaits that many real turns of the event loop. No time passes on a virtual clock.
- * A first `import()` is real work on the file system and may outlast it: import what is loaded lazily before the test.
+ * Waits for `turns` real turns of the event loop, so that promise chains continue. The virtual time does not change. A first `import()`
+ * reads files and may take longer: import a lazily loaded module before the test.
  */
 export async function settle(turns = 6): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) {
@@ -18,70 +18,85 @@ export async function settle(turns = 6): Promise<void> {
   }
 }
 
-class VirtualTimer implements Timer {
+/** A timer that has neither fired nor been cleared. */
+export class VirtualTimer implements Timer {
   readonly callback: () => void;
+  /** As given to `setTimeout`. */
+  readonly delayMs: number;
   readonly dueAtMs: number;
-  refd = true;
+  /** True unless the timer is unref'd. */
+  isHolding = true;
 
-  constructor(callback: () => void, dueAtMs: number) {
+  constructor(callback: () => void, delayMs: number, nowMs: number) {
     this.callback = callback;
-    this.dueAtMs = dueAtMs;
+    this.delayMs = delayMs;
+    this.dueAtMs = nowMs + (delayMs >= 1 && delayMs <= MAX_DELAY_MS ? delayMs : 1);
   }
 
   ref(): this {
-    this.refd = true;
+    this.isHolding = true;
     return this;
   }
 
   unref(): this {
-    this.refd = false;
+    this.isHolding = false;
     return this;
   }
 }
 
-/** A clock that moves only when the test says so. It starts at 0; timers due at one moment run in the order they were set. */
+/**
+ * A clock under the control of the test. `advance()` moves time and runs the timers that are due; for timers at the same time, the order
+ * of `setTimeout`. A test may also set `nowMs`, which runs nothing, and run a timer by `fire()`.
+ */
 export class VirtualClock implements Clock {
-  #nowMs = 0;
+  /** Set by a test, it jumps and no timer runs. */
+  nowMs = 0;
+  /** Number of calls of `now()`. */
+  reads = 0;
   #wallOffsetMs: number;
   readonly #timers = new Set<VirtualTimer>();
   #deferred: (() => void)[] = [];
 
-  /** `wallStartMs`: what `wallNow()` says at 0. @default 2026-01-01T00:00:00Z */
+  /** @param options `wallStartMs`: `wallNow()` at time 0. @default 2026-01-01T00:00:00Z */
   constructor({ wallStartMs = Date.UTC(2026, 0, 1) }: { wallStartMs?: number } = {}) {
     this.#wallOffsetMs = wallStartMs;
   }
 
-  /** Timers that are set and have neither fired nor been cleared. */
+  /** The pending timers, in the order of `setTimeout`. */
+  get timers(): VirtualTimer[] {
+    return [...this.#timers];
+  }
+
   get pendingTimers(): number {
     return this.#timers.size;
   }
 
-  /** Those of them that would hold a process. */
+  /** Number of pending timers that hold the process. */
   get pendingRefTimers(): number {
-    return [...this.#timers].filter((timer) => timer.refd).length;
+    return this.timers.filter((timer) => timer.isHolding).length;
   }
 
-  /** Callbacks given to `defer` that have not run yet. */
+  /** Number of callbacks of `defer` that have not run yet. */
   get pendingDeferred(): number {
     return this.#deferred.length;
   }
 
   now(): number {
-    return this.#nowMs;
+    this.reads += 1;
+    return this.nowMs;
   }
 
   wallNow(): number {
-    return this.#wallOffsetMs + this.#nowMs;
+    return this.#wallOffsetMs + this.nowMs;
   }
 
-  /** Moves the wall clock alone, as an operator or NTP does. */
+  /** Moves the wall clock only, like an operator or NTP. */
   jumpWall(byMs: number): void {
     this.#wallOffsetMs += byMs;
   }
 
   setTimeout(callback: () => void, delayMs: number): Timer {
-    const effectiveMs = delayMs >= 1 && delayMs <= MAX_DELAY_MS ? delayMs : 1;
-    const timer = new VirtualTimer(callback, this.#nowMs + effectiveMs);
+    const timer = new VirtualTimer(callback, delayMs, this.nowMs);
     this.#timers.add(timer);
     return timer;
   }
@@ -94,7 +109,15 @@ export class VirtualClock implements Clock {
     this.#deferred.push(callback);
   }
 
-  /** Runs what is deferred now; what that defers in turn waits for the next call, as in the event loop. */
+  /** Runs the timer that was set first, whether it is due or not. Time does not move. */
+  fire(): void {
+    const [timer] = this.#timers;
+    if (timer === undefined) return;
+    this.#timers.delete(timer);
+    timer.callback();
+  }
+
+  /** Runs the deferred callbacks. A callback that they defer waits for the next call, as in the event loop. */
   runDeferred(): void {
     const due = this.#deferred;
     this.#deferred = [];
@@ -102,20 +125,20 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Moves time by `ms`: runs deferred work and the timers that fall due, in order, each at its own moment and with promise
-   * chains settled in between. Rejects with what a callback throws.
+   * Moves time by `ms`. Runs deferred callbacks and the timers that become due, in order, each at its own time; promise chains continue
+   * in between. Rejects with the error of a callback that throws.
    */
   async advance(ms: number): Promise<void> {
-    const targetMs = this.#nowMs + ms;
-    await this.#calmDown();
+    const targetMs = this.nowMs + ms;
+    await this.#runWork();
     for (let timer = this.#earliest(targetMs); timer !== undefined; timer = this.#earliest(targetMs)) {
-      this.#nowMs = timer.dueAtMs;
+      this.nowMs = timer.dueAtMs;
       this.#timers.delete(timer);
       timer.callback();
-      await this.#calmDown();
+      await this.#runWork();
     }
-    this.#nowMs = targetMs;
-    await this.#calmDown();
+    this.nowMs = targetMs;
+    await this.#runWork();
   }
 
   #earliest(untilMs: number): VirtualTimer | undefined {
@@ -126,7 +149,7 @@ export class VirtualClock implements Clock {
     return earliest;
   }
 
-  async #calmDown(): Promise<void> {
+  async #runWork(): Promise<void> {
     await settle();
     for (let round = 0; this.#deferred.length > 0; round += 1) {
       if (round === MAX_DEFERRED_ROUNDS) throw new Error('Deferred work defers itself for ever.');

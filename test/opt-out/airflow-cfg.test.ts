@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import * as fc from 'fast-check';
+import { anyText } from '../helpers/arbitraries.js';
 import { readConfigFile } from '../../src/base/machine.js';
 import { airflowCfgPlace, readCfgOption } from '../../src/opt-out/airflow-cfg.js';
 import type { CfgEntry } from '../../src/opt-out/airflow-cfg.js';
@@ -112,7 +113,7 @@ test('no text throws', (t) => {
     '\ud800',
   );
   const text = fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 200 }),
+    anyText({ maxLength: 200 }),
     fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join('')),
   );
   fc.assert(

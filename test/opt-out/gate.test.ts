@@ -5,25 +5,24 @@ import type { MachineAccess } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import type { TelemetryOptions } from '../../src/index.js';
 import { Gate, openGate } from '../../src/opt-out/gate.js';
-import { ManualClock } from '../helpers/manual-clock.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { virtualMachine } from '../helpers/telemetry-rig.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 
 function setUp(open = true) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const environment = { isOptedOut: false, reads: 0, isBroken: false };
   const optedOutNow = () => {
     environment.reads += 1;
     if (environment.isBroken) throw new Error('unreadable');
     return environment.isOptedOut;
   };
-  return { clock, environment, gate: new Gate({ open, optedOutNow, clock }) };
+  return { clock, environment, gate: new Gate({ state: open ? 'open' : 'shut', watch: { optedOutNow }, clock }) };
 }
 
 function ask(gate: Gate, times: number): boolean {
   let answer = true;
-  for (let time = 0; time < times; time += 1) answer = gate.isOpen();
+  for (let time = 0; time < times; time += 1) answer = gate.accepts();
   return answer;
 }
 
@@ -37,7 +36,7 @@ test('a gate that is shut from the start stays shut, reads nothing and calls not
   t.is(clock.reads, 0);
 });
 
-test('isOpen() reads the clock once in some dozen calls and the environment at most once a second', (t) => {
+test('accepts() reads the clock once in some dozen calls and the environment at most once a second', (t) => {
   const { clock, environment, gate } = setUp();
   const readsBefore = clock.reads;
   t.true(ask(gate, 10_000));
@@ -55,7 +54,7 @@ test('isOpen() reads the clock once in some dozen calls and the environment at m
   t.is(environment.reads, 1);
 });
 
-test('isOpen() sees an opt-out within a second and some dozen calls', (t) => {
+test('accepts() sees an opt-out within a second and some dozen calls', (t) => {
   const { clock, environment, gate } = setUp();
   environment.isOptedOut = true;
   clock.nowMs = 999;
@@ -88,14 +87,14 @@ test('an environment that throws shuts the gate', (t) => {
   const { environment, gate } = setUp();
   environment.isBroken = true;
   t.notThrows(() => gate.check());
-  t.false(gate.isOpen());
+  t.false(gate.accepts());
 });
 
 test('whenShut() calls back in order, once, with the gate already shut', (t) => {
   const { clock, environment, gate } = setUp();
   const calls: string[] = [];
   gate.whenShut(() => {
-    calls.push(`first: ${gate.isOpen()}, ${gate.check()}`);
+    calls.push(`first: ${gate.accepts()}, ${gate.check()}`);
   });
   gate.whenShut(() => calls.push('second'));
   t.true(gate.check());
@@ -113,7 +112,7 @@ function missingFile(): never {
 }
 
 test('openGate() resolves the settings, ignores any `enabled` but false, and watches the environment', (t) => {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const env: NodeJS.ProcessEnv = { ACME_TELEMETRY: '1' };
   const open = (enabled?: unknown) =>
     openGate(
@@ -227,13 +226,20 @@ for (const path of [OWN, POLICY]) {
   });
 }
 
-test('a file that becomes unusable opts out and warns', async (t) => {
-  const { telemetry, clock, files, warned, attempt } = rig({}, { [OWN]: YES });
+test('a file that stays malformed for a minute opts out, and each of both is said once', async (t) => {
+  const { telemetry, clock, files, warned, publish, attempt } = rig({}, { [OWN]: YES });
   files[OWN] = '{"enabled": tru';
   await clock.advance(60_000);
   await attempt();
   t.false(telemetry.enabled);
-  t.deepEqual(warned, [`[telemetry] config_unreadable: ${OWN} cannot be used (not JSON), which counts as an opt-out`]);
+  const half = `${OWN} cannot be used (not JSON): nothing is sent, and it counts as an opt-out if it is still so in a minute`;
+  t.deepEqual(warned, [`[telemetry] config_unreadable: ${half}`]);
+  t.true(publish(), 'the event waits');
+  await clock.advance(59_999);
+  t.like(telemetry.stats(), { pending: 1, dropped: 0 });
+  await clock.advance(1);
+  t.like(telemetry.stats(), { pending: 0, reasons: { opted_out: 1 } });
+  t.is(warned[1], `[telemetry] config_unreadable: ${OWN} still cannot be used, which counts as an opt-out`);
 });
 
 test('a disk that hangs delays nothing, and is asked once', async (t) => {

@@ -61,23 +61,25 @@ test('a missing airflow.cfg gives no rule', (t) => {
   }
 });
 
-test('an airflow.cfg that cannot be read opts out, and warns with the error code alone', (t) => {
-  for (const code of ['EACCES', 'EISDIR', 'EPERM', 'EIO', 'ELOOP', 'EFBIG', 'EILSEQ', 'ENOTFILE']) {
+test('an airflow.cfg that cannot be read is unknown, and the warning holds the error code alone', (t) => {
+  for (const code of ['EACCES', 'EISDIR', 'EPERM', 'EIO', 'ELOOP', 'ENOTFILE', 'EMFILE', 'ENFILE', 'ESTALE', 'ENOMEM', 'ETIMEDOUT']) {
     t.deepEqual(ask({ env: { HOME } }, { code }), {
       emits: false,
       opened: [PATH],
-      warned: [`[telemetry] config_unreadable: ${PATH} cannot be used (${code}), which counts as an opt-out`],
-      rule: { name: '[cosmos] enable_telemetry', value: code, optsOut: true, source: { kind: 'file', path: PATH } },
+      warned: [`[telemetry] config_unreadable: ${PATH} cannot be read (${code}): nothing is sent until it can be`],
+      rule: { name: '[cosmos] enable_telemetry', value: code, optsOut: true, unknown: 'unreadable', source: { kind: 'file', path: PATH } },
     });
   }
   t.like(ask({ env: { HOME } }, { code: 'a sentence with a secret' }), {
     emits: false,
-    warned: [`[telemetry] config_unreadable: ${PATH} cannot be used (cannot be read), which counts as an opt-out`],
-    rule: { value: 'cannot be read' },
+    warned: [`[telemetry] config_unreadable: ${PATH} cannot be read (cannot be read): nothing is sent until it can be`],
+    rule: { value: 'cannot be read', unknown: 'unreadable' },
   });
+  for (const code of ['EFBIG', 'EILSEQ'])
+    t.like(ask({ env: { HOME } }, { code }), { emits: false, rule: { value: code, unknown: 'malformed' } });
 });
 
-test('anything that reading airflow.cfg throws opts out', (t) => {
+test('whatever reading airflow.cfg throws, nothing is sent', (t) => {
   for (const thrown of [null, undefined, 'ENOENT', 7, {}, { code: 7 }]) {
     const readFile = (): string => {
       // oxlint-disable-next-line typescript/only-throw-error -- an injected reader may throw anything
@@ -88,15 +90,18 @@ test('anything that reading airflow.cfg throws opts out', (t) => {
   t.false(shouldEmit(resolveSettingsWith({ env: { HOME } }, { readFile: () => undefined as unknown as string })));
 });
 
-test('an airflow.cfg that Python would not parse opts out and names the line', (t) => {
+test('an airflow.cfg that Python would not parse is malformed, and the warning names the line', (t) => {
   t.deepEqual(ask({ env: { HOME } }, { text: '[core]\nfernet_key = s3cret\n[core]\n' }), {
     emits: false,
     opened: [PATH],
-    warned: [`[telemetry] config_unreadable: ${PATH}:3 cannot be used (duplicate section), which counts as an opt-out`],
+    warned: [
+      `[telemetry] config_unreadable: ${PATH}:3 cannot be used (duplicate section): nothing is sent, and it counts as an opt-out if it is still so in a minute`,
+    ],
     rule: {
       name: '[cosmos] enable_telemetry',
       value: 'duplicate section',
       optsOut: true,
+      unknown: 'malformed',
       source: { kind: 'file', path: PATH, line: 3 },
     },
   });
@@ -130,17 +135,18 @@ test('a known value gives no warning', (t) => {
   });
 });
 
-test('a path of airflow.cfg that cannot be resolved opts out', (t) => {
+test('while a path of airflow.cfg cannot be resolved, nothing is sent', (t) => {
   t.deepEqual(ask({ env: { HOME, AIRFLOW_HOME: '~bob/airflow' } }, off), {
     emits: false,
     opened: [],
     warned: [
-      '[telemetry] config_unreadable: ~bob/airflow/airflow.cfg cannot be used (its path cannot be resolved), which counts as an opt-out',
+      '[telemetry] config_unreadable: ~bob/airflow/airflow.cfg cannot be read (its path cannot be resolved): nothing is sent until it can be',
     ],
     rule: {
       name: '[cosmos] enable_telemetry',
       value: 'its path cannot be resolved',
       optsOut: true,
+      unknown: 'unreadable',
       source: { kind: 'file', path: '~bob/airflow/airflow.cfg' },
     },
   });
@@ -193,7 +199,7 @@ const POLICIES: readonly Case<string | undefined>[] = [
   ['{"enabled": true}', 'nothing'],
   ['{"enabled": false}', 'no'],
   ['{"enabled": "true"}', 'no'],
-  ['', 'no'],
+  ['[]', 'no'],
 ];
 const CONFIGS: readonly Case<string | undefined>[] = [
   [undefined, 'nothing'],

@@ -7,10 +7,12 @@ import * as fc from 'fast-check';
 import { systemClock } from '../../src/base/clock.js';
 import { Log } from '../../src/base/log.js';
 import { readConfigFile, readConfigFileLater } from '../../src/base/machine.js';
-import { resolveSettings, resolveSettingsWith, shouldEmit, toQuestion } from '../../src/opt-out/settings.js';
+import { explainSettings, resolveSettings, resolveSettingsWith, shouldEmit, toQuestion } from '../../src/opt-out/settings.js';
 import type { SettingsOptions } from '../../src/opt-out/settings.js';
 import { rulesLater } from '../../src/opt-out/sources.js';
-import { configFilePath, policyFilePaths, readTelemetryJson } from '../../src/opt-out/telemetry-json.js';
+import { configFile, configFilePath, policyFilePaths, policyFiles, readTelemetryJson } from '../../src/opt-out/telemetry-json.js';
+
+const FILES = [policyFiles, configFile];
 
 test('a telemetry.json says yes or no, and on which line', (t) => {
   const table: [text: string, enabled: boolean, line: number][] = [
@@ -58,7 +60,13 @@ test('an invalid telemetry.json is broken, with the reason', (t) => {
   for (const [text, reason, line] of table) {
     t.deepEqual(
       readTelemetryJson(text),
-      line === undefined ? { kind: 'broken', reason } : { kind: 'broken', reason, line },
+      {
+        kind: 'broken',
+        reason,
+        // Only these can be the beginning of a file that is still being written.
+        isWhole: reason !== 'not JSON' && reason !== 'more than 64 KiB',
+        ...(line !== undefined && { line }),
+      },
       text.slice(0, 80),
     );
   }
@@ -206,22 +214,50 @@ test('a missing telemetry.json gives no rule', (t) => {
   for (const code of ['ENOENT', 'ENOTDIR']) t.like(ask({ [POLICY]: { code }, [OWN]: { code } }), { emits: true, warned: [], rules: [] });
 });
 
-test('a file that cannot be used opts out, with a warning that holds no text of it', (t) => {
-  for (const code of ['EACCES', 'EISDIR', 'ELOOP', 'EFBIG', 'EILSEQ', 'ENOTFILE', 'EIO']) {
+test('a file that cannot be read now is unknown: nothing is sent, and the warning holds its error code', (t) => {
+  for (const code of ['EMFILE', 'ENFILE', 'EIO', 'ESTALE', 'ENOMEM', 'ETIMEDOUT', 'EACCES', 'EPERM', 'EISDIR', 'ELOOP', 'ENOTFILE']) {
     t.deepEqual(ask({ [OWN]: { code } }), {
       emits: false,
       opened: [POLICY, OWN],
+      warned: [`[telemetry] config_unreadable: ${OWN} cannot be read (${code}): nothing is sent until it can be`],
+      rules: [{ ...rule('config file', code, true, OWN), unknown: 'unreadable' }],
+    });
+    t.like(ask({ [OWN]: { code } }, { consent: 'opt-in' }), {
+      emits: false,
       warned: [`[telemetry] config_unreadable: ${OWN} cannot be used (${code}), which counts as an opt-out`],
-      rules: [rule('config file', code, true, OWN)],
     });
   }
+});
+
+test('a file that may be half written is malformed; whole JSON of another form opts out; no warning holds text of the file', (t) => {
+  for (const code of ['EILSEQ', 'EFBIG']) t.like(ask({ [OWN]: { code } }).rules[0], { value: code, optsOut: true, unknown: 'malformed' });
   t.deepEqual(ask({ [POLICY]: { text: '{"enabled": true, "token": "s3cret"' } }).warned, [
-    `[telemetry] config_unreadable: ${POLICY} cannot be used (not JSON), which counts as an opt-out`,
+    `[telemetry] config_unreadable: ${POLICY} cannot be used (not JSON): nothing is sent, and it counts as an opt-out if it is still so in a minute`,
   ]);
   t.like(ask({ [OWN]: { text: '{\n\n"enabled": "no"}' } }), {
     emits: false,
     warned: [`[telemetry] config_unreadable: ${OWN}:3 cannot be used ("enabled" is neither true nor false), which counts as an opt-out`],
   });
+});
+
+test('an opt-out that was read decides, whatever else cannot be read', (t) => {
+  const settings = resolveSettingsWith(
+    { product: 'acme', env },
+    {
+      readFile: (asked) => {
+        if (asked === OWN) return '{"enabled": false}';
+        throw Object.assign(new Error('text of a library'), { code: 'EIO' });
+      },
+      platform: 'linux',
+    },
+  );
+  t.deepEqual(
+    explainSettings(settings).rules.map(({ name, value, unknown }) => [name, value, unknown]),
+    [
+      ['config file', 'false', undefined],
+      ['policy file', 'EIO', 'unreadable'],
+    ],
+  );
 });
 
 test('no file is opened if the environment or the program opts out', (t) => {
@@ -249,14 +285,14 @@ test('an environment that cannot be read for a path opts out', async (t) => {
     },
   );
   t.like(ask({}, { env: torn }), { emits: false, opened: [] });
-  const rules = await rulesLater(toQuestion({ product: 'acme', env: torn }), {
+  const rules = await rulesLater(FILES, toQuestion({ product: 'acme', env: torn }), {
     readFile: () => Promise.reject(new Error('not asked')),
     platform: 'linux',
   });
   t.true(rules.some((each) => each.optsOut));
 });
 
-test('on a real disk: anything but a readable file of at most 64 KiB opts out, at the start and later', async (t) => {
+test('on a real disk: anything but a readable file of at most 64 KiB keeps telemetry off, at the start and later', async (t) => {
   const home = mkdtempSync(path.join(tmpdir(), 'telemetry-files-'));
   t.teardown(() => rmSync(home, { recursive: true, force: true }));
   const folder = path.join(home, 'acme');
@@ -313,7 +349,11 @@ test('on a real disk: anything but a readable file of at most 64 KiB opts out, a
       value === undefined ? [] : [value],
       what,
     );
-    t.deepEqual(await rulesLater(toQuestion({ product: 'acme', env: here }), { readFile: readConfigFileLater }), found, `${what}, later`);
+    t.deepEqual(
+      await rulesLater(FILES, toQuestion({ product: 'acme', env: here }), { readFile: readConfigFileLater }),
+      found,
+      `${what}, later`,
+    );
     t.is(shouldEmit(resolveSettings({ product: 'acme', env: here })), value === undefined || value === 'true', what);
   }
   writeFileSync(path.join(home, 'plain'), 'x'.repeat(200_000));

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import type { TelemetryOptions } from '../../src/index.js';
 import { startCollector } from '../../src/testing/index.js';
-import { inTurn } from '../helpers/in-turn.js';
+import { childQueue } from '../helpers/at-a-time.js';
 import { runChild } from '../helpers/run-child.js';
 import type { TracesReport } from '../helpers/traces-child.js';
 
@@ -35,7 +35,7 @@ async function leave(
 ): Promise<TracesReport> {
   const file = path.join(root, `report-${(reports += 1)}.json`);
   const args = [endpoint, JSON.stringify(options), file];
-  const { code, stdout, stderr } = await inTurn(() => runChild('traces-child', args, { ...PLACES, ...env }));
+  const { code, stdout, stderr } = await childQueue(() => runChild('traces-child', args, { ...PLACES, ...env }));
   if (code !== 0 || stdout !== '' || stderr !== '') throw new Error(`${code} ${stdout} ${stderr}`);
   return JSON.parse(readFileSync(file, 'utf8')) as TracesReport;
 }
@@ -122,7 +122,7 @@ async function trace(env: NodeJS.ProcessEnv, endpoint: string): Promise<string[]
       file,
       ...child,
     ];
-    await inTurn(() => run('sh', command, { env: { PATH: process.env['PATH'], ...PLACES, ...env }, timeout: 50_000 }));
+    await childQueue(() => run('sh', command, { env: { PATH: process.env['PATH'], ...PLACES, ...env }, timeout: 50_000 }));
     return readFileSync(file, 'utf8').split('\n');
   } catch {
     return undefined;

@@ -194,7 +194,7 @@ test('a wrong command line is an error in one line', async (t) => {
       2,
       /: Expected `forward` to be a server other than the relay itself/,
     ],
-    [['--spool', '/dev/null/x', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
+    [['--spool', '/dev/null/x', '--spool-required', '--listen', '127.0.0.1:0'], 1, /^cosmos-telemetry: .*\/dev\/null\/x/m],
   ];
   for (const [args, code, line] of cases) {
     const end = await runCommand(args);
@@ -213,6 +213,7 @@ test('--help names every flag', async (t) => {
     'listen HOST:PORT',
     'forward URL',
     'spool DIR',
+    'spool-required',
     'allow-remote',
     'allowed-host NAME',
     'prefix SECRET',
@@ -267,7 +268,7 @@ for (const [file, args] of COMMANDS) {
   test(`the flags in ${file} are valid`, (t) => {
     t.true(args.length > 2);
     const { options } = parseRelayFlags(args, 'cosmos-telemetry');
-    const { listen, spool } = checkRelayOptions({ ...options, env: {} });
+    const { listen, spool } = checkRelayOptions({ ...options, env: {} }).settings;
     t.is(listen.port, 8787);
     t.regex(spool ?? '', /\/spool$/);
   });

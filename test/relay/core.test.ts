@@ -1,4 +1,5 @@
 // The relay's core through its HTTP interface: delivery, opt-outs, and a disk that fails.
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -7,7 +8,7 @@ import type { Relay, RelayReport } from '../../src/relay/index.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { defaultParts } from '../../src/relay/wiring.js';
 import { startCollector } from '../../src/testing/index.js';
-import { refusedPort } from '../../src/testing/recording-transport.js';
+import { refusedPort } from '../../src/testing/collector.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { makeFolder } from './helpers/relay-child.js';
 import { machine, startRig } from './helpers/relay-rig.js';
@@ -15,6 +16,7 @@ import type { Rig } from './helpers/relay-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 import { until } from './helpers/until.js';
 import { FaultyFiles } from './spool/faulty-files.js';
+import { proves } from '../helpers/promises.js';
 
 const { openStore } = defaultParts;
 const EVENT = '/v3/dag_run?status=success&task_count=3';
@@ -33,7 +35,7 @@ function checkSum(t: ExecutionContext, { relay }: Rig): void {
   t.teardown(() => clearInterval(timer));
 }
 
-test('an endpoint that is down and comes back gets all events, roughly in order', async (t) => {
+test(proves('relay-endpoint-away', 'an endpoint that is down and comes back gets all events, roughly in order'), async (t) => {
   const port = await refusedPort();
   const rig = await startRig(t, { ...QUICK, forward: `http://127.0.0.1:${port}/up` });
   checkSum(t, rig);
@@ -158,40 +160,46 @@ const SWITCHES = [
 ];
 
 for (const env of SWITCHES) {
-  test(`${Object.keys(env)[0]} at the start: new events are answered 202, and stored ones are deleted`, async (t) => {
-    const collector = await startCollector();
-    t.teardown(() => collector.close());
-    const { get, store, relay } = await startRig(t, { env, forward: collector.url, spool: '/' }, { leftBehind: [EVENT, EVENT] });
-    const answer = await get(EVENT);
-    t.deepEqual([answer.status, answer.text], [202, 'telemetry is opted out of here: the event is discarded\n']);
-    t.deepEqual([store().length, store().isClosed], [0, true]);
-    const {
-      published,
-      accepted,
-      store: { recovered },
-      droppedBy,
-      pending,
-    } = await relay.close();
-    t.deepEqual(
-      { published, accepted, recovered, droppedBy, pending },
-      { published: 2, accepted: 0, recovered: 2, droppedBy: { opted_out: 2 }, pending: 0 },
-    );
-    t.is(collector.connections, 0);
-  });
+  test(
+    proves('relay-opt-out', `${Object.keys(env)[0]} at the start: new events are answered 202, and stored ones are deleted`),
+    async (t) => {
+      const collector = await startCollector();
+      t.teardown(() => collector.close());
+      const { get, store, relay } = await startRig(t, { env, forward: collector.url, spool: '/' }, { leftBehind: [EVENT, EVENT] });
+      const answer = await get(EVENT);
+      t.deepEqual([answer.status, answer.text], [202, 'telemetry is opted out of here: the event is discarded\n']);
+      t.deepEqual([store().length, store().isClosed], [0, true]);
+      const {
+        published,
+        accepted,
+        store: { recovered },
+        droppedBy,
+        pending,
+      } = await relay.close();
+      t.deepEqual(
+        { published, accepted, recovered, droppedBy, pending },
+        { published: 2, accepted: 0, recovered: 2, droppedBy: { opted_out: 2 }, pending: 0 },
+      );
+      t.is(collector.connections, 0);
+    },
+  );
 
-  test(`${Object.keys(env)[0]} while it runs: pending events are deleted, and no more events are sent`, async (t) => {
-    const mine: NodeJS.ProcessEnv = {};
-    const { get, store, relay, log } = await startRig(t, { env: mine, spool: '/nowhere', ...ONE_ATTEMPT });
-    for (let index = 0; index < 5; index += 1) t.is((await get(EVENT)).status, 204);
-    await until(() => store().length === 5 && log.some((line) => line.includes(' connect: ')));
-    Object.assign(mine, env);
-    await until(() => store().length === 0);
-    t.is((await get(EVENT)).status, 202);
-    t.is((await get('/v3/dag_run?status=%zz')).status, 400);
-    const { published, droppedBy, pending } = await relay.close();
-    t.deepEqual({ published, droppedBy, pending }, { published: 5, droppedBy: { opted_out: 5 }, pending: 0 });
-    t.true(log.some((line) => line.startsWith('[telemetry] opted_out: ')));
-  });
+  test(
+    proves('relay-opt-out', `${Object.keys(env)[0]} while it runs: pending events are deleted, and no more events are sent`),
+    async (t) => {
+      const mine: NodeJS.ProcessEnv = {};
+      const { get, store, relay, log } = await startRig(t, { env: mine, spool: '/nowhere', ...ONE_ATTEMPT });
+      for (let index = 0; index < 5; index += 1) t.is((await get(EVENT)).status, 204);
+      await until(() => store().length === 5 && log.some((line) => line.includes(' connect: ')));
+      Object.assign(mine, env);
+      await until(() => store().length === 0);
+      t.is((await get(EVENT)).status, 202);
+      t.is((await get('/v3/dag_run?status=%zz')).status, 400);
+      const { published, droppedBy, pending } = await relay.close();
+      t.deepEqual({ published, droppedBy, pending }, { published: 5, droppedBy: { opted_out: 5 }, pending: 0 });
+      t.true(log.some((line) => line.startsWith('[telemetry] opted_out: ')));
+    },
+  );
 }
 
 test('opted out from the start, a missing spool is not created', async (t) => {
@@ -263,7 +271,7 @@ test('debug mode prints each request and sends none', async (t) => {
   t.deepEqual([printed, relay.stats().droppedBy, collector.connections], [[`[telemetry] GET ${collector.url}${EVENT}\n`], { debug: 1 }, 0]);
 });
 
-test('a disk that hangs delays neither answers nor close()', async (t) => {
+test(proves('relay-disk', 'a disk that hangs delays neither answers nor close()'), async (t) => {
   const spool = path.join(makeFolder(t), 'spool');
   const clock = new VirtualClock();
   const faulty = new FaultyFiles();
@@ -340,3 +348,16 @@ async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0): Promi
   while (!isOverNow()) await clock.advance(10);
   return closing;
 }
+
+test('a spool that cannot be used: the relay starts with memory, and /readyz and the log say so; spoolRequired refuses', async (t) => {
+  const spool = path.join(makeFolder(t), 'file');
+  writeFileSync(spool, '');
+  const { get, log } = await startRig(t, { ...ONE_ATTEMPT, spool }, { openStore });
+  t.is((await get(EVENT)).status, 200);
+  const ready = await get('/readyz');
+  t.deepEqual([ready.status, ready.text], [200, 'ready, but the spool cannot be used: events are in memory only\n']);
+  t.true(log.some((line) => line.includes('spool_refused') && line.includes(spool)));
+  await t.throwsAsync(startRig(t, { spool, spoolRequired: true }, { openStore }), { name: 'SpoolError', message: /is not a directory/ });
+  const message = 'Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.';
+  await t.throwsAsync(startRig(t, { spool: undefined, spoolRequired: true }), { instanceOf: TypeError, message });
+});

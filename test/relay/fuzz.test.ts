@@ -5,6 +5,7 @@ import { collectGarbage } from '../helpers/collect-garbage.js';
 import { parseTarget } from '../../src/relay/request-target.js';
 import { chance, hostileRequest } from './helpers/hostile-requests.js';
 import { startRig } from './helpers/relay-rig.js';
+import { proves } from '../helpers/promises.js';
 
 /** The number of requests: 500 in `npm test`, 20,000 in `npm run test:relay`. */
 const REQUESTS = Number(process.env['RELAY_FUZZ'] ?? 500);
@@ -49,7 +50,7 @@ async function heapMb(): Promise<number> {
   return process.memoryUsage().heapUsed / 2 ** 20;
 }
 
-test('hostile bytes get an answer or a closed connection, and leave nothing in memory', async (t) => {
+test(proves('relay-hostile-bytes', 'hostile bytes get an answer or a closed connection, and leave nothing in memory'), async (t) => {
   t.timeout(120_000 + REQUESTS * 50);
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   const { port, store, relay, get } = await startRig(t, {
@@ -83,7 +84,7 @@ test('hostile bytes get an answer or a closed connection, and leave nothing in m
   t.true(grownMb < MOST_GROWTH_MB, `${grownMb} MB stayed in memory`);
 });
 
-test('of hostile targets only declared fields are forwarded', (t) => {
+test(proves('relay-hostile-bytes', 'of hostile targets only declared fields are forwarded'), (t) => {
   const seed = Number(process.env['RELAY_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`RELAY_SEED=${seed}`);
   const random = chance(seed);

@@ -50,7 +50,8 @@ test('an edge answers 521 for an hour while 20 acknowledged events wait, with a 
   while (clock.now() < 1_800_000) await clock.advance(10_000);
   t.deepEqual(accounts(first), { published: 20, sent: 0, failedBy: {}, droppedBy: {}, pending: 20 });
   t.true(first.relay.stats().isPaused);
-  t.is((await first.get('/readyz')).status, 200);
+  const ready = await first.get('/readyz');
+  t.deepEqual([ready.status, ready.text], [200, 'ready, but the endpoint refuses events: they are kept, and one at a time is tried\n']);
   t.regex((await first.get('/metrics')).text, /^cosmos_relay_paused 1$/m);
   const closing = first.relay.close({ deadlineMs: 1000 });
   let isClosed = false;

@@ -2,11 +2,11 @@
 import test from 'ava';
 import { jsonLines, RelayLog } from '../../src/relay/log.js';
 import type { LogLevel } from '../../src/relay/log.js';
-import { ManualClock } from '../helpers/manual-clock.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
 
 function logAt(level: LogLevel) {
   const lines: string[] = [];
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   return {
     lines,
     clock,
@@ -63,11 +63,11 @@ test('a code is logged at most once a minute', (t) => {
 
 test('a logger needs no info(), and may throw', (t) => {
   const said: string[] = [];
-  const log = new RelayLog({ warn: (text) => said.push(text), debug: () => undefined }, new ManualClock());
+  const log = new RelayLog({ warn: (text) => said.push(text), debug: () => undefined }, new VirtualClock());
   log.info('listening', 'x');
   log.warn('expired', 'x');
   t.deepEqual(said, ['[telemetry] expired: x']);
-  const harmless = new RelayLog({ warn: throwing, debug: throwing, info: throwing }, new ManualClock());
+  const harmless = new RelayLog({ warn: throwing, debug: throwing, info: throwing }, new VirtualClock());
   t.notThrows(() => {
     harmless.info('listening', 'x');
     harmless.droppedFields([{ name: 'x', why: 'undeclared' }]);

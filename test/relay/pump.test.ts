@@ -7,7 +7,6 @@ import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { Gate } from '../../src/opt-out/gate.js';
 import { backoff } from '../../src/relay/backoff.js';
 import { IntakeLoad, Pump, RelayLedger } from '../../src/relay/pump.js';
-import { ManualClock } from '../helpers/manual-clock.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
@@ -28,7 +27,7 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
   const pump = new Pump({
     store,
     transport,
-    gate: new Gate({ open: true, optedOutNow: () => false, clock }),
+    gate: new Gate({ state: 'open', watch: { optedOutNow: () => false }, clock }),
     ledger,
     log: new Log(undefined, clock) as never,
     clock,
@@ -86,7 +85,7 @@ test('drain() ends the pause of a high load', async (t) => {
 });
 
 function loadRig() {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const loop = { utilization: 0 };
   return { clock, loop, load: new IntakeLoad(clock, () => loop.utilization) };
 }

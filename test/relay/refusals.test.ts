@@ -60,7 +60,7 @@ function startRig(t: ExecutionContext, { events, endpoint, concurrency = 1, rand
   const pump = new Pump({
     store,
     transport,
-    gate: new Gate({ open: true, optedOutNow: () => settings.isOptedOut, clock }),
+    gate: new Gate({ state: 'open', watch: { optedOutNow: () => settings.isOptedOut }, clock }),
     ledger,
     log: new RelayLog({ debug: () => undefined, info: line('info'), warn: line('warn') }, clock),
     clock,

@@ -16,6 +16,7 @@ import { makeFolder } from './helpers/relay-child.js';
 import { get as getFrom, machine, startRig } from './helpers/relay-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 import { until } from './helpers/until.js';
+import { proves } from '../helpers/promises.js';
 
 const { openStore } = defaultParts;
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success';
@@ -296,27 +297,30 @@ function silentLookup(): { lookup: LookupFunction; asked: () => number } {
   return { lookup, asked: () => asked };
 }
 
-test('at the deadline of close() events in flight fail, and pending ones are sent once by the next process', async (t) => {
-  const spool = path.join(makeFolder(t), 'spool');
-  const silent = await startCollector({ faults: { kind: 'hang' } });
-  t.teardown(() => silent.close());
-  const first = await startRig(t, { spool, forward: silent.url, concurrency: 2, drainConcurrency: 2 }, { openStore });
-  for (const count of EVENTS) t.is((await first.get(event(count))).status, 204);
-  await silent.waitFor(2);
-  const { published, sent, failedBy, droppedBy, pending, timedOut } = await first.relay.close({ deadlineMs: 50 });
-  t.deepEqual(
-    { published, sent, failedBy, droppedBy, pending, timedOut },
-    { published: 5, sent: 0, failedBy: { aborted: 2 }, droppedBy: {}, pending: 3, timedOut: true },
-  );
+test(
+  proves('relay-deadline', 'at the deadline of close() events in flight fail, and pending ones are sent once by the next process'),
+  async (t) => {
+    const spool = path.join(makeFolder(t), 'spool');
+    const silent = await startCollector({ faults: { kind: 'hang' } });
+    t.teardown(() => silent.close());
+    const first = await startRig(t, { spool, forward: silent.url, concurrency: 2, drainConcurrency: 2 }, { openStore });
+    for (const count of EVENTS) t.is((await first.get(event(count))).status, 204);
+    await silent.waitFor(2);
+    const { published, sent, failedBy, droppedBy, pending, timedOut } = await first.relay.close({ deadlineMs: 50 });
+    t.deepEqual(
+      { published, sent, failedBy, droppedBy, pending, timedOut },
+      { published: 5, sent: 0, failedBy: { aborted: 2 }, droppedBy: {}, pending: 3, timedOut: true },
+    );
 
-  const collector = await startCollector();
-  t.teardown(() => collector.close());
-  const second = await startRig(t, { spool, forward: collector.url }, { openStore });
-  await collector.waitFor(3);
-  const report = await second.relay.close();
-  t.deepEqual([report.published, report.sent, report.store.recovered, report.store.maybeSentTwice], [3, 3, 3, 0]);
-  t.deepEqual(collector.requests.map(({ url }) => url).sort(), [2, 3, 4].map(event));
-});
+    const collector = await startCollector();
+    t.teardown(() => collector.close());
+    const second = await startRig(t, { spool, forward: collector.url }, { openStore });
+    await collector.waitFor(3);
+    const report = await second.relay.close();
+    t.deepEqual([report.published, report.sent, report.store.recovered, report.store.maybeSentTwice], [3, 3, 3, 0]);
+    t.deepEqual(collector.requests.map(({ url }) => url).sort(), [2, 3, 4].map(event));
+  },
+);
 
 test('at the deadline of close() an event that was not sent yet stays in the spool, and cannot arrive twice', async (t) => {
   const spool = path.join(makeFolder(t), 'spool');

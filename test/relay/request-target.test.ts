@@ -4,6 +4,7 @@ import { parseTarget } from '../../src/relay/request-target.js';
 import { startCollector } from '../../src/testing/index.js';
 import { readVectors } from '../helpers/vectors.js';
 import { startRig } from './helpers/relay-rig.js';
+import { proves } from '../helpers/promises.js';
 
 const STRICT = { isVerbatim: false, maxForwardBytes: 8000 };
 const VERBATIM = { isVerbatim: true, maxForwardBytes: 8000 };
@@ -196,7 +197,7 @@ async function through(
 }
 
 for (const file of ['dag_runs.json', 'task_instances.json']) {
-  test(`every request of ${file} is forwarded byte for byte`, async (t) => {
+  test(proves('relay-bytes', `every request of ${file} is forwarded byte for byte`), async (t) => {
     const targets = targetsOf(file);
     t.true(targets.length > 20);
     const { received, fieldsDropped } = await through(t, targets);
@@ -212,7 +213,7 @@ test('every request of urls.json is forwarded byte for byte with `verbatim`', as
   t.deepEqual(received, [...targets].sort());
 });
 
-test('requests of a real Airflow, and of Cosmos before 1.12, are forwarded byte for byte', async (t) => {
+test(proves('relay-bytes', 'requests of a real Airflow, and of Cosmos before 1.12, are forwarded byte for byte'), async (t) => {
   const { received, fieldsDropped } = await through(t, [...REAL, ...OLD]);
   t.deepEqual(received, [...REAL, ...OLD].sort());
   t.is(fieldsDropped, 0);

@@ -7,10 +7,11 @@ import type { ExecutionContext } from 'ava';
 
 import test from 'ava';
 
-import { answer } from '../../src/testing/collector-answers.js';
+import { answer } from '../../src/testing/collector-faults.js';
 import { startCollector } from '../../src/testing/index.js';
 import type { Collector, FaultSource } from '../../src/testing/index.js';
-import { RawClient, until } from '../helpers/raw-client.js';
+import { until } from '../helpers/loopback.js';
+import { RawClient } from '../helpers/raw-client.js';
 import { settle } from '../helpers/virtual-clock.js';
 
 async function start(t: ExecutionContext, faults: FaultSource): Promise<Collector> {
@@ -19,7 +20,7 @@ async function start(t: ExecutionContext, faults: FaultSource): Promise<Collecto
   return collector;
 }
 
-/** A request that is answered after all that the collector had to do before: proof that it has done nothing else. */
+/** Makes a request and waits for its answer. By then the collector has handled everything before it. */
 async function roundTrip(collector: Collector): Promise<void> {
   collector.setFaults({ kind: 'ok' });
   const client = new RawClient(collector.port).get();
@@ -27,7 +28,7 @@ async function roundTrip(collector: Collector): Promise<void> {
   client.socket.destroy();
 }
 
-test('ok: a client that leaves before the answer was not answered', async (t) => {
+test('ok: a client that closes before the answer gets none', async (t) => {
   const collector = await start(t, { kind: 'ok', delayMs: 60_000 });
   const client = new RawClient(collector.port).get();
   await collector.waitFor(1);
@@ -37,7 +38,7 @@ test('ok: a client that leaves before the answer was not answered', async (t) =>
   t.is(collector.answered2xx, 0);
 });
 
-test('ok: nothing is answered once the connection is closed', async (t) => {
+test('ok: there is no answer on a closed connection', async (t) => {
   const connection = new Socket();
   const request = new IncomingMessage(connection);
   const response = new ServerResponse(request);
@@ -48,7 +49,7 @@ test('ok: nothing is answered once the connection is closed', async (t) => {
   t.false(response.writableEnded);
 });
 
-test('status: with headers and a body', async (t) => {
+test('status: it has headers and a body', async (t) => {
   const collector = await start(t, {
     kind: 'status',
     status: 503,
@@ -65,7 +66,7 @@ test('status: with headers and a body', async (t) => {
   client.socket.destroy();
 });
 
-test('ok: late', async (t) => {
+test('ok: the answer comes after delayMs', async (t) => {
   const collector = await start(t, { kind: 'ok', delayMs: 50, body: Buffer.from('late') });
   const begunAt = performance.now();
   const client = new RawClient(collector.port).get();
@@ -79,7 +80,7 @@ test('ok: late', async (t) => {
   client.socket.destroy();
 });
 
-test('reset: once the request is read', async (t) => {
+test('reset: it follows the head of the request', async (t) => {
   const collector = await start(t, { kind: 'reset' });
   const client = new RawClient(collector.port).get();
   t.is(await client.closed, 'ECONNRESET');
@@ -89,10 +90,10 @@ test('reset: once the request is read', async (t) => {
   t.is(collector.answered2xx, 0);
 });
 
-test('reset: in the body, after an answer of 200', async (t) => {
+test('reset: in the body, it follows status 200', async (t) => {
   const collector = await start(t, { kind: 'reset', when: 'body' });
   let ending = '';
-  // A client that was too busy to read before the reset came sees an early end instead (libuv takes both for one); not each time.
+  // A client that is too busy to read before the reset sees an early end instead (libuv reports both as one). That is rare, so try again.
   for (let tries = 1; tries <= 10 && ending !== 'ECONNRESET'; tries += 1) {
     const client = new RawClient(collector.port).get();
     ending = await client.closed;
@@ -104,7 +105,7 @@ test('reset: in the body, after an answer of 200', async (t) => {
   t.is(ending, 'ECONNRESET');
 });
 
-test('reset: as soon as the connection is accepted, which is one entry of the list', async (t) => {
+test('reset: on accept, it uses one entry of the list', async (t) => {
   const collector = await start(t, [{ kind: 'reset', when: 'connect' }, { kind: 'ok' }]);
   const client = new RawClient(collector.port);
   t.is(await client.closed, 'ECONNRESET');
@@ -128,7 +129,7 @@ test('reset: a connection that is open already is reset at its next request', as
   );
 });
 
-test('reset: a function knows no connections, only requests', async (t) => {
+test('reset: a function is called for requests only', async (t) => {
   const collector = await start(t, () => ({ kind: 'reset', when: 'connect' }));
   t.is(await new RawClient(collector.port).get().closed, 'ECONNRESET');
   t.is(collector.requests.length, 1);
@@ -145,20 +146,20 @@ test('hang: the request is read and never answered', async (t) => {
   await until(() => collector.openConnections === 0);
 });
 
-test('hang: accepted, and never read', async (t) => {
+test('hang: the connection is accepted and never read', async (t) => {
   const collector = await start(t, { kind: 'hang', after: 'connect' });
   const client = new RawClient(collector.port).get();
-  // More than the kernel's buffers hold: it can only wait in ours.
+  // More than the buffers of the kernel: the rest stays in the buffer of the client.
   client.socket.write(Buffer.alloc(64 * 1024 * 1024));
   await until(() => collector.connections === 1);
   await roundTrip(collector);
   t.is(client.received, '');
   t.true(client.socket.writableLength > 0);
-  t.is(collector.requests.length, 1, 'that of the round trip');
+  t.is(collector.requests.length, 1, 'the request of the round trip');
   client.socket.destroy();
 });
 
-test('hang: what is never read from cannot see the client leave', async (t) => {
+test('hang: a connection that is not read counts as open after a reset', async (t) => {
   const collector = await start(t, { kind: 'hang', after: 'connect' });
   const client = new RawClient(collector.port).get();
   await until(() => collector.connections === 1);
@@ -168,7 +169,7 @@ test('hang: what is never read from cannot see the client leave', async (t) => {
   await until(() => collector.openConnections === 1);
   const other = new RawClient(collector.port).get();
   await other.until(/200 OK/);
-  t.is(collector.openConnections, 2, 'though one of the two has been reset');
+  t.is(collector.openConnections, 2, 'although one of the two was reset');
 });
 
 test('drip: the body comes a few bytes at a time and never ends', async (t) => {
@@ -182,7 +183,7 @@ test('drip: the body comes a few bytes at a time and never ends', async (t) => {
   await until(() => collector.openConnections === 0);
 });
 
-test('drip: the head never ends, which is no answer', async (t) => {
+test('drip: a head that never ends is no answer', async (t) => {
   const collector = await start(t, { kind: 'drip', intervalMs: 1, part: 'head' });
   const client = new RawClient(collector.port).get();
   await client.until(/x-drip: x{5}/);
@@ -192,7 +193,7 @@ test('drip: the head never ends, which is no answer', async (t) => {
   client.socket.destroy();
 });
 
-test('endless: a body as long as the client reads, and no longer', async (t) => {
+test('endless: the body continues as long as the client reads', async (t) => {
   const collector = await start(t, { kind: 'endless' });
   let read = 0;
   await new Promise<void>((resolve) => {
@@ -211,10 +212,10 @@ test('endless: a body as long as the client reads, and no longer', async (t) => 
   await until(() => collector.openConnections === 0);
 });
 
-test('endless: a client that does not read is not written to', async (t) => {
+test('endless: the body stops for a client that does not read', async (t) => {
   const connection = new Socket();
   const request = new IncomingMessage(connection);
-  // Without a socket of its own it takes nothing off the writer's hands, as with a client that does not read.
+  // A response without a socket is like a client that does not read.
   const response = new ServerResponse(request);
   answer({ kind: 'endless' }, { request, response, connection, onStatus: () => {} });
   await settle(100);
@@ -243,7 +244,7 @@ test('bomb: small on the wire, huge when unpacked', async (t) => {
   whole.destroy();
 });
 
-test('redirect: elsewhere, or to itself', async (t) => {
+test('redirect: to another URL, or to the requested one', async (t) => {
   const collector = await start(t, [
     { kind: 'redirect', location: 'https://elsewhere.invalid/' },
     { kind: 'redirect', to: 'self', status: 307 },
@@ -257,7 +258,7 @@ test('redirect: elsewhere, or to itself', async (t) => {
   t.is(collector.answered2xx, 0);
 });
 
-test('not_http: a greeting of something else, or any bytes', async (t) => {
+test('not_http: an SSH greeting, or any bytes', async (t) => {
   const collector = await start(t, [{ kind: 'not_http' }, { kind: 'not_http', bytes: Buffer.from([0, 1, 2]) }]);
   const client = new RawClient(collector.port).get();
   t.is(await client.closed, 'ended');
@@ -271,7 +272,7 @@ test('not_http: a greeting of something else, or any bytes', async (t) => {
   );
 });
 
-test('truncated: less body than promised', async (t) => {
+test('truncated: the body is shorter than its content-length', async (t) => {
   const collector = await start(t, { kind: 'truncated' });
   const client = new RawClient(collector.port).get();
   t.is(await client.closed, 'ended');
@@ -288,7 +289,7 @@ for (const [faults, message] of [
   [{ kind: 'ok', status: 200.5 }, 'startCollector: status of ok must be an integer from 200 to 599, got 200.5'],
   [{ kind: 'drip' }, 'startCollector: intervalMs of drip must be above 0, got undefined'],
 ] as const) {
-  test(`a script with a slip: ${JSON.stringify(faults)}`, async (t) => {
+  test(`a bad list of faults is a TypeError: ${JSON.stringify(faults)}`, async (t) => {
     await t.throwsAsync(startCollector({ faults: faults as unknown as FaultSource }), { instanceOf: TypeError, message });
   });
 }

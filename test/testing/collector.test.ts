@@ -7,10 +7,11 @@ import type { ExecutionContext } from 'ava';
 
 import test from 'ava';
 
-import { startCollector } from '../../src/testing/index.js';
+import { refusedPort, silentServer, startCollector } from '../../src/testing/index.js';
 import type { Collector, CollectorOptions, Fault } from '../../src/testing/index.js';
 import { selfSignedCertificate } from '../helpers/certificate.js';
-import { RawClient, until } from '../helpers/raw-client.js';
+import { until } from '../helpers/loopback.js';
+import { RawClient } from '../helpers/raw-client.js';
 
 async function start(t: ExecutionContext, options?: CollectorOptions): Promise<Collector> {
   const collector = await startCollector(options);
@@ -18,7 +19,7 @@ async function start(t: ExecutionContext, options?: CollectorOptions): Promise<C
   return collector;
 }
 
-/** Status, or the code of the error. */
+/** The status of the answer, or the code of the error. */
 async function ask(get: typeof httpGet, url: string, options: { ca?: string; agent?: Agent } = {}): Promise<number | string> {
   return new Promise((resolve) => {
     get(url, { agent: false, ...options }, (response: IncomingMessage) => {
@@ -34,7 +35,7 @@ async function ask(get: typeof httpGet, url: string, options: { ca?: string; age
   });
 }
 
-test('keeps what it is asked for, decoded as Python would', async (t) => {
+test('keeps its requests, decoded like Python', async (t) => {
   const collector = await start(t);
   const url = '/base/v3/dag_run?status=a+b%2B&name=%C3%A9&v=2.10.1%252Bastro.1&empty=&bare&&broken=%zz%FF&=x';
   const client = new RawClient(collector.port);
@@ -65,7 +66,7 @@ test('keeps what it is asked for, decoded as Python would', async (t) => {
   t.is(collector.answered2xx, 1);
 });
 
-test('a path of another form has no event type, and a body is read over', async (t) => {
+test('any other path has no event type, and a body is ignored', async (t) => {
   const collector = await start(t);
   const asked = request(`${collector.url}/v1/1.8/dag_run`, { method: 'POST', agent: false });
   asked.end('x'.repeat(1_000_000));
@@ -85,7 +86,7 @@ test('listens on the loopback interface and names its address', async (t) => {
   t.is(await ask(httpGet, named.url), 200);
 });
 
-test('an IPv6 address stands in brackets', async (t) => {
+test('the URL has an IPv6 address in brackets', async (t) => {
   const collector = await startCollector({ host: '::1' }).catch((error: NodeJS.ErrnoException) => error.code ?? 'unknown');
   if (typeof collector === 'string') {
     t.true(['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(collector), 'a machine without IPv6');
@@ -95,7 +96,7 @@ test('an IPv6 address stands in brackets', async (t) => {
   }
 });
 
-test('an address that is not this machine rejects', async (t) => {
+test('an address of another machine is an error', async (t) => {
   await t.throwsAsync(startCollector({ host: '203.0.113.1' }), { code: 'EADDRNOTAVAIL' });
 });
 
@@ -114,7 +115,7 @@ test('a kept-alive connection is one connection', async (t) => {
   t.is(collector.connections, 1);
 });
 
-test('a list of faults strikes in order, the last one repeats, and others may be set while it runs', async (t) => {
+test('a list of faults is used in order, its last entry repeats, and setFaults replaces it', async (t) => {
   const collector = await start(t, { faults: [{ kind: 'status', status: 503 }, { kind: 'ok' }, { kind: 'status', status: 404 }] });
   const seen: (number | string)[] = [];
   for (let index = 0; index < 4; index += 1) seen.push(await ask(httpGet, collector.url));
@@ -140,7 +141,7 @@ test('a function decides by the request and its number', async (t) => {
   t.is(await ask(httpGet, `${collector.url}/v3/dag_run`), 501);
 });
 
-test('waitFor resolves on arrival, at once when they are there, and rejects when the collector closes', async (t) => {
+test('waitFor resolves on arrival, at once for past requests, and rejects when the collector closes', async (t) => {
   const collector = await startCollector({ faults: { kind: 'hang' } });
   const two = collector.waitFor(2);
   const client = new RawClient(collector.port).get();
@@ -157,7 +158,7 @@ test('waitFor resolves on arrival, at once when they are there, and rejects when
   await client.closed;
 });
 
-test('close ends what is under way and may be called again', async (t) => {
+test('close() ends requests in flight, and is idempotent', async (t) => {
   const collector = await startCollector({ faults: [{ kind: 'hang' }, { kind: 'drip', intervalMs: 1 }, { kind: 'ok', delayMs: 60_000 }] });
   const clients = [new RawClient(collector.port).get(), new RawClient(collector.port).get(), new RawClient(collector.port).get()];
   await collector.waitFor(3);
@@ -169,7 +170,7 @@ test('close ends what is under way and may be called again', async (t) => {
   t.is(await new RawClient(collector.port).closed, 'ECONNREFUSED');
 });
 
-test('it is disposed of like anything else', async (t) => {
+test('`await using` closes it', async (t) => {
   const port = await (async () => {
     await using collector = await startCollector();
     return collector.port;
@@ -177,7 +178,7 @@ test('it is disposed of like anything else', async (t) => {
   t.is(await new RawClient(port).closed, 'ECONNREFUSED');
 });
 
-test('with tls it speaks https, to those who know its certificate', async (t) => {
+test('with `tls` it uses https, and only its own certificate is trusted', async (t) => {
   const tls = selfSignedCertificate();
   const collector = await start(t, { tls, faults: [{ kind: 'ok' }, { kind: 'reset' }, { kind: 'truncated' }, { kind: 'not_http' }] });
   t.is(collector.url, `https://127.0.0.1:${collector.port}`);
@@ -196,13 +197,17 @@ test('https to a collector without tls is a mismatch', async (t) => {
   const collector = await start(t);
   t.regex(String(await ask(httpsGet, collector.url.replace('http:', 'https:'))), /SSL|EPROTO/);
   t.is(collector.requests.length, 0);
-  t.is(await ask(httpGet, collector.url), 200, 'and it lives on');
+  t.is(await ask(httpGet, collector.url), 200, 'it still answers');
 });
 
-/** Runs a module in a child; the code it ends with, null when it had to be killed, and what it complained of. */
+/** Runs a module in a child process. The exit code is null if the child was killed. */
 async function run(code: string): Promise<{ exitCode: number | null; stderr: string }> {
   const kit = new URL('../../src/testing/index.js', import.meta.url).href;
-  const script = `import { startCollector } from ${JSON.stringify(kit)};\nimport { connect } from 'node:net';\nimport { once } from 'node:events';\n${code}`;
+  const script = `
+    import { once } from 'node:events';
+    import { connect } from 'node:net';
+    import { startCollector } from ${JSON.stringify(kit)};
+    ${code}`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 20_000 });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -212,7 +217,7 @@ async function run(code: string): Promise<{ exitCode: number | null; stderr: str
   return { exitCode, stderr };
 }
 
-test("an unref'd collector lets the process end, whatever it is doing", async (t) => {
+test("an unref'd collector lets the process end during any fault", async (t) => {
   const { exitCode } = await run(`
     const collector = await startCollector({ faults: [{ kind: 'drip', intervalMs: 5 }, { kind: 'ok', delayMs: 60000 }, { kind: 'hang' }] });
     for (let index = 0; index < 3; index += 1) {
@@ -227,11 +232,32 @@ test("an unref'd collector lets the process end, whatever it is doing", async (t
   t.is(exitCode, 0);
 });
 
-test('a slip in a fault function is not hidden', async (t) => {
+test('a bad fault from a function is an uncaught exception', async (t) => {
   const { exitCode, stderr } = await run(`
     const collector = await startCollector({ faults: () => ({ kind: 'explode' }) });
     connect(collector.port, '127.0.0.1').on('error', () => {}).write('GET / HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n');
   `);
   t.is(exitCode, 1);
   t.regex(stderr, /TypeError: startCollector: unknown fault explode; known are ok, status,/);
+});
+
+test('a refused port refuses', async (t) => {
+  t.is(await new RawClient(await refusedPort()).closed, 'ECONNREFUSED');
+});
+
+test('a silent server accepts connections and reads nothing', async (t) => {
+  const server = await silentServer();
+  t.teardown(() => server.close());
+  t.is(server.url, `http://127.0.0.1:${server.port}`);
+  const client = new RawClient(server.port).get();
+  client.socket.write(Buffer.alloc(64 * 1024 * 1024));
+  await until(() => server.connections === 1);
+  const second = new RawClient(server.port);
+  await until(() => server.connections === 2);
+  t.is(server.openConnections, 2);
+  t.is(client.received, '');
+  t.true(client.socket.writableLength > 0);
+  await server.close();
+  await Promise.all([client.closed, second.closed]);
+  t.is(server.openConnections, 0);
 });

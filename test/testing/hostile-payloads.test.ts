@@ -8,7 +8,7 @@ import type { HostEventName } from '../../src/testing/index.js';
 const EVENTS: readonly HostEventName[] = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
 const PARAM = '__cosmos_telemetry_metadata__';
 
-/** Reads a path as a listener would; what that throws is given back in a list. */
+/** Reads a path like a listener. An error is returned in a list. */
 function read(payload: unknown, path: string): unknown {
   let value = payload;
   try {
@@ -33,18 +33,18 @@ function tasks(name: string): unknown[] {
   return read(make(`tasks: ${name}`, 'dag_run.success'), 'dagRun.dag.tasks') as unknown[];
 }
 
-test('names are unique, events are known, and each is made for every event', (t) => {
+test('names are unique, events are known, and each payload can be made for each event', (t) => {
   const payloads = hostilePayloads();
   t.true(payloads.length > 1500);
   t.is(new Set(payloads.map(({ name }) => name)).size, payloads.length);
   for (const payload of payloads) {
     t.true(payload.events.length > 0 && payload.events.every((event) => EVENTS.includes(event)), payload.name);
-    // The biggest are made below.
+    // A test below makes the biggest.
     if (!payload.name.includes('100,000')) for (const event of EVENTS) t.notThrows(() => payload.make(event), payload.name);
   }
 });
 
-test('the valid ones are what a proper host hands over', (t) => {
+test('the valid payloads are those of a host without faults', (t) => {
   for (const name of [
     'valid',
     'valid: deeply frozen',
@@ -76,14 +76,14 @@ test('the valid ones are what a proper host hands over', (t) => {
   t.is(Object.getPrototypeOf(read(make('valid: without prototypes', 'dag_run.success'), 'dagRun.dag')), null);
 });
 
-test('they look like those of another product when asked', (t) => {
+test('they can belong to another product', (t) => {
   const run = make('valid', 'dag_run.success', 'acme');
   t.is(read(run, 'dagRun.dag.tasks.0.module'), 'acme.operators.local');
   t.is(typeof read(run, 'dagRun.dag.params.__acme_telemetry_metadata__'), 'string');
   t.is(read(make('metadata: empty string', 'dag_run.success', 'acme'), 'dagRun.dag.params.__acme_telemetry_metadata__'), '');
 });
 
-test('a fault is where its name says, and nowhere else', (t) => {
+test('the fault is in the field of its name only', (t) => {
   const missing = make('dagRun.dag.tasks: missing', 'dag_run.failed');
   t.false('tasks' in (read(missing, 'dagRun.dag') as object));
   t.is(read(missing, 'dagRun.dagId'), 'jaffle_shop');
@@ -95,7 +95,7 @@ test('a fault is where its name says, and nowhere else', (t) => {
   t.is(make('payload: undefined', 'dag_run.success'), undefined);
 });
 
-test('what a field hides comes out when it is read', (t) => {
+test('a getter or a proxy fails when it is read', (t) => {
   const throwing = read(make('dagRun.dag: getter throws', 'dag_run.success'), 'dagRun.dag.tasks') as [Error];
   t.is(throwing[0].message, 'hostile');
   t.deepEqual(read(make('dagRun.dag: getter throws undefined', 'dag_run.success'), 'dagRun.dag.tasks'), [undefined]);
@@ -116,22 +116,22 @@ test('what a field hides comes out when it is read', (t) => {
   t.throws(overflow, { instanceOf: RangeError });
 });
 
-test('an event of the other family gets the wrong family', (t) => {
+test('an event of the other family gets a payload of the wrong family', (t) => {
   t.is(read(make('dagRun.dagId: symbol', 'task_instance.success'), 'taskInstance'), undefined);
   t.is(typeof read(make('dagRun.dagId: symbol', 'task_instance.success'), 'dagRun'), 'object');
 });
 
-test('each is made anew: what was done to one is not done to the next', (t) => {
+test('each payload is new: a change to one does not affect the next', (t) => {
   const first = read(make('valid', 'dag_run.success'), 'dagRun') as { dagId: string };
   first.dagId = 'changed';
   t.is(read(make('valid', 'dag_run.success'), 'dagRun.dagId'), 'jaffle_shop');
 });
 
-test('bombs are small, and real', (t) => {
+test('zip bombs are small and valid', (t) => {
   const small = packed('metadata: bomb of 10 MiB in 14 KB');
-  t.true(small.length < 16 * 1024, 'within what a reader may be willing to unpack');
+  t.true(small.length < 16 * 1024, 'small enough that a reader unpacks it');
   const unpacked = inflateSync(Buffer.from(small, 'base64'));
-  t.is(unpacked.length, 10 * 1024 * 1024, 'a stream that is valid to its checksum');
+  t.is(unpacked.length, 10 * 1024 * 1024, 'a valid stream with its checksum');
   t.true(unpacked.every((byte) => byte === 0));
 
   const big = packed('metadata: bomb of 500 MiB');
@@ -141,7 +141,7 @@ test('bombs are small, and real', (t) => {
   t.throws(() => inflateSync(Buffer.from(packed('metadata: wrong checksum'), 'base64')), { message: 'incorrect data check' });
 });
 
-test('lists of tasks are as long as they say', (t) => {
+test('lists of tasks have the length of their name', (t) => {
   t.is(tasks('100,000 of them').length, 100_000);
   t.is(tasks('four billion holes').length, 4_294_967_295);
   const modes = tasks('100,000 execution modes') as { module: string }[];

@@ -8,7 +8,7 @@ import { usageEvent } from '../helpers/stepped-transport.js';
 
 const { signal } = new AbortController();
 
-test('records what it is handed and says sent', async (t) => {
+test('records its events and answers `sent`', async (t) => {
   const transport = recordingTransport();
   const metrics = { status: 'success', task_count: 2, nothing: null };
   const event: UsageEvent = { id: '7', type: 'dag_run', metrics, requestTarget: () => '/v3/dag_run?status=success' };
@@ -25,7 +25,7 @@ test('records what it is handed and says sent', async (t) => {
   t.false('maxBatchSize' in transport);
 });
 
-test('answers one outcome a send, the last one again and again, and records every attempt', async (t) => {
+test('a list has one outcome per send, its last entry repeats, and each attempt is recorded', async (t) => {
   const retryable: SendOutcome = { kind: 'retryable', reason: 'http_503' };
   const rejected: SendOutcome = { kind: 'rejected', reason: 'timeout' };
   const transport = recordingTransport({ outcomes: [retryable, { kind: 'sent' }, rejected], maxBatchSize: 2 });
@@ -41,14 +41,14 @@ test('answers one outcome a send, the last one again and again, and records ever
   );
 });
 
-test('one outcome is for all sends', async (t) => {
+test('a single outcome is for all sends', async (t) => {
   const transport = recordingTransport({ outcomes: { kind: 'refused', reason: 'too_large' } });
   for (let index = 0; index < 3; index += 1) {
     t.deepEqual(await transport.send([usageEvent()], signal), { kind: 'refused', reason: 'too_large' });
   }
 });
 
-test('a function decides by event and number, in its own time', async (t) => {
+test('a function decides by event and number, and may return a promise', async (t) => {
   const transport = recordingTransport({
     outcomes: async ({ id }, index) => ({ kind: 'rejected', reason: `${id}_${index}` }),
   });
@@ -60,7 +60,7 @@ test('a function decides by event and number, in its own time', async (t) => {
   t.deepEqual(await immediate.send([usageEvent('a', 'dag_run')], signal), { kind: 'refused', reason: 'dag_run' });
 });
 
-test('a pending outcome gives way to the signal', async (t) => {
+test('a pending outcome becomes `aborted` when the signal aborts', async (t) => {
   const controller = new AbortController();
   const transport = recordingTransport({ outcomes: () => new Promise(() => {}) });
   const outcome = transport.send([usageEvent()], controller.signal);
@@ -68,10 +68,10 @@ test('a pending outcome gives way to the signal', async (t) => {
   t.deepEqual(await outcome, { kind: 'aborted' });
   t.is(transport.events.length, 1);
   t.deepEqual(await transport.send([usageEvent()], controller.signal), { kind: 'aborted' });
-  t.is(transport.events.length, 1, 'what is aborted before it begins was never handed over');
+  t.is(transport.events.length, 1, 'a send whose signal has aborted before is not recorded');
 });
 
-test('a promised outcome leaves no listener behind, and one that rejects is passed on', async (t) => {
+test('a promised outcome leaves no listener, and its rejection is passed on', async (t) => {
   const controller = new AbortController();
   let turn = 0;
   const transport = recordingTransport({
@@ -87,7 +87,7 @@ test('a promised outcome leaves no listener behind, and one that rejects is pass
   t.is(getEventListeners(controller.signal, 'abort').length, 0);
 });
 
-test('waitFor counts events, from clear() on, and rejects when closed', async (t) => {
+test('waitFor counts events since clear(), and rejects after close()', async (t) => {
   const transport = recordingTransport();
   const three = transport.waitFor(3);
   let resolved = false;
@@ -111,7 +111,7 @@ test('waitFor counts events, from clear() on, and rejects when closed', async (t
   await again;
 });
 
-test('an empty list of outcomes is a mistake', (t) => {
+test('an empty list of outcomes is a TypeError', (t) => {
   t.throws(() => recordingTransport({ outcomes: [] }), {
     instanceOf: TypeError,
     message: 'recordingTransport: outcomes must not be an empty list',

@@ -1,4 +1,4 @@
-"""What the test has Airflow run: Cosmos' real operators, with a stand-in for dbt that ends as each model's name says."""
+"""The DAGs of the test: Cosmos' real operators, with a stand-in for dbt that succeeds or fails by the model's name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPERATOR = {
 
 
 class OwnRunOperator(DbtRunLocalOperator):
-    """A user's subclass: no module of Cosmos', and its instances report themselves all the same."""
+    """A user's subclass: not in a module of Cosmos, but Cosmos reports its instances."""
 
 
 def look_at_project(project_dir: str, **kwargs: object) -> None:
@@ -48,7 +48,7 @@ def look_at_project(project_dir: str, **kwargs: object) -> None:
 
 
 def whole(select: list[str], profile: ProfileConfig, mode: InvocationMode | None = InvocationMode.SUBPROCESS) -> dict:
-    """What a DbtDag and a DbtTaskGroup have in common here. Without a mode, the worker finds out which it can use."""
+    """Common arguments of DbtDag and DbtTaskGroup. Without a mode, the worker finds out which one it can use."""
     return {
         "project_config": ProjectConfig(dbt_project_path=PROJECT, manifest_path=PROJECT / "manifest.json", project_name="jaffle_shop", install_dbt_deps=False),
         "profile_config": profile,

@@ -1,4 +1,4 @@
-"""Python's own hook before any other code: refuses connections and name look-ups that leave this machine, and writes them down."""
+"""Python runs this file before any other code. It refuses and records connections and name look-ups that leave this machine."""
 
 import ipaddress
 import json
@@ -31,7 +31,7 @@ def watch(event: str, arguments: tuple) -> None:
         return
     with open(str(ESCAPES), "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": event, "host": str(host), "program": sys.argv[:3]}) + "\n")
-    raise PermissionError(f"nothing may leave this machine: {event} {host}")
+    raise PermissionError(f"the test allows only this machine: {event} {host}")
 
 
 if ESCAPES:

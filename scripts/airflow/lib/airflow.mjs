@@ -8,7 +8,7 @@ import { until } from './waiting.mjs';
 const START_TIMEOUT_MS = 120_000;
 const RUN_TIMEOUT_MS = 120_000;
 
-/** Starts one in its home and waits until it knows `dags` DAGs. */
+/** Starts an Airflow in its home and waits until it has loaded `dags` DAGs. */
 export async function startAirflow(home, dags) {
   const port = await refusedPort();
   const env = {
@@ -51,7 +51,7 @@ class Airflow {
     this.#parts = parts;
   }
 
-  /** Whether it answers, its parts are alive and all DAGs are known. */
+  /** Whether it answers, its parts are alive and all DAGs are loaded. */
   async isReady(dags) {
     try {
       this.#token ??= (await (await fetch(`${this.#base}/auth/token`)).json()).access_token;
@@ -63,7 +63,7 @@ class Airflow {
     }
   }
 
-  /** Runs DAGs, all at once, to their ends. @returns Their runs: `{ dagId, runId, state }`. */
+  /** Runs all DAGs at the same time and waits for their ends. @returns Their runs: `{ dagId, runId, state }`. */
   async runDags(dagIds) {
     const started = [];
     for (const dagId of dagIds) {
@@ -86,7 +86,7 @@ class Airflow {
     return { dagId, runId, state };
   }
 
-  /** Every attempt of every task of a run that ended: `{ dagId, taskId, mapIndex, state }`. */
+  /** Every attempt of every task of an ended run: `{ dagId, taskId, mapIndex, state }`. */
   async attempts({ dagId, runId }) {
     const tasks = `/api/v2/dags/${dagId}/dagRuns/${encodeURIComponent(runId)}/taskInstances`;
     const { task_instances: newest } = await this.#get(tasks);
@@ -97,7 +97,7 @@ class Airflow {
     return (await Promise.all(lists)).flat();
   }
 
-  /** Looks at the documentation of the dbt project, as a person does in a browser. */
+  /** Opens the documentation of the dbt project, like a browser. */
   async viewDocs() {
     await (await fetch(`${this.#base}/cosmos/jaffle_shop/dbt_docs_index.html`)).text();
   }
@@ -118,17 +118,17 @@ class Airflow {
   }
 }
 
-/** What Cosmos' hooks have waited for so far: `{ eventType, waitedMs, isSuccess }` each. */
+/** The recorded waits of Cosmos' hooks: `{ eventType, waitedMs, isSuccess }` each. */
 export function hookTimings(home) {
   return existsSync(home.timings) ? linesOf(home.timings) : [];
 }
 
-/** What the guard has kept on this machine, and would have left it. */
+/** The connections and look-ups that the guard refused. */
 export function escapes(home) {
   return existsSync(home.escapes) ? linesOf(home.escapes) : [];
 }
 
-/** Shows that the guard works: it has to refuse this. @returns What it wrote down. */
+/** Shows that the guard works: makes a connection that it must refuse. @returns The guard's record. */
 export async function provokeEscape(home) {
   const code = 'import socket\ntry:\n    socket.create_connection(("192.0.2.1", 9), 1)\nexcept PermissionError:\n    pass';
   const file = `${home.escapes}.provoked`;

@@ -1,10 +1,10 @@
-// What was compared, and whether it holds.
+// The checks of the test and their results.
 
-/** Collects comparisons and says each as it is made. */
+/** Collects checks and prints each result at once. */
 export class Checks {
   #made = [];
 
-  /** One comparison. `detail` is what was seen. */
+  /** Adds one result. `detail` is the observed value. */
   add(what, holds, detail = '') {
     this.#made.push({ what, holds });
     console.log(`${holds ? 'ok    ' : 'FAILED'} ${what}${detail === '' ? '' : `: ${detail}`}`);

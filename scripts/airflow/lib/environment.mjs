@@ -1,5 +1,5 @@
-// The environment of everything Python here: one Airflow home of our own, loopback addresses alone, all reporting switched off but
-// that of Cosmos, and proxies that nobody should ask.
+// The environment of all Python programs of the test: an Airflow home of its own, only loopback addresses, all reporting off except
+// Cosmos', and proxies that must not get a request.
 import { mkdirSync, copyFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,10 +7,13 @@ import { fileURLToPath } from 'node:url';
 const here = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const PLUGIN = fileURLToPath(new URL('../../../examples/airflow/plugins/cosmos_telemetry_relay.py', import.meta.url));
 
-/** Opt-outs and settings of whoever runs the test, which would make it another test. */
+/** Opt-outs and settings of the caller's environment that would change the test. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'USER', 'LD_LIBRARY_PATH', 'SSL_CERT_FILE'];
 
-/** Lays out an Airflow home with the DAGs, the plug-in of `examples/`, and the test's own. @returns Its paths, and the environment for its programs. */
+/**
+ * Lays out an Airflow home with the DAGs, the plug-in of `examples/`, and the test's own. @returns Its paths, and the environment for its
+ * programs.
+ */
 export function airflowHome(folder, { programs, relayUrl, proxyUrl, major }) {
   for (const name of ['dags', 'plugins']) mkdirSync(path.join(folder, name), { recursive: true });
   for (const name of ['dags', 'plugins']) {
@@ -40,10 +43,10 @@ export function airflowHome(folder, { programs, relayUrl, proxyUrl, major }) {
   };
 }
 
-/** Everybody else's reporting. Cosmos' own stays on, and leads to this machine. */
+/** Turns off the reporting of other programs. Cosmos' own stays on and goes to this machine. */
 const silence = { SCARF_ANALYTICS: 'false', DBT_SEND_ANONYMOUS_USAGE_STATS: 'False', AIRFLOW__USAGE_DATA_COLLECTION__ENABLED: 'False' };
 
-/** The operator excepts Airflow's own address, by its name. That of the relay is left to the plug-in. */
+/** Airflow's own address is excepted here, by its name. The plug-in adds the relay's address. */
 const proxies = (url) => ({ HTTP_PROXY: url, HTTPS_PROXY: url, ALL_PROXY: url, NO_PROXY: 'localhost' });
 
 function settings(home, major) {

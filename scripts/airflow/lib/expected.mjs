@@ -1,6 +1,6 @@
-// What each DAG of `dags/jaffle_shop.py` ends as, and how many events Cosmos' listeners make of it: written by hand, from their sources.
+// The final state of each DAG of `dags/jaffle_shop.py` and its number of Cosmos events: written by hand, from Cosmos' sources.
 
-/** `tasks` counts attempts of Cosmos' own tasks and of subclasses; `runs` is 0 where no task has a module of Cosmos'. */
+/** `tasks` counts attempts of Cosmos' own tasks and of subclasses. `runs` is 0 if no task is of a module of Cosmos. */
 export const EXPECTED = {
   succeeds: { state: 'success', tasks: 2, runs: 1 },
   fails: { state: 'failed', tasks: 1, runs: 1 },
@@ -13,7 +13,7 @@ export const EXPECTED = {
 
 export const ALL_DAGS = Object.keys(EXPECTED);
 
-/** Events that runs of these DAGs make. */
+/** The number of events from one run of each of these DAGs. */
 export function expectedEvents(dagIds) {
   return dagIds.reduce((sum, dagId) => sum + EXPECTED[dagId].tasks + EXPECTED[dagId].runs, 0);
 }

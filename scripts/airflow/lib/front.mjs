@@ -1,13 +1,13 @@
-// What Cosmos asks: a recorder with one port for the whole run, that passes on to whatever stands behind it just then.
+// The server that Cosmos sends to: a recorder with one port for the whole run, which forwards to the current server behind it.
 import { once } from 'node:events';
 import { Agent, createServer, request as ask } from 'node:http';
 
-/** The name under which a request was made by Cosmos is nobody's but the recorder's: what stands behind it has a host of its own. */
+/** Headers that are not forwarded. `host` names the recorder; the server behind it has its own. */
 const OWN_HEADERS = new Set(['host']);
 
 /**
- * Starts the recorder. Each request is kept as `{ target, headers, status }` with its target as it was on the wire; a status of null
- * means that Cosmos got no answer.
+ * Starts the recorder. It keeps each request as `{ target, headers, status }`, with the target as on the wire. A status of null means that
+ * Cosmos got no answer.
  */
 export async function startFront() {
   const records = [];
@@ -28,19 +28,19 @@ export async function startFront() {
     port,
     url: `http://127.0.0.1:${port}`,
     records,
-    /** Those of `records` that were answered with 2xx. */
+    /** The `records` that were answered with 2xx. */
     acknowledged: (from = 0) => records.slice(from).filter(({ status }) => status !== null && status >= 200 && status < 300),
     forwardTo: (url) => (behind = { kind: 'forward', url }),
     answerItself: (delayMs = 0) => (behind = { kind: 'answer', delayMs }),
     hang: () => (behind = { kind: 'hang' }),
-    /** Nobody listens until `comeBack`: connections are refused. */
+    /** Refuses connections until `comeBack`. */
     goAway: () => stop(server, connections),
     comeBack: () => listen(server, port),
     close: () => stop(server, connections),
   };
 }
 
-/** Starts an endpoint that keeps the targets it was asked for, and can be away for a while without losing its port. */
+/** Starts an endpoint that keeps the targets of its requests, and can be down for a while without losing its port. */
 export async function startUpstream() {
   const targets = [];
   const connections = new Set();
@@ -62,7 +62,7 @@ export async function startUpstream() {
   };
 }
 
-/** Starts a proxy that says 200 to whatever it is asked, as a captive one does, and keeps what it was asked. */
+/** Starts a proxy that answers 200 to everything, like a captive portal, and keeps its requests. */
 export async function startLyingProxy() {
   const asked = [];
   const server = createServer((request, response) => {
@@ -96,7 +96,7 @@ function pass(request, response, base) {
     answer.pipe(response);
     answer.once('error', () => response.destroy());
   });
-  // Cosmos sees what it would see without a recorder between: a connection that ends.
+  // Cosmos must see what it would see without the recorder: a connection that ends.
   inner.once('error', () => response.destroy());
   request.pipe(inner);
 }
@@ -115,7 +115,7 @@ async function stop(server, connections) {
   await closed;
 }
 
-/** Keeps the connections of a server, so that they can be cut when it goes. */
+/** Tracks the connections of a server, so that they can be closed with it. */
 function follow(server, connections) {
   server.on('connection', (socket) => {
     connections.add(socket);

@@ -1,6 +1,6 @@
-// What was asked for how often.
+// Comparison of lists as multisets.
 
-/** @returns What `one` holds more often than `other`, each as often as it does. */
+/** @returns The items that `one` has more often than `other`, each repeated by the difference. */
 export function without(one, other) {
   const left = new Map();
   for (const item of other) left.set(item, (left.get(item) ?? 0) + 1);
@@ -11,12 +11,12 @@ export function without(one, other) {
   });
 }
 
-/** Whether two lists hold the same, each as often, in any order. */
+/** Whether two lists have the same items equally often, in any order. */
 export function isSame(one, other) {
   return one.length === other.length && without(one, other).length === 0;
 }
 
-/** The value that half of a list of numbers do not exceed; NaN of an empty one. */
+/** The median of a list of numbers; NaN of an empty list. */
 export function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length / 2) - 1)] ?? Number.NaN;

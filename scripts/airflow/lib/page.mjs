@@ -1,4 +1,4 @@
-// What was measured, as a part of docs/airflow.md.
+// Writes the measured figures into docs/airflow.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { median } from './multisets.mjs';
@@ -8,33 +8,35 @@ const START = '<!-- measured: npm run test:airflow -- --write-docs -->';
 const END = '<!-- /measured -->';
 
 const IN_AIRFLOW = {
-  direct: 'directly, an endpoint on the same machine',
-  relay: 'through the relay',
-  refused: 'directly, connections refused: the event is lost',
-  hangs: 'directly, an endpoint that never answers: the event is lost',
+  direct: 'an endpoint on the same machine, directly',
+  relay: 'the relay',
+  refused: 'a port that refuses connections, directly: the event is lost',
+  hangs: 'an endpoint that never answers, directly: the event is lost',
 };
 const ALONE = {
-  near: 'an endpoint on the same machine, at once',
+  near: 'an endpoint on the same machine that answers at once',
   far: 'an endpoint that answers after 100 ms',
   relay: 'the relay, before an endpoint that answers after 100 ms',
-  refused: 'a port that refuses: the event is lost',
+  refused: 'a port that refuses connections: the event is lost',
   hangs: 'an endpoint that never answers: the event is lost',
 };
 
-/** The part of the page, in Markdown. */
+/** @returns The measured section of the page, in Markdown. */
 export function measuredSection({ facts, rows, inAirflow, alone }) {
   return [
-    `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ${os.availableParallelism()} cores that Airflow and other programs used as well.`,
+    `Airflow ${facts.airflowVersion}, Cosmos ${facts.cosmosVersion}, Python ${facts.pythonVersion}, Node ${process.versions.node}, ` +
+      `${os.availableParallelism()} cores shared with Airflow and other programs.`,
     '',
-    'How long a hook of Cosmos waited in Airflow, one DAG of two tasks at a time, through the relay and directly by turns (each through the recorder):',
+    'How long a hook of Cosmos waits in Airflow, one DAG of two tasks at a time, alternately through the relay and directly (always',
+    'through the recorder):',
     '',
     ...waits(inAirflow, IN_AIRFLOW),
     '',
-    "Cosmos' client alone, without an Airflow beside it:",
+    "Cosmos' client alone, without a running Airflow:",
     '',
     ...waits(alone, ALONE),
     '',
-    "What Cosmos sent, and what this package's listeners make of the same runs:",
+    "Requests of Cosmos, and of this package's listeners for the same runs:",
     '',
     ...table(
       ['Event', 'Cosmos', 'This package', 'Byte for byte'],
@@ -43,11 +45,11 @@ export function measuredSection({ facts, rows, inAirflow, alone }) {
   ].join('\n');
 }
 
-/** Puts that part into the page, in the place of the one before. */
+/** Replaces the measured section of the page. */
 export function writePage(section) {
   const page = readFileSync(PAGE, 'utf8');
   const [from, to] = [page.indexOf(START), page.indexOf(END)];
-  if (from === -1 || to < from) throw new Error('docs/airflow.md has no place for what was measured');
+  if (from === -1 || to < from) throw new Error('docs/airflow.md has no markers of the measured section');
   writeFileSync(PAGE, `${page.slice(0, from)}${START}\n\n${section}\n\n${page.slice(to)}`);
 }
 
@@ -56,7 +58,7 @@ function waits(timings, names) {
     const list = timings[kind].map(({ waitedMs }) => waitedMs);
     return [name, list.length, ms(median(list)), ms(Math.max(...list))];
   });
-  return table(['Asked', 'Events', 'Half of them', 'The worst'], rows);
+  return table(['Cosmos sends to', 'Events', 'Median', 'Maximum'], rows);
 }
 
 const ms = (value) => `${Math.round(value).toLocaleString('en-US')} ms`;

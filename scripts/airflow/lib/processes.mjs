@@ -1,11 +1,11 @@
-// Children in process groups of their own, so that what they fork ends with them.
+// Children in their own process groups, so that their forks end with them.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 
 const GRACE_MS = 4000;
 
-/** Runs a program to its end. Rejects, with what it said, where it does not end with 0. @returns What it wrote to stdout. */
+/** Runs a program to its end. Rejects with its output if the exit code is not 0. @returns Its stdout. */
 export async function run(command, args, { env = process.env, cwd } = {}) {
   const child = spawn(command, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -22,12 +22,12 @@ export async function run(command, args, { env = process.env, cwd } = {}) {
   }
 }
 
-/** What a program prints as JSON in its last line: others of its process may have printed before. */
+/** Runs a program and parses its last line as JSON; libraries may print lines before it. */
 export async function runForJson(command, args, options) {
   return JSON.parse((await run(command, args, options)).trim().split('\n').at(-1));
 }
 
-/** Starts a program that is to run until it is stopped, with all it says in a file. */
+/** Starts a program that runs until it is stopped, with its output in a file. */
 export function startLogged(command, args, { env, cwd, logFile }) {
   const log = openSync(logFile, 'a');
   const child = spawn(command, args, { env, cwd, detached: true, stdio: ['ignore', log, log] });
@@ -36,31 +36,31 @@ export function startLogged(command, args, { env, cwd, logFile }) {
   const ended = once(child, 'exit').catch((error) => [String(error)]);
   return {
     child,
-    /** Throws where the program has ended by itself. */
+    /** Throws if the program has ended by itself. */
     assertRuns() {
       if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) return;
       throw new Error(`${command} ${args.join(' ')} has ended:\n${readFileSync(logFile, 'utf8').slice(-4000)}`);
     },
-    /** Asks the whole group to end, then insists. */
+    /** Sends SIGTERM to the whole group, then SIGKILL. */
     async stop() {
       signalGroup(child, 'SIGTERM');
       const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS);
       await ended;
       clearTimeout(timer);
-      // What the leader has forked may have outlived it.
+      // Forks of the leader may still run.
       signalGroup(child, 'SIGKILL');
       running.delete(child);
     },
   };
 }
 
-/** Has a child, which leads a group of its own, end with the rest. */
+/** Registers a child, the leader of its group, for `endAll`. */
 export function adopt(child) {
   running.add(child);
   child.once('exit', () => running.delete(child));
 }
 
-/** Ends every child that is left with its group, at once. For the way out. */
+/** Kills all running children with their groups. For the exit of the test. */
 export function endAll() {
   for (const child of running) signalGroup(child, 'SIGKILL');
 }

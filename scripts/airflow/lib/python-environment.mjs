@@ -1,4 +1,4 @@
-// A Python environment per requirements file, kept outside the repository so that a second run finds it there.
+// One Python environment for each requirements file, kept outside the repository for the next run.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,8 +6,8 @@ import path from 'node:path';
 import { run } from './processes.mjs';
 
 /**
- * Makes the environment where it is not there yet. COSMOS_TELEMETRY_AIRFLOW_CACHE says where environments are kept, and PYTHON which
- * Python makes them (`python3`).
+ * Creates the environment if it does not exist. COSMOS_TELEMETRY_AIRFLOW_CACHE is the folder of all environments, and PYTHON the Python
+ * that creates them (`python3`).
  *
  * @returns The folder of its programs.
  */
@@ -25,7 +25,7 @@ export async function pythonEnvironment(requirementsFile) {
   const programs = path.join(folder, 'bin');
   const ready = path.join(folder, 'complete');
   if (existsSync(ready)) return programs;
-  // Programs of an environment know its path, so it is made in its place; the mark says that it was finished.
+  // The programs of an environment contain its path, so it cannot be moved later. The marker file means that it is complete.
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(cache, { recursive: true });
   console.log(`installing ${path.basename(requirementsFile)} for Python ${version}`);
@@ -36,14 +36,14 @@ export async function pythonEnvironment(requirementsFile) {
   return programs;
 }
 
-/** With uv where it can be had, which takes seconds instead of minutes. */
+/** Uses uv if it is available: it takes seconds instead of minutes. */
 async function install(programs, requirementsFile) {
   const python = path.join(programs, 'python');
   try {
     await run(python, ['-m', 'pip', 'install', '--quiet', 'uv']);
     await run(path.join(programs, 'uv'), ['pip', 'install', '--quiet', '--python', python, '--requirement', requirementsFile]);
   } catch (error) {
-    console.log(`without uv, since ${String(error.message).split('\n', 1)[0]}`);
+    console.log(`without uv: ${String(error.message).split('\n', 1)[0]}`);
     await run(python, ['-m', 'pip', 'install', '--quiet', '--requirement', requirementsFile]);
   }
 }

@@ -1,4 +1,4 @@
-// The relay as its users run it: a process with a spool.
+// Runs the relay as a user does: a process with a spool.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,9 @@ const PROGRAM = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.ur
 const START_TIMEOUT_MS = 10_000;
 const DRAIN_DEADLINE_MS = 20_000;
 
-/** Starts one before the endpoint `upstreamUrl`, with its events kept in `spool`. Opt-outs of whoever runs the test do not reach it. */
+/**
+ * Starts a relay for the endpoint `upstreamUrl` with the spool directory `spool`. It does not get the opt-outs of the caller's environment.
+ */
 export async function startRelay({ upstreamUrl, spool, program = PROGRAM }) {
   const args = [program, 'relay', '--listen', '127.0.0.1:0', '--forward', `${upstreamUrl}/astronomer-cosmos`, '--spool', spool];
   const child = spawn(process.execPath, args, {
@@ -32,12 +34,12 @@ export async function startRelay({ upstreamUrl, spool, program = PROGRAM }) {
   });
   return {
     url,
-    /** As a power cut would. */
+    /** Kills it at once. */
     async kill() {
       child.kill('SIGKILL');
       await ended;
     },
-    /** As an operator does: what waits is sent first. Throws where it does not end with 0. */
+    /** Stops it with a signal: it sends the waiting events first. Throws if the exit code is not 0. */
     async stop() {
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), DRAIN_DEADLINE_MS);
@@ -45,7 +47,7 @@ export async function startRelay({ upstreamUrl, spool, program = PROGRAM }) {
       clearTimeout(timer);
       if (code !== 0) throw new Error(`the relay ended with ${code ?? signal}: ${said}`);
     },
-    /** For the way out: never rejects. */
+    /** For the exit of the test: never rejects. */
     async end() {
       child.kill('SIGKILL');
       await ended;

@@ -1,4 +1,4 @@
-// What one Airflow's scenarios share: who stands where, and what has happened since a moment.
+// What the scenarios of one Airflow share: the servers, and a view of what happens from a moment on.
 import { hookTimings } from './airflow.mjs';
 import { startFront, startLyingProxy, startUpstream } from './front.mjs';
 import { startRelay } from './relay.mjs';
@@ -6,7 +6,7 @@ import { until } from './waiting.mjs';
 
 const HOOKS_TIMEOUT_MS = 120_000;
 
-/** Starts recorder, endpoint and proxy. Relays that are started through it end with it. */
+/** Starts recorder, endpoint and proxy. A relay that is started through the stage ends with it. */
 export async function setStage({ folder, checks, relayProgram }) {
   const front = await startFront();
   const upstream = await startUpstream();
@@ -18,7 +18,7 @@ export async function setStage({ folder, checks, relayProgram }) {
     front,
     upstream,
     proxy,
-    /** Set once there are an Airflow home and an Airflow. */
+    /** Set once Airflow's home and Airflow exist. */
     home: undefined,
     airflow: undefined,
     async startRelay(spool, endpoint = upstream) {
@@ -36,7 +36,7 @@ export async function setStage({ folder, checks, relayProgram }) {
   return stage;
 }
 
-/** Everything since now. */
+/** A view of everything from now on. */
 function watch({ front, upstream, home }) {
   const from = { records: front.records.length, targets: upstream.targets.length, timings: hookTimings(home).length };
   const watched = {
@@ -45,7 +45,7 @@ function watch({ front, upstream, home }) {
     acknowledged: () => targetsOf(front.acknowledged(from.records)),
     arrived: () => upstream.targets.slice(from.targets),
     timings: () => hookTimings(home).slice(from.timings),
-    /** Waits until that many hooks have returned: a run may end before the last task's hook has. */
+    /** Waits until this many hooks have returned: a run may end before the hook of its last task. */
     hooksReturned: (count, look = () => {}) =>
       until(
         () => `${count} hooks to return, ${watched.timings().length} have`,

@@ -1,13 +1,13 @@
-// Waiting for a condition, and for no longer than said.
+// Waiting for a condition with a time limit.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks until the answer is neither false nor undefined. Rejects after `timeoutMs`, naming what was waited for. @returns The answer. */
+/** Polls until the answer is neither false nor undefined. Rejects after `timeoutMs` with the name of the condition. @returns The answer. */
 export async function until(what, ask, { timeoutMs = 60_000, everyMs = 100 } = {}) {
   const end = Date.now() + timeoutMs;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
-    if (Date.now() > end) throw new Error(`Waited ${timeoutMs} ms in vain for ${typeof what === 'function' ? what() : what}`);
+    if (Date.now() > end) throw new Error(`Timed out after ${timeoutMs} ms waiting for ${typeof what === 'function' ? what() : what}`);
     await sleep(everyMs);
   }
 }

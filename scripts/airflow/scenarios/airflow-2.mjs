@@ -1,4 +1,4 @@
-// Airflow 2, for the plug-in: a scheduler that runs tasks one after the other, without a web server.
+// Tests the plug-in in Airflow 2: a scheduler that runs tasks in sequence, without a web server.
 import path from 'node:path';
 import { expectedEvents } from '../lib/expected.mjs';
 import { isSame } from '../lib/multisets.mjs';
@@ -12,7 +12,7 @@ export async function airflow2(stage) {
   const options = { env: home.env, cwd: home.folder };
   const airflow = path.join(home.programs, 'airflow');
   await run(airflow, ['db', 'migrate'], options);
-  // Known to the database before a run is asked for.
+  // The DAGs must be in the database before a run is triggered.
   await run(airflow, ['dags', 'reserialize'], options);
   const relay = await stage.startRelay(path.join(stage.folder, 'spool-airflow-2'));
   front.forwardTo(relay.url);
@@ -36,14 +36,14 @@ export async function airflow2(stage) {
   }
   await relay.stop();
   const sent = watch.sent();
-  checks.add('Airflow 2: the plug-in leads what Cosmos sends to the relay', sent.length === expectedEvents(DAGS), `${sent.length} sent`);
+  checks.add('Airflow 2: the plug-in sends the events of Cosmos to the relay', sent.length === expectedEvents(DAGS), `${sent.length} sent`);
   checks.add(
-    'Airflow 2: what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice',
+    'Airflow 2: the relay forwards what Cosmos sent, byte for byte, no event lost, none twice',
     isSame(sent, watch.arrived()),
     `${watch.arrived().length} arrived`,
   );
   checks.add(
-    'Airflow 2: tasks say how long they took',
+    'Airflow 2: tasks send their duration',
     sent.filter((target) => /\/task_instance\?.*&duration=\d+\.\d+$/.test(target)).length === 5,
   );
 }

@@ -11,7 +11,7 @@ const EMIT = fileURLToPath(new URL('../emit.py', import.meta.url));
 const FAR_MS = 100;
 const TURNS = 4;
 
-/** In Airflow, through the relay and directly by turns, then where nobody answers. @returns Timings by what stands where Cosmos looks. */
+/** In Airflow: alternately through the relay and directly, then without an answer. @returns Timings by the server that Cosmos sends to. */
 export async function withAndWithoutRelay(stage) {
   const { airflow, checks, front } = stage;
   const timings = { direct: [], relay: [], refused: [], hangs: [] };
@@ -24,7 +24,7 @@ export async function withAndWithoutRelay(stage) {
   }
   await relay.stop();
   checks.add(
-    'through the relay and directly, every hook succeeds where it is answered',
+    'through the relay and directly, every hook with an answer succeeds',
     [...timings.relay, ...timings.direct].every(({ isSuccess }) => isSuccess),
   );
   await front.goAway();
@@ -34,11 +34,11 @@ export async function withAndWithoutRelay(stage) {
   await measure('hangs');
   front.answerItself();
   checks.add(
-    'directly, where the endpoint refuses: Cosmos gives the events up, and its runs end well',
+    'directly, with an endpoint that refuses: Cosmos gives up the events, and its runs succeed',
     timings.refused.every(({ isSuccess }) => !isSuccess),
   );
   checks.add(
-    'directly, where the endpoint never answers: the same, after a second for each event',
+    'directly, with an endpoint that never answers: the same, after a second for each event',
     timings.hangs.every(({ isSuccess, waitedMs }) => !isSuccess && waitedMs >= 1000),
   );
   return timings;
@@ -52,7 +52,7 @@ export async function withAndWithoutRelay(stage) {
   }
 }
 
-/** Cosmos' own client alone, with nothing else going on. @returns Timings by where it looks. */
+/** Cosmos' own client alone, without a running Airflow. @returns Timings by the server that it sends to. */
 export async function quietly(stage) {
   const { checks, home } = stage;
   const near = await startFront();
@@ -74,10 +74,10 @@ export async function quietly(stage) {
     const succeeded = Object.entries(timings)
       .filter(([, list]) => list.every(({ isSuccess }) => isSuccess))
       .map(([kind]) => kind);
-    checks.add("Cosmos' client alone succeeds where it is answered", succeeded.join() === 'near,far,relay', succeeded.join(', '));
+    checks.add("Cosmos' client alone succeeds with an answer", succeeded.join() === 'near,far,relay', succeeded.join(', '));
     const half = (kind) => median(timings[kind].map(({ waitedMs }) => waitedMs));
     checks.add(
-      'and it does not wait for what stands behind the relay',
+      'and it does not wait for the endpoint behind the relay',
       half('relay') < half('far'),
       `${Math.round(half('relay'))} ms through the relay, ${Math.round(half('far'))} ms directly`,
     );
@@ -93,21 +93,18 @@ export async function quietly(stage) {
   }
 }
 
-/** What the plug-in's NO_PROXY is for. */
+/** Shows why the plug-in sets NO_PROXY. */
 export async function withoutNoProxy({ checks, front, home, proxy }) {
   const before = { asked: proxy.asked.length, records: front.records.length };
   const { NO_PROXY: _operator, ...env } = home.env;
   const [{ isSuccess }] = await runForJson(home.python, [EMIT, front.url, '1'], { env });
   const isAsked = proxy.asked.length === before.asked + 1 && front.records.length === before.records;
-  checks.add(
-    "a proxy swallows what is meant for a relay that NO_PROXY does not name, and Cosmos takes the proxy's 200 for its success",
-    isSuccess && isAsked,
-  );
+  checks.add("without NO_PROXY a proxy gets the relay's events, and Cosmos takes the proxy's 200 for success", isSuccess && isAsked);
 }
 
-/** The plug-in and the relay change nothing about who is asked first. */
+/** With the plug-in and the relay, Cosmos still checks its opt-outs first. */
 export async function optedOut({ checks, front, home }) {
   const before = front.records.length;
   const [{ isSuccess }] = await runForJson(home.python, [EMIT, front.url, '1'], { env: { ...home.env, DO_NOT_TRACK: '1', NO_PROXY: '*' } });
-  checks.add('with DO_NOT_TRACK, Cosmos asks nobody', !isSuccess && front.records.length === before);
+  checks.add('with DO_NOT_TRACK, Cosmos sends nothing', !isSuccess && front.records.length === before);
 }

@@ -1,4 +1,4 @@
-// The listeners of this package, given what a host can know of the same runs: do they make the requests that Cosmos made?
+// Do the listeners of this package, with the facts that a host has about the same runs, make the same requests as Cosmos?
 import { EventEmitter } from 'node:events';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { runForJson } from '../lib/processes.mjs';
 
 const FACTS = fileURLToPath(new URL('../host_facts.py', import.meta.url));
 
-/** The one task that leaves its invocation mode to the worker: no host knows it before. */
+/** The one task whose invocation mode the worker chooses: a host cannot know it. */
 const CHOSEN_BY_WORKER = { dagId: 'groups', known: 'invocation_mode=None', sent: 'invocation_mode=subprocess' };
 
 /** @returns Versions, and the rows of the table: `{ what, cosmos, ours, isSame }`. */
@@ -24,14 +24,14 @@ export async function ownListeners({ airflow, checks, folder, home }, { runs, se
   const missing = without(sent, targets);
   const more = without(targets, sent);
   checks.add(
-    'our listeners, given the same runs, make the requests that Cosmos made',
+    'for the same runs our listeners make the requests of Cosmos, except one',
     sent.length === targets.length && missing.length === 1 && more.length === 1,
     `${sent.length - missing.length} of ${sent.length} byte for byte`,
   );
   const one = made.find(({ target }) => target === more[0]);
   const isExplained =
     one?.dagId === CHOSEN_BY_WORKER.dagId && one.target.replace(CHOSEN_BY_WORKER.known, CHOSEN_BY_WORKER.sent) === missing[0];
-  checks.add('and the one that differs does so in an invocation mode that was left to the worker, and in nothing else', isExplained);
+  checks.add('and that one differs only in the invocation mode that the worker chose', isExplained);
   return { facts, rows };
 }
 
@@ -47,7 +47,7 @@ async function replay(facts, runs, attemptsOf, folder) {
   });
   telemetry.register(host);
   const made = [];
-  /** One at a time, so that each request is known by what it was made of. */
+  /** One at a time, so that each request belongs to a known event. */
   const emit = async (event, payload, dagId) => {
     const before = transport.events.length;
     host.emit(event, payload);

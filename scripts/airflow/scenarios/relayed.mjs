@@ -1,13 +1,13 @@
-// Cosmos, the recorder, the relay and an endpoint, one after the other: what arrives is what Cosmos sent.
+// Cosmos, recorder, relay and endpoint in a chain: the endpoint receives what Cosmos sent.
 import path from 'node:path';
 import { ALL_DAGS, endedAsExpected, expectedEvents } from '../lib/expected.mjs';
 import { isSame, without } from '../lib/multisets.mjs';
 import { until } from '../lib/waiting.mjs';
 
-/** A relay that has found its endpoint away asks again after a minute or so. */
+/** A relay whose endpoint is down probes it again after about a minute. */
 const COMING_BACK_TIMEOUT_MS = 180_000;
 
-/** Everything that Cosmos has to send, on a good day. @returns The runs, and what Cosmos sent for them. */
+/** All events of Cosmos, without a fault. @returns The runs, and the requests of Cosmos for them. */
 export async function goodDay(stage) {
   const { airflow, checks, front } = stage;
   const relay = await stage.startRelay(path.join(stage.folder, 'spool-good-day'));
@@ -21,24 +21,24 @@ export async function goodDay(stage) {
   const kinds = count(sent.map((target) => /\/v3\/([a-z_]+)\?/.exec(target)?.[1]));
   checks.add('DAGs end as they should', endedAsExpected(runs), runs.map(({ dagId, state }) => `${dagId} ${state}`).join(', '));
   checks.add(
-    'Cosmos sends the events that its listeners should',
+    'Cosmos sends the expected events',
     kinds.task_instance === 9 && kinds.dag_run === 5 && kinds.dbt_docs_access === 1 && sent.length === 15,
     JSON.stringify(kinds),
   );
   checks.add(
-    'the relay acknowledges each of them as on disk',
+    'the relay acknowledges each event as on disk',
     watch.records().every(({ status }) => status === 204),
     JSON.stringify(count(watch.records().map(({ status }) => status))),
   );
   checks.add(
-    'what the relay forwards is what Cosmos sent, byte for byte, none lost, none twice',
+    'the relay forwards what Cosmos sent, byte for byte, no event lost, none twice',
     isSame(sent, watch.arrived()),
     `${sent.length} sent, ${watch.arrived().length} arrived, ${without(sent, watch.arrived()).length} missing`,
   );
   return { runs, sent };
 }
 
-/** Nobody listens at the endpoint while DAGs run. */
+/** The endpoint is down while DAGs run. */
 export async function endpointAway(stage) {
   const { airflow, checks, front, upstream } = stage;
   const relay = await stage.startRelay(path.join(stage.folder, 'spool-endpoint-away'));
@@ -55,17 +55,17 @@ export async function endpointAway(stage) {
   const tookS = Math.round((Date.now() - since) / 1000);
   await relay.stop();
   checks.add(
-    'while the endpoint is away, runs end as they should and no hook fails',
+    'while the endpoint is down, runs end as they should and no hook fails',
     endedAsExpected(runs) && watch.timings().every(({ isSuccess }) => isSuccess),
   );
   checks.add(
-    'once it is back, all arrive, none twice',
+    'once it is back, all events arrive, none twice',
     held === 6 && isSame(watch.sent(), watch.arrived()),
     `${held} held, ${watch.arrived().length} arrived within ${tookS} s, ${without(watch.sent(), watch.arrived()).length} missing`,
   );
 }
 
-/** The relay dies twice in the middle: with events that wait, which it has promised to keep, and with events under way. */
+/** The relay is killed twice: once with acknowledged events that wait, once with events in flight. */
 export async function relayKilled(stage) {
   const { airflow, checks, front, upstream } = stage;
   const spool = path.join(stage.folder, 'spool-relay-killed');
@@ -83,7 +83,7 @@ export async function relayKilled(stage) {
   await until('the third acknowledgement', () => watch.acknowledged().length >= 3, { everyMs: 5 });
   const held = watch.acknowledged().length - watch.arrived().length;
   await restart();
-  // Slow enough for an answer to come too late for the next one to die.
+  // Slow enough that the relay is killed before it gets the answer.
   upstream.answerAfter(400);
   await upstream.comeBack();
   await until('the first arrival', () => watch.arrived().length > 0, { timeoutMs: COMING_BACK_TIMEOUT_MS, everyMs: 5 });
@@ -98,14 +98,14 @@ export async function relayKilled(stage) {
   const twice = without(watch.arrived(), watch.sent()).length;
   checks.add('the relay is killed twice and started again: runs end as they should', endedAsExpected(runs));
   checks.add(
-    'nothing that it acknowledged is lost',
+    'no acknowledged event is lost',
     held >= 3 && missing === 0,
     `${watch.sent().length} sent, ${acknowledged.length} acknowledged, ${held} held at its first death, ${missing} missing`,
   );
-  checks.add('what arrives twice was under way when it was killed: six requests at most', twice <= 6, `${twice} arrived twice`);
+  checks.add('at most six events arrive twice, those in flight when it was killed', twice <= 6, `${twice} arrived twice`);
 }
 
-/** Waits for targets to arrive, and not for ever: what is missing then is counted by whoever asked. */
+/** Waits for targets to arrive, up to a time limit; the caller counts the missing ones. */
 async function arrivalOf(targets, watch) {
   const end = Date.now() + COMING_BACK_TIMEOUT_MS;
   await until('arrival', () => without(targets, watch.arrived()).length === 0 || Date.now() > end, {

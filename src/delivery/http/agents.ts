@@ -108,8 +108,15 @@ export class Connections {
    * @param readyEvent `connect`, or `secureConnect` for TLS
    */
   connect(start: (options: ConnectOptions) => Socket, readyEvent: 'connect' | 'secureConnect'): Socket {
-    const watch = this.watch(() => socket.destroy(new Error('connect timeout')));
-    const socket = start(watch.options);
+    let socket: Socket | undefined;
+    const watch = this.watch(() => socket?.destroy(new Error('connect timeout')));
+    try {
+      socket = start(watch.options);
+    } catch (error) {
+      // Node refused the options: the connect has failed.
+      watch.done();
+      throw error;
+    }
     socket.unref();
     socket.once(readyEvent, () => {
       watch.done();
@@ -132,11 +139,45 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   agent.createConnection = (options) =>
-    connections.connect((more) => createConnection({ ...options, ...more }) as Socket, isTls ? 'secureConnect' : 'connect');
+    connections.connect((more) => createConnection(connectionOptions(options, more)) as Socket, isTls ? 'secureConnect' : 'connect');
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
   return attach(agent, connections, (request, options) => toProxy(request, options, proxy));
+}
+
+/**
+ * What Node would else take from a polluted `Object.prototype`, such as another socket, or certificates: it copies the options of a connection
+ * into objects of its own. (Not shared with `bareStreamOptions`: an import would be one more file that each host loads at its start.)
+ */
+const NOT_GIVEN = {
+  ALPNCallback: undefined,
+  ca: undefined,
+  cert: undefined,
+  construct: undefined,
+  crl: undefined,
+  destroy: undefined,
+  enableTrace: undefined,
+  fd: undefined,
+  final: undefined,
+  handle: undefined,
+  key: undefined,
+  objectMode: undefined,
+  onread: undefined,
+  pfx: undefined,
+  pskCallback: undefined,
+  read: undefined,
+  readable: undefined,
+  secureContext: undefined,
+  signal: undefined,
+  socket: undefined,
+  writable: undefined,
+  write: undefined,
+};
+
+/** The options of a connection, without a prototype. */
+export function connectionOptions<O extends object, M extends object>(options: O, more: M): O & M {
+  return { __proto__: null, ...NOT_GIVEN, ...options, ...more };
 }
 
 /** The method by which an agent takes a request: not documented, but every library of agents builds on it. */
@@ -179,7 +220,7 @@ function toProxy(request: ClientRequest, options: object, proxy: Proxy): object 
   if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
-  return { ...options, host, port, servername: isIP(host) === 0 ? host : '' };
+  return { __proto__: null, ...options, host, port, servername: isIP(host) === 0 ? host : '' };
 }
 
 /** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */

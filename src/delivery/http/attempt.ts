@@ -74,6 +74,7 @@ export class Attempt {
     let route = http.routes.home;
     for (let hops = 0; !this.#isOver; hops += 1) {
       if (route === undefined) return this.#settle(PROXY_INVALID);
+      if (endsOnResponse()) return this.#settle(CONNECT);
       this.#exchange = http.client.begin({ url, headers: HEADERS, agent: route.agent, maxBodyBytes: MAX_BODY_BYTES });
       const response = await this.#exchange.response;
       const next = this.#redirectTarget(response, url, hops);
@@ -126,4 +127,12 @@ export class Attempt {
     this.#exchange?.abort();
     this.#exchange = undefined;
   }
+}
+
+/**
+ * Whether a response would end the process: with a `signal` on `Object.prototype`, Node throws where it makes the response, and nothing
+ * can catch that (seen in Node 20). No request is made then.
+ */
+function endsOnResponse(): boolean {
+  return Object.hasOwn(Object.prototype, 'signal');
 }

@@ -59,6 +59,9 @@ export async function openHttp(settings: RouteSettings): Promise<Http> {
   return { client: new NodeFetchClient(routes.connections), routes };
 }
 
+/** The default of node-fetch. */
+const HIGH_WATER_MARK = 16_384;
+
 /**
  * node-fetch with three additions. The figures are processor time a request, measured with 24 requests in flight over loopback on Node
  * 20.20: 35 us with all three.
@@ -82,7 +85,21 @@ class NodeFetchClient implements HttpClient {
 
   begin({ url, headers, agent, maxBodyBytes }: HttpRequest): Exchange {
     const controller = this.#isCapturing ? undefined : new AbortController();
-    const init: RequestInit = { agent, headers, redirect: 'manual', compress: false, signal: controller?.signal ?? null };
+    // Every option of node-fetch, in an object without a prototype: it would take the others from a polluted Object.prototype.
+    const init = {
+      __proto__: null,
+      method: 'GET',
+      agent,
+      headers,
+      redirect: 'manual',
+      compress: false,
+      signal: controller?.signal ?? null,
+      body: null,
+      referrer: '',
+      referrerPolicy: 'no-referrer',
+      follow: 0,
+      highWaterMark: HIGH_WATER_MARK,
+    } as RequestInit;
     // node-fetch hands its request to our agent before `fetch` returns.
     const { result, request } = this.#connections.capture(() => suppressTracing(() => fetch(url, init)));
     this.#isCapturing = request !== undefined;

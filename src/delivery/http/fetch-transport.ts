@@ -4,8 +4,10 @@ import type { Check } from '../../base/check-options.js';
 import { systemClock } from '../../base/clock.js';
 import type { Clock } from '../../base/clock.js';
 import { DEFAULTS } from '../../base/constants.js';
+import { bare } from '../../base/foreign-values.js';
 import { Log } from '../../base/log.js';
 import type { Logger } from '../../base/log.js';
+import { trustedEnvironment } from '../../opt-out/variables.js';
 import { isTooLong, parseEndpoint, requestUrl } from '../../wire/url.js';
 import { startLimit } from '../pacing.js';
 import type { SendOutcome, Transport, UsageEvent } from '../transport.js';
@@ -111,7 +113,7 @@ const A_TIMEOUT = milliseconds(1, MAX_TIMER_MS);
  * @throws TypeError naming the option and its value, credentials redacted
  */
 export function checkTransportOptions(options: FetchTransportOptions): FetchTransportSettings {
-  checkOptions<FetchTransportOptions>('options of fetchTransport', options, {
+  const checked = checkOptions<FetchTransportOptions>('options of fetchTransport', options, {
     endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
     connectTimeoutMs: A_TIMEOUT,
     attemptTimeoutMs: A_TIMEOUT,
@@ -121,16 +123,16 @@ export function checkTransportOptions(options: FetchTransportOptions): FetchTran
     env: anObject,
     logger: withMethods('debug', 'warn'),
   });
-  const { connectTimeoutMs = DEFAULTS.connectTimeoutMs, attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = options;
-  const { allowedRedirectHosts = [], maxSockets = DEFAULTS.drainConcurrency, env = process.env, proxy, logger } = options;
+  const { connectTimeoutMs = DEFAULTS.connectTimeoutMs, attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = checked;
+  const { allowedRedirectHosts = [], maxSockets = DEFAULTS.drainConcurrency, env = process.env, proxy, logger } = checked;
   return {
-    endpoint: parseEndpoint(options.endpoint, '`endpoint`'),
+    endpoint: parseEndpoint(checked.endpoint, '`endpoint`'),
     connectTimeoutMs,
     attemptTimeoutMs,
     allowedRedirectHosts: new Set(allowedRedirectHosts.map((host) => parseRedirectHost(host) ?? host)),
     proxy,
     maxSockets,
-    env,
+    env: trustedEnvironment(env),
     logger,
   };
 }
@@ -153,7 +155,8 @@ class FetchTransport implements Transport {
   #http: Http | Promise<Http> | undefined;
   #isClosed = false;
 
-  constructor(options: FetchTransportOptions, parts: FetchTransportParts) {
+  constructor(options: FetchTransportOptions, replaced: FetchTransportParts) {
+    const parts = bare(replaced);
     const settings = checkTransportOptions(options);
     const clock = parts.clock ?? systemClock;
     const log = parts.log ?? new Log(settings.logger, clock);

@@ -1,10 +1,13 @@
 /** Host names to addresses, without `getaddrinfo`: it cannot be cancelled and holds a finished process behind a silent name server. */
 import { Resolver } from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';
-import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
 import { bareHost, isLocalhostName } from '../../wire/host.js';
+import { candidates, findInHosts, readNameRules } from './name-files.js';
+import type { NameMachine, NameRules } from './name-files.js';
+import { AddressQuery } from './name-servers.js';
+import type { DnsAnswer } from './name-servers.js';
 
 /** How `node:net` takes the result of a look-up: all addresses if it asked for `all`, else one. */
 export type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
@@ -17,8 +20,8 @@ export interface LookupSettings {
   /** The longest a look-up may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Returns the text of the hosts file, empty if there is none. */
-  readonly readHosts: () => Promise<string>;
+  /** What this system knows of names. It is read at each look-up that no cached address answers. */
+  readonly machine: NameMachine;
   /** The name servers to ask. @default those of the system */
   readonly servers?: readonly string[];
 }
@@ -29,8 +32,8 @@ const CACHE_MS = 30_000;
 /** How many names are cached: the endpoint, its redirects, a proxy. */
 const MAX_CACHED_NAMES = 16;
 
-/** How long the second address family may take after the first (RFC 8305, 3): some name servers never answer for IPv6. */
-const SECOND_FAMILY_MS = 50;
+/** How many name servers are asked, glibc's MAXNS. */
+const MAX_SERVERS = 3;
 
 const LOCALHOST: readonly LookupAddress[] = [
   { address: '127.0.0.1', family: 4 },
@@ -40,21 +43,25 @@ const LOCALHOST: readonly LookupAddress[] = [
 /** What a look-up found; undefined if it failed or was ended. */
 type Addresses = readonly LookupAddress[] | undefined;
 
+/** What is being looked up: by all its callers at once. */
 interface Query {
+  readonly host: string;
   readonly waiting: Set<(addresses: Addresses) => void>;
-  readonly resolver: Resolver;
-  timers: Timer[];
+  limit: Timer | undefined;
+  dns: AddressQuery | undefined;
 }
 
 /**
- * Looks names up in this order: IP addresses, `localhost`, the hosts file, then A and AAAA queries to the system's name servers.
- * `getaddrinfo` was seen to hold a finished process for 10 s. Calls for one name share a query. It does not know multicast DNS
- * (`.local`), other name services of the system (NSS), or search domains: such hosts need their full name.
+ * Finds what `getaddrinfo` finds in the hosts file and by DNS, in its order: IP addresses, `localhost`, then the sources of nsswitch.conf,
+ * with the search domains of resolv.conf. `getaddrinfo` itself cannot be cancelled, and was seen to hold a finished process for 10 s.
+ * Calls for one name share a query. Multicast DNS (`.local`) and other name services of the system (NSS) are not known: their hosts need
+ * an address.
  */
 export class NameLookup {
   readonly #settings: LookupSettings;
   readonly #cache = new Map<string, { addresses: Addresses; untilMs: number }>();
   readonly #queries = new Map<string, Query>();
+  #turn = 0;
 
   constructor(settings: LookupSettings) {
     this.#settings = settings;
@@ -62,7 +69,8 @@ export class NameLookup {
 
   /** @see Lookup; the callback is never called before this returns */
   readonly lookup: Lookup = (hostname, options, callback) => {
-    const host = bareHost(hostname);
+    // A final dot stays: it says that the name is complete.
+    const host = bareHost(hostname) + (hostname.endsWith('.') ? '.' : '');
     const known = this.#known(host);
     if (known !== undefined) {
       process.nextTick(answer, known, hostname, options, callback);
@@ -72,72 +80,87 @@ export class NameLookup {
     const waiter = (addresses: Addresses): void => answer(addresses, hostname, options, callback);
     query.waiting.add(waiter);
     return () => {
-      if (query.waiting.delete(waiter) && query.waiting.size === 0) this.#end(host, query, undefined);
+      if (query.waiting.delete(waiter) && query.waiting.size === 0) this.#end(query, undefined);
     };
   };
 
   /** Ends every query; its callers get no address. */
   close(): void {
-    for (const [host, query] of this.#queries) this.#end(host, query, undefined);
+    for (const query of this.#queries.values()) this.#end(query, undefined);
     this.#cache.clear();
   }
 
   #known(host: string): Addresses {
     const family = isIP(host);
     if (family !== 0) return [{ address: host, family }];
-    if (isLocalhostName(host)) return LOCALHOST;
+    if (isLocalhostName(bareHost(host))) return LOCALHOST;
     const cached = this.#cache.get(host);
     return cached !== undefined && this.#settings.clock.now() < cached.untilMs ? cached.addresses : undefined;
   }
 
   #ask(host: string): Query {
-    const { timeoutMs, servers } = this.#settings;
-    // Two tries within the limit, so that one lost packet does not fail the look-up.
-    const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(timeoutMs / 2)), tries: 2 });
-    if (servers !== undefined) resolver.setServers(servers);
-    const query: Query = { waiting: new Set(), resolver, timers: [] };
+    const query: Query = { host, waiting: new Set(), limit: undefined, dns: undefined };
     this.#queries.set(host, query);
-    this.#after(query, timeoutMs, () => this.#end(host, query, undefined));
-    void this.#askHostsFile(host, query);
+    query.limit = this.#settings.clock.setTimeout(() => this.#end(query, undefined), this.#settings.timeoutMs);
+    query.limit.unref();
+    // The hosts file is read at once, and no caller expects its answer before `lookup` returns.
+    process.nextTick(() => {
+      this.#askSources(query).catch(() => this.#end(query, undefined));
+    });
     return query;
   }
 
-  async #askHostsFile(host: string, query: Query): Promise<void> {
-    const found = findInHosts(await this.#settings.readHosts(), host);
-    if (this.#queries.get(host) !== query) return;
-    if (found.length > 0) this.#end(host, query, found);
-    else this.#askServers(host, query);
+  async #askSources(query: Query): Promise<void> {
+    if (!this.#isOpen(query)) return;
+    const rules = readNameRules(this.#settings.machine);
+    for (const { kind, isLast } of rules.sources) {
+      const found = kind === 'files' ? findInHosts(rules.hosts, bareHost(query.host)) : await this.#askDns(query, rules);
+      if (!this.#isOpen(query)) return;
+      if (found.length > 0 || isLast) return this.#end(query, found);
+    }
+    this.#end(query, undefined);
   }
 
-  #askServers(host: string, query: Query): void {
-    const found: LookupAddress[] = [];
-    let pending = 2;
-    const take =
-      (family: 4 | 6) =>
-      (error: Error | null, addresses: string[] | undefined): void => {
-        pending -= 1;
-        if (error === null) found.push(...(addresses ?? []).map((address) => ({ address, family })));
-        if (pending === 0) this.#end(host, query, found);
-        else if (found.length > 0) this.#after(query, SECOND_FAMILY_MS, () => this.#end(host, query, found));
-      };
-    query.resolver.resolve4(host, take(4));
-    query.resolver.resolve6(host, take(6));
+  async #askDns(query: Query, rules: NameRules): Promise<readonly LookupAddress[]> {
+    const { clock, timeoutMs } = this.#settings;
+    const settings = { clock, timeoutMs, families: rules.families, servers: this.#servers(rules) };
+    let onlyAsItIs = false;
+    for (const name of candidates(query.host, rules)) {
+      if (onlyAsItIs && name !== query.host) continue;
+      // A query that is cancelled never answers.
+      const said = await new Promise<DnsAnswer>((resolve) => {
+        query.dns = new AddressQuery(settings, name, resolve);
+      });
+      if (typeof said !== 'string') return said;
+      if (!this.#isOpen(query)) break;
+      // As glibc: after SERVFAIL the next domain is tried, after other failures only the name as it is.
+      onlyAsItIs ||= said === 'failed';
+    }
+    return [];
   }
 
-  #after(query: Query, delayMs: number, run: () => void): void {
-    const timer = this.#settings.clock.setTimeout(run, delayMs);
-    timer.unref();
-    query.timers.push(timer);
+  #servers({ rotates }: NameRules): string[] {
+    const given = Object.hasOwn(this.#settings, 'servers') ? this.#settings.servers : undefined;
+    const servers = (given ?? new Resolver().getServers()).slice(0, MAX_SERVERS);
+    if (rotates) {
+      servers.push(...servers.splice(0, this.#turn % Math.max(1, servers.length)));
+      this.#turn += 1;
+    }
+    return servers;
   }
 
-  #end(host: string, query: Query, addresses: Addresses): void {
-    if (this.#queries.get(host) !== query) return;
-    this.#queries.delete(host);
-    for (const timer of query.timers) this.#settings.clock.clearTimeout(timer);
-    query.resolver.cancel();
+  #isOpen(query: Query): boolean {
+    return this.#queries.get(query.host) === query;
+  }
+
+  #end(query: Query, addresses: Addresses): void {
+    if (!this.#isOpen(query)) return;
+    this.#queries.delete(query.host);
+    if (query.limit !== undefined) this.#settings.clock.clearTimeout(query.limit);
+    query.dns?.cancel();
     // IPv4 first: broken IPv6 is the more common fault. A caller that asks for all addresses tries both.
     const ordered = addresses?.toSorted((one, other) => one.family - other.family);
-    if (ordered !== undefined && ordered.length > 0) this.#remember(host, ordered);
+    if (ordered !== undefined && ordered.length > 0) this.#remember(query.host, ordered);
     for (const waiter of query.waiting) waiter(ordered);
   }
 
@@ -160,33 +183,4 @@ function answer(addresses: Addresses, hostname: string, options: LookupOptions, 
 
 function notFound(hostname: string): NodeJS.ErrnoException {
   return Object.assign(new Error('name not found'), { code: 'ENOTFOUND', syscall: 'queryA', hostname });
-}
-
-/** The path of the hosts file. */
-export function hostsFilePath(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): string {
-  if (platform !== 'win32') return '/etc/hosts';
-  return `${env['SystemRoot'] ?? 'C:\\Windows'}\\System32\\drivers\\etc\\hosts`;
-}
-
-/** Reads a hosts file; empty if it is missing or unreadable. */
-export async function readHosts(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '');
-}
-
-/**
- * The addresses that a hosts file gives a name.
- *
- * @param text the file
- * @param host a bare host name, in lower case
- */
-export function findInHosts(text: string, host: string): LookupAddress[] {
-  const lower = text.toLowerCase();
-  // Most names are not in the file, and the file may list 100,000 blocked hosts: search before splitting it.
-  if (!lower.includes(host)) return [];
-  const found: LookupAddress[] = [];
-  for (const line of lower.split('\n')) {
-    const [address = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
-    if (names.includes(host) && isIP(address) !== 0) found.push({ address, family: isIP(address) });
-  }
-  return found;
 }

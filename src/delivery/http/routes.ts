@@ -4,7 +4,8 @@ import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import type { StartLimit } from '../pacing.js';
 import { closeAgent, Connections, createAgent } from './agents.js';
-import { hostsFilePath, NameLookup, readHosts } from './name-lookup.js';
+import { machineNames } from './name-files.js';
+import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
 import { decideProxy } from './proxy.js';
 import type { Proxy } from './proxy.js';
@@ -43,8 +44,7 @@ export class Routes {
   private constructor(settings: RouteSettings) {
     const { clock, connectTimeoutMs, env } = settings;
     this.#settings = settings;
-    const hostsFile = hostsFilePath(process.platform, env);
-    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, readHosts: () => readHosts(hostsFile) });
+    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, machine: machineNames(process.platform, env) });
     this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
   }
 

@@ -6,9 +6,11 @@ import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
-import { attach, IDLE_MS } from './agents.js';
+import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections, ConnectOptions } from './agents.js';
 import type { Proxy } from './proxy.js';
+
+const ONCE = { __proto__: null, once: true };
 
 type TunnelOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
 
@@ -67,10 +69,10 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
       status = answer.statusCode;
     });
     // The library reads this before its first await, so no other connect can change it in between.
-    this.connectOpts = { ...this.connectOpts, ...more };
+    this.connectOpts = connectionOptions(this.connectOpts, more);
     const host = options.host ?? '';
     const identity: typeof checkServerIdentity = (_name, certificate) => checkServerIdentity(host, certificate);
-    const socket = await super.connect(request, { ...options, checkServerIdentity: identity } as TunnelOptions);
+    const socket = await super.connect(request, connectionOptions(options, { checkServerIdentity: identity }) as TunnelOptions);
     if (status === 200) return socket;
     socket.destroy();
     throw new Error('the proxy refused the tunnel');
@@ -87,6 +89,6 @@ async function secured(socket: Socket): Promise<void> {
 
 async function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
+    signal.addEventListener('abort', () => reject(new Error('aborted')), ONCE);
   });
 }

@@ -19,7 +19,7 @@ interface HandlerOptions {
   readonly hosts: AllowedHosts;
   readonly prefix: SecretPrefix;
   readonly targetOptions: TargetOptions;
-  readonly gate: Pick<Gate, 'isOpen'>;
+  readonly gate: Pick<Gate, 'accepts'>;
   readonly rateLimit: RateLimit;
   readonly core: Pick<RelayCore, 'isClosing' | 'accept'>;
   readonly answers: Answers;
@@ -85,7 +85,7 @@ export class RequestHandler {
   #refusal(): AnswerName | undefined {
     const { core, gate, rateLimit } = this.#options;
     if (core.isClosing) return 'closing';
-    if (!gate.isOpen()) return 'opted_out';
+    if (!gate.accepts()) return 'opted_out';
     return rateLimit.take() ? undefined : 'rate_limited';
   }
 
@@ -94,7 +94,7 @@ export class RequestHandler {
     this.#storing += 1;
     const stored = await core.accept(target, dropped);
     // An opt-out that appeared meanwhile has cleared the store.
-    if (!gate.isOpen()) answers.send(response, 'opted_out');
+    if (!gate.accepts()) answers.send(response, 'opted_out');
     else answers.send(response, stored === undefined ? 'spool_unavailable' : ANSWER_TO_STORED[stored]);
     this.#storing -= 1;
     if (this.#storing === 0) this.#onQuiet?.();
@@ -105,10 +105,10 @@ function ignore(): void {}
 
 /** `/healthz`, `/readyz` and `/metrics`. */
 export class Operations {
-  readonly #core: Pick<RelayCore, 'notReady' | 'metrics'>;
+  readonly #core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>;
   readonly #answers: Answers;
 
-  constructor(core: Pick<RelayCore, 'notReady' | 'metrics'>, answers: Answers) {
+  constructor(core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>, answers: Answers) {
     this.#core = core;
     this.#answers = answers;
   }
@@ -116,7 +116,7 @@ export class Operations {
   /** Answers a request for one of the three paths; any other is unknown. */
   answer(path: string, response: ServerResponse): void {
     if (path === '/healthz') this.#answers.send(response, 'alive');
-    else if (path === '/readyz') this.#answers.send(response, this.#core.notReady() ?? 'ready');
+    else if (path === '/readyz') this.#answers.send(response, this.#core.notReady() ?? this.#core.readyBut ?? 'ready');
     else if (path !== '/metrics') this.#answers.send(response, 'unknown_path');
     else void this.#render(this.#core.metrics, response);
   }

@@ -4,6 +4,7 @@ import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.js';
+import { bare } from '../../base/foreign-values.js';
 import type { ListenAddress, RelaySettings } from '../options.js';
 import { MAX_TARGET_BYTES } from '../request-target.js';
 import type { AnswerName, Answers } from './answers.js';
@@ -33,14 +34,14 @@ export function boundedServer(limits: ServerLimits, answers: Answers, listener: 
     else earlier.once('finish', () => closeWith(socket, answers.raw(answer)));
   };
   const server = createServer(
-    {
+    bare({
       maxHeaderSize: MAX_HEAD_BYTES,
       headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(CHECK_MS, limits.headersTimeoutMs),
       noDelay: true,
-    },
+    }),
     (request, response) => {
       latest.set(request.socket, response);
       listener(request, response);

@@ -1,9 +1,10 @@
-// The directory of a spool: created if it is missing, refused if other users can change it.
+// The directory of a spool: created if it is missing, and safe from other users. A platform such as Kubernetes changes owners and modes of
+// directories that it hands out, so the spool takes back the permissions of what it owns, or moves into a subdirectory of its own.
 
 import type { Stats } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { DIRECTORY_MODE, errorCode, READ, SpoolError } from './files.js';
-import type { SpoolFiles } from './files.js';
+import { dirname, join, resolve } from 'node:path';
+import { DIRECTORY_MODE, errorCode, FILE_MODE, READ, SpoolError } from './files.js';
+import type { SpoolFile, SpoolFiles } from './files.js';
 
 /** A directory that passed the checks, with its identity: the same path can later be another directory. */
 export interface SpoolDirectory {
@@ -12,19 +13,45 @@ export interface SpoolDirectory {
   readonly inode: number;
 }
 
+/** Told of each path whose permissions were taken back, with the mode that it had, such as `2770`. */
+export type OnTakenBack = (path: string, mode: string) => void;
+
+/** The name of the subdirectory that is used where the directory itself is shared with other users. */
+const OWN_SUBDIRECTORY = 'cosmos-relay';
+
 /**
- * Creates the directory for its owner alone if it is missing, and checks that no other user can change it.
+ * Finds the directory that holds the events. It belongs to this user, and no other user can change it:
+ *
+ * - the directory itself, created for its owner alone if it is missing;
+ * - the directory itself after its permissions were taken back, if this user owns it and an earlier spool is in it: a platform opened it to
+ *   a group meanwhile, as the fsGroup pass of Kubernetes does;
+ * - else its subdirectory `cosmos-relay`: the root of an emptyDir or of a volume belongs to root, or can be written by all.
  *
  * @throws (rejects) SpoolError with the path and the reason.
  */
-export async function prepareDirectory(path: string, files: SpoolFiles): Promise<SpoolDirectory> {
+export async function prepareDirectory(path: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
   // Removes a slash at the end: with it, lstat follows a symbolic link.
   const directory = resolve(path);
   const stats = await statOrCreate(directory, files);
-  if (stats.isSymbolicLink()) throw unsafe(directory, 'is a symbolic link');
-  if (!stats.isDirectory()) throw unsafe(directory, 'is not a directory');
-  assertPrivate(directory, stats);
-  return { path: directory, device: stats.dev, inode: stats.ino };
+  if (isPrivate(stats)) return found(directory, stats);
+  if (isOwn(stats) && (await holdsSpool(directory, files))) return takeBack(directory, stats, files, onTakenBack);
+  const subdirectory = join(directory, OWN_SUBDIRECTORY);
+  const inner = await statOrCreate(subdirectory, files);
+  if (isPrivate(inner)) return found(subdirectory, inner);
+  if (!isOwn(inner)) throw unsafe(subdirectory, `belongs to user ${inner.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
+  return takeBack(subdirectory, inner, files, onTakenBack);
+}
+
+/**
+ * Makes sure that no other user can change an open file. The permissions of a file of this user are taken back.
+ *
+ * @throws (rejects) SpoolError for a file of another user.
+ */
+export async function secureFile(path: string, file: SpoolFile, stats: Stats, onTakenBack: OnTakenBack): Promise<void> {
+  if (isPrivate(stats)) return;
+  if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
+  await file.chmod(FILE_MODE);
+  onTakenBack(path, octal(stats.mode));
 }
 
 /** Whether the path is still the directory that was prepared. @throws (rejects) Errors of the file system. */
@@ -56,13 +83,40 @@ export async function syncDirectory(path: string, files: SpoolFiles): Promise<vo
 
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** @throws SpoolError if another user can change the content of the path. */
-export function assertPrivate(path: string, stats: Stats): void {
-  // Owner and mode have no meaning on Windows.
-  if (process.platform === 'win32') return;
-  if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
-  if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) {
-    throw unsafe(path, `can be written by its group or by others (mode ${(stats.mode & 0o777).toString(8)})`);
+/** Whether only this user can change the content. Owner and mode have no meaning on Windows. */
+function isPrivate(stats: Stats): boolean {
+  return process.platform === 'win32' || (isOwn(stats) && (stats.mode & WRITABLE_BY_OTHERS) === 0);
+}
+
+function octal(mode: number): string {
+  return (mode & 0o7777).toString(8);
+}
+
+function found(path: string, stats: Stats): SpoolDirectory {
+  return { path, device: stats.dev, inode: stats.ino };
+}
+
+async function takeBack(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
+  try {
+    await files.chmod(path, DIRECTORY_MODE);
+  } catch (error) {
+    throw unusable(path, 'made private', error);
+  }
+  onTakenBack(path, octal(stats.mode));
+  return found(path, stats);
+}
+
+/** The files that a spool always leaves. */
+const SPOOL_FILES = /^(?:events-\d+\.jsonl|lock\.\d+)$/;
+
+/** Whether a spool of this user is in the directory. Only such a directory is changed: others may share it on purpose. */
+async function holdsSpool(directory: string, files: SpoolFiles): Promise<boolean> {
+  try {
+    const names = (await files.readdir(directory)).filter((name) => SPOOL_FILES.test(name));
+    for (const name of names) if (isOwn(await files.lstat(join(directory, name)))) return true;
+    return false;
+  } catch (error) {
+    throw unusable(directory, 'read', error);
   }
 }
 
@@ -78,6 +132,13 @@ export function unusable(path: string, verb: string, cause: unknown): SpoolError
 }
 
 async function statOrCreate(directory: string, files: SpoolFiles): Promise<Stats> {
+  const stats = await lstatOrCreate(directory, files);
+  if (stats.isSymbolicLink()) throw unsafe(directory, 'is a symbolic link');
+  if (!stats.isDirectory()) throw unsafe(directory, 'is not a directory');
+  return stats;
+}
+
+async function lstatOrCreate(directory: string, files: SpoolFiles): Promise<Stats> {
   try {
     return await files.lstat(directory);
   } catch (error) {
@@ -95,16 +156,24 @@ async function statOrCreate(directory: string, files: SpoolFiles): Promise<Stats
   }
 }
 
-/** @throws (rejects) The real error of the file system: with `recursive`, Node reports ENOENT for a disk that is read-only or full. */
+/**
+ * Creates the directory and its missing parents step by step. With `recursive`, Node reports ENOENT for a disk that is read-only or full,
+ * and never returns where a parent that exists answers ENOENT, as folders of /proc do (seen on Node 20 to 26).
+ *
+ * @throws (rejects) Errors of the file system.
+ */
 async function createDirectory(directory: string, files: SpoolFiles): Promise<void> {
-  try {
-    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-    let topmost = directory;
-    while (dirname(topmost) !== topmost && (await isMissing(dirname(topmost), files))) topmost = dirname(topmost);
-    await files.mkdir(topmost, { recursive: false, mode: DIRECTORY_MODE });
-    await files.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+  const missing = [directory];
+  for (let parent = dirname(directory); parent !== dirname(parent) && (await isMissing(parent, files)); parent = dirname(parent)) {
+    missing.unshift(parent);
+  }
+  for (const path of missing) {
+    try {
+      await files.mkdir(path, { recursive: false, mode: DIRECTORY_MODE });
+    } catch (error) {
+      // Another process created it meanwhile.
+      if (errorCode(error) !== 'EEXIST') throw error;
+    }
   }
 }
 

@@ -128,8 +128,10 @@ const TRANSIENT: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ]);
 
-/** Whether opening the same directory can succeed later without a change of the options. */
-export function isTransient(error: unknown): boolean {
-  if (!(error instanceof SpoolError)) return TRANSIENT.has(errorCode(error));
-  return error.code === 'unusable' && TRANSIENT.has(errorCode(error.cause));
+/**
+ * Whether the spool starts in memory and tries the directory again, since a platform or an operator may mend it. Not if another process
+ * uses the directory: its events are delivered by that process.
+ */
+export function canOpenLater(error: unknown): boolean {
+  return error instanceof SpoolError ? error.code !== 'in_use' : TRANSIENT.has(errorCode(error));
 }

@@ -1,6 +1,6 @@
 // One process a directory: the lease on a spool's directory, the lock file behind it, and the Unix socket behind that.
 
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -8,20 +8,27 @@ import { connect, createServer } from 'node:net';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { isSameDirectory, prepareDirectory, unsafe, unusable } from './directory.js';
-import type { SpoolDirectory } from './directory.js';
+import type { OnTakenBack, SpoolDirectory } from './directory.js';
 import { errorCode, FILE_MODE, SpoolError } from './files.js';
 import type { SpoolFiles } from './files.js';
 
 /** The lease on a directory: held until it is released, or until the directory or its lock is deleted. */
 export class DirectoryLease {
-  readonly path: string;
   readonly files: SpoolFiles;
+  readonly #given: string;
+  readonly #onTakenBack: OnTakenBack;
   #directory: SpoolDirectory | undefined;
   #lock: DirectoryLock | undefined;
 
-  constructor(path: string, files: SpoolFiles) {
-    this.path = resolvePath(path);
+  constructor(path: string, files: SpoolFiles, onTakenBack: OnTakenBack) {
+    this.#given = resolvePath(path);
     this.files = files;
+    this.#onTakenBack = onTakenBack;
+  }
+
+  /** The directory that holds the events: the given one, or its own subdirectory, as the last `acquire()` found it. */
+  get path(): string {
+    return this.#directory?.path ?? this.#given;
   }
 
   /** False before the first `acquire()`, after `release()`, and after an `acquire()` that found the lease lost and failed. */
@@ -43,7 +50,7 @@ export class DirectoryLease {
     )
       return;
     await this.release();
-    this.#directory = await prepareDirectory(this.path, this.files);
+    this.#directory = await prepareDirectory(this.#given, this.files, this.#onTakenBack);
     this.#lock = await lockDirectory(this.path, this.files);
   }
 
@@ -90,6 +97,9 @@ async function lockByPipe(directory: string): Promise<DirectoryLock> {
 const LOCK_NAME = /^lock\.(\d{1,15})$/;
 const CANDIDATE_NAME = /^lock\.new-[0-9a-f-]+$/;
 
+/** Random bytes in the name of a candidate. Two contenders with the same name would both fail once, and try again. */
+const CANDIDATE_BYTES = 4;
+
 /** How often the owner is probed before the directory counts as in use, and the pause between probes. */
 const PROBES = 4;
 const PROBE_PAUSE_MS = 30;
@@ -102,7 +112,7 @@ const MAX_ROUNDS = 1000;
  * connection succeeds only while the owner lives.
  *
  * A stale name is never deleted to make room: two processes that both see it as stale could delete each other's lock. Instead, names are
- * numbered: `lock.1`, `lock.2` and so on. A contender listens on a candidate, `lock.new-<uuid>`, and links it to the number after the
+ * numbered: `lock.1`, `lock.2` and so on. A contender listens on a candidate, `lock.new-<random>`, and links it to the number after the
  * highest. A link is atomic, so one contender wins. Only the owner of a higher number deletes lower ones, and the highest name stays when
  * its owner ends, so the highest number never falls. A contender that links a number below the highest has read an old list: it withdraws.
  */
@@ -148,7 +158,8 @@ class LockContender {
 
   /** @returns Undefined if another contender won. */
   async #claim(number: number): Promise<DirectoryLock | undefined> {
-    const candidate = `lock.new-${randomUUID()}`;
+    // Short, because a socket path has 104 bytes on macOS, of which a temporary folder takes half. Relays before 0.2 know the name, too.
+    const candidate = `lock.new-${randomBytes(CANDIDATE_BYTES).toString('hex')}`;
     const name = `lock.${number}`;
     const socket = await listenIn(this.#directory, candidate);
     try {

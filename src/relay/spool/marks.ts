@@ -23,7 +23,7 @@ const MAX_OPEN = 16;
  * SIGKILL.
  */
 export class MarkWriter {
-  readonly #directory: string;
+  readonly #directory: { readonly path: string };
   readonly #files: SpoolFiles;
   /** File descriptors by segment number, the least recently used first. */
   readonly #open = new Map<number, number>();
@@ -31,7 +31,7 @@ export class MarkWriter {
   /** Segments to be closed by `flush()`. */
   readonly #toClose = new Set<number>();
 
-  constructor(directory: string, files: SpoolFiles) {
+  constructor(directory: { readonly path: string }, files: SpoolFiles) {
     this.#directory = directory;
     this.#files = files;
   }
@@ -113,7 +113,7 @@ export class MarkWriter {
     }
     const [oldest] = this.#open.keys();
     if (this.#open.size >= MAX_OPEN && oldest !== undefined) this.close(oldest);
-    const descriptor = this.#files.openSync(join(this.#directory, MARKS_FILES.nameOf(segment)), OVERWRITE, FILE_MODE);
+    const descriptor = this.#files.openSync(join(this.#directory.path, MARKS_FILES.nameOf(segment)), OVERWRITE, FILE_MODE);
     this.#open.set(segment, descriptor);
     return descriptor;
   }

@@ -23,6 +23,8 @@ export interface SpoolOptions extends MemoryStoreOptions {
   directory: string;
   /** Size at which a new file of events is begun, in bytes. A file is deleted once all its events are settled. @default 1 MiB */
   segmentBytes?: number | undefined;
+  /** Whether a directory that does not work at the start is refused. @default false: events are kept in memory meanwhile */
+  required?: boolean | undefined;
   /**
    * Checks the target of each recovered event.
    *
@@ -60,6 +62,7 @@ const spoolChecks: Checks<SpoolOptions> = {
   directory: aPath,
   segmentBytes: integer(1024, 4096 * MIB),
   admit: aFunction,
+  required: ['true or false', (value) => typeof value === 'boolean'],
   onRecovered: aFunction,
   log: withMethods('warn', 'debug'),
   fs: anObject,

@@ -3,7 +3,8 @@
 import { isUtf8 } from 'node:buffer';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
-import { assertPrivate, unsafe, unusable } from './directory.js';
+import { secureFile, unsafe, unusable } from './directory.js';
+import type { OnTakenBack } from './directory.js';
 import { errorCode, READ } from './files.js';
 import type { SpoolFiles } from './files.js';
 import { MARK, MARKS_FILES } from './marks.js';
@@ -30,12 +31,13 @@ interface RecoveryOptions {
   readonly clock: Pick<Clock, 'now' | 'wallNow'>;
   /** @returns The part of a target that may be sent; undefined for none. Another version, or an attacker, may have written the file. */
   readonly admit: (target: string) => string | undefined;
+  readonly onTakenBack: OnTakenBack;
 }
 
 /**
  * Reads the directory. Files with other names are ignored.
  *
- * @throws (rejects) SpoolError for a file of the spool that other users can change, or that cannot be read.
+ * @throws (rejects) SpoolError for a file of the spool that belongs to another user, or that cannot be read.
  */
 export async function recover(directory: string, options: RecoveryOptions): Promise<Recovered> {
   const { files } = options;
@@ -55,6 +57,7 @@ class SegmentReader {
   readonly #files: SpoolFiles;
   readonly #clock: RecoveryOptions['clock'];
   readonly #admit: RecoveryOptions['admit'];
+  readonly #onTakenBack: OnTakenBack;
   readonly #segments: Segment[] = [];
   readonly #bySeq = new Map<number, EventRecord>();
   readonly #duplicates: EventRecord[] = [];
@@ -63,7 +66,8 @@ class SegmentReader {
   #nextSeq = 0;
   #tornLines = 0;
 
-  constructor({ files, clock, admit }: RecoveryOptions) {
+  constructor({ files, clock, admit, onTakenBack }: RecoveryOptions) {
+    this.#onTakenBack = onTakenBack;
     this.#files = files;
     this.#clock = clock;
     this.#admit = admit;
@@ -156,7 +160,7 @@ class SegmentReader {
       try {
         const stats = await file.stat();
         if (!stats.isFile()) throw unsafe(path, 'is not a file');
-        assertPrivate(path, stats);
+        await secureFile(path, file, stats, this.#onTakenBack);
         return { bytes: await file.readFile(), inode: stats.ino };
       } finally {
         await file.close();

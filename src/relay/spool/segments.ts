@@ -11,7 +11,7 @@ import { marksChunk, Segment } from './segment.js';
 
 /** All segments in a directory. */
 export class Segments {
-  readonly #directory: string;
+  readonly #directory: { readonly path: string };
   readonly #files: SpoolFiles;
   readonly #segmentBytes: number;
   readonly #marks: MarkWriter;
@@ -26,7 +26,7 @@ export class Segments {
   /** Once true, nothing in the directory is changed: another process may own it. */
   #isClosed = false;
 
-  constructor(directory: string, files: SpoolFiles, segmentBytes: number, marks: MarkWriter) {
+  constructor(directory: { readonly path: string }, files: SpoolFiles, segmentBytes: number, marks: MarkWriter) {
     this.#directory = directory;
     this.#files = files;
     this.#segmentBytes = segmentBytes;
@@ -54,11 +54,11 @@ export class Segments {
     if (this.#active !== undefined && this.#active.eventsBytes < this.#segmentBytes) return this.#active;
     await this.finish();
     const clears = this.#clears;
-    const segment = new Segment(this.#directory, this.#nextNumber, marksChunk(this.#segmentBytes));
+    const segment = new Segment(this.#directory.path, this.#nextNumber, marksChunk(this.#segmentBytes));
     this.#nextNumber += 1;
     try {
       await segment.create(this.#files);
-      await syncDirectory(this.#directory, this.#files);
+      await syncDirectory(this.#directory.path, this.#files);
       if (clears !== this.#clears) throw new ClearedError();
     } catch (error) {
       // An existing file is not deleted: it belongs to another process.

@@ -20,10 +20,10 @@ import { GroupCommit } from './writer.js';
 /**
  * Opens a directory as a durable store, for this process alone, with the events that an earlier process left.
  *
- * An event that was answered with `'disk'` survives a crash; if it was taken by then, it is recovered with `mayBeSecond`. If the disk fails
- * or hangs while the spool is opened, events are kept in memory, and the disk is tried again as after a later failure.
+ * An event that was answered with `'disk'` survives a crash; if it was taken by then, it is recovered with `mayBeSecond`. If the directory
+ * cannot be used, or the disk fails or hangs, events are kept in memory, and the directory is tried again as after a later failure.
  *
- * @throws (rejects) TypeError for wrong options; SpoolError for a directory that must not be used, or that a retry cannot open.
+ * @throws (rejects) TypeError for wrong options; SpoolError if another process uses the directory and, with `required`, for any other cause.
  */
 export async function openSpool(options: SpoolOptions): Promise<RelayStore> {
   checkSpoolOptions(options);
@@ -54,10 +54,9 @@ class Spool implements RelayStore {
     this.#options = options;
     this.#maxBytes = maxBytes;
     this.#segmentBytes = fittingSegmentBytes(segmentBytes, maxBytes);
-    this.#lease = new DirectoryLease(directory, fs);
-    const { path } = this.#lease;
-    const marks = new MarkWriter(path, fs);
-    this.#segments = new Segments(path, fs, this.#segmentBytes, marks);
+    this.#lease = new DirectoryLease(directory, fs, this.#onTakenBack);
+    const marks = new MarkWriter(this.#lease, fs);
+    this.#segments = new Segments(this.#lease, fs, this.#segmentBytes, marks);
     this.#commit = new GroupCommit({
       segments: this.#segments,
       marks,
@@ -70,8 +69,16 @@ class Spool implements RelayStore {
         onStored(records.length);
       },
       prepare: () => this.#prepare(),
+      isRequired: options.required === true,
     });
   }
+
+  readonly #onTakenBack = (path: string, mode: string): void => {
+    this.#options.log.warn(
+      'spool_permissions',
+      `other users could write ${JSON.stringify(path)} (mode ${mode}); its permissions were taken back`,
+    );
+  };
 
   /** Acquires the directory, or starts in memory if the disk may work later. @throws (rejects) SpoolError if a retry cannot succeed. */
   async open(): Promise<void> {
@@ -177,7 +184,7 @@ class Spool implements RelayStore {
 
   /** Prepares the directory for writing, at the start and before each retry. @throws (rejects) As `open()` does. */
   async #prepare(): Promise<void> {
-    const { path, files } = this.#lease;
+    const { files } = this.#lease;
     const { clock, admit = (target) => target } = this.#options;
     // Before the lease is acquired: if another process owned the directory meanwhile, files of our names are that process's files.
     if (this.#recovered !== undefined) await this.#rewriteLost();
@@ -186,7 +193,8 @@ class Spool implements RelayStore {
       await this.#segments.sweep();
       return;
     }
-    const recovered = await recover(path, { files, clock, admit }).catch((error: unknown) => {
+    const { path } = this.#lease;
+    const recovered = await recover(path, { files, clock, admit, onTakenBack: this.#onTakenBack }).catch((error: unknown) => {
       throw unusable(path, 'read', error);
     });
     if (!this.#commit.isAbandoned) this.#adopt(recovered);

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import type { Stored } from '../../delivery/relay-store.js';
 import { DiskWatchdog, diskTrouble, HANGING, OPENING_LIMIT_MS } from './disk-health.js';
-import { ClearedError, isTransient } from './files.js';
+import { canOpenLater, ClearedError, SpoolError } from './files.js';
 import type { MarkWriter } from './marks.js';
 import type { EventRecord, RecordLine } from './record.js';
 import type { Segments } from './segments.js';
@@ -21,6 +21,8 @@ interface GroupCommitOptions {
   batchBytes: number;
   /** Called with new events in the step in which they are stored, on disk or in memory, and before their appends are answered. */
   onStored: (records: readonly EventRecord[]) => void;
+  /** Whether `open()` rejects for any directory that does not work at the start. */
+  isRequired: boolean;
   /** Prepares the directory, at the start and before each retry. Rejects if it cannot be used. */
   prepare: () => Promise<void>;
 }
@@ -103,7 +105,7 @@ export class GroupCommit {
       try {
         await this.#prepare();
       } catch (error) {
-        if (this.#isHanging || isTransient(error)) this.fail(error);
+        if (!this.#options.isRequired && (this.#isHanging || canOpenLater(error))) this.fail(error);
         else refusal = { error };
         return;
       }
@@ -111,6 +113,8 @@ export class GroupCommit {
       else this.#isDurable = true;
     });
     await Promise.race([this.#steps.idle(), hang]);
+    if (refusal === undefined && this.#options.isRequired && !this.#isDurable)
+      throw new SpoolError('unusable', 'The spool cannot be opened: its disk does not respond.');
     if (refusal !== undefined) throw refusal.error;
   }
 

@@ -6,6 +6,7 @@ import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { freePort, startHttp, startTcp, tlsPath, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import { send, transportTo } from '../../helpers/sending.js';
+import { proves } from '../../helpers/promises.js';
 
 const ok: RequestListener = (_request, response) => {
   response.end('ok');
@@ -53,7 +54,7 @@ test('a send that never got a connection was not written', async (t) => {
   t.deepEqual(await first, ABORTED);
 });
 
-test('a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection serves many sends', async (t) => {
+test(proves('tls-extra-ca', 'a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection serves many sends'), async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(), true);
   const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, sends: 3 };
   const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
@@ -291,7 +292,7 @@ test('a redirect that needs an unusable proxy is not followed, and there is one 
   t.is(lines.length, 1);
 });
 
-test('loopback is reached directly, though every variable names a dead proxy', async (t) => {
+test(proves('proxy-loopback', 'loopback is reached directly, though every variable names a dead proxy'), async (t) => {
   const server = await startHttp(t, (_request, response) => response.end());
   const dead = `http://127.0.0.1:${await freePort()}`;
   const env = { HTTP_PROXY: dead, HTTPS_PROXY: dead, ALL_PROXY: dead, http_proxy: dead, https_proxy: dead };

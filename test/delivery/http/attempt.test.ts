@@ -6,6 +6,7 @@ import type { FetchTransportParts } from '../../../src/delivery/http/fetch-trans
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { freePort, startHttp, startTcp, until, writeForever } from '../../helpers/loopback.js';
 import { send, transportTo } from '../../helpers/sending.js';
+import { proves } from '../../helpers/promises.js';
 
 const ok: RequestListener = (_request, response) => {
   response.end('ok');
@@ -167,7 +168,7 @@ test('a body of up to 64 KiB is read, and its connection used again', async (t) 
   t.is(server.connections.length, 1);
 });
 
-test('a longer body is cut, and its connection destroyed', async (t) => {
+test(proves('body-bound', 'a longer body is cut, and its connection destroyed'), async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(Buffer.alloc(1_000_000)));
   const transport = transportTo(t, server.port);
   t.deepEqual(await send(transport), SENT);
@@ -215,7 +216,7 @@ const breaks: readonly (readonly [string, string])[] = [
 ];
 
 for (const [name, text] of breaks) {
-  test(`an event answered with 2xx is sent, though the body is ${name}`, async (t) => {
+  test(proves('sent-ignores-body', `an event answered with 2xx is sent, though the body is ${name}`), async (t) => {
     const server = await startTcp(t, (socket) => {
       socket.once('data', () => socket.end(text));
     });
@@ -244,7 +245,7 @@ test('an abort in the body of a 2xx leaves the event sent', async (t) => {
   t.deepEqual(await sending, SENT);
 });
 
-test('a gzip bomb is neither asked for nor decoded', async (t) => {
+test(proves('body-bound', 'a gzip bomb is neither asked for nor decoded'), async (t) => {
   const bomb = gzipSync(Buffer.alloc(50_000_000));
   t.true(bomb.length < 65_536);
   const asked: unknown[] = [];
@@ -308,7 +309,7 @@ test('a loop ends', async (t) => {
   t.is(server.targets.length, 4);
 });
 
-test('another host is never contacted, unless it is allowed', async (t) => {
+test(proves('redirect-origin', 'another host is never contacted, unless it is allowed'), async (t) => {
   const other = await startHttp(t, (_request, response) => response.end());
   const server = await startHttp(t, (_request, response) => {
     response.writeHead(302, { location: `http://other.test:${other.port}/x` }).end();

@@ -5,6 +5,7 @@ import { suppressTracing } from '../../../src/delivery/http/client.js';
 import { freePort, startHttp, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import { send, transportTo } from '../../helpers/sending.js';
+import { proves } from '../../helpers/promises.js';
 
 const requestOfNode = http.request;
 
@@ -224,7 +225,7 @@ test.serial('suppressTracing throws what the function throws, and runs it once',
   t.is(runs, 1);
 });
 
-test.serial('each request of a send is made where tracing is suppressed, redirects included', async (t) => {
+test.serial(proves('requests-untraced', 'each request of a send is made where tracing is suppressed, redirects included'), async (t) => {
   const manager = new FakeContextManager();
   const seen: unknown[] = [];
   const server = await startHttp(t, (request, response) => {

@@ -188,14 +188,15 @@ test('a mistake in the options throws at construction, names the option and hide
 const endpoint = 'https://example.org/base/';
 
 test('an option that is not given has its default', (t) => {
-  t.deepEqual(checkTransportOptions({ endpoint }), {
+  const { env, ...rest } = checkTransportOptions({ endpoint });
+  t.is(env['PATH'], process.env['PATH']);
+  t.deepEqual(rest, {
     endpoint: 'https://example.org/base',
     connectTimeoutMs: 400,
     attemptTimeoutMs: 1000,
     allowedRedirectHosts: new Set(),
     proxy: undefined,
     maxSockets: 24,
-    env: process.env,
     logger: undefined,
   });
 });
@@ -210,10 +211,11 @@ test('an option that is given is used', (t) => {
     allowedRedirectHosts: ['Example.NET'],
     proxy: 'http://p',
     maxSockets: 3,
-    env,
     logger,
   };
-  t.deepEqual(checkTransportOptions(given), {
+  const { env: used, ...rest } = checkTransportOptions({ ...given, env });
+  t.is(used['HTTPS_PROXY'], 'http://proxy');
+  t.deepEqual(rest, {
     ...given,
     endpoint: 'https://example.org/base',
     allowedRedirectHosts: new Set(['example.net']),

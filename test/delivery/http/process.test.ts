@@ -11,6 +11,7 @@ import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { freePort, startHttp, startTcp, tlsPath } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import type { SenderJob } from '../../helpers/run-sender.js';
+import { proves } from '../../helpers/promises.js';
 
 /** The most time a process may take to end, on a machine under load. Idle connections live longer: 4 s. */
 const AT_ONCE_MS = 2500;
@@ -109,7 +110,7 @@ childTest('a refused connection does not hold the process', async (t) => {
   await endsAtOnce(t, { options: { endpoint: `http://127.0.0.1:${await freePort()}`, ...LONG } }, 0);
 });
 
-childTest('a connect that is never accepted holds the process no longer than the connect timeout', async (t) => {
+childTest(proves('exit-connect', 'a connect that is never accepted holds the process no longer than the connect timeout'), async (t) => {
   // A server whose backlog is full and whose thread sleeps accepts no further connection: the SYN is not answered.
   const worker = new Worker(
     `const { createServer } = require('node:net');
@@ -136,7 +137,7 @@ childTest('a connection whose first address refused does not hold the process', 
   t.is(server.targets.length, 1);
 });
 
-childTest('a name server that never answers holds the process no longer than the attempt', async (t) => {
+childTest(proves('exit-connect', 'a name server that never answers holds the process no longer than the attempt'), async (t) => {
   const dns = await startDnsServer(t, () => 'silent');
   const options = { endpoint: 'http://collector.test', connectTimeoutMs: 20_000, attemptTimeoutMs: 300 };
   const end = await runSender(t, { options, waitFor: 0, aliveMs: 100, names: { server: dns.address } });

@@ -1,10 +1,11 @@
 // What is refused before the target of a request is read.
 import test from 'ava';
 import { exchange, startRig, statuses } from '../helpers/relay-rig.js';
+import { proves } from '../../helpers/promises.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success';
 
-test('a Host header that is not a name of the relay is refused', async (t) => {
+test(proves('relay-browser', 'a Host header that is not a name of the relay is refused'), async (t) => {
   const { port, get: ask } = await startRig(t, { allowedHosts: ['relay', 'front:80', '[fd00::1]'] });
   for (const host of [
     `127.0.0.1:${port}`,
@@ -51,7 +52,7 @@ test('metrics and health are guarded like events', async (t) => {
   }
 });
 
-test('requests from a browser are refused', async (t) => {
+test(proves('relay-browser', 'requests from a browser are refused'), async (t) => {
   const { port, get: ask } = await startRig(t);
   for (const [name, value] of [
     ['Origin', 'null'],

@@ -1,14 +1,30 @@
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import test from 'ava';
+import type { ExecutionContext } from 'ava';
 import { nodeFiles } from '../../../src/relay/spool/files.js';
+import type { SpoolFiles } from '../../../src/relay/spool/files.js';
 import { SpoolError } from '../../../src/relay/spool/index.js';
+import { proves } from '../../helpers/promises.js';
 import { startChild } from './children.js';
-import { appendAll, folder, freshDirectory, openRig } from './rig.js';
+import { appendAll, folder, freshDirectory, openRig, targetsOf } from './rig.js';
 
 const posix = process.platform === 'win32' ? test.skip : test;
 
 const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
+const fullModeOf = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
+
+/** A file system in which another user owns one path. */
+function withOwner(foreign: string, by: number): SpoolFiles {
+  return {
+    ...nodeFiles,
+    lstat: async (path) => {
+      const stats = await nodeFiles.lstat(path);
+      if (path === foreign) stats.uid += by;
+      return stats;
+    },
+  };
+}
 
 posix('only the owner can use the directory and its files, whatever the umask', async (t) => {
   const runs = ['000', '022', '777'].map(async (umask) => {
@@ -35,63 +51,110 @@ posix('a directory that other users can read is used as it is', async (t) => {
   await appendAll(t, store, ['/a']);
 });
 
-posix('a directory that other users can change is refused, with its path and the reason', async (t) => {
-  const cases: [string, RegExp, (path: string) => void][] = [
+/** Opens a directory that cannot be used: by default the spool starts in memory and says why; with `required` it refuses. */
+async function assertUnusable(t: ExecutionContext, directory: string, message: RegExp, code: string, fs?: SpoolFiles): Promise<void> {
+  const { store, lines } = await openRig(t, { directory, ...(fs && { fs }) });
+  t.false(store.stats().isDurable);
+  t.is(await store.append('/a'), 'memory');
+  t.regex(lines.join('\n'), new RegExp(`spool_refused: .*${message.source}`), 'the log names the reason');
+  await t.throwsAsync(openRig(t, { directory, required: true, ...(fs && { fs }) }), { instanceOf: SpoolError, message, code });
+}
+
+posix('a path that is no directory is not used, and its path and the reason are said', async (t) => {
+  const cases: [RegExp, (path: string) => void][] = [
     [
-      'a link',
       /is a symbolic link/,
       (path) => {
         mkdirSync(`${path}-real`);
         symlinkSync(`${path}-real`, path);
       },
     ],
-    ['a dangling link', /is a symbolic link/, (path) => symlinkSync(`${path}-nowhere`, path)],
-    ['a file', /is not a directory/, (path) => writeFileSync(path, '')],
-    [
-      'writable by its group',
-      /can be written by its group or by others \(mode 770\)/,
-      (path) => {
-        mkdirSync(path);
-        chmodSync(path, 0o770);
-      },
-    ],
-    [
-      'writable by all',
-      /can be written by its group or by others \(mode 777\)/,
-      (path) => {
-        mkdirSync(path);
-        chmodSync(path, 0o1777);
-      },
-    ],
+    [/is a symbolic link/, (path) => symlinkSync(`${path}-nowhere`, path)],
+    [/is not a directory/, (path) => writeFileSync(path, '')],
   ];
-  for (const [name, message, make] of cases) {
+  for (const [message, make] of cases) {
     for (const slash of ['', '/']) {
       const directory = freshDirectory(t);
       make(directory);
-      const error = await t.throwsAsync(
-        openRig(t, { directory: directory + slash }),
-        { instanceOf: SpoolError, message, code: 'unsafe' },
-        name,
-      );
-      t.true(error?.message.includes(directory));
+      await assertUnusable(t, directory + slash, new RegExp(`${directory}".*${message.source}`), 'unsafe');
     }
   }
 });
 
-posix('a directory of another user is refused', async (t) => {
-  const directory = freshDirectory(t);
-  mkdirSync(directory);
-  const own = process.geteuid?.() ?? 0;
-  const lstat: typeof nodeFiles.lstat = async (path) => {
-    const stats = await nodeFiles.lstat(path);
-    if (path === directory) stats.uid = own + 1;
-    return stats;
-  };
-  const message = new RegExp(`belongs to user ${own + 1}, and this process runs as user ${own}`);
-  await t.throwsAsync(openRig(t, { directory, fs: { ...nodeFiles, lstat } }), { instanceOf: SpoolError, message, code: 'unsafe' });
+posix(
+  proves('relay-directory', 'a shared directory gets a subdirectory of this user: emptyDir, the root of a volume, a setgid parent'),
+  async (t) => {
+    for (const mode of [0o777, 0o1777, 0o770, 0o2775]) {
+      const directory = folder(t);
+      chmodSync(directory, mode);
+      writeFileSync(join(directory, 'of-another-container'), '');
+      const { store, reopen } = await openRig(t, { directory });
+      await appendAll(t, store, ['/a']);
+      await store.close();
+      t.is(fullModeOf(directory), mode.toString(8), 'others share the directory on purpose');
+      t.is(fullModeOf(join(directory, 'cosmos-relay')), '700');
+      t.deepEqual(readdirSync(join(directory, 'cosmos-relay')).toSorted(), ['events-000001.jsonl', 'lock.1', 'marks-000001.txt']);
+      t.deepEqual(targetsOf((await reopen()).take(9)), ['/a']);
+    }
+  },
+);
+
+posix('a directory of another user gets a subdirectory of this user', async (t) => {
+  const directory = folder(t);
+  const { store } = await openRig(t, { directory, fs: withOwner(directory, 1) });
+  await appendAll(t, store, ['/a']);
+  t.is(modeOf(join(directory, 'cosmos-relay')), '700');
 });
 
-posix('a file of the spool that other users can change is refused, and the lock is released', async (t) => {
+posix('the subdirectory is not used if it is a link or belongs to another user', async (t) => {
+  const linked = folder(t);
+  chmodSync(linked, 0o777);
+  symlinkSync(folder(t), join(linked, 'cosmos-relay'));
+  await assertUnusable(t, linked, /cosmos-relay".*is a symbolic link/, 'unsafe');
+
+  const foreign = folder(t);
+  chmodSync(foreign, 0o777);
+  mkdirSync(join(foreign, 'cosmos-relay'), { mode: 0o700 });
+  const own = process.geteuid?.() ?? 0;
+  const message = new RegExp(`cosmos-relay".*belongs to user ${own + 1}, and this process runs as user ${own}`);
+  await assertUnusable(t, foreign, message, 'unsafe', withOwner(join(foreign, 'cosmos-relay'), 1));
+});
+
+posix(
+  proves('relay-directory', 'a spool that a platform opened to a group takes back its permissions, and finds its events'),
+  async (t) => {
+    const directory = freshDirectory(t);
+    const first = await openRig(t, { directory });
+    await appendAll(t, first.store, ['/a', '/b']);
+    await first.store.close();
+    // What the fsGroup pass of Kubernetes does.
+    chmodSync(directory, 0o2770);
+    for (const name of readdirSync(directory)) chmodSync(join(directory, name), 0o660);
+    const { store, lines } = await openRig(t, { directory });
+    t.deepEqual(targetsOf(store.take(9)), ['/a', '/b']);
+    t.is(fullModeOf(directory), '700');
+    for (const name of readdirSync(directory)) if (!name.startsWith('lock')) t.is(modeOf(join(directory, name)), '600', name);
+    t.regex(
+      lines.join('\n'),
+      new RegExp(`spool_permissions: other users could write "${directory}" \\(mode 2770\\); its permissions were taken back`),
+    );
+  },
+);
+
+posix('the same in a subdirectory', async (t) => {
+  const directory = folder(t);
+  chmodSync(directory, 0o2777);
+  const first = await openRig(t, { directory });
+  await appendAll(t, first.store, ['/a']);
+  await first.store.close();
+  chmodSync(join(directory, 'cosmos-relay'), 0o2770);
+  for (const name of readdirSync(join(directory, 'cosmos-relay'))) chmodSync(join(directory, 'cosmos-relay', name), 0o660);
+  const { store } = await openRig(t, { directory });
+  t.deepEqual(targetsOf(store.take(9)), ['/a']);
+  t.is(fullModeOf(join(directory, 'cosmos-relay')), '700');
+});
+
+posix('a file of the spool that is no file of this user is not read, and the lock is released', async (t) => {
   const cases: [RegExp, (path: string) => void][] = [
     [
       /events-000001\.jsonl.*is a symbolic link/,
@@ -101,13 +164,6 @@ posix('a file of the spool that other users can change is refused, and the lock 
       },
     ],
     [/events-000001\.jsonl.*is not a file/, (path) => mkdirSync(path)],
-    [
-      /events-000001\.jsonl.*can be written by its group/,
-      (path) => {
-        writeFileSync(path, '');
-        chmodSync(path, 0o666);
-      },
-    ],
   ];
   if (process.geteuid?.() === 0)
     cases.push([
@@ -121,8 +177,12 @@ posix('a file of the spool that other users can change is refused, and the lock 
     const directory = freshDirectory(t);
     mkdirSync(directory, { mode: 0o700 });
     make(join(directory, 'events-000001.jsonl'));
-    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message, code: 'unsafe' });
-    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message }, 'the same error again, and not in_use');
+    await t.throwsAsync(openRig(t, { directory, required: true }), { instanceOf: SpoolError, message, code: 'unsafe' });
+    await t.throwsAsync(
+      openRig(t, { directory, required: true }),
+      { instanceOf: SpoolError, message },
+      'the same error again, and not in_use',
+    );
   }
 });
 
@@ -131,15 +191,51 @@ posix('a file of marks that is a symbolic link is refused', async (t) => {
   mkdirSync(directory, { mode: 0o700 });
   writeFileSync(join(directory, 'events-000001.jsonl'), '', { mode: 0o600 });
   symlinkSync('/etc/passwd', join(directory, 'marks-000001.txt'));
-  await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, message: /marks-000001\.txt.*is a symbolic link/ });
+  await t.throwsAsync(openRig(t, { directory, required: true }), {
+    instanceOf: SpoolError,
+    message: /marks-000001\.txt.*is a symbolic link/,
+  });
 });
 
-test('a directory that cannot be created is refused with the error code of the system', async (t) => {
+test('a directory that cannot be created is said with its path and the error code of the system', async (t) => {
   const file = join(folder(t), 'file');
   writeFileSync(file, '');
-  await t.throwsAsync(openRig(t, { directory: join(file, 'spool') }), {
+  const message = /file(?:\/|\\\\)spool" ?.*cannot be (?:created|inspected) \(ENOTDIR\)/;
+  await t.throwsAsync(openRig(t, { directory: join(file, 'spool'), required: true }), {
     instanceOf: SpoolError,
-    message: /cannot be (?:created|inspected) \(ENOTDIR\)/,
+    message,
     code: 'unusable',
   });
+  const { store } = await openRig(t, { directory: join(file, 'spool') });
+  t.is(await store.append('/a'), 'memory');
+});
+
+test('a first start without permission is said loudly, with the path', async (t) => {
+  const directory = freshDirectory(t);
+  const denied = Object.assign(new Error('denied'), { code: 'EACCES' });
+  const { lines } = await openRig(t, { directory, fs: { ...nodeFiles, mkdir: () => Promise.reject(denied) } });
+  t.regex(lines.join('\n'), new RegExp(`spool_refused: .*${directory}.*cannot be created \\(EACCES\\)`));
+});
+
+test('missing parents are created step by step, and a parent that answers ENOENT ends it', async (t) => {
+  const made: string[] = [];
+  const gone = Object.assign(new Error('gone'), { code: 'ENOENT' });
+  const top = folder(t);
+  const mkdir: SpoolFiles['mkdir'] = (path, options) => {
+    made.push(options.recursive ? `${path} and its parents` : path);
+    return path.endsWith('b') ? Promise.reject(gone) : nodeFiles.mkdir(path, options);
+  };
+  const { store } = await openRig(t, { directory: join(top, 'a', 'b', 'c'), fs: { ...nodeFiles, mkdir } });
+  t.is(await store.append('/a'), 'memory');
+  t.deepEqual(made, [join(top, 'a'), join(top, 'a', 'b')]);
+});
+
+posix('the names of the lock are short, since a socket path has 104 bytes on macOS', async (t) => {
+  const names: string[] = [];
+  const link: SpoolFiles['link'] = (from, to) => {
+    names.push(basename(from), basename(to));
+    return nodeFiles.link(from, to);
+  };
+  await openRig(t, { directory: freshDirectory(t), fs: { ...nodeFiles, link } });
+  t.regex(names.join(' '), /^lock\.new-[0-9a-f]{8} lock\.1$/);
 });

@@ -7,6 +7,7 @@ import { nodeFiles } from '../../../src/relay/spool/files.js';
 import { SpoolError } from '../../../src/relay/spool/index.js';
 import { startChild } from './children.js';
 import { appendAll, folder, freshDirectory, openRig } from './rig.js';
+import { proves } from '../../helpers/promises.js';
 
 const posix = process.platform === 'win32' ? test.skip : test;
 
@@ -25,7 +26,7 @@ test('a second spool in the same process is refused until the first is closed', 
   await openRig(t, { directory });
 });
 
-test('another process is refused, and has the directory at once when the first is killed', async (t) => {
+test(proves('relay-lock', 'another process is refused, and has the directory at once when the first is killed'), async (t) => {
   const directory = freshDirectory(t);
   const first = startChild(t, directory, 'hold');
   await first.said(1);
@@ -51,7 +52,7 @@ posix('a stopped owner keeps its directory', async (t) => {
 const RACERS = Number(process.env['SPOOL_RACERS'] ?? 3);
 const RACES = Number(process.env['SPOOL_RACES'] ?? 1);
 
-test('of processes that race for a directory with a stale lock, exactly one wins', async (t) => {
+test(proves('relay-lock', 'of processes that race for a directory with a stale lock, exactly one wins'), async (t) => {
   t.timeout(60_000);
   const directory = freshDirectory(t);
   for (let round = 0; round < RACES; round += 1) {
@@ -132,7 +133,11 @@ posix('a file that is not a socket under the name of the lock is refused and kep
     mkdirSync(directory);
     chmodSync(directory, 0o700);
     plant(join(directory, 'lock.7'));
-    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'unsafe', message: /lock\.7.*is not a socket/ });
+    await t.throwsAsync(openRig(t, { directory, required: true }), {
+      instanceOf: SpoolError,
+      code: 'unsafe',
+      message: /lock\.7.*is not a socket/,
+    });
     t.deepEqual(readdirSync(directory), ['lock.7']);
   }
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 import { appendAll, freshDirectory, linesOf, openRig, spoolFiles, targetsOf } from './rig.js';
+import { proves } from '../../helpers/promises.js';
 
 test('acknowledged events are recovered with number and time, and new numbers follow', async (t) => {
   const directory = freshDirectory(t);
@@ -76,7 +77,7 @@ test('a person can read the files', async (t) => {
   t.regex(readFileSync(join(directory, 'marks-000001.txt'), 'utf8'), /^db\.+$/);
 });
 
-test('a last line that was torn at any byte is passed over, and nothing is glued to it', async (t) => {
+test(proves('relay-torn-line', 'a last line that was torn at any byte is passed over, and nothing is glued to it'), async (t) => {
   const directory = freshDirectory(t);
   const events = join(directory, 'events-000001.jsonl');
   const first = await openRig(t, { directory });

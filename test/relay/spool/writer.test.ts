@@ -4,6 +4,7 @@ import test from 'ava';
 import type { RelayStore, Stored } from '../../../src/delivery/relay-store.js';
 import { FaultyFiles, ON_THE_WAY } from './faulty-files.js';
 import { appendAll, freshDirectory, linesOf, openRig, spoolFiles, targetsOf, turn, untilDurable } from './rig.js';
+import { proves } from '../../helpers/promises.js';
 
 test('appends that arrive while a write is in flight share the next write and its sync', async (t) => {
   const faulty = new FaultyFiles();
@@ -146,7 +147,7 @@ test('a segment can have more marks than one chunk', async (t) => {
 });
 
 for (const call of ON_THE_WAY) {
-  test(`a disk that hangs at ${call}: memory after half a second, and each event once when it answers`, async (t) => {
+  test(proves('relay-disk', `a disk that hangs at ${call}: memory after half a second, and each event once when it answers`), async (t) => {
     const directory = freshDirectory(t);
     const faulty = new FaultyFiles();
     const { store, clock, lines, told, reopen } = await openRig(t, { directory, fs: faulty.files });

@@ -1,0 +1,293 @@
+// The rules for every transport, as tests for any test runner.
+import { AssertionError, deepStrictEqual, ok } from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
+import { outcomeOf, TRANSPORT_ERROR } from '../delivery/transport.js';
+import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+
+/** One rule of a contract, as a test. */
+export interface ContractTest {
+  /** The rule. Unique in its list. @example 'send() leaves the events unchanged' */
+  readonly name: string;
+  /** Runs the test. Rejects with an `AssertionError` of node:assert if the rule is broken. */
+  readonly run: () => Promise<void>;
+}
+
+/** Makes a transport that was not used before. */
+export type MakeTransport = () => Transport | Promise<Transport>;
+
+/** Options of `transportContract`. */
+export interface TransportContractOptions {
+  /**
+   * Makes the transport for an endpoint that refuses connections. It adds a test of the outcome.
+   * @default no such test
+   * @example async () => acmeTransport(`http://127.0.0.1:${await refusedPort()}`)
+   */
+  unreachable?: MakeTransport;
+  /**
+   * Makes the transport for an endpoint that never answers. It makes the tests of the abort stricter: without it, a send may end before
+   * its signal aborts.
+   * @default the transport of `makeTransport`
+   * @example () => acmeTransport(server.url) // `server` is a `silentServer()`
+   */
+  silent?: MakeTransport;
+  /** The longest that a send may take, in milliseconds. @default 14_000, the limit of the emitter by default */
+  settleWithinMs?: number;
+  /** The longest that a send may take after its signal aborts, in milliseconds. @default 1000 */
+  abortWithinMs?: number;
+  /** The longest that sockets and timers may stay open after `close()`, in milliseconds. @default 1000 */
+  releaseWithinMs?: number;
+}
+
+/** Sends under one signal: more than Node's limit of ten listeners before it warns of a leak. */
+const SENDS_PER_SIGNAL = 20;
+
+/** When a signal aborts, in turns of the event loop after the call of `send()`: at once, while it connects, while it waits. */
+const ABORT_AFTER_TURNS = [0, 1, 10, 100];
+
+/** Sends at the same time. */
+const SENDS_AT_ONCE = 5;
+
+/**
+ * Makes the tests that every `Transport` must pass, for any test runner:
+ *
+ * - `send()` returns a promise, never throws and never rejects. It settles with a known outcome, whose reason matches
+ *   `^[a-z0-9_]{1,40}$`.
+ * - `maxBatchSize` is undefined or a positive integer, and `send()` takes as many events. (It never gets more, and never none.)
+ * - `send()` does not change the events: the emitter keeps them for another attempt.
+ * - A send ends soon after its signal aborts, before or during the send: with `aborted`, or with the outcome it already has.
+ * - Sends at the same time do not affect each other.
+ * - Sends under one signal leave at most one `abort` listener on it, and none after `close()`.
+ * - `close()` may be called more than once, and during a send whose signal has aborted.
+ * - After `close()`, no socket and no timer of the transport holds the process.
+ *
+ * Test the transport itself: decorators such as `retrying` turn a throw into an outcome. Run the tests one after the other, since the last
+ * rule counts the resources of the process. Start servers before the first test, and unref a server of the same process.
+ *
+ * @param makeTransport makes the transport for an endpoint that works. It is called once for each test.
+ * @example
+ * ```ts
+ * const collector = await startCollector();
+ * collector.unref();
+ * // With node:test. AVA wants an assertion: test.serial(name, (t) => t.notThrowsAsync(run))
+ * for (const { name, run } of transportContract(() => acmeTransport(collector.url))) test(name, run);
+ * ```
+ */
+export function transportContract(makeTransport: MakeTransport, options: TransportContractOptions = {}): readonly ContractTest[] {
+  const { unreachable, silent = makeTransport, settleWithinMs = 14_000, abortWithinMs = 1000, releaseWithinMs = 1000 } = options;
+  const contractTest = (name: string, make: MakeTransport, run: (transport: Transport) => Promise<void>): ContractTest => ({
+    name,
+    run: async () => {
+      const transport = await make();
+      try {
+        await run(transport);
+      } finally {
+        await closeQuietly(transport, settleWithinMs);
+      }
+    },
+  });
+  const hasOutcome = async (transport: Transport): Promise<void> => {
+    await settle(send(transport, [usageEvent(0)]), settleWithinMs);
+  };
+
+  return [
+    contractTest('send() returns a promise and does not throw', makeTransport, async (transport) => {
+      const controller = new AbortController();
+      const sending = callSend(transport, [usageEvent(0)], controller.signal);
+      ok(typeof (sending as PromiseLike<unknown> | undefined)?.then === 'function', `send() returned ${inspect(sending)}`);
+      // Other tests check how it settles.
+      Promise.resolve(sending).catch(() => undefined);
+      controller.abort();
+    }),
+    contractTest('send() settles with a known outcome', makeTransport, hasOutcome),
+    ...(unreachable === undefined
+      ? []
+      : [contractTest('send() settles with a known outcome if the endpoint is unreachable', unreachable, hasOutcome)]),
+    contractTest('send() takes maxBatchSize events', makeTransport, async (transport) => {
+      const { maxBatchSize = 1 } = transport;
+      ok(Number.isSafeInteger(maxBatchSize) && maxBatchSize > 0, `maxBatchSize is ${inspect(maxBatchSize)}`);
+      const batch = Array.from({ length: maxBatchSize }, (_, index) => usageEvent(index));
+      const outcome = await settle(send(transport, batch), settleWithinMs);
+      const isInvalid = outcome.kind === 'refused' && outcome.reason === 'invalid';
+      ok(!isInvalid, `a batch of maxBatchSize (${maxBatchSize}) events was refused as invalid`);
+    }),
+    contractTest('send() leaves the events unchanged', makeTransport, async (transport) => {
+      const batch = Array.from({ length: Math.min(transport.maxBatchSize ?? 1, SENDS_AT_ONCE) }, (_, index) => usageEvent(index));
+      const before = batch.map(contentOf);
+      const events = [...batch];
+      await settle(send(transport, batch), settleWithinMs);
+      ok(batch.length === events.length && batch.every((event, index) => event === events[index]), 'send() changed the list of events');
+      deepStrictEqual(batch.map(contentOf), before, 'send() changed an event');
+    }),
+    contractTest('send() ends soon if its signal has aborted before', silent, async (transport) => {
+      await settle(send(transport, [usageEvent(0)], AbortSignal.abort()), abortWithinMs);
+    }),
+    contractTest('send() ends soon after its signal aborts', silent, async (transport) => {
+      await Promise.all(ABORT_AFTER_TURNS.map((turns) => abortAfter(transport, turns, abortWithinMs)));
+    }),
+    contractTest('sends at the same time are independent', makeTransport, async (transport) => {
+      const controllers = Array.from({ length: SENDS_AT_ONCE }, () => new AbortController());
+      const sends = controllers.map(({ signal }, index) => send(transport, [usageEvent(index)], signal));
+      controllers[0]?.abort();
+      const outcomes = await Promise.all(sends.map((sending) => settle(sending, settleWithinMs)));
+      for (const { kind } of outcomes.slice(1)) ok(kind !== 'aborted', 'the signal of one send has aborted another send');
+    }),
+    contractTest('sends leave no listener on their signal', makeTransport, async (transport) => {
+      const { signal } = new AbortController();
+      for (let index = 0; index < SENDS_PER_SIGNAL; index += 1) await settle(send(transport, [usageEvent(index)], signal), settleWithinMs);
+      const open = getEventListeners(signal, 'abort').length;
+      ok(open <= 1, `${open} listeners on the signal after ${SENDS_PER_SIGNAL} sends`);
+      await close(transport, settleWithinMs);
+      const closed = getEventListeners(signal, 'abort').length;
+      ok(closed === 0, `${closed} listeners on the signal after close()`);
+    }),
+    contractTest('close() may be called more than once', makeTransport, async (transport) => {
+      await settle(send(transport, [usageEvent(0)]), settleWithinMs);
+      await Promise.all([close(transport, settleWithinMs), close(transport, settleWithinMs)]);
+      await close(transport, settleWithinMs);
+    }),
+    contractTest('close() may be called during a send whose signal has aborted', silent, async (transport) => {
+      const controller = new AbortController();
+      const sending = send(transport, [usageEvent(0)], controller.signal);
+      // Handled below, and by then it may have rejected.
+      sending.catch(() => undefined);
+      await turnsOfTheLoop(1);
+      controller.abort();
+      await Promise.all([close(transport, settleWithinMs), settle(sending, abortWithinMs)]);
+    }),
+    {
+      name: 'nothing holds the process after close()',
+      run: async () => {
+        const before = activeResources();
+        const transport = await makeTransport();
+        for (let index = 0; index < SENDS_AT_ONCE; index += 1) await settle(send(transport, [usageEvent(index)]), settleWithinMs);
+        await close(transport, settleWithinMs);
+        const deadline = performance.now() + releaseWithinMs;
+        let left = newResources(before);
+        while (left.length > 0 && performance.now() < deadline) {
+          await turnsOfTheLoop(10);
+          left = newResources(before);
+        }
+        ok(left.length === 0, `${left.join(', ')} still active ${releaseWithinMs} ms after close()`);
+      },
+    },
+  ];
+}
+
+/** An event as the emitter sends it. */
+function usageEvent(index: number): UsageEvent {
+  const metrics = { status: 'success', task_count: index, duration: 7.5, cached: true, selector: null };
+  const query = `status=success&task_count=${index}&duration=7.5&cached=True&selector=None`;
+  return { id: `contract-${index}`, type: 'dag_run', metrics, requestTarget: () => `/v3/dag_run?${query}` };
+}
+
+/** All that a transport can read of an event. */
+function contentOf(event: UsageEvent): unknown {
+  return { ...event, requestTarget: event.requestTarget(), metrics: Object.entries(event.metrics) };
+}
+
+/** Calls `send()`. @throws AssertionError if it throws */
+function callSend(transport: Transport, events: readonly UsageEvent[], signal: AbortSignal): unknown {
+  try {
+    return transport.send(events, signal);
+  } catch (error) {
+    throw broken(`send() threw ${inspect(error)}`);
+  }
+}
+
+/** Calls `send()`. Rejects with an AssertionError if it throws or rejects. */
+async function send(
+  transport: Transport,
+  events: readonly UsageEvent[],
+  signal: AbortSignal = new AbortController().signal,
+): Promise<unknown> {
+  const sending = callSend(transport, events, signal);
+  try {
+    return await sending;
+  } catch (error) {
+    throw broken(`send() rejected with ${inspect(error)}`);
+  }
+}
+
+/** The outcome of a send. Rejects with an AssertionError if there is none in time, or if it is not valid. */
+async function settle(sending: Promise<unknown>, limitMs: number): Promise<SendOutcome> {
+  const value = await inTime(sending, limitMs, 'send()');
+  const outcome = outcomeOf(value);
+  // The outcome of a value that is not valid is this very object.
+  ok(outcome !== TRANSPORT_ERROR, `send() settled with ${inspect(value)}, which is not a valid outcome`);
+  return outcome;
+}
+
+/** Aborts a send. */
+async function abortAfter(transport: Transport, turns: number, limitMs: number): Promise<void> {
+  const controller = new AbortController();
+  const sending = send(transport, [usageEvent(turns)], controller.signal);
+  // Handled below, and by then it may have rejected.
+  sending.catch(() => undefined);
+  await turnsOfTheLoop(turns);
+  controller.abort();
+  await settle(sending, limitMs);
+}
+
+async function close(transport: Transport, limitMs: number): Promise<void> {
+  const closing = (async () => {
+    try {
+      await transport.close?.();
+    } catch (error) {
+      throw broken(`close() failed with ${inspect(error)}`);
+    }
+  })();
+  await inTime(closing, limitMs, 'close()');
+}
+
+/** Ends a test: `close()` has tests of its own. */
+async function closeQuietly(transport: Transport, limitMs: number): Promise<void> {
+  await close(transport, limitMs).catch(() => undefined);
+}
+
+async function inTime<T>(work: Promise<T>, limitMs: number, what: string): Promise<T> {
+  const { expired, cancel } = expire(limitMs);
+  try {
+    return await Promise.race([
+      work,
+      expired.then(() => {
+        throw broken(`${what} has not settled after ${limitMs} ms`);
+      }),
+    ]);
+  } finally {
+    cancel();
+  }
+}
+
+/** A timer as a promise. It holds the process, which the transport does not. */
+function expire(limitMs: number): { expired: Promise<void>; cancel: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs);
+  });
+  return { expired, cancel: () => clearTimeout(timer) };
+}
+
+async function turnsOfTheLoop(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
+
+/** What keeps the event loop alive, by type. */
+function activeResources(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
+  return counts;
+}
+
+/** The types of which there are more than before. */
+function newResources(before: ReadonlyMap<string, number>): string[] {
+  return [...activeResources()].filter(([type, count]) => count > (before.get(type) ?? 0)).map(([type]) => type);
+}
+
+function broken(message: string): AssertionError {
+  return new AssertionError({ message });
+}

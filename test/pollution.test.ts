@@ -1,0 +1,235 @@
+// A polluted Object.prototype, as a flaw elsewhere in the host leaves it, chooses nothing and breaks nothing.
+import { isDeepStrictEqual } from 'node:util';
+import test from 'ava';
+import { integer, checkOptions } from '../src/base/check-options.js';
+import { toProgram } from '../src/cli/program.js';
+import { decideProxy } from '../src/delivery/http/proxy.js';
+import { trustedEnvironment } from '../src/opt-out/variables.js';
+import { checkRelayOptions } from '../src/relay/options.js';
+import { startCollector } from '../src/testing/index.js';
+import type { Pollution } from './helpers/polluted-child.js';
+import { runChild } from './helpers/run-child.js';
+import { proves } from './helpers/promises.js';
+
+const ELSEWHERE = 'http://127.0.0.1:9';
+
+/** Options, variables and names that Node and the dependencies read, each with a value that would do harm. */
+const VALUES: Readonly<Record<string, unknown>> = {
+  // Options of this package.
+  endpoint: `${ELSEWHERE}/elsewhere`,
+  proxy: ELSEWHERE,
+  transport: { maxBatchSize: 1 },
+  enabled: false,
+  consent: 'opt-in',
+  product: 'other',
+  host: { name: 'other', version: '9.9.9' },
+  events: { 'dag_run.failed': 'other' },
+  env: { DO_NOT_TRACK: '1' },
+  dagHash: 1,
+  maxPendingEvents: 1,
+  maxBatchSize: 0,
+  concurrency: 0,
+  drainConcurrency: 0,
+  connectTimeoutMs: 1,
+  attemptTimeoutMs: 1,
+  retries: -1,
+  minDelayMs: -1,
+  maxDelayMs: -1,
+  allowedRedirectHosts: ['127.0.0.1'],
+  drainOnExit: 1,
+  exitDeadlineMs: 'x',
+  deadlineMs: 1,
+  logger: 1,
+  random: 1,
+  clock: 1,
+  lookup: 1,
+  load: 1,
+  failureThreshold: 0,
+  probeAfterMs: 0,
+  pythonVersion: '2.7.0',
+  example: 1,
+  hostName: 'other',
+  platform: 'win32',
+  log: 1,
+  descriptors: 1,
+  kind: 'sent',
+  reason: 'debug',
+  waitMs: 1,
+  unknown: 'malformed',
+  line: 7,
+  path: '/nowhere/file',
+  breaker: { failureThreshold: 0 },
+  abortedUnwritten: 1,
+  aroundAttempt: 1,
+  // Variables.
+  http_proxy: ELSEWHERE,
+  HTTP_PROXY: ELSEWHERE,
+  all_proxy: ELSEWHERE,
+  ALL_PROXY: ELSEWHERE,
+  no_proxy: '*',
+  ACME_TELEMETRY_ENDPOINT: `${ELSEWHERE}/elsewhere`,
+  ACME_TELEMETRY_DEBUG: '/nowhere/audit',
+  XDG_CONFIG_HOME: '/nowhere/else',
+  XDG_CONFIG_DIRS: '/nowhere/dirs',
+  AIRFLOW_HOME: '/nowhere/airflow',
+  AIRFLOW_CONFIG: '/nowhere/airflow.cfg',
+  SystemRoot: 'C:\\Elsewhere',
+  // What the dependencies and Node read. Not `timeout`: with it, Node 20 cannot use a socket (its streams look events up in plain objects).
+  signal: 1,
+  priority: 'x',
+  queueClass: 1,
+  autoStart: false,
+  intervalCap: 0,
+  interval: -1,
+  strict: true,
+  carryoverConcurrencyCount: true,
+  forever: true,
+  factor: -1,
+  minTimeout: -1,
+  maxTimeout: -1,
+  maxRetryTime: -1,
+  randomize: true,
+  shouldRetry: 1,
+  shouldConsumeRetry: 1,
+  onFailedAttempt: 1,
+  unref: true,
+  method: 'POST',
+  body: 'x',
+  data: 'x',
+  redirect: 'follow',
+  referrer: 'http://elsewhere.example/',
+  referrerPolicy: 'unsafe-url',
+  follow: 1,
+  compress: true,
+  agent: 1,
+  highWaterMark: 1,
+  hostname: 'elsewhere.example',
+  port: 9,
+  family: 6,
+  localAddress: '203.0.113.1',
+  socketPath: '/nowhere/socket',
+  auth: 'user:password',
+  setHost: false,
+  fd: 0,
+  socket: 1,
+  onread: 1,
+  allowHalfOpen: true,
+  tries: 0,
+  maxOutputLength: 1,
+  dictionary: 'x',
+  info: true,
+  once: true,
+  passive: 1,
+  capture: true,
+};
+
+/** With these, Node itself cannot load a module (`signal`, `path`, `auth`), or its own `node:dns` (`tries`). */
+const STOPS_NODE = new Set(['signal', 'path', 'auth', 'tries']);
+
+/** The requests of the n-th run: method, target and the headers that are not ours to choose. */
+async function measure(t: { teardown(run: () => void): void }, values: Record<string, unknown>, when: Pollution['when']) {
+  const collector = await startCollector();
+  t.teardown(() => void collector.close());
+  const { code, stdout, stderr } = await runChild('polluted-child', [JSON.stringify({ endpoint: collector.url, values, when })], {});
+  const { results, failures } = (stdout === '' ? { results: [], failures: [stderr] } : JSON.parse(stdout)) as {
+    results: unknown[];
+    failures: string[];
+  };
+  const requests = (run: number) =>
+    collector.requests
+      .filter(({ url }) => url.startsWith(`/${run}/`))
+      .map(({ method, url, headers }) => `${method} ${url.slice(String(run).length + 1)} ${JSON.stringify({ ...headers, host: '' })}`)
+      .toSorted();
+  return { code, results, failures, requests };
+}
+
+test(
+  proves('prototype-pollution', 'each option, variable and name of a dependency on Object.prototype changes nothing and throws nothing'),
+  async (t) => {
+    const { code, results, failures, requests } = await measure(t, VALUES, 'each');
+    t.deepEqual([code, failures], [0, []]);
+    const names = ['nothing', ...Object.keys(VALUES)];
+    t.is(results.length, names.length);
+    const [expected] = results;
+    t.like(expected, { isOn: true, isOff: false, once: true, stored: true, report: { sent: 3, failed: 0, dropped: 0 }, lines: [] });
+    t.is(requests(0).length, 4);
+    const changed = names.filter(
+      (name, run) => name !== 'signal' && !isDeepStrictEqual([results[run], requests(run)], [expected, requests(0)]),
+    );
+    const atSignal = names.indexOf('signal');
+    t.like(results[atSignal], { isOn: true, once: false, stored: true, report: { published: 3, sent: 0, pending: 0 } });
+    t.is(requests(atSignal).length, 0, 'Node would end the process at the response of any request');
+    t.deepEqual(changed, [], JSON.stringify(results[names.indexOf(changed[0] ?? '')]));
+  },
+);
+
+test(proves('prototype-pollution', 'all of them at once, before the package is imported, change nothing either'), async (t) => {
+  const clean = await measure(t, {}, 'before');
+  const values = Object.fromEntries(Object.entries(VALUES).filter(([name]) => !STOPS_NODE.has(name)));
+  const polluted = await measure(t, values, 'before');
+  t.deepEqual(polluted.failures, []);
+  t.deepEqual(polluted.results, clean.results);
+  t.deepEqual(polluted.requests(0), clean.requests(0));
+  t.is(clean.requests(0).length, 4);
+});
+
+const relay = () => ({ ...checkRelayOptions({ env: {} }) });
+const program = () => ({ ...toProgram({ product: { name: 'acme', version: '1.0.0' } }), definitions: 0 });
+
+/** Runs a function while `Object.prototype` has these values. */
+function withPollution<T>(values: Readonly<Record<string, unknown>>, run: () => T): T {
+  for (const [name, value] of Object.entries(values)) {
+    // oxlint-disable-next-line no-extend-native -- this is the pollution
+    Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: true, writable: true });
+  }
+  try {
+    return run();
+  } finally {
+    for (const name of Object.keys(values)) Reflect.deleteProperty(Object.prototype, name);
+  }
+}
+
+test.serial('the options of the relay and of the command line are not taken from Object.prototype', (t) => {
+  const values = {
+    listen: '0.0.0.0:1',
+    allowRemote: true,
+    forward: `${ELSEWHERE}/elsewhere`,
+    prefix: 'secret',
+    spool: '/nowhere',
+    verbatim: true,
+    proxy: ELSEWHERE,
+    maxSpoolBytes: 1,
+    endpoint: ELSEWHERE,
+    command: 'rm',
+    consent: 'opt-in',
+  };
+  t.deepEqual(withPollution(values, relay), relay());
+  t.deepEqual(withPollution(values, program), program());
+});
+
+test.serial('a polluted NO_PROXY does not lead past a real proxy, and a polluted proxy is none', (t) => {
+  const target = new URL('https://example.org/');
+  const real = trustedEnvironment({ HTTPS_PROXY: 'http://proxy.example:3128' });
+  t.is(withPollution({ no_proxy: '*', NO_PROXY: '*', https_proxy: '' }, () => decideProxy(target, undefined, real)).kind, 'proxied');
+  t.is(
+    withPollution({ https_proxy: ELSEWHERE, ALL_PROXY: ELSEWHERE }, () => decideProxy(target, undefined, trustedEnvironment({}))).kind,
+    'direct',
+  );
+});
+
+test.serial('options may be an instance of a class, whose accessors are checked and used', (t) => {
+  class Options {
+    get retries(): number {
+      return 3;
+    }
+  }
+  const checks = { retries: integer(0, 5) };
+  t.is(checkOptions<{ retries?: number }>('options', new Options(), checks).retries, 3);
+  t.is(withPollution({ retries: 1 }, () => checkOptions<{ retries?: number }>('options', {}, checks)).retries, undefined);
+  class Wrong {
+    get retries(): number {
+      return 9;
+    }
+  }
+  t.throws(() => checkOptions('options', new Wrong(), checks), { message: /`retries`/ });
+});

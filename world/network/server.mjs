@@ -1,0 +1,87 @@
+// One server of the lab, in a process of its own inside the server's namespace. lab.mjs forks it, hands it its options, and asks it
+// for its counts; all of them are sums since the start.
+import { readFileSync } from 'node:fs';
+import { createServer as createHttp } from 'node:http';
+import { createServer as createHttps } from 'node:https';
+import { connect, createServer as createTcp } from 'node:net';
+import { startDns } from './dns.mjs';
+
+const options = JSON.parse(process.argv[2]);
+const counts = { connections: 0, requests: 0, urls: [], questions: [] };
+
+function later(delayMs, run) {
+  if (delayMs > 0) setTimeout(() => run(), delayMs);
+  else run();
+}
+
+function answer(request, response) {
+  counts.requests += 1;
+  counts.urls.push(request.url);
+  request.resume();
+  later(options.lateMs ?? 0, () => {
+    // Node announces its idle time to clients, unless the header `connection` is set by hand; a server that says nothing is the harder case.
+    const connection = options.announceIdle === true ? {} : { connection: 'keep-alive' };
+    response.writeHead(options.status ?? 200, { ...connection, ...options.headers });
+    response.end(options.body ?? '');
+  });
+}
+
+/** http or https. `idleMs` closes a connection that was idle for so long, by default never. */
+function web() {
+  const tls = () => ({
+    key: readFileSync(options.key),
+    cert: readFileSync(options.certificate),
+    minVersion: options.tls,
+    maxVersion: options.tls,
+  });
+  const settings = { keepAliveTimeout: options.idleMs ?? 0, keepAliveTimeoutBuffer: 0, ...(options.kind === 'https' ? tls() : {}) };
+  const server = options.kind === 'https' ? createHttps(settings, answer) : createHttp(settings, answer);
+  server.on(options.kind === 'https' ? 'secureConnection' : 'connection', () => (counts.connections += 1));
+  return server;
+}
+
+/** A forward proxy: CONNECT, answered after `lateMs`. */
+function proxy() {
+  const server = createHttp((_request, response) => response.writeHead(501).end());
+  server.on('connect', (request, socket, head) => {
+    counts.connections += 1;
+    socket.on('error', () => {});
+    const [host, port] = request.url.split(':');
+    later(options.lateMs ?? 0, () => {
+      const target = connect(Number(port), host, () => {
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        target.write(head);
+        socket.pipe(target).pipe(socket);
+      });
+      target.on('error', () => socket.destroy());
+      socket.on('close', () => target.destroy());
+    });
+  });
+  return server;
+}
+
+/** Takes connections and bytes, and never says a word. */
+function silent() {
+  return createTcp((socket) => {
+    counts.connections += 1;
+    socket.on('error', () => {});
+    socket.resume();
+  });
+}
+
+async function listen(server) {
+  await new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.address, resolve);
+  });
+}
+
+if (options.kind === 'dns') await startDns(options, counts);
+else await listen({ http: web, https: web, proxy, silent }[options.kind]());
+
+process.on('message', (message) => {
+  if (message.do === 'count') process.send({ counts });
+  else if (message.do === 'set') process.send({ set: Object.assign(options, message.options) });
+});
+process.on('disconnect', () => process.exit());
+process.send({ ready: true });
