@@ -4,14 +4,13 @@ import path from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { RelayOptions } from '../../src/relay/options.js';
-import type { Relay, RelayReport } from '../../src/relay/index.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { defaultParts } from '../../src/relay/wiring.js';
 import { startCollector } from '../../src/testing/index.js';
 import { refusedPort } from '../../src/testing/collector.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { makeFolder } from './helpers/relay-child.js';
-import { machine, startRig } from './helpers/relay-rig.js';
+import { closeOf, machine, startRig } from './helpers/relay-rig.js';
 import type { Rig } from './helpers/relay-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 import { until } from './helpers/until.js';
@@ -340,14 +339,6 @@ test('opted out, events on a disk that fails at the start are deleted once the d
     await next.relay.close({ deadlineMs: 0 });
   }
 });
-
-async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0): Promise<RelayReport> {
-  let isOver = false;
-  const closing = relay.close({ deadlineMs }).finally(() => (isOver = true));
-  const isOverNow = (): boolean => isOver;
-  while (!isOverNow()) await clock.advance(10);
-  return closing;
-}
 
 test('a spool that cannot be used: the relay starts with memory, and /readyz and the log say so; spoolRequired refuses', async (t) => {
   const spool = path.join(makeFolder(t), 'file');

@@ -8,9 +8,10 @@ import { defaultParts } from '../../src/relay/wiring.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { startCollector } from '../../src/testing/index.js';
 import type { Collector, Fault } from '../../src/testing/index.js';
+import { proves } from '../helpers/promises.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { makeFolder } from './helpers/relay-child.js';
-import { machine, startRig } from './helpers/relay-rig.js';
+import { closeOf, machine, startRig } from './helpers/relay-rig.js';
 import type { Rig } from './helpers/relay-rig.js';
 import { until } from './helpers/until.js';
 
@@ -40,38 +41,42 @@ function accounts({ relay }: Rig) {
 
 const EVENTS = Array.from({ length: 20 }, (_, index) => index);
 
-test('an edge answers 521 for an hour while 20 acknowledged events wait, with a restart in between: all 20 are delivered once', async (t) => {
-  const spool = path.join(makeFolder(t), 'spool');
-  const { collector, answer } = await startEndpoint(t, { kind: 'status', status: 521 });
-  const options = { ...PATIENT, spool, forward: collector.url };
-  const clock = new VirtualClock();
-  const first = await startRig(t, options, { openStore, machine: { ...machine, clock } });
-  for (const count of EVENTS) t.is((await first.get(event(count))).status, 204);
-  while (clock.now() < 1_800_000) await clock.advance(10_000);
-  t.deepEqual(accounts(first), { published: 20, sent: 0, failedBy: {}, droppedBy: {}, pending: 20 });
-  t.true(first.relay.stats().isPaused);
-  const ready = await first.get('/readyz');
-  t.deepEqual([ready.status, ready.text], [200, 'ready, but the endpoint refuses events: they are kept, and one at a time is tried\n']);
-  t.regex((await first.get('/metrics')).text, /^cosmos_relay_paused 1$/m);
-  const closing = first.relay.close({ deadlineMs: 1000 });
-  let isClosed = false;
-  void closing.then(() => (isClosed = true));
-  while (!(isClosed as boolean)) await clock.advance(100);
-  t.like(await closing, { sent: 0, failed: 0, dropped: 0, pending: 20 });
+test(
+  proves(
+    'relay-refusals',
+    'an edge answers 521 for an hour while 20 acknowledged events wait, with a restart in between: all 20 are delivered once',
+  ),
+  async (t) => {
+    const spool = path.join(makeFolder(t), 'spool');
+    const { collector, answer } = await startEndpoint(t, { kind: 'status', status: 521 });
+    const options = { ...PATIENT, spool, forward: collector.url };
+    const clock = new VirtualClock();
+    const first = await startRig(t, options, { openStore, machine: { ...machine, clock } });
+    for (const count of EVENTS) t.is((await first.get(event(count))).status, 204);
+    while (clock.now() < 1_800_000) await clock.advance(10_000);
+    t.deepEqual(accounts(first), { published: 20, sent: 0, failedBy: {}, droppedBy: {}, pending: 20 });
+    t.true(first.relay.stats().isPaused);
+    const ready = await first.get('/readyz');
+    t.deepEqual([ready.status, ready.text], [200, 'ready, but the endpoint refuses events: they are kept, and one at a time is tried\n']);
+    t.regex((await first.get('/metrics')).text, /^cosmos_relay_paused 1$/m);
+    t.like(await closeOf(first.relay, clock, 1000), { sent: 0, failed: 0, dropped: 0, pending: 20 });
 
-  const second = await startRig(t, options, { openStore, machine: { ...machine, clock } });
-  while (clock.now() < 3_600_000) await clock.advance(10_000);
-  t.log(`${collector.requests.length} requests in an hour of 521`);
-  t.true(collector.requests.length < 200);
-  answer({ kind: 'ok' });
-  while (second.relay.stats().pending > 0) await clock.advance(1000);
-  t.deepEqual(accounts(second), { published: 20, sent: 20, failedBy: {}, droppedBy: {}, pending: 0 });
-  t.deepEqual(counts(collector), EVENTS);
-  t.is(second.relay.stats().store.maybeSentTwice, 0);
-  t.regex((await second.get('/metrics')).text, /^cosmos_relay_paused 0$/m);
-  const codes = second.log.map((line) => /^\[telemetry\] (\w+):/.exec(line)?.[1]).filter((code) => code === 'paused' || code === 'resumed');
-  t.deepEqual(codes, ['paused', 'resumed']);
-});
+    const second = await startRig(t, options, { openStore, machine: { ...machine, clock } });
+    while (clock.now() < 3_600_000) await clock.advance(10_000);
+    t.log(`${collector.requests.length} requests in an hour of 521`);
+    t.true(collector.requests.length < 200);
+    answer({ kind: 'ok' });
+    while (second.relay.stats().pending > 0) await clock.advance(1000);
+    t.deepEqual(accounts(second), { published: 20, sent: 20, failedBy: {}, droppedBy: {}, pending: 0 });
+    t.deepEqual(counts(collector), EVENTS);
+    t.is(second.relay.stats().store.maybeSentTwice, 0);
+    t.regex((await second.get('/metrics')).text, /^cosmos_relay_paused 0$/m);
+    const codes = second.log
+      .map((line) => /^\[telemetry\] (\w+):/.exec(line)?.[1])
+      .filter((code) => code === 'paused' || code === 'resumed');
+    t.deepEqual(codes, ['paused', 'resumed']);
+  },
+);
 
 test('a relay that is killed while events are aside finds them as events that were not sent', async (t) => {
   const folder = makeFolder(t);
@@ -100,7 +105,7 @@ const INTERMEDIARIES: readonly (readonly [name: string, fault: Fault])[] = [
 ];
 
 for (const [name, fault] of INTERMEDIARIES) {
-  test(`${name} for a while: all acknowledged events are delivered once`, async (t) => {
+  test(proves('relay-refusals', `${name} for a while: all acknowledged events are delivered once`), async (t) => {
     const { collector, answer } = await startEndpoint(t, fault);
     const rig = await startRig(t, { ...QUICK, forward: collector.url });
     for (const count of EVENTS) t.is((await rig.get(event(count))).status, 204);
@@ -113,17 +118,20 @@ for (const [name, fault] of INTERMEDIARIES) {
   });
 }
 
-test('an event that the endpoint itself refuses fails with its status, and the others are delivered', async (t) => {
-  const collector = await startCollector({
-    faults: ({ query }) => (query[1]?.[1] === '7' ? { kind: 'status', status: 404 } : { kind: 'ok' }),
-  });
-  t.teardown(() => collector.close());
-  const rig = await startRig(t, { ...QUICK, forward: collector.url });
-  for (const count of EVENTS) t.is((await rig.get(event(count))).status, 204);
-  await until(() => rig.relay.stats().pending === 0);
-  t.deepEqual(accounts(rig), { published: 20, sent: 19, failedBy: { http_404: 1 }, droppedBy: {}, pending: 0 });
-  t.is(collector.requests.length, 21);
-});
+test(
+  proves('relay-refusals', 'an event that the endpoint itself refuses fails with its status, and the others are delivered'),
+  async (t) => {
+    const collector = await startCollector({
+      faults: ({ query }) => (query[1]?.[1] === '7' ? { kind: 'status', status: 404 } : { kind: 'ok' }),
+    });
+    t.teardown(() => collector.close());
+    const rig = await startRig(t, { ...QUICK, forward: collector.url });
+    for (const count of EVENTS) t.is((await rig.get(event(count))).status, 204);
+    await until(() => rig.relay.stats().pending === 0);
+    t.deepEqual(accounts(rig), { published: 20, sent: 19, failedBy: { http_404: 1 }, droppedBy: {}, pending: 0 });
+    t.is(collector.requests.length, 21);
+  },
+);
 
 test('a proxy setting that names no proxy costs no event', async (t) => {
   const rig = await startRig(t, { ...QUICK, forward: 'http://endpoint.test/up', env: { http_proxy: 'socks5://127.0.0.1:9' } });

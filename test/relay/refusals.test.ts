@@ -7,6 +7,7 @@ import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { Gate } from '../../src/opt-out/gate.js';
 import { RelayLog } from '../../src/relay/log.js';
 import { Pump, RelayLedger } from '../../src/relay/pump.js';
+import { proves } from '../helpers/promises.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { seededRandom } from '../helpers/stepped-transport.js';
 import { StandInStore } from './helpers/stand-in-store.js';
@@ -120,22 +121,25 @@ const IN_BETWEEN: readonly [SendOutcome, string][] = [
 ];
 
 for (const [outcome, reason] of IN_BETWEEN) {
-  test(`${reason} for all events: nothing is lost, sending pauses, and goes on when the answer changes`, async (t) => {
-    const rig = startRig(t, { events: names(20), endpoint: () => outcome, concurrency: 6 });
-    await rig.clock.advance(30_000);
-    t.deepEqual(rig.accounts(), { sent: 0, failed: 0, dropped: 0, pending: 20 });
-    t.true(rig.pump.isPaused);
-    t.true(rig.attempts.length < 20, String(rig.attempts.length));
-    rig.settings.endpoint = () => SENT;
-    await rig.clock.advance(MINUTE_MS);
-    t.deepEqual(rig.accounts(), { sent: 20, failed: 0, dropped: 0, pending: 0 });
-    t.false(rig.pump.isPaused);
-    t.deepEqual(rig.log, [
-      `warn [telemetry] paused: the endpoint refused 3 different events in a row, the last one with ${reason}: ` +
-        'events are kept, and one at a time is tried until one is accepted',
-      'info [telemetry] resumed: the endpoint accepts events again: sending goes on',
-    ]);
-  });
+  test(
+    proves('relay-refusals', `${reason} for all events: nothing is lost, sending pauses, and goes on when the answer changes`),
+    async (t) => {
+      const rig = startRig(t, { events: names(20), endpoint: () => outcome, concurrency: 6 });
+      await rig.clock.advance(30_000);
+      t.deepEqual(rig.accounts(), { sent: 0, failed: 0, dropped: 0, pending: 20 });
+      t.true(rig.pump.isPaused);
+      t.true(rig.attempts.length < 20, String(rig.attempts.length));
+      rig.settings.endpoint = () => SENT;
+      await rig.clock.advance(MINUTE_MS);
+      t.deepEqual(rig.accounts(), { sent: 20, failed: 0, dropped: 0, pending: 0 });
+      t.false(rig.pump.isPaused);
+      t.deepEqual(rig.log, [
+        `warn [telemetry] paused: the endpoint refused 3 different events in a row, the last one with ${reason}: ` +
+          'events are kept, and one at a time is tried until one is accepted',
+        'info [telemetry] resumed: the endpoint accepts events again: sending goes on',
+      ]);
+    },
+  );
 }
 
 test('a pause tries one event at a time at backoff intervals: new ones first, then the one whose turn is the longest ago', async (t) => {
@@ -159,7 +163,7 @@ test('a pause tries one event at a time at backoff intervals: new ones first, th
   t.is(rig.attempts[before]?.target, '/v3/new');
 });
 
-test('an event that the endpoint refuses while it accepts others fails soon, with its status', async (t) => {
+test(proves('relay-refusals', 'an event that the endpoint refuses while it accepts others fails soon, with its status'), async (t) => {
   for (const outcome of [rejected('http_400'), rejected('http_404'), retryable(500), retryable(502), rejected('redirect_refused')]) {
     for (const concurrency of [1, 6]) {
       const rig = startRig(t, {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { proves } from '../../helpers/promises.js';
 import { isRedirect, nextHop, parseRedirectHost, retryAfterMs, statusOutcome } from '../../../src/delivery/http/responses.js';
 
 const clock = { wallNow: () => 0 };
@@ -16,7 +17,7 @@ for (const status of [200, 201, 202, 204, 299]) {
 }
 
 for (const status of [408, 425, 429, 500, 502, 503, 504, 506, 507, 508, 510, ...range(520, 530), 561, 598, 599]) {
-  test(`${status} is retryable, and deferred with a Retry-After`, (t) => {
+  test(proves('retry-status', `${status} is retryable, and deferred with a Retry-After`), (t) => {
     const retryable = { kind: 'retryable', reason: `http_${status}` };
     t.deepEqual(statusOutcome(status, headers(null), clock), retryable);
     t.deepEqual(statusOutcome(status, headers('rubbish'), clock), retryable);
