@@ -25,7 +25,7 @@ export interface UsageEvent {
  * text of an error.
  *
  * - `sent`: the endpoint confirmed the events.
- * - `retryable`: certainly not delivered, and worth another attempt (`connect`, `http_503`).
+ * - `retryable`: not counted by the endpoint, and worth another attempt (`connect`, `http_503`).
  * - `rejected`: tried and final; counted as failed. This includes unknown results (a timeout, a reset after the request was
  *   sent): events have no id on the wire, so a retry could be counted twice.
  * - `refused`: not tried; counted as dropped (`too_large`).
@@ -70,6 +70,9 @@ export const lastCall: unique symbol = Symbol.for('cosmos-telemetry.lastCall');
 
 /** Reason of an attempt that did not reach a server: the request was certainly not sent. */
 export const CONNECT_REASON = 'connect';
+
+/** Reason of an attempt that did not get its turn: other transports of this process send to the same endpoint. Nothing was tried. */
+export const BUSY_REASON = 'busy';
 
 const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
 

@@ -18,6 +18,7 @@ export const PROMISES = [
 
   'breaker-firewall',
   'breaker-probe',
+  'retry-status',
   'retry-after',
   'retry-jitter',
   'redirect-origin',
@@ -28,6 +29,7 @@ export const PROMISES = [
   'names-at-once',
   'proxy-loopback',
   'tls-extra-ca',
+  'requests-own-headers',
   'requests-untraced',
 
   'close-deadline',
@@ -44,6 +46,7 @@ export const PROMISES = [
   'relay-bytes',
   'relay-sigkill',
   'relay-endpoint-away',
+  'relay-refusals',
   'relay-deadline',
   'relay-disk',
   'relay-torn-line',

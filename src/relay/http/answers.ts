@@ -13,6 +13,8 @@ const ANSWERS = {
   ready_in_memory: [200, 'ready, but the spool cannot be used: events are in memory only'],
   /** Events are accepted and kept: see `GateState`. */
   ready_undecided: [200, 'ready, but nothing is sent: a file that may opt out cannot be read'],
+  /** The endpoint refused three different events in a row: see `Refusals`. */
+  ready_paused: [200, 'ready, but the endpoint refuses events: they are kept, and one at a time is tried'],
   malformed: [400, 'not the shape of a usage event'],
   foreign_host: [403, 'the Host header is not a name of this relay'],
   from_browser: [403, 'requests from a browser are refused'],
@@ -75,9 +77,20 @@ function prepare(name: AnswerName): PreparedAnswer {
 
 const PREPARED = new Map((Object.keys(ANSWERS) as AnswerName[]).map((name) => [name, prepare(name)]));
 
-/** Sends answers, and counts them by status. */
+/** Sends answers, and counts them by status. Connections that were closed without an answer are counted, too. */
 export class Answers {
   readonly #counts = new Map<number, number>();
+  #refusedConnections = 0;
+
+  /** Connections that the relay did not take: there were `maxConnections` of them, or the system could not give one. */
+  get refusedConnections(): number {
+    return this.#refusedConnections;
+  }
+
+  /** Counts a connection that is closed without an answer. */
+  refuseConnection(): void {
+    this.#refusedConnections += 1;
+  }
 
   /** Answers a request. It is no error if the client is gone. */
   send(response: ServerResponse, name: AnswerName): void {

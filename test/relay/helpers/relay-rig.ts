@@ -3,10 +3,11 @@ import { connect } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import type { MachineAccess } from '../../../src/base/machine.js';
-import type { Relay, RelayAddress } from '../../../src/relay/index.js';
+import type { Relay, RelayAddress, RelayReport } from '../../../src/relay/index.js';
 import type { RelayOptions } from '../../../src/relay/options.js';
 import { createRelayWith } from '../../../src/relay/relay.js';
 import type { RelayParts } from '../../../src/relay/wiring.js';
+import type { VirtualClock } from '../../helpers/virtual-clock.js';
 import { StandInStore } from './stand-in-store.js';
 
 /** A machine without files and with fixed randomness. */
@@ -68,10 +69,19 @@ export async function startRig(
   return { relay, address, port, store: () => store as StandInStore, log, get: (path, headers) => get(port, path, headers) };
 }
 
+/** Closes a relay while its clock moves on. */
+export async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0): Promise<RelayReport> {
+  let isOver = false;
+  const closing = relay.close({ deadlineMs }).finally(() => (isOver = true));
+  const isOverNow = (): boolean => isOver;
+  while (!isOverNow()) await clock.advance(10);
+  return closing;
+}
+
 /** One GET over a new connection, as Cosmos sends it. */
-export function get(port: number, path: string, headers: Record<string, string> = {}): Promise<Answer> {
+export function get(port: number, path: string, headers: Record<string, string> = {}, host = '127.0.0.1'): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
+    const sent = request({ host, port, path, headers, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));
