@@ -134,6 +134,23 @@ test.serial('the map in CONTRIBUTING.md has each folder of src/, and no other', 
   t.deepEqual(listed.toSorted(), sourceFolders());
 });
 
+test.serial('at the root of src/ there is only index.ts', (t) => {
+  const entries = readdirSync(path.join(ROOT, 'src'), { withFileTypes: true });
+  t.deepEqual(
+    entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name),
+    ['index.ts'],
+  );
+});
+
+test.serial('no line of src/ is wider than 140 columns, comments and texts included', (t) => {
+  const files = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  t.true(files.length > 100);
+  for (const file of files) {
+    const lines = readFileSync(path.join(ROOT, 'src', file), 'utf8').split('\n');
+    for (const [index, line] of lines.entries()) if (line.length > 140) t.fail(`${file}:${index + 1} has ${line.length} columns`);
+  }
+});
+
 interface LintRules {
   overrides: { files: string[]; rules: { 'no-restricted-imports'?: [string, { patterns: { group: string[] }[] }] } }[];
 }

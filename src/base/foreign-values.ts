@@ -31,8 +31,8 @@ export function bare<O extends object>(options: O): O {
 }
 
 /**
- * Options of Node's streams, each left out by an own property. Node copies the options of a socket and of zlib into objects of its own, so
- * a missing prototype is not enough: `signal: 1` on `Object.prototype` would make each of them throw.
+ * Options of Node's streams, each left out by an own property. Node copies the options of a socket and of zlib into new objects, so a
+ * missing prototype is not enough: `signal: 1` on `Object.prototype` would make each of them throw.
  */
 const NO_STREAM_OPTIONS = {
   construct: undefined,

@@ -28,7 +28,8 @@ export interface TelemetryBus<P extends string = string, E extends readonly Even
    * Publishes an event of a declared type. It copies the metrics, never throws and never waits.
    *
    * @param packedMetadata Metadata of the DAG, packed by `compressTelemetryMetadata`. It is unpacked when the event is sent.
-   * @returns Whether the event was accepted. While it is unknown whether a file opts out, it is accepted and waits. An event that was not is counted as `closed` or `invalid`, or not at all after an opt-out.
+   * @returns Whether the event was accepted. It is also accepted, and waits, while it is unknown whether a file opts out. A refused event
+   * is counted as `closed` or `invalid`; after an opt-out it is not counted.
    */
   publish<T extends keyof EventMetrics<P, E> & string>(type: T, metrics: EventMetrics<P, E>[T], packedMetadata?: string): boolean;
 }

@@ -203,7 +203,7 @@ export function ruleWords(rule: Rule): string {
     case 'env':
       return `${name}=${value} in the environment`;
     case 'file':
-      return `${unknown === undefined ? fileWords(name, value) : unknownWords(name, value, unknown)}, ${placeName(source.path ?? '', source.line)}`;
+      return `${fileWords(name, value, unknown)}, ${placeName(source.path ?? '', source.line)}`;
     case 'option':
       return `${name}: ${value}, in the program`;
     case 'default':
@@ -213,13 +213,11 @@ export function ruleWords(rule: Rule): string {
   }
 }
 
-function fileWords(name: string, value: string): string {
+function fileWords(name: string, value: string, unknown: Rule['unknown']): string {
+  if (unknown === 'unreadable') return `${name} cannot be read (${value})`;
+  if (unknown === 'malformed') return `${name} cannot be used (${value}), a no if it stays so for a minute`;
   const isUnusable = (name === CONFIG_FILE || name === POLICY_FILE) && value !== 'true' && value !== 'false';
   return isUnusable ? `${name} cannot be used (${value})` : `${name} = ${value}`;
-}
-
-function unknownWords(name: string, why: string, unknown: 'unreadable' | 'malformed'): string {
-  return unknown === 'unreadable' ? `${name} cannot be read (${why})` : `${name} cannot be used (${why}), a no if it stays so for a minute`;
 }
 
 function isTracking(name: string): boolean {

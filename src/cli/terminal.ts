@@ -105,7 +105,7 @@ export function columns(rows: readonly (readonly string[])[], widest: readonly n
   });
 }
 
-/** Lines of at most this width. A longer word has a line of its own. */
+/** Lines of at most this width. A longer word has its own line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';

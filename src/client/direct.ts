@@ -35,7 +35,11 @@ export interface EmitOptions {
   consent?: 'opt-out' | 'opt-in' | undefined;
   /** `false` is one more opt-out. */
   enabled?: false | undefined;
-  /** Time limit of the one attempt, in milliseconds; beside hundreds of others, its wait for a turn may take as long again. @default 1000 */
+  /**
+   * Time limit of the one attempt, in milliseconds. Beside hundreds of other attempts, its wait before that may take as long again.
+   *
+   * @default 1000
+   */
   attemptTimeoutMs?: number | undefined;
   /** URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback */
   proxy?: string | false | undefined;

@@ -28,7 +28,7 @@ export interface DispatcherOptions {
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
 
-/** What p-queue would else take from a polluted Object.prototype: it copies its options into objects of its own. */
+/** p-queue copies its options into new objects. Without these keys it would read them from a polluted Object.prototype. */
 const QUEUE: object = bare({ timeout: undefined });
 const TASK: object = bare({ priority: 0, signal: undefined, timeout: undefined });
 
@@ -82,7 +82,7 @@ export class Dispatcher {
     if (this.#isStopped || buffer.length === 0 || this.pause.isOn || gate.state === 'unknown') return;
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
-    // A worker takes no second batch while it waits for its transport, so each waiting batch may have a worker of its own.
+    // A worker takes no second batch while it waits for its transport, so each waiting batch may have its own worker.
     const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(buffer.length / this.#batchSize));
     while (this.#started < wanted) {
       this.#started += 1;

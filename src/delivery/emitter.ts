@@ -186,7 +186,7 @@ export class Emitter {
     // Nothing may be sent now, and a file that cannot be read must not hold the process.
     if (gate.state === 'unknown') return;
     // Keep pending events but start nothing: that would keep a finished process alive. If the host began a close() meanwhile, that
-    // has a deadline of its own and goes on.
+    // has its own deadline and continues.
     const giveUp = () => {
       const isReplaced = this.#leaving !== undefined && this.#leaving !== leaving;
       if (this.#isStopped || isReplaced || this.#pending() === 0) return;

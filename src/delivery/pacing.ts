@@ -53,7 +53,7 @@ export class Pause {
     this.#isBackOff = true;
   }
 
-  /** Ends a back-off. A pause that the network asked for goes on. */
+  /** Ends a back-off. A pause that the network asked for continues. */
   wake(): void {
     if (this.#isBackOff) this.end();
   }

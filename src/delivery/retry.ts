@@ -60,8 +60,8 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
 }
 
 /**
- * Asks the gate before each retry: an opt-out that appears during a backoff stops the event, and an unknown gate keeps it. The first attempt needs no question,
- * because the dispatcher has just asked, and reading the environment costs as much as building the event.
+ * Asks the gate before each retry: an opt-out that appears during a backoff stops the event, and an unknown gate keeps it. It does not ask
+ * before the first attempt: the dispatcher has just asked, and reading the environment costs as much as building the event.
  */
 export function gated(inner: Transport, gate: Gate): Transport {
   // A retry passes the same list of events as the attempt before it.

@@ -62,7 +62,7 @@ export interface Transport {
 
 /**
  * Key of the internal method by which the emitter announces the exit to decorators. It is a registered symbol because each entry
- * point of the package is a bundle of its own: a transport that one bundle decorates may be driven by another.
+ * point of the package is a separate bundle: a transport that one bundle decorates may be driven by another.
  *
  * @internal
  */

@@ -11,7 +11,7 @@ import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
 
 /** What a DAG run listener needs. */
-export interface DagRunListenerOptions {
+interface DagRunListenerOptions {
   product: string;
   bus: EventBus;
   reader: HostReader;
@@ -78,7 +78,7 @@ function asPacked(value: unknown): string | undefined {
 const MAX_TASKS = 250_000;
 
 /** What depends on a DAG's tasks alone. */
-export interface DagFacts {
+interface DagFacts {
   taskCount: number;
   ownTaskCount: number;
   /** Sorted, joined by `__`; empty if no own module has a third part, undefined if the text is longer than a field may be. */
@@ -115,7 +115,7 @@ export class DagFactsCache {
   #count(tasks: readonly unknown[], taskCount: number): DagFacts {
     let ownTaskCount = 0;
     const modes = new ExecutionModes();
-    // By index: the host's array may have an endless iterator of its own.
+    // By index: the host's array may have its own, endless iterator.
     for (let index = 0; index < taskCount; index += 1) {
       const task = ignoreRejection(tasks[index]);
       const module = isObject(task) ? this.#reader.read(task, 'module') : undefined;

@@ -28,7 +28,7 @@ export class HostReader {
     }
   }
 
-  /** For an object of which a property threw: reads each property again, so that only that one is lost. */
+  /** Used after a property threw: reads each property by itself, so that only that one is lost. */
   readAll<T extends object>(source: object, values: T): T {
     for (const name of Object.keys(values) as (keyof T & string)[]) {
       ignoreRejection(values[name]);
@@ -82,7 +82,7 @@ export function isObject(value: unknown): value is object {
 }
 
 /** The metrics of an event while they are collected. A field whose value is undefined is not sent. */
-export type Snapshot = Record<string, MetricValue | undefined>;
+type Snapshot = Record<string, MetricValue | undefined>;
 
 /**
  * An object with all field names of an event in the order of the wire, to be copied for each event. Storing a value under an existing

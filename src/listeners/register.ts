@@ -14,7 +14,7 @@ import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from 
 import { taskInstanceListener } from './task-instance.js';
 
 /** What the listeners of a product share. */
-export interface HostListenersOptions {
+interface HostListenersOptions {
   bus: EventBus;
   ledger: Ledger;
   dagHash: (dagId: string) => string | null;
@@ -37,7 +37,7 @@ export function hostListeners(product: string, { bus, ledger, dagHash }: HostLis
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
 /** What a registry needs. */
-export interface ListenerRegistryOptions {
+interface ListenerRegistryOptions {
   /** Makes the listeners; called for the first host. */
   listeners: () => PayloadListeners;
   gate: Gate;

@@ -13,7 +13,7 @@ import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
 
 /** What a task instance listener needs. */
-export interface TaskInstanceListenerOptions {
+interface TaskInstanceListenerOptions {
   product: string;
   bus: EventBus;
   reader: HostReader;

@@ -59,8 +59,8 @@ export function whatIsSent(product: string, standard: Fields, events: readonly E
     ...events.slice(0, 1).map((event) => completeRequest(standard, event)),
     paragraph(
       'The values on this page are made up, and written as they are sent. Names from program code, words of a command line, ' +
-        'versions and digests consist of letters, digits and a few signs (`_ . : + ! -`). They contain no slash and no at sign, and a space ' +
-        'only between the words of a command. `None` means that there is no value.',
+        'versions and digests consist of letters, digits and a few signs (`_ . : + ! -`). They contain no slash and no at sign, and a ' +
+        'space only between the words of a command. `None` means that there is no value.',
     ),
     '### With every event',
     paragraph('The program and what it runs on:'),

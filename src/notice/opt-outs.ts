@@ -3,7 +3,7 @@ import { AIRFLOW_VARIABLE, COSMOS, switchVariable, TRACKING_VARIABLES } from '..
 import { codeSpan } from './markdown.js';
 
 /** One way to opt out, in words for a privacy notice or a command line. */
-export interface OptOut {
+interface OptOut {
   /** The variable, the option as it is written, or the file in words; plain text. */
   readonly name: string;
   readonly kind: 'env' | 'file' | 'option';
@@ -18,7 +18,7 @@ export interface OptOut {
 }
 
 /** Where the two files `telemetry.json` of a product are on one system. */
-export interface ConfigFilePlaces {
+interface ConfigFilePlaces {
   readonly system: string;
   /** The user's own file. */
   readonly own: string;

@@ -125,8 +125,8 @@ function digests(product: string, fields: readonly Fields[]): string {
 function namesFromCode(fields: readonly Fields[]): string {
   const names = namesOf(fields, ['identifier', 'identifierSet', 'command']);
   return (
-    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of these names are the same in every program. But a name that ` +
-    'your organization chose, such as an operator class `ImportPayrollOfInitech`, is sent, too.'
+    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of these names are the same in every program. But a name ` +
+    'that your organization chose, such as an operator class `ImportPayrollOfInitech`, is sent, too.'
   );
 }
 
@@ -153,9 +153,9 @@ function howToStopIt(product: string): string[] {
       switches.map(({ name, kind, optsOutWhen, covers }) => [kind === 'file' ? name : codeSpan(name), optsOutWhen, covers]),
     ),
     paragraph(
-      'After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no timer. An opt-out also takes ' +
-        'effect while the program runs: waiting events are dropped, requests in flight are aborted, and telemetry stays off until the ' +
-        'program starts again.',
+      'After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no timer. An opt-out also ' +
+        'takes effect while the program runs: waiting events are dropped, requests in flight are aborted, and telemetry stays off until ' +
+        'the program starts again.',
     ),
     paragraph(
       'The files are in these places. On Linux, `$XDG_CONFIG_HOME` replaces `~/.config` if it is set, and the folders of ' +
@@ -182,7 +182,7 @@ function whereItGoes(product: string, endpoint: string | undefined): string[] {
   return [
     '## Where it goes',
     paragraph(
-      `${target(endpoint)} The operator of the machine can send it elsewhere, for example to a server of their own: ` +
+      `${target(endpoint)} The operator of the machine can send it elsewhere, for example to their own server: ` +
         `${codeSpan(`${switchVariable(product)}_ENDPOINT`)} in the environment overrides the endpoint of the program. ` +
         'A redirect to another host is followed only if the program names that host.',
     ),

@@ -13,7 +13,7 @@ const DEFAULT_HOME = '~/airflow';
  * - `unknown`: the environment names a place that cannot be resolved (`~name`, or `~` without a home). A file there may hold an opt-out.
  * - `none`: the environment names no place, and there is no home.
  */
-export type ConfigPlace = { kind: 'path' | 'unknown'; path: string } | { kind: 'none' };
+type ConfigPlace = { kind: 'path' | 'unknown'; path: string } | { kind: 'none' };
 
 /** Where Airflow looks for airflow.cfg: `$AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`, else `~/airflow/airflow.cfg`. */
 export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {

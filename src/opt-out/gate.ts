@@ -151,7 +151,7 @@ export class Gate {
     return this.#state === 'open';
   }
 
-  /** If the state is unknown, reads environment and files now: somebody waits for the answer. Never rejects. */
+  /** If the state is unknown, reads environment and files now, because a caller waits for the answer. Never rejects. */
   async look(): Promise<void> {
     this.check();
     if (this.#state === 'unknown') await this.#readFiles();

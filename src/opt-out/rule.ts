@@ -21,7 +21,7 @@ export interface Rule {
   /** Whether it keeps telemetry off. One rule that does wins over all rules that do not. */
   optsOut: boolean;
   /**
-   * Set if it is not known what a file says. Nothing is sent meanwhile, and a client looks again.
+   * Set while the content of a file is unknown. Nothing is sent meanwhile, and a client reads the file again.
    *
    * - `unreadable`: the file cannot be read now (`EMFILE`, `EIO`, `EACCES`); `value` is the reason. It stays unknown until it can be read.
    * - `malformed`: the file may be half written (not JSON, not UTF-8). It is an opt-out if it is still so after a minute.
@@ -89,7 +89,7 @@ export function malformed(file: UnusableFile, why: string, { consent }: Question
   return { ...fileRule(name, why, true, path, line), unknown: 'malformed' };
 }
 
-/** The rule for a file that cannot be read now: it is not known what it says. */
+/** The rule for a file that cannot be read now, so that its content is unknown. */
 export function unreadable(file: UnusableFile, why: string, { consent }: Question, log: Warnings | undefined): Rule {
   if (consent === 'opt-in') return unusable(file, why, log);
   const { name, path } = file;
@@ -123,7 +123,7 @@ export function isKnownOptOut(rule: Rule): boolean {
   return rule.optsOut && unknownOf(rule) === undefined;
 }
 
-/** Why it is not known what a file says; undefined for all other rules, whatever `Object.prototype` holds. */
+/** Why the content of a file is unknown; undefined for all other rules, also with a polluted `Object.prototype`. */
 export function unknownOf(rule: Rule): Rule['unknown'] {
   return given(rule, 'unknown');
 }

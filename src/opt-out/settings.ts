@@ -126,7 +126,7 @@ const OPTION_NAMES = new Set(['product', 'env', 'consent', 'enabled']);
 
 /**
  * For `consent: 'opt-in'`: whether every yes of these settings has been removed. A yes that was changed to anything else is an
- * opt-out of its own. A yes in airflow.cfg stays, since that file is read once.
+ * opt-out, too. A yes in airflow.cfg stays, since that file is read once.
  *
  * @param files The rules of the files as they are now; undefined if they were not read again.
  * @internal

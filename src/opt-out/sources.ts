@@ -22,7 +22,7 @@ export const SOURCES: readonly Source[] = [
   { rules: byDefault },
 ];
 
-/** The rules of some sources, each with what the sources before it have found. */
+/** The rules of some sources. Each source gets the rules of the sources before it. */
 export function rulesOf(sources: readonly Source[], question: Question, machine: SettingsMachine): Rule[] {
   const rules: Rule[] = [];
   for (const source of sources) rules.push(...source.rules(question, rules, machine));
@@ -30,8 +30,8 @@ export function rulesOf(sources: readonly Source[], question: Question, machine:
 }
 
 /**
- * The same without blocking: `readFile` rejects as node:fs does. Each source is asked twice, first to learn which files it would open. Never
- * rejects.
+ * The same without blocking: `readFile` rejects as node:fs does. Asks each source twice, first to learn which files it would open.
+ * Never rejects.
  */
 export async function rulesLater(
   sources: readonly Source[],

@@ -103,10 +103,10 @@ function unique(paths: readonly string[]): readonly string[] {
  *
  * - `absent`: nothing, since the object has no `enabled`.
  * - `found`: yes or no, and the line of `enabled`, from 1.
- * - `broken`: it is no valid telemetry.json, and may hold an opt-out. `reason` holds no text of the file. `isWhole` says that it is JSON, so
- *   no more of it is still to be written.
+ * - `broken`: not a valid telemetry.json; it may contain an opt-out. `reason` contains no text of the file. `isWhole`: it is complete JSON,
+ *   so it is not half written.
  */
-export type JsonEntry =
+type JsonEntry =
   | { kind: 'absent' }
   | { kind: 'found'; enabled: boolean; line: number }
   | { kind: 'broken'; reason: string; isWhole: boolean; line?: number };

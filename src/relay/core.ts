@@ -57,7 +57,7 @@ export class RelayCore {
   #left: number | undefined;
   /** Events of an earlier process. */
   #recovered = 0;
-  /** After an opt-out: a store whose disk does not work yet. It is cleared once it does. */
+  /** Set after an opt-out if the disk of the store does not work yet. The store is cleared as soon as it does. */
   #storeToClear: RelayStore | undefined;
   #clearing: Promise<number> | undefined;
   #metrics: Metrics | undefined;

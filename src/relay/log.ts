@@ -32,7 +32,7 @@ export class RelayLog extends Log {
     super(logger, clock);
     const info = logger?.info === undefined ? undefined : { warn: (text: string) => logger.info?.(text), debug: () => undefined };
     this.#infoLog = new Log(info, clock);
-    // A clock that jumps an hour per line lifts the limit of one line per code and minute. These lines have a limit of their own.
+    // A clock that jumps an hour per line lifts the limit of one line per code and minute. These lines have a separate limit.
     let nowMs = 0;
     this.#fieldLog = new Log(logger, { ...clock, now: () => (nowMs += 3_600_000) });
   }

@@ -18,8 +18,8 @@ export interface RelayOptions {
   /** Allows `listen` and `metricsListen` to be addresses that other machines can reach. @default false */
   allowRemote?: boolean | undefined;
   /**
-   * Names by which clients may address the relay, in addition to the name in `listen`. A name without a port is accepted with any port. In a
-   * pod of Kubernetes a name without dots is also accepted as NAME.NS.svc and NAME.NS.svc.CLUSTER, by the search list of the system.
+   * Names by which clients may address the relay, in addition to the name in `listen`. A name without a port is accepted with any port.
+   * In a pod of Kubernetes a name without dots is also accepted as NAME.NS.svc and NAME.NS.svc.CLUSTER, by the search list of the system.
    *
    * @default []
    * @example ['relay', 'relay.example.com:8787']

@@ -28,7 +28,7 @@ interface PumpOptions extends BackoffOptions {
   drainConcurrency: number;
   /** An attempt that has not settled after this time loses its slot, and its event fails with reason `timeout`. */
   sendCapMs: number;
-  /** Whether the store has room for more events. If not, sending does not pause: it is what makes room. */
+  /** Whether the store has room for more events. If not, sending does not pause, since only sending makes room. */
   hasRoom: () => boolean;
   /** @default the load of this process */
   load?: Pick<IntakeLoad, 'add' | 'isHigh'>;
@@ -235,7 +235,7 @@ interface EventInFlight extends TakenEvent {
   readonly stored: StoredEvent;
 }
 
-/** A stand-in: the fields of a relayed event were checked when it was received. */
+/** A definition without fields: those of a relayed event were checked when it was received. */
 const RELAYED: EventDefinition = { type: 'relayed', fields: {}, description: 'Sent when Cosmos has sent it.' };
 const NO_METRICS = Object.freeze({});
 const TYPE = /^\/v3\/([a-z0-9_]+)/;

@@ -63,7 +63,7 @@ export type Fault =
 export type FaultSource = Fault | readonly Fault[] | ((request: CollectedRequest, index: number) => Fault);
 
 /** A fault of a connection without a request. */
-export type ConnectionFault = 'reset' | 'hang';
+type ConnectionFault = 'reset' | 'hang';
 
 /** Takes the faults of one source in order. */
 export class FaultScript {
@@ -123,7 +123,7 @@ function checkFault(fault: Fault): Fault {
 }
 
 /** A request that waits for its answer. */
-export interface Exchange {
+interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** The TCP connection, below TLS if there is TLS. */

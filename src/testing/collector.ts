@@ -57,7 +57,7 @@ const MAX_HEAD_BYTES = 64 * 1024;
 /**
  * Starts a collector on a free port of the loopback interface. It has no timeouts: a connection stays open until one side closes it.
  *
- * A fault function that throws, or that returns an unknown fault, causes an uncaught exception, so that the mistake is seen.
+ * A fault function that throws or returns an unknown fault causes an uncaught exception, so the mistake is visible.
  *
  * @throws TypeError (rejects) for an unknown fault or a bad value.
  */

@@ -27,7 +27,7 @@ export function throwingProxy(target: object = {}): object {
 }
 
 /** A revoked proxy: even `Array.isArray` throws. */
-export function revokedProxy(target: object = {}): object {
+function revokedProxy(target: object = {}): object {
   const { proxy, revoke } = Proxy.revocable(target, {});
   revoke();
   return proxy;
@@ -152,7 +152,7 @@ export function hostileValues(): readonly NamedValue[] {
 }
 
 /** A named maker of a getter. It receives the valid value of the field. */
-export interface NamedGetter {
+interface NamedGetter {
   readonly name: string;
   readonly makeGetter: (proper: unknown) => () => unknown;
 }

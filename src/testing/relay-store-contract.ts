@@ -29,7 +29,7 @@ export interface RelayStoreContractOptions {
 interface ContractTest {
   /** What the store does, as in `gives events out in the order in which they came`. Unique. */
   readonly name: string;
-  /** Rejects with an AssertionError of `node:assert` if a store breaks the rule. It opens stores of its own and closes them. */
+  /** Rejects with an AssertionError of `node:assert` if a store breaks the rule. It opens its own stores and closes them. */
   readonly run: () => Promise<void>;
 }
 
@@ -178,7 +178,7 @@ const rules: Readonly<Record<string, Rule>> = {
     equal(subject.reported, 4, 'an event that comes back is not new');
   },
 
-  'forgets what is settled, whatever is said of it later': async (store) => {
+  'forgets settled events, also if they are settled again or put back': async (store) => {
     await append(store, '/a', '/b');
     const taken = store.take(1);
     store.settle(taken);

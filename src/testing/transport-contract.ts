@@ -240,7 +240,7 @@ async function close(transport: Transport, limitMs: number): Promise<void> {
   await inTime(closing, limitMs, 'close()');
 }
 
-/** Ends a test: `close()` has tests of its own. */
+/** Ends a test: `close()` has separate tests. */
 async function closeQuietly(transport: Transport, limitMs: number): Promise<void> {
   await close(transport, limitMs).catch(() => undefined);
 }

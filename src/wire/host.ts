@@ -1,4 +1,4 @@
-// Host names, and which of them are this machine. A file of its own: `import 'cosmos-telemetry'` needs no host names, and a file that
+// Host names, and which of them are this machine. A separate file: `import 'cosmos-telemetry'` needs no host names, and a file that
 // HTTP shared with it would become one more file to load.
 
 /** The host name of a URL in the form for comparisons: lower case, no final dot, no brackets around an IPv6 address. */

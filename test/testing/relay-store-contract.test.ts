@@ -76,7 +76,7 @@ const BROKEN: Readonly<Record<string, readonly MakeStore[]>> = {
     })),
     broken(() => ({ putBack: () => undefined })),
   ],
-  'forgets what is settled, whatever is said of it later': [broken(() => ({ settle: () => undefined }))],
+  'forgets settled events, also if they are settled again or put back': [broken(() => ({ settle: () => undefined }))],
   'knows copies of its events': [
     broken((store) => {
       const taken = new Set<StoredEvent>();

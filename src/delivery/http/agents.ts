@@ -18,7 +18,7 @@ export const IDLE_MS = 4000;
 const OTHER_FAMILY_MS = 250;
 
 /** What all connections of a pool share. */
-export interface ConnectionSettings {
+interface ConnectionSettings {
   /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. */
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
@@ -34,7 +34,7 @@ export interface ConnectOptions {
 }
 
 /** A connect in progress. */
-export interface ConnectWatch {
+interface ConnectWatch {
   readonly options: ConnectOptions;
   /** To be called when the connect has succeeded or failed; a second call does nothing. */
   readonly done: () => void;
@@ -157,8 +157,9 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
 }
 
 /**
- * What Node would else take from a polluted `Object.prototype`, such as another socket, or certificates: it copies the options of a connection
- * into objects of its own. (Not shared with `bareStreamOptions`: an import would be one more file that each host loads at its start.)
+ * Node copies the options of a connection into new objects. Without these keys it would read them from a polluted `Object.prototype`:
+ * another socket, for example, or certificates. (Not shared with `bareStreamOptions`: an import would be one more file that each host
+ * loads at its start.)
  */
 const NOT_GIVEN = {
   ALPNCallback: undefined,

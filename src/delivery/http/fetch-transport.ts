@@ -89,7 +89,7 @@ export function fetchTransportWith(options: FetchTransportOptions, parts: FetchT
 }
 
 /** Checked options, with their defaults. */
-export interface FetchTransportSettings {
+interface FetchTransportSettings {
   readonly endpoint: string;
   readonly connectTimeoutMs: number;
   readonly attemptTimeoutMs: number;

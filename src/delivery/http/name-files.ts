@@ -1,4 +1,4 @@
-/** Where this system keeps what it knows of names: the hosts file, resolv.conf and nsswitch.conf, read as glibc reads them. */
+/** Reads the hosts file, resolv.conf and nsswitch.conf as glibc reads them. */
 import type { LookupAddress } from 'node:dns';
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -8,7 +8,7 @@ import { hostname, networkInterfaces } from 'node:os';
 export type Family = 4 | 6;
 
 /** Where an address may come from. */
-export interface NameSource {
+interface NameSource {
   readonly kind: 'files' | 'dns';
   /** Whether the sources after it are not asked, even if this one knows no address. */
   readonly isLast: boolean;
@@ -22,9 +22,9 @@ export interface NameRules {
   readonly hosts: string;
   /** The domains that are appended to a short name, in order. An empty one stands for the name as it is. */
   readonly search: readonly string[];
-  /** A name with at least as many dots is tried as it is first. */
+  /** A name with at least this many dots is first tried without a search domain. */
   readonly ndots: number;
-  /** Whether a name without a dot is asked for as it is, too. */
+  /** Whether a name without a dot is also tried without a search domain. */
   readonly asksTopLevel: boolean;
   /** Whether look-ups take turns with the name servers. */
   readonly rotates: boolean;

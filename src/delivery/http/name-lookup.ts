@@ -10,13 +10,13 @@ import { AddressQuery } from './name-servers.js';
 import type { DnsAnswer } from './name-servers.js';
 
 /** How `node:net` takes the result of a look-up: all addresses if it asked for `all`, else one. */
-export type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
+type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
 
 /** A look-up as `node:net` calls it. The returned function cancels the call; a query ends when all its calls are cancelled. */
 export type Lookup = (hostname: string, options: LookupOptions, callback: LookupCallback) => (() => void) | void;
 
 /** What a look-up needs of the machine. */
-export interface LookupSettings {
+interface LookupSettings {
   /** The longest a look-up may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;

@@ -12,7 +12,7 @@ import { unobserved } from './unobserved.js';
 export type DnsAnswer = readonly LookupAddress[] | 'absent' | 'servfail' | 'failed';
 
 /** What a question needs. */
-export interface DnsSettings {
+interface DnsSettings {
   readonly clock: Clock;
   /** The longest that a question may take, in milliseconds. The caller ends it. */
   readonly timeoutMs: number;

@@ -11,7 +11,7 @@ export interface Proxy {
 }
 
 /** How a request reaches its host: directly, through a proxy, or not at all because the setting names no usable proxy. */
-export type ProxyDecision = { kind: 'direct' } | { kind: 'proxied'; proxy: Proxy } | { kind: 'invalid'; source: string };
+type ProxyDecision = { kind: 'direct' } | { kind: 'proxied'; proxy: Proxy } | { kind: 'invalid'; source: string };
 
 const DIRECT: ProxyDecision = { kind: 'direct' };
 

@@ -13,7 +13,7 @@ export interface RouteSettings extends PoolSettings {
 }
 
 /** How requests of one scheme reach their hosts. */
-export interface Route {
+interface Route {
   readonly agent: Agent;
   /** Whether a proxy reads the requests: then a 407 comes from the proxy. */
   readonly isForwarded: boolean;

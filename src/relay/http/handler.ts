@@ -23,7 +23,7 @@ interface HandlerOptions {
   readonly rateLimit: RateLimit;
   readonly core: Pick<RelayCore, 'isClosing' | 'accept'>;
   readonly answers: Answers;
-  /** Health and metrics; undefined if they have an address of their own. */
+  /** Health and metrics; undefined if they have a separate address. */
   readonly operations: Operations | undefined;
 }
 

@@ -1,5 +1,5 @@
 // The directory of a spool: created if it is missing, and safe from other users. A platform such as Kubernetes changes owners and modes of
-// directories that it hands out, so the spool takes back the permissions of what it owns, or moves into a subdirectory of its own.
+// directories that it hands out, so the spool takes back the permissions of what it owns, or uses its own subdirectory.
 
 import type { Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';

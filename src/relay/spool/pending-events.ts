@@ -64,7 +64,7 @@ export class PendingEvents<E extends PendingEvent> {
     return taken;
   }
 
-  /** Events that were taken wait again. @returns Those that do: not the ones that were settled or cleared since. */
+  /** Puts taken events back into the queue. @returns The events that are back, without those that were settled or cleared meanwhile. */
   putBack(events: readonly StoredEvent[]): E[] {
     const returned = this.settle(events);
     for (const event of returned) this.add(event);

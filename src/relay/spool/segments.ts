@@ -1,4 +1,4 @@
-// The segments of a spool: which one takes lines, which records are marked where, and which files are deleted.
+// The segments of a spool: chooses the one to write to, finds the mark of a record, and deletes files.
 
 import { syncDirectory } from './directory.js';
 import { ClearedError, errorCode } from './files.js';

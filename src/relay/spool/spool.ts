@@ -23,7 +23,8 @@ import { GroupCommit } from './writer.js';
  * An event that was answered with `'disk'` survives a crash; if it was taken by then, it is recovered with `mayBeSecond`. If the directory
  * cannot be used, or the disk fails or hangs, events are kept in memory, and the directory is tried again as after a later failure.
  *
- * @throws (rejects) TypeError for wrong options; SpoolError if another process uses the directory and, with `required`, for any other cause.
+ * @throws (rejects) TypeError for wrong options. SpoolError if another process uses the directory, and with `required` also for any other
+ *   cause.
  */
 export async function openSpool(options: SpoolOptions): Promise<RelayStore> {
   checkSpoolOptions(options);

@@ -50,7 +50,7 @@ for (const scheme of ['http', 'https'] as const) {
 
 childTest('a server that never answers does not hold the process', async (t) => {
   const server = await startHttp(t, () => {});
-  await endsAtOnce(t, { options: { endpoint: `http://127.0.0.1:${server.port}`, ...LONG }, sends: 3 });
+  await endsAtOnce(t, { options: { endpoint: `http://127.0.0.1:${server.port}`, ...LONG }, sends: 3 }, 1000);
   t.is(server.targets.length, 3);
 });
 
