@@ -29,6 +29,7 @@ export const PROMISES = [
   'proxy-loopback',
   'tls-extra-ca',
   'requests-untraced',
+  'many-instances',
 
   'close-deadline',
   'exit-delivers',
@@ -40,6 +41,7 @@ export const PROMISES = [
   'log-secrets',
   'error-secrets',
   'tests-loopback',
+  'machine-facts',
 
   'relay-bytes',
   'relay-sigkill',
@@ -51,6 +53,8 @@ export const PROMISES = [
   'relay-lock',
   'relay-hostile-bytes',
   'relay-browser',
+  'relay-clients',
+  'relay-connections',
   'relay-undecided',
   'relay-opt-out',
 ] as const;
