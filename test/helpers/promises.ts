@@ -28,6 +28,7 @@ export const PROMISES = [
   'names-at-once',
   'proxy-loopback',
   'tls-extra-ca',
+  'requests-own-headers',
   'requests-untraced',
   'many-instances',
 

@@ -268,7 +268,7 @@ test('during close() the answer is 503, and after it connections are refused', a
   const { relay, get } = await startRig(t, { forward: collector.url, attemptTimeoutMs: 3_600_000 });
   await get(event(1));
   await collector.waitFor(1);
-  const closing = relay.close({ deadlineMs: 300 });
+  const closing = relay.close({ deadlineMs: 1500 });
   const [late, unready, alive] = await Promise.all([get(event(2)), get('/readyz'), get('/healthz')]);
   t.deepEqual([late.status, late.text, late.headers['connection']], [503, 'closing\n', 'close']);
   t.deepEqual([unready.status, alive.status], [503, 200]);

@@ -9,6 +9,7 @@ import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
+import { unobserved, isolateRequest } from './unobserved.js';
 
 /** Idle connections close after this time: a usual server closes them after 5 s, and a request that crosses its close is lost. */
 export const IDLE_MS = 4000;
@@ -119,7 +120,8 @@ export class Connections {
     let socket: Socket | undefined;
     const watch = this.watch(() => socket?.destroy(new Error('connect timeout')));
     try {
-      socket = start(watch.options);
+      // A request that waited for a connection opens one when another ends, long after it was made.
+      socket = unobserved(() => start(watch.options));
     } catch (error) {
       // Node refused the options: the connect has failed.
       watch.done();
@@ -196,7 +198,8 @@ interface TakesRequests {
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
 
 /**
- * Has an agent report its requests to `connections`, and unref a connection each time it is used again, since Node refs it then.
+ * Has an agent report its requests to `connections`, write no header but ours, and unref a connection each time it is used again,
+ * since Node refs it then.
  *
  * @param prepare changes a request and its options before Node sees them
  */
@@ -209,11 +212,16 @@ export function attach<A extends HttpAgent>(
   const methods: TakesRequests & Pick<HttpAgent, 'reuseSocket'> = {
     addRequest(request, options) {
       connections.requested(request);
-      ofNode.addRequest.call(agent, request, prepare(request, options));
+      request.removeHeader('proxy-authorization');
+      const prepared = prepare(request, options);
+      isolateRequest(request);
+      ofNode.addRequest.call(agent, request, prepared);
     },
     reuseSocket(socket, request) {
       reuseSocket(socket, request);
       (socket as Socket).unref();
+      // Deno (seen in 2.9.6) sends a request once more if its reused connection ends, even if it was aborted, and this is how it knows.
+      request.reusedSocket = false;
     },
   };
   return Object.assign(agent, methods);

@@ -9,6 +9,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections, ConnectOptions } from './agents.js';
 import type { Proxy } from './proxy.js';
+import { unobserved } from './unobserved.js';
 
 const ONCE = { __proto__: null, once: true };
 
@@ -73,7 +74,9 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     this.connectOpts = connectionOptions(this.connectOpts, more);
     const host = options.host ?? '';
     const identity: typeof checkServerIdentity = (_name, certificate) => checkServerIdentity(host, certificate);
-    const socket = await super.connect(request, connectionOptions(options, { checkServerIdentity: identity }) as TunnelOptions);
+    const socket = await unobserved(() =>
+      super.connect(request, connectionOptions(options, { checkServerIdentity: identity }) as TunnelOptions),
+    );
     if (status === 200) return socket;
     socket.destroy();
     throw new Error('the proxy refused the tunnel');
