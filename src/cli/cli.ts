@@ -2,7 +2,8 @@
  * The `telemetry` command as a whole: it finds the command, runs it, and writes what it returns; help and version are here.
  */
 import { createRequire } from 'node:module';
-import { CliFailure, EXIT, parseCommandLine } from './command.js';
+import { parseCommandLine } from './command.js';
+import { CliFailure, EXIT } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult, Service } from './command.js';
 import { events } from './events.js';
 import { preview } from './preview.js';

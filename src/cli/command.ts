@@ -3,25 +3,10 @@
  */
 import { parseArgs } from 'node:util';
 import { shorten } from '../base/describe.js';
+import { CliFailure, EXIT } from './exit-codes.js';
+import type { ExitCode } from './exit-codes.js';
 import type { Program } from './program.js';
 import type { CliIo, Paint } from './terminal.js';
-
-/** Exit codes. */
-export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
-
-/** An exit code. */
-type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-
-/** Ends a command. Its message is one line for standard error, and names the file or the option. */
-export class CliFailure extends Error {
-  override readonly name = 'CliFailure' as const;
-  readonly exitCode: ExitCode;
-
-  constructor(message: string, exitCode: ExitCode = EXIT.failure) {
-    super(message);
-    this.exitCode = exitCode;
-  }
-}
 
 /** What a command gets. */
 export interface CommandContext {

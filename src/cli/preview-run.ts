@@ -23,7 +23,7 @@ import { fieldExample } from '../notice/fields.js';
 import { Gate } from '../opt-out/gate.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { isTooLong, requestUrl } from '../wire/url.js';
-import { CliFailure, EXIT } from './command.js';
+import { CliFailure, EXIT } from './exit-codes.js';
 import type { Program } from './program.js';
 
 /** One event to preview: one that a host emits, or one that a program publishes itself. */

@@ -4,7 +4,8 @@
 import { createReadStream } from 'node:fs';
 import { errorCode, placeName, shorten } from '../base/describe.js';
 import type { Loss, LossReason } from '../base/ledger.js';
-import { CliFailure, usageError } from './command.js';
+import { usageError } from './command.js';
+import { CliFailure } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { inquire, ruleWords } from './inquiry.js';
 import type { Inquiry } from './inquiry.js';

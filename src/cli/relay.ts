@@ -11,7 +11,8 @@ import { jsonLines, LOG_LEVELS } from '../relay/log.js';
 import type { LogLevel } from '../relay/log.js';
 import { DEFAULT_DRAIN_DEADLINE_MS, DEFAULT_LISTEN, RELAY_DEFAULTS } from '../relay/options.js';
 import type { RelayOptions } from '../relay/options.js';
-import { CliFailure, EXIT, usageError } from './command.js';
+import { usageError } from './command.js';
+import { CliFailure, EXIT } from './exit-codes.js';
 import { columns, TEXT_WIDTH, writeTo } from './terminal.js';
 import type { CliIo } from './terminal.js';
 

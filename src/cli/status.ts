@@ -1,7 +1,7 @@
 /*
  * The command `status`.
  */
-import { EXIT } from './command.js';
+import { EXIT } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { debugLines, heading, inquire, inquiryJson, inquiryLines, placeLines, STATE_WORDS } from './inquiry.js';
 

@@ -8,7 +8,7 @@ import { errorCode, placeName } from '../base/describe.js';
 import { readConfigFile } from '../base/machine.js';
 import { CONFIG_FILE, configFilePath, readTelemetryJson } from '../opt-out/telemetry-json.js';
 import { COSMOS } from '../opt-out/variables.js';
-import { CliFailure, EXIT } from './command.js';
+import { CliFailure, EXIT } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { heading, inquire, inquiryJson, inquiryLines, labelled, STATE_WORDS } from './inquiry.js';
 

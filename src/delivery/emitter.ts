@@ -9,6 +9,7 @@ import type { EventConsumer } from '../bus/bus.js';
 import { Dispatcher } from './dispatcher.js';
 import type { DispatcherOptions } from './dispatcher.js';
 import { EventBuffer } from './event-buffer.js';
+import { ExitHook } from './exit-hook.js';
 import { Heartbeat, HEARTBEAT_MS, NextTick } from './pacing.js';
 import { CONNECT_REASON, lastCall } from './transport.js';
 import type { SendOutcome } from './transport.js';
@@ -289,38 +290,5 @@ class DrainWaiters {
   /** Whether `reached(seq)` would end a wait. It is cheap, so that the exact sequence number is computed only if it matters. */
   mayEndAt(seq: number): boolean {
     return this.#waiters.size > 0 && seq >= this.#lowestSeq;
-  }
-}
-
-const armedHooks = new Set<() => void>();
-
-/** The one `beforeExit` listener of all emitters. It is attached only while a hook is set. */
-function runHooks(): void {
-  // Detached before any hook runs: a hook that writes to a stream would otherwise bring `beforeExit` back for ever.
-  process.off('beforeExit', runHooks);
-  const hooks = [...armedHooks];
-  armedHooks.clear();
-  for (const hook of hooks) hook();
-}
-
-/** Calls back once when the process has nothing else to do. The call clears the hook. */
-class ExitHook {
-  readonly #callback: () => void;
-
-  constructor(callback: () => void) {
-    this.#callback = callback;
-  }
-
-  get isSet(): boolean {
-    return armedHooks.has(this.#callback);
-  }
-
-  set(): void {
-    if (armedHooks.size === 0) process.on('beforeExit', runHooks);
-    armedHooks.add(this.#callback);
-  }
-
-  clear(): void {
-    if (armedHooks.delete(this.#callback) && armedHooks.size === 0) process.off('beforeExit', runHooks);
   }
 }

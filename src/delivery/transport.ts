@@ -25,7 +25,7 @@ export interface UsageEvent {
  * text of an error.
  *
  * - `sent`: the endpoint confirmed the events.
- * - `retryable`: certainly not delivered, and worth another attempt (`connect`, `http_503`).
+ * - `retryable`: not counted by the endpoint, and worth another attempt (`connect`, `http_503`).
  * - `rejected`: tried and final; counted as failed. This includes unknown results (a timeout, a reset after the request was
  *   sent): events have no id on the wire, so a retry could be counted twice.
  * - `refused`: not tried; counted as dropped (`too_large`).

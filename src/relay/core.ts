@@ -123,9 +123,10 @@ export class RelayCore {
   }
 
   /** What a relay that accepts events cannot do now; undefined if it works in full. */
-  get readyBut(): 'ready_undecided' | 'ready_in_memory' | undefined {
+  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_paused' | undefined {
     if (this.isUndecided) return 'ready_undecided';
-    return this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false ? 'ready_in_memory' : undefined;
+    if (this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false) return 'ready_in_memory';
+    return this.#pump?.isPaused === true ? 'ready_paused' : undefined;
   }
 
   #isFull(): boolean {
@@ -143,6 +144,7 @@ export class RelayCore {
       failedBy: Object.fromEntries(ledger.failedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
       isAccepting: this.notReady() === undefined,
+      isPaused: this.#pump?.isPaused ?? false,
       store: { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered },
     };
   }
@@ -202,7 +204,7 @@ export class RelayCore {
   #startPump(store: RelayStore): Pump {
     const { gate, log, options, parts, settings } = this.#options;
     const { machine } = parts;
-    const { attemptTimeoutMs, concurrency, drainConcurrency } = settings;
+    const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
     const transport = relayTransport({
       settings,
       options,
@@ -218,6 +220,9 @@ export class RelayCore {
       ledger: this.#ledger,
       log,
       clock: machine.clock,
+      random: machine.random,
+      backoffMs,
+      maxBackoffMs,
       concurrency,
       drainConcurrency,
       sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,

@@ -7,7 +7,7 @@ import type { DroppedField } from './request-target.js';
 
 /**
  * Where a relay logs: console, pino, winston or any object with these methods. Lines have the form of {@link Logger}; `info` gets the
- * relay's life cycle: `listening`, `recovered`, `no_metrics`, `closing`, `closed`.
+ * relay's life cycle: `listening`, `recovered`, `no_metrics`, `resumed`, `closing`, `closed`.
  */
 export interface RelayLogger extends Logger {
   info?(message: string): void;

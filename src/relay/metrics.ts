@@ -98,6 +98,7 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
   gauge('events_pending', 'Events in the store or in flight.', (now) => now.pending);
   gauge('spool_bytes', 'Bytes of the spool on disk.', (now) => now.store.bytes);
   gauge('spool_durable', 'Whether the next event goes to disk.', (now) => Number(now.store.isDurable));
+  gauge('paused', 'Whether sending pauses because the endpoint refuses events.', (now) => Number(now.isPaused));
   gauge('ready', 'Whether events are accepted.', (now) => Number(now.isAccepting));
   const attempts = new Histogram({
     name: 'cosmos_relay_send_seconds',

@@ -9,12 +9,16 @@ import { NextTick, Heartbeat } from '../delivery/pacing.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
-import type { RelayLog } from './log.js';
 import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
+import { backoff } from './backoff.js';
+import type { BackoffOptions } from './backoff.js';
+import type { RelayLog } from './log.js';
+import { Refusals } from './refusals.js';
 
 /** What a pump needs. */
-interface PumpOptions {
+interface PumpOptions extends BackoffOptions {
   store: RelayStore;
+  /** Sends one event at a time, once. */
   transport: Transport;
   gate: Gate;
   ledger: RelayLedger;
@@ -42,22 +46,27 @@ interface Drain {
 /** Sends the events of the store, in order, with limited concurrency. */
 export class Pump {
   readonly #options: PumpOptions;
+  readonly #refusals: Refusals;
   readonly #dispatcher: Dispatcher;
   readonly #load: Pick<IntakeLoad, 'add' | 'isHigh'>;
   readonly #nextTick: NextTick;
   readonly #heartbeat: Heartbeat;
   #isStopped = false;
+  /** Whether only events that stepped aside wait, and the dispatcher's pause lasts until one has its turn. */
+  #isHeld = false;
   #drain: Drain | undefined;
 
   constructor(options: PumpOptions) {
     const { clock, gate } = options;
     this.#options = options;
     this.#load = options.load ?? new IntakeLoad(clock);
+    this.#refusals = new Refusals({ ...options, onResumed: this.#onResumed });
     this.#dispatcher = new Dispatcher({
       ...options,
-      buffer: bufferOf(options),
+      transport: backoff(this.#refusals.judge(options.transport), options),
+      buffer: bufferOf(options, this.#take),
       builder: { build: unbuilt },
-      limit: () => (this.#drain === undefined ? options.concurrency : Math.max(options.concurrency, options.drainConcurrency)),
+      limit: this.#limit,
       onSettled: this.#onSettled,
     });
     this.#nextTick = new NextTick(clock, () => this.#dispatcher.startWorkers());
@@ -72,11 +81,17 @@ export class Pump {
     return this.#options.store.length + this.#dispatcher.inFlight;
   }
 
+  /** Whether sending pauses because the endpoint refuses events. */
+  get isPaused(): boolean {
+    return this.#refusals.isPaused;
+  }
+
   /** The store calls this at once when it has more events. */
   readonly onStored = (events: number): void => {
     const { ledger, store, clock, gate } = this.#options;
     ledger.published += events;
     this.#load.add(events);
+    if (this.#isHeld && !this.isPaused) this.#dispatcher.pause.wake();
     if (!this.#isStopped) return this.#nextTick.schedule();
     gate.check();
     // Events that were being written when an opt-out appeared.
@@ -108,6 +123,7 @@ export class Pump {
       this.#drain = drain;
       // A pause ends here, whatever its reason: this is the last chance to send, and to learn whether events may be sent.
       this.#dispatcher.pause.end();
+      this.#refusals.hurry();
       this.#dispatcher.startWorkers();
       if (this.#options.gate.state === 'unknown') void this.#options.gate.look().then(() => this.#endDrainIfDone());
       else this.#endDrainIfDone();
@@ -121,6 +137,38 @@ export class Pump {
     this.#heartbeat.stop();
     await this.#dispatcher.stop();
     this.#drain?.end(this.pending > 0);
+  }
+
+  readonly #limit = (): number => {
+    const { concurrency, drainConcurrency } = this.#options;
+    if (this.isPaused) return 1;
+    return this.#drain === undefined ? concurrency : Math.max(concurrency, drainConcurrency);
+  };
+
+  /** Takes events in order, except those that stepped aside. */
+  readonly #take = (limit: number): StoredEvent[] => {
+    const { store } = this.#options;
+    this.#isHeld = false;
+    if (!this.#refusals.isPaused && this.#refusals.size === 0) return store.take(limit);
+    const waiting = store.take(this.#refusals.size + 1);
+    const turn = this.#refusals.next(waiting);
+    const event = 'event' in turn ? turn.event : undefined;
+    store.putBack(waiting.filter((each) => each !== event));
+    if (event !== undefined) return [event];
+    if ('waitMs' in turn && waiting.length > 0) this.#hold(turn.waitMs);
+    return [];
+  };
+
+  /** Now there is room for more workers than one. */
+  readonly #onResumed = (): void => {
+    if (this.#isHeld) this.#dispatcher.pause.wake();
+    this.#nextTick.schedule();
+  };
+
+  #hold(waitMs: number): void {
+    this.#isHeld = true;
+    this.#dispatcher.pause.backOff(waitMs);
+    this.#endDrainIfDone();
   }
 
   readonly #onOptOut = (): void => {
@@ -156,6 +204,7 @@ export class Pump {
     const expired = store.expire();
     ledger.drop('expired', expired);
     if (expired > 0) log.warn('expired', 'events that were pending for longer than `maxAgeMs` are dropped');
+    this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
@@ -163,7 +212,7 @@ export class Pump {
 }
 
 /** The store as the dispatcher's buffer. */
-function bufferOf({ store, gate, ledger }: PumpOptions): DispatcherOptions['buffer'] {
+function bufferOf({ store, gate, ledger }: PumpOptions, take: (limit: number) => StoredEvent[]): DispatcherOptions['buffer'] {
   return {
     get length() {
       return store.length;
@@ -171,7 +220,7 @@ function bufferOf({ store, gate, ledger }: PumpOptions): DispatcherOptions['buff
     get oldestSeq() {
       return store.oldestSeq;
     },
-    take: (limit) => store.take(limit).map(inFlight),
+    take: (limit) => take(limit).map(inFlight),
     putBack: (taken) => {
       // An opt-out that appeared meanwhile has cleared the store.
       if (gate.state !== 'shut') store.putBack(storedOf(taken));

@@ -39,6 +39,8 @@ export interface RelayStats extends TelemetryStats {
   readonly refusedConnections: number;
   /** Whether new events are accepted: false while the relay closes, and while its store is full or not open. */
   readonly isAccepting: boolean;
+  /** Whether sending pauses because the endpoint refused three different events in a row. They are kept, and one at a time is tried. */
+  readonly isPaused: boolean;
   /** The store of pending events. */
   readonly store: RelayStoreStats;
 }

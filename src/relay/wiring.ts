@@ -37,41 +37,6 @@ export const defaultParts: RelayParts = {
   },
 };
 
-/** The times of a backoff. */
-interface BackoffOptions {
-  /** The upper bound of the first wait, in milliseconds. It doubles with each failure. */
-  backoffMs: number;
-  /** The upper bound of every wait, in milliseconds. */
-  maxBackoffMs: number;
-  clock: Pick<Clock, 'now'>;
-  /** From 0 up to 1. */
-  random: () => number;
-}
-
-/** After this many doublings every wait exceeds the largest `maxBackoffMs`. */
-const MAX_DOUBLINGS = 40;
-
-/**
- * Exponential backoff with full jitter, without a last attempt: a `retryable` outcome becomes `deferred`, by a random wait from 0 to
- * `backoffMs * 2 ** failures`, so that the event goes back to the store and relays do not return in step.
- *
- * Attempts that were in flight together count as one failure.
- */
-export function backoff(inner: Transport, { backoffMs, maxBackoffMs, clock, random }: BackoffOptions): Transport {
-  let failures = 0;
-  let lastFailureAtMs = -Infinity;
-  return decorate(inner, async (events, signal) => {
-    const startedAtMs = clock.now();
-    const outcome = await inner.send(events, signal);
-    if (outcome.kind === 'sent') failures = 0;
-    if (outcome.kind !== 'retryable') return outcome;
-    if (startedAtMs >= lastFailureAtMs) failures = Math.min(failures + 1, MAX_DOUBLINGS);
-    lastFailureAtMs = clock.now();
-    const longestMs = Math.min(maxBackoffMs, backoffMs * 2 ** (failures - 1));
-    return { kind: 'deferred', waitMs: random() * longestMs, reason: outcome.reason };
-  });
-}
-
 /** Measures each attempt. */
 function timed(inner: Transport, clock: Pick<Clock, 'now'>, observe: (seconds: number) => void): Transport {
   return decorate(inner, async (events, signal) => {
@@ -101,15 +66,15 @@ const PROBE_BACKOFFS = 5;
 /** The outcome of an attempt that was still connecting when the relay closed: nothing was sent, so the event stays in the spool. */
 const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'aborted' };
 
-/** The transport of a relay: one GET an event, inside a circuit breaker, inside a backoff. */
+/** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
   const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
-  const { clock, random, lookup, descriptors } = machine;
+  const { clock, lookup, descriptors } = machine;
   const { allowedRedirectHosts, proxy } = options;
   const mode = debugMode(COSMOS, env);
   // As in the library: debug mode prints requests and sends none.
   if (mode !== undefined) return debugTransport({ mode, endpoint: forward, log, clock, access: descriptors });
-  const breaking = endpointTransport(
+  return endpointTransport(
     { endpoint: forward, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
     {
       gate,
@@ -121,5 +86,4 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
   );
-  return backoff(breaking, { backoffMs, maxBackoffMs, clock, random });
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import test from 'ava';
-import { CliFailure } from '../../src/cli/command.js';
+import { CliFailure } from '../../src/cli/exit-codes.js';
 import { createTelemetryCli } from '../../src/cli/index.js';
 import type { TelemetryCliOptions } from '../../src/cli/index.js';
 import { writeSwitch } from '../../src/cli/switch.js';

@@ -3,6 +3,9 @@ import { EventEmitter } from 'node:events';
 import test from 'ava';
 import { compressTelemetryMetadata, count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../../src/index.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { thisMachine } from '../../src/base/machine.js';
+import { startCollector } from '../../src/testing/index.js';
+import { proves } from '../helpers/promises.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
@@ -183,6 +186,16 @@ test('a DAG id is hashed for cosmos, and for another product only by its own fun
     hashes.push(transport.sends[0]?.events[0]?.metrics['dag_hash']);
   }
   t.deepEqual(hashes, ['6875b74ab06e3beebabe66286afddf1b', undefined, 'salted-basic_cosmos_dag', undefined]);
+});
+
+test(proves('retry-status', 'an event that an edge answers for an origin that is away is delivered by a retry'), async (t) => {
+  const collector = await startCollector({ faults: [{ kind: 'status', status: 521 }, { kind: 'status', status: 598 }, { kind: 'ok' }] });
+  t.teardown(() => collector.close());
+  const telemetry = createTelemetryWith({ product, endpoint: collector.url, env: {} }, { ...thisMachine, random: () => 0 });
+  t.true(telemetry.publish('dag_run', { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: '' }));
+  const { sent, reasons } = await telemetry.drain();
+  await telemetry.close();
+  t.deepEqual([sent, reasons, collector.requests.map(({ status }) => status)], [1, {}, [521, 598, 200]]);
 });
 
 test('importing and constructing does nothing to the process', (t) => {

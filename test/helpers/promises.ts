@@ -18,6 +18,7 @@ export const PROMISES = [
 
   'breaker-firewall',
   'breaker-probe',
+  'retry-status',
   'retry-after',
   'retry-jitter',
   'redirect-origin',
@@ -47,6 +48,7 @@ export const PROMISES = [
   'relay-bytes',
   'relay-sigkill',
   'relay-endpoint-away',
+  'relay-refusals',
   'relay-deadline',
   'relay-disk',
   'relay-torn-line',

@@ -5,8 +5,8 @@ import 'p-queue';
 import { Log } from '../../src/base/log.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { Gate } from '../../src/opt-out/gate.js';
+import { backoff } from '../../src/relay/backoff.js';
 import { IntakeLoad, Pump, RelayLedger } from '../../src/relay/pump.js';
-import { backoff } from '../../src/relay/wiring.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
@@ -31,6 +31,9 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
     ledger,
     log: new Log(undefined, clock) as never,
     clock,
+    random: () => 0.5,
+    backoffMs: 1000,
+    maxBackoffMs: 60_000,
     concurrency: 1,
     drainConcurrency: 1,
     sendCapMs: 1000,

@@ -10,8 +10,20 @@ export interface ResponseHeaders {
 
 const SENT: SendOutcome = { kind: 'sent' };
 
-/** Statuses that say "not now": the server has not counted the event, so a retry cannot count it twice. */
-const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** Statuses that say "not now". */
+const RETRYABLE_4XX: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** These say that no retry can succeed: not implemented, HTTP version not supported, network authentication required. */
+const FINAL_5XX: ReadonlySet<number> = new Set([501, 505, 511]);
+
+/**
+ * Whether a status means that the event was not counted. That goes for every 5xx but three: the edges in front of an endpoint have made up
+ * many (507, 520 to 530, 561, 598, 599) for an origin that is away. After 504, 520 and 524 the origin may have counted the event after all,
+ * so that a retry counts it twice; most often it was never reached.
+ */
+function isRetryable(status: number): boolean {
+  return RETRYABLE_4XX.has(status) || (status >= 500 && status < 600 && !FINAL_5XX.has(status));
+}
 
 /**
  * The outcome of an event by the status of its response and, if the status is retryable, by `Retry-After`. A pause of 0 is no pause: the
@@ -24,7 +36,7 @@ const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502
 export function statusOutcome(status: number, headers: ResponseHeaders, clock: Pick<Clock, 'wallNow'>): SendOutcome {
   if (status >= 200 && status < 300) return SENT;
   const reason = `http_${status}`;
-  if (!RETRYABLE_STATUSES.has(status)) return { kind: 'rejected', reason };
+  if (!isRetryable(status)) return { kind: 'rejected', reason };
   const waitMs = retryAfterMs(headers.get('retry-after'), clock.wallNow());
   return waitMs === undefined || waitMs === 0 ? { kind: 'retryable', reason } : { kind: 'deferred', waitMs, reason };
 }

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { proves } from '../../helpers/promises.js';
 import { isRedirect, nextHop, parseRedirectHost, retryAfterMs, statusOutcome } from '../../../src/delivery/http/responses.js';
 
 const clock = { wallNow: () => 0 };
@@ -7,14 +8,16 @@ function headers(retryAfter: string | null): { get(name: string): string | null 
   return { get: (name) => (name === 'retry-after' ? retryAfter : null) };
 }
 
+const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
 for (const status of [200, 201, 202, 204, 299]) {
   test(`${status} is sent, whatever Retry-After says`, (t) => {
     t.deepEqual(statusOutcome(status, headers('60'), clock), { kind: 'sent' });
   });
 }
 
-for (const status of [408, 425, 429, 500, 502, 503, 504]) {
-  test(`${status} is retryable, and deferred with a Retry-After`, (t) => {
+for (const status of [408, 425, 429, 500, 502, 503, 504, 506, 507, 508, 510, ...range(520, 530), 561, 598, 599]) {
+  test(proves('retry-status', `${status} is retryable, and deferred with a Retry-After`), (t) => {
     const retryable = { kind: 'retryable', reason: `http_${status}` };
     t.deepEqual(statusOutcome(status, headers(null), clock), retryable);
     t.deepEqual(statusOutcome(status, headers('rubbish'), clock), retryable);
@@ -25,7 +28,7 @@ for (const status of [408, 425, 429, 500, 502, 503, 504]) {
   });
 }
 
-for (const status of [300, 304, 305, 400, 401, 403, 404, 407, 410, 413, 414, 431, 501, 505, 599, 600, 999]) {
+for (const status of [300, 304, 305, 400, 401, 403, 404, 407, 410, 413, 414, 431, 499, 501, 505, 511, 600, 999]) {
   test(`${status} is rejected, whatever Retry-After says`, (t) => {
     t.deepEqual(statusOutcome(status, headers('60'), clock), { kind: 'rejected', reason: `http_${status}` });
   });

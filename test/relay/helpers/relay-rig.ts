@@ -3,10 +3,11 @@ import { connect } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import type { MachineAccess } from '../../../src/base/machine.js';
-import type { Relay, RelayAddress } from '../../../src/relay/index.js';
+import type { Relay, RelayAddress, RelayReport } from '../../../src/relay/index.js';
 import type { RelayOptions } from '../../../src/relay/options.js';
 import { createRelayWith } from '../../../src/relay/relay.js';
 import type { RelayParts } from '../../../src/relay/wiring.js';
+import type { VirtualClock } from '../../helpers/virtual-clock.js';
 import { StandInStore } from './stand-in-store.js';
 
 /** A machine without files and with fixed randomness. */
@@ -66,6 +67,15 @@ export async function startRig(
   const address = await relay.listen();
   const { port } = address;
   return { relay, address, port, store: () => store as StandInStore, log, get: (path, headers) => get(port, path, headers) };
+}
+
+/** Closes a relay while its clock moves on. */
+export async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0): Promise<RelayReport> {
+  let isOver = false;
+  const closing = relay.close({ deadlineMs }).finally(() => (isOver = true));
+  const isOverNow = (): boolean => isOver;
+  while (!isOverNow()) await clock.advance(10);
+  return closing;
 }
 
 /** One GET over a new connection, as Cosmos sends it. */
