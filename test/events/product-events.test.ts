@@ -8,6 +8,7 @@ import { boolean, count, isField } from '../../src/events/fields.js';
 import { builtInEvents, productDagHash, productEvents } from '../../src/events/product-events.js';
 import { collectStandardUsageMetrics, standardFields } from '../../src/events/standard-metrics.js';
 import { taskInstanceFields } from '../../src/events/task-instance.js';
+import { proves } from '../helpers/promises.js';
 
 const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
 const OWN = defineEvent('model_built', { models: count(NOTE) });
@@ -296,7 +297,7 @@ function standard(machine: ReturnType<typeof machineFacts>): object {
   return collectStandardUsageMetrics({ machine: { ...machine, nodeVersion: '20.19.0' } });
 }
 
-test('a fact that the machine refuses does not leave, and the others do', (t) => {
+test(proves('machine-facts', 'a fact that the machine refuses does not leave, and the others do'), (t) => {
   t.deepEqual(standard(machineFacts(() => ({ type: () => 'Linux', machine: refuse }))), {
     node_version: '20.19.0',
     platform_system: 'Linux',

@@ -31,6 +31,7 @@ export const PROMISES = [
   'tls-extra-ca',
   'requests-own-headers',
   'requests-untraced',
+  'many-instances',
 
   'close-deadline',
   'exit-delivers',
@@ -42,6 +43,7 @@ export const PROMISES = [
   'log-secrets',
   'error-secrets',
   'tests-loopback',
+  'machine-facts',
 
   'relay-bytes',
   'relay-sigkill',
@@ -54,6 +56,8 @@ export const PROMISES = [
   'relay-lock',
   'relay-hostile-bytes',
   'relay-browser',
+  'relay-clients',
+  'relay-connections',
   'relay-undecided',
   'relay-opt-out',
 ] as const;

@@ -82,7 +82,7 @@ function refuse(): never {
   throw Object.assign(new Error('uv_interface_addresses'), { code: 'ERR_SYSTEM_ERROR' });
 }
 
-test('a relay starts where the system does not tell its addresses', (t) => {
+test(proves('machine-facts', 'a relay starts where the system does not tell its addresses'), (t) => {
   t.deepEqual(machineAddresses(refuse), []);
   t.false(leadsTo('http://192.0.2.7:8787', at('0.0.0.0'), machineAddresses(refuse)));
   t.true(leadsTo('http://127.0.0.1:8787', at('0.0.0.0'), machineAddresses(refuse)));

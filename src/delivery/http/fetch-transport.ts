@@ -43,7 +43,7 @@ export interface FetchTransportOptions {
   proxy?: string | false | undefined;
   /**
    * The most attempts at a time, so the most connections to one host. Transports of one process to one server, with equal timeouts and an
-   * equal `maxSockets`, share their connections: together they have at most 96, or `maxSockets` if that is more.
+   * equal `maxSockets`, share their connections: together they have at most 256, or `maxSockets` if that is more.
    * @default 24, as many as a drain uses
    */
   maxSockets?: number | undefined;

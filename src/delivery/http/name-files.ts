@@ -71,7 +71,7 @@ export function readNameRules({ files, env, hostname: hostName, families }: Name
   return {
     sources: readSources(nsswitch),
     hosts,
-    search: search.length > 0 ? search : domainOf(hostName()),
+    search: search.length > 0 ? search : domainOf(hostName),
     ndots: Math.min(options.get('ndots') ?? 1, MAX_NDOTS),
     asksTopLevel: !options.has('no-tld-query'),
     rotates: options.has('rotate'),
@@ -83,7 +83,7 @@ export function readNameRules({ files, env, hostname: hostName, families }: Name
 const MAX_NDOTS = 15;
 
 /** The last of `search` and `domain` counts, and `LOCALDOMAIN` and `RES_OPTIONS` of the environment come before the file. */
-function readResolvConf(text: string, env: NodeJS.ProcessEnv): { search: string[]; options: Map<string, number> } {
+export function readResolvConf(text: string, env: NodeJS.ProcessEnv): { search: string[]; options: Map<string, number> } {
   let search: string[] = [];
   const options = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -111,9 +111,19 @@ function words(text: string): string[] {
 }
 
 /** Without `search` and `domain`, the domain of the host itself is searched. */
-function domainOf(hostName: string): string[] {
+function domainOf(ask: () => string): string[] {
+  const hostName = nameOfHost(ask);
   const dot = hostName.indexOf('.');
   return dot === -1 || dot === hostName.length - 1 ? [] : [hostName.slice(dot + 1).toLowerCase()];
+}
+
+/** Empty where a sandbox does not tell: then nothing is searched. */
+function nameOfHost(ask: () => string): string {
+  try {
+    return ask();
+  } catch {
+    return '';
+  }
 }
 
 const DEFAULT_SOURCES: readonly NameSource[] = [

@@ -4,6 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { readResolvConf } from '../../delivery/http/name-files.js';
 import { bareHost } from '../../wire/host.js';
 import { authority, isWildcard } from '../options.js';
 import type { ListenAddress } from '../options.js';
@@ -84,7 +85,7 @@ export class AllowedHosts {
 const RESOLV_CONF = '/etc/resolv.conf';
 
 /** An entry of the search list that Kubernetes writes: namespace, `svc`, the domain of the cluster. */
-const CLUSTER_SUFFIX = /^([a-z\d-]+)\.svc\.([a-z\d.-]+?)\.?$/;
+const CLUSTER_SUFFIX = /^([a-z\d-]+)\.svc\.([a-z\d.-]+)$/;
 
 /**
  * The full names of services by their short names, in a pod of Kubernetes: NAME.NS.svc and NAME.NS.svc.CLUSTER for each NS.svc.CLUSTER in
@@ -108,16 +109,13 @@ export function serviceNames(names: readonly string[], readFile: (path: string) 
   });
 }
 
-/** The search list of the system. Of several `search` or `domain` lines the last one counts. */
+/** The search list of the system; empty if it cannot be read. */
 function searchList(readFile: (path: string) => string): string[] {
-  let text: string;
   try {
-    text = readFile(RESOLV_CONF);
+    return readResolvConf(readFile(RESOLV_CONF), {}).search;
   } catch {
     return [];
   }
-  const [, entries = ''] = [...text.toLowerCase().matchAll(/^(?:search|domain)[ \t]+(.*)$/gm)].at(-1) ?? [];
-  return entries.split(/\s+/).filter((entry) => entry !== '');
 }
 
 function withoutPort(host: string): string {

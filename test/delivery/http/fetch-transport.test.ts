@@ -94,7 +94,7 @@ test('many sends share a signal without a leak, and leave no timer behind', asyn
     },
   };
   const server = await startHttp(t, ok);
-  const transport = transportTo(t, server.port, {}, { clock });
+  const transport = transportTo(t, server.port, { maxSockets: 50 }, { clock });
   const { signal } = new AbortController();
   for (let round = 0; round < 20; round += 1) {
     const sends = Array.from({ length: 50 }, () => send(transport, undefined, signal));

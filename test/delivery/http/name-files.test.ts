@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { candidates, findInHosts, hostsFilePath, machineNames, readNameRules, TextFile } from '../../../src/delivery/http/name-files.js';
+import { proves } from '../../helpers/promises.js';
 import { nameMachine } from '../../helpers/dns-server.js';
 
 type Texts = NonNullable<Parameters<typeof nameMachine>[0]>;
@@ -164,3 +165,11 @@ if (process.platform !== 'win32') {
     t.is(typeof rules.hosts, 'string');
   });
 }
+
+function refuse(): never {
+  throw Object.assign(new Error('uv_os_gethostname'), { code: 'ERR_SYSTEM_ERROR' });
+}
+
+test(proves('machine-facts', 'a host that does not tell its name still finds addresses'), (t) => {
+  t.deepEqual(candidates('collector', readNameRules({ ...nameMachine({}), hostname: refuse })), ['collector']);
+});

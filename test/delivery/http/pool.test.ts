@@ -9,6 +9,7 @@ import { Turns } from '../../../src/delivery/http/pool.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { startHttp, startTcp, until } from '../../helpers/loopback.js';
+import { proves } from '../../helpers/promises.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 import { send, transportTo } from '../../helpers/sending.js';
 
@@ -143,7 +144,7 @@ function sum(reports: readonly DrainReport[]): Record<'published' | 'sent' | 'fa
   return total;
 }
 
-test('events of 60 instances at once all arrive, over a bounded number of connections', async (t) => {
+test(proves('many-instances', 'events of 60 instances at once all arrive, over a bounded number of connections'), async (t) => {
   const server = await startHttp(t, ok);
   const all = clients(t, 60, server.port);
   publish(all, 8);

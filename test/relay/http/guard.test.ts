@@ -58,7 +58,7 @@ test(proves('relay-browser', 'a Host header that is not a name of the relay is r
   );
 });
 
-test('a request without Host is answered by the relay, and counted', async (t) => {
+test(proves('relay-connections', 'a request without Host is answered by the relay, and counted'), async (t) => {
   const { port, relay } = await startRig(t);
   const received = await exchange(port, `GET ${EVENT} HTTP/1.1\r\n\r\n`);
   t.regex(received, /^HTTP\/1\.1 400 [^]*\r\n\r\nnot the shape of a usage event\n$/);
@@ -75,39 +75,45 @@ function names(text: string, ...hosts: string[]): string[] {
   return serviceNames(hosts, () => text);
 }
 
-test('in a pod, an allowed short name is also accepted as the name of the service, and nothing else is', async (t) => {
-  const { get: ask } = await startRig(t, { allowedHosts: ['relay', 'front:80', 'full.example.com'] }, { machine: inPod });
-  for (const host of [
-    'relay',
-    'relay.data.svc',
-    'relay.data.svc:8787',
-    'relay.data.svc.cluster.local',
-    'RELAY.data.svc.cluster.local:8787',
-    'front.data.svc:80',
-    'front.data.svc.cluster.local:80',
-  ])
-    t.is((await ask(EVENT, { host })).status, 204, host);
-  for (const host of [
-    'relay.data',
-    'relay.data.svc.cluster',
-    'relay.svc.cluster.local',
-    'relay.cluster.local',
-    'relay.corp.example.com',
-    'relay.attacker.example',
-    'relay.attacker.svc',
-    'relay.other.svc.cluster.local',
-    'relay.data.svc.attacker.example',
-    'other.data.svc.cluster.local',
-    'x.relay.data.svc.cluster.local',
-    'relay.data.svc.cluster.local.attacker.example',
-    'relayxdata.svc',
-    'front.data.svc',
-    'front.data.svc:81',
-    'full.example.com.data.svc',
-    'full.data.svc',
-  ])
-    t.is((await ask(EVENT, { host })).status, 403, host);
-});
+test(
+  proves(
+    ['relay-clients', 'relay-browser'],
+    'in a pod, an allowed short name is also accepted as the name of the service, and nothing else is',
+  ),
+  async (t) => {
+    const { get: ask } = await startRig(t, { allowedHosts: ['relay', 'front:80', 'full.example.com'] }, { machine: inPod });
+    for (const host of [
+      'relay',
+      'relay.data.svc',
+      'relay.data.svc:8787',
+      'relay.data.svc.cluster.local',
+      'RELAY.data.svc.cluster.local:8787',
+      'front.data.svc:80',
+      'front.data.svc.cluster.local:80',
+    ])
+      t.is((await ask(EVENT, { host })).status, 204, host);
+    for (const host of [
+      'relay.data',
+      'relay.data.svc.cluster',
+      'relay.svc.cluster.local',
+      'relay.cluster.local',
+      'relay.corp.example.com',
+      'relay.attacker.example',
+      'relay.attacker.svc',
+      'relay.other.svc.cluster.local',
+      'relay.data.svc.attacker.example',
+      'other.data.svc.cluster.local',
+      'x.relay.data.svc.cluster.local',
+      'relay.data.svc.cluster.local.attacker.example',
+      'relayxdata.svc',
+      'front.data.svc',
+      'front.data.svc:81',
+      'full.example.com.data.svc',
+      'full.data.svc',
+    ])
+      t.is((await ask(EVENT, { host })).status, 403, host);
+  },
+);
 
 test('service names follow from the last search list of resolv.conf, where there is one', (t) => {
   t.deepEqual(names(POD, 'relay'), ['relay.data.svc', 'relay.data.svc.cluster.local']);

@@ -3,6 +3,7 @@ import test from 'ava';
 import { startCollector } from '../../../src/testing/index.js';
 import { exchange, get as getFrom, startRig, statuses } from '../helpers/relay-rig.js';
 import { until } from '../helpers/until.js';
+import { proves } from '../../helpers/promises.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
 
@@ -93,7 +94,7 @@ test('/healthz and /readyz', async (t) => {
   t.is((await get('/readyz')).status, 200);
 });
 
-test('load balancers may probe /healthz and /readyz with HEAD, and in HTTP/1.0 without a Host', async (t) => {
+test(proves('relay-clients', 'load balancers may probe /healthz and /readyz with HEAD, and in HTTP/1.0 without a Host'), async (t) => {
   const secret = 'correct-horse-battery';
   const { port, address, relay } = await startRig(t, { prefix: secret });
   const { metricsUrl, port: own } = (await startRig(t, { metricsListen: '127.0.0.1:0' })).address;
