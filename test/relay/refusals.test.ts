@@ -163,6 +163,73 @@ test('a pause tries one event at a time at backoff intervals: new ones first, th
   t.is(rig.attempts[before]?.target, '/v3/new');
 });
 
+test('after a pause as many requests are in flight as before', async (t) => {
+  const rig = startRig(t, { events: names(20), endpoint: () => retryable(521), concurrency: 6 });
+  await rig.clock.advance(400);
+  t.true(rig.pump.isPaused);
+  let isFirst = true;
+  rig.settings.endpoint = () => {
+    const outcome = isFirst ? SENT : undefined;
+    isFirst = false;
+    return outcome;
+  };
+  await rig.clock.advance(200);
+  t.deepEqual([rig.pump.isPaused, rig.open.length], [false, 6]);
+  for (const request of [...rig.open]) request.answer(SENT);
+});
+
+test('an outage that goes on after one acceptance costs one event at most, however many were accepted before it', async (t) => {
+  const rig = startRig(t, { events: names(10), endpoint: () => SENT, concurrency: 6 });
+  await rig.clock.advance(100);
+  rig.settings.endpoint = () => retryable(521);
+  for (const target of names(10, 'late')) await rig.store.append(target);
+  await rig.clock.advance(5 * MINUTE_MS);
+  t.true(rig.pump.isPaused);
+  rig.settings.endpoint = (target) => (target === '/v3/new' ? SENT : retryable(521));
+  await rig.store.append('/v3/new');
+  await rig.clock.advance(10 * MINUTE_MS);
+  t.deepEqual(rig.accounts(), { sent: 11, failed: 1, dropped: 0, pending: 9 });
+});
+
+test('while new events wait, one event that stepped aside is in flight at a time', async (t) => {
+  const bad = names(6, 'bad');
+  const isBad = (target: string) => bad.includes(target);
+  const rig = startRig(t, {
+    events: [...bad, ...names(50)],
+    endpoint: (target) => (isBad(target) ? retryable(521) : SENT),
+    concurrency: 6,
+  });
+  await rig.clock.advance(400);
+  t.true(rig.pump.isPaused);
+  const together: number[] = [];
+  rig.settings.endpoint = (target) => {
+    if (isBad(target)) return undefined;
+    together.push(rig.open.filter((each) => isBad(each.target)).length);
+    return SENT;
+  };
+  await rig.clock.advance(200);
+  t.deepEqual([together.length, Math.max(...together)], [50, 1]);
+  for (const request of [...rig.open]) request.answer(SENT);
+});
+
+test('an event that is gone is looked for no longer', async (t) => {
+  const rig = startRig(t, { events: names(2), endpoint: () => retryable(521) });
+  await rig.clock.advance(MINUTE_MS);
+  rig.store.tooOld = 2;
+  await rig.clock.advance(1000);
+  rig.store.tooOld = 0;
+  const limits: number[] = [];
+  const take = rig.store.take.bind(rig.store);
+  rig.store.take = (limit) => {
+    limits.push(limit);
+    return take(limit);
+  };
+  rig.settings.endpoint = () => SENT;
+  await rig.store.append('/v3/new');
+  await rig.clock.advance(100);
+  t.deepEqual([rig.accounts().sent, limits[0]], [1, 1]);
+});
+
 test(proves('relay-refusals', 'an event that the endpoint refuses while it accepts others fails soon, with its status'), async (t) => {
   for (const outcome of [rejected('http_400'), rejected('http_404'), retryable(500), retryable(502), rejected('redirect_refused')]) {
     for (const concurrency of [1, 6]) {
