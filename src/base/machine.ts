@@ -50,10 +50,28 @@ export const thisMachine: MachineAccess = bare<MachineAccess>({
   facts: machineFacts,
 });
 
-/** Facts about the machine that the process runs on. */
-export function machineFacts(): MachineFacts {
-  const os = process.getBuiltinModule('node:os');
-  return { system: os.type(), machine: os.machine(), nodeVersion: process.versions.node };
+/** The part of `node:os` that is used. */
+interface OperatingSystem {
+  type(): string;
+  machine(): string;
+}
+
+/** What the machine says, or something else where it refuses: a sandbox may forbid the call behind any fact. */
+export function optionalFact<T>(ask: () => T, otherwise: T): T {
+  try {
+    return ask();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** Facts about the machine that the process runs on. One that is refused is empty, and does not leave. */
+export function machineFacts(os: () => OperatingSystem = () => process.getBuiltinModule('node:os')): MachineFacts {
+  return {
+    system: optionalFact(() => os().type(), ''),
+    machine: optionalFact(() => os().machine(), ''),
+    nodeVersion: process.versions.node,
+  };
 }
 
 /** The largest configuration file that is read. Airflow's own file, with every comment, is a tenth of it. */

@@ -8,7 +8,8 @@ import { Log } from '../base/log.js';
 import type { Logger } from '../base/log.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { fetchTransportWith } from '../delivery/http/fetch-transport.js';
-import type { Transport, UsageEvent } from '../delivery/transport.js';
+import { BUSY_REASON } from '../delivery/transport.js';
+import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import { compressTelemetryMetadata, metadataParam } from '../events/metadata.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { Host, Product } from '../events/standard-metrics.js';
@@ -34,7 +35,7 @@ export interface EmitOptions {
   consent?: 'opt-out' | 'opt-in' | undefined;
   /** `false` is one more opt-out. */
   enabled?: false | undefined;
-  /** Time limit of the one attempt, in milliseconds. @default 1000 */
+  /** Time limit of the one attempt, in milliseconds; beside hundreds of others, its wait for a turn may take as long again. @default 1000 */
   attemptTimeoutMs?: number | undefined;
   /** URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback */
   proxy?: string | false | undefined;
@@ -117,13 +118,24 @@ async function send({ event_type: type, ...metrics }: UsageMetrics & { event_typ
   // Our sockets do not keep the process alive, but a caller awaits the result.
   const keepAlive = setTimeout(() => undefined, MAX_TIMER_MS);
   try {
-    const outcome = await transport.send([event], new AbortController().signal);
+    const outcome = await sendInTurn(transport, event, options.attemptTimeoutMs ?? DEFAULTS.attemptTimeoutMs);
     if ('reason' in outcome) log.debug(outcome.reason, 'usage metrics could not be sent');
     return outcome.kind === 'sent';
   } finally {
     clearTimeout(keepAlive);
     await transport.close?.();
   }
+}
+
+/** Sends an event once. Beside hundreds of others it waits for its turn: as long as its attempt may take. */
+async function sendInTurn(transport: Transport, event: UsageEvent, attemptTimeoutMs: number): Promise<SendOutcome> {
+  const { signal } = new AbortController();
+  const untilMs = systemClock.now() + attemptTimeoutMs;
+  let outcome = await transport.send([event], signal);
+  while (outcome.kind === 'deferred' && outcome.reason === BUSY_REASON && systemClock.now() < untilMs) {
+    outcome = await transport.send([event], signal);
+  }
+  return outcome;
 }
 
 /** One attempt over HTTP, or in debug mode one printed line. */
@@ -135,7 +147,7 @@ function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process
   if (mode !== undefined) return debugTransport({ mode, endpoint: parseEndpoint(endpoint, '`endpoint`'), log, clock: systemClock });
   // The caller waits for the whole attempt, so a connection may use all of its time.
   return fetchTransportWith(
-    { endpoint, connectTimeoutMs: attemptTimeoutMs, attemptTimeoutMs, maxSockets: 1, env, ...(proxy !== undefined && { proxy }) },
+    { endpoint, connectTimeoutMs: attemptTimeoutMs, attemptTimeoutMs, env, ...(proxy !== undefined && { proxy }) },
     { log },
   );
 }

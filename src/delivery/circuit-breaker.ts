@@ -4,7 +4,7 @@
 import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
-import { attemptThen, CONNECT_REASON, decorate } from './transport.js';
+import { attemptThen, BUSY_REASON, CONNECT_REASON, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** When `circuitBreaker` opens, and when it probes. */
@@ -138,8 +138,8 @@ function deferred(waitMs: number): SendOutcome {
 function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {
   if (outcome.kind === 'sent') return 'reachable';
   if (outcome.kind === 'refused' || outcome.kind === 'aborted') return 'unknown';
-  // `circuit_open` comes from a breaker further inside, which tried nothing. Every other pause was asked for by the server.
-  if (outcome.kind === 'deferred') return outcome.reason === OPEN_REASON ? 'unknown' : 'reachable';
+  // `circuit_open` comes from a breaker further inside, which tried nothing, as `busy` did. Every other pause was asked for by the server.
+  if (outcome.kind === 'deferred') return outcome.reason === OPEN_REASON || outcome.reason === BUSY_REASON ? 'unknown' : 'reachable';
   if (outcome.reason === TIMEOUT_REASON) return 'unreachable';
   if (outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON) return 'unreachable';
   return /^http_|^redirect_refused$/.test(outcome.reason) ? 'reachable' : 'unknown';

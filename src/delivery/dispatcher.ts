@@ -202,7 +202,7 @@ export class Dispatcher {
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
     else {
       ledger.drop('buffer_full', buffer.putBack(taken));
-      this.pause.begin(outcome.waitMs);
+      if (!this.#isStopped) this.pause.begin(outcome.waitMs);
     }
     if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
     onSettled(outcome, taken);

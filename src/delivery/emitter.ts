@@ -174,6 +174,8 @@ export class Emitter {
     this.#options.ledger.drop(reason, this.#buffer.clear());
     this.#heartbeat.stop();
     await this.#dispatcher.stop();
+    // Events that were not tried have come back.
+    this.#options.ledger.drop(reason, this.#buffer.clear());
     this.#notifyWaiters();
   }
 

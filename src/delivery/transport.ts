@@ -71,6 +71,9 @@ export const lastCall: unique symbol = Symbol.for('cosmos-telemetry.lastCall');
 /** Reason of an attempt that did not reach a server: the request was certainly not sent. */
 export const CONNECT_REASON = 'connect';
 
+/** Reason of an attempt that did not get its turn: other transports of this process send to the same endpoint. Nothing was tried. */
+export const BUSY_REASON = 'busy';
+
 const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
 
 /** The outcome of an attempt that threw or returned something else than an outcome: the transport has a bug. */

@@ -187,6 +187,11 @@ function whereItGoes(product: string, endpoint: string | undefined): string[] {
         'A redirect to another host is followed only if the program names that host.',
     ),
     paragraph(
+      'A request has four headers: `accept`, `connection`, `host` and `user-agent: cosmos-telemetry`. A proxy gets ' +
+        '`proxy-authorization` too, if its address has credentials. No other header leaves, so that the trace id of an APM agent in the ' +
+        'program stays in the program.',
+    ),
+    paragraph(
       `Nothing is written to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them unless ` +
         'the program sets another limit, and are lost when the program ends. The operator of the server decides what the server keeps ' +
         'and for how long.',

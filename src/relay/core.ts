@@ -136,7 +136,7 @@ export class RelayCore {
     return this.#full !== undefined;
   }
 
-  stats(): Omit<RelayStats, 'answers'> {
+  stats(): Omit<RelayStats, 'answers' | 'refusedConnections'> {
     const ledger = this.#ledger;
     return {
       ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),

@@ -94,6 +94,7 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
   counter('fields_dropped', 'Fields that were undeclared, ill-typed or duplicate.', (now) => now.fieldsDropped);
   counter('spool_torn_lines', 'Lines of the spool that could not be read.', (now) => now.store.tornLines);
   byLabel('answers', 'status', 'Answers by status.', (now) => now.answers);
+  counter('connections_refused', 'Connections that were closed without an answer: too many were open.', (now) => now.refusedConnections);
   gauge('events_pending', 'Events in the store or in flight.', (now) => now.pending);
   gauge('spool_bytes', 'Bytes of the spool on disk.', (now) => now.store.bytes);
   gauge('spool_durable', 'Whether the next event goes to disk.', (now) => Number(now.store.isDurable));

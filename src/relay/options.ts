@@ -5,6 +5,7 @@ import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
+import { optionalFact } from '../base/machine.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import { bareHost, isLoopback } from '../wire/host.js';
 import { parseEndpoint } from '../wire/url.js';
@@ -17,7 +18,8 @@ export interface RelayOptions {
   /** Allows `listen` and `metricsListen` to be addresses that other machines can reach. @default false */
   allowRemote?: boolean | undefined;
   /**
-   * Names by which clients may address the relay, in addition to the name in `listen`. A name without a port is accepted with any port.
+   * Names by which clients may address the relay, in addition to the name in `listen`. A name without a port is accepted with any port. In a
+   * pod of Kubernetes a name without dots is also accepted as NAME.NS.svc and NAME.NS.svc.CLUSTER, by the search list of the system.
    *
    * @default []
    * @example ['relay', 'relay.example.com:8787']
@@ -54,7 +56,7 @@ export interface RelayOptions {
   maxAgeMs?: number | undefined;
   /** The most events that are accepted in a second. Beyond it they are refused with 429. @default 10_000 */
   maxEventsPerSecond?: number | undefined;
-  /** The most connections of clients at a time. @default 256 */
+  /** The most connections of clients at a time; more are closed and counted. @default 512 */
   maxConnections?: number | undefined;
   /** How long a client may take to send the head of a request, in milliseconds. @default 5000 */
   headersTimeoutMs?: number | undefined;
@@ -91,7 +93,7 @@ export const RELAY_DEFAULTS = {
   maxSpoolBytes: 64 * 2 ** 20,
   maxAgeMs: 86_400_000,
   maxEventsPerSecond: 10_000,
-  maxConnections: 256,
+  maxConnections: 512,
   headersTimeoutMs: 5000,
   requestTimeoutMs: 10_000,
   keepAliveTimeoutMs: 5000,
@@ -264,6 +266,7 @@ export function leadsTo(url: string, listening: ListenAddress, ownAddresses: rea
   );
 }
 
-function machineAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
+/** The addresses of this machine; none where the system does not tell, as under a filter of address families or on Android. */
+export function machineAddresses(ask: typeof networkInterfaces = networkInterfaces): string[] {
+  return optionalFact(() => Object.values(ask()).flatMap((each) => (each ?? []).map(({ address }) => address)), []);
 }

@@ -8,9 +8,9 @@ import { COSMOS } from '../opt-out/variables.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
 import { DISK_GRACE_MS, RelayCore } from './core.js';
 import { Answers } from './http/answers.js';
-import { AllowedHosts, SecretPrefix } from './http/guard.js';
+import { AllowedHosts, SecretPrefix, serviceNames } from './http/guard.js';
 import { Operations, RateLimit, RequestHandler } from './http/handler.js';
-import { boundedServer, closeServer, startListening } from './http/server.js';
+import { boundedServer, closeServer, ConnectionLimit, startServers } from './http/server.js';
 import { RelayLog } from './log.js';
 import { authority, checkNoLoop, checkRelayOptions, DEFAULT_DRAIN_DEADLINE_MS } from './options.js';
 import type { ListenAddress, RelayOptions, RelaySettings } from './options.js';
@@ -41,6 +41,7 @@ class RelayServer implements Relay {
   readonly #parts: RelayParts;
   readonly #log: RelayLog;
   readonly #core: RelayCore;
+  readonly #allowedHosts: readonly string[];
   readonly #hosts: AllowedHosts;
   readonly #requestHandler: RequestHandler;
   readonly #operations: Operations;
@@ -61,7 +62,8 @@ class RelayServer implements Relay {
     this.#log = log;
     const targetOptions = { isVerbatim: settings.isVerbatim, maxForwardBytes: MAX_URL_BYTES - Buffer.byteLength(settings.forward) };
     this.#core = new RelayCore({ options, settings, targetOptions, parts, gate, log, relay: this });
-    this.#hosts = new AllowedHosts(settings.listen, settings.allowedHosts);
+    this.#allowedHosts = [...settings.allowedHosts, ...serviceNames(settings.allowedHosts, parts.machine.readFile)];
+    this.#hosts = new AllowedHosts(settings.listen, this.#allowedHosts);
     this.#operations = new Operations(this.#core, this.#answers);
     this.#requestHandler = new RequestHandler({
       hosts: this.#hosts,
@@ -85,7 +87,7 @@ class RelayServer implements Relay {
   }
 
   stats(): RelayStats {
-    return { ...this.#core.stats(), answers: this.#answers.counts() };
+    return { ...this.#core.stats(), answers: this.#answers.counts(), refusedConnections: this.#answers.refusedConnections };
   }
 
   close(options: { deadlineMs?: number | undefined } = {}): Promise<RelayReport> {
@@ -128,14 +130,20 @@ class RelayServer implements Relay {
   }
 
   async #startServer(address: ListenAddress, listener: Relay['handler']): Promise<ListenAddress> {
-    const server = boundedServer(this.#settings, this.#answers, listener);
-    this.#servers.push(server);
-    return startListening(server, address);
+    const connections = new ConnectionLimit(this.#settings.maxConnections, () => {
+      this.#answers.refuseConnection();
+      this.#log.warn('connection_refused', 'a connection is closed without an answer: too many are open');
+    });
+    return startServers(() => {
+      const server = boundedServer(this.#settings, connections, this.#answers, listener);
+      this.#servers.push(server);
+      return server;
+    }, address);
   }
 
   /** Starts the server for metrics and health only. */
   async #startOperations(address: ListenAddress): Promise<ListenAddress> {
-    const hosts = new AllowedHosts(address, this.#settings.allowedHosts);
+    const hosts = new AllowedHosts(address, this.#allowedHosts);
     const actual = await this.#startServer(address, this.#operations.handlerFor(hosts));
     hosts.listeningAt(actual);
     return actual;

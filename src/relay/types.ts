@@ -35,6 +35,8 @@ export interface RelayStats extends TelemetryStats {
   readonly droppedBy: Readonly<Record<string, number>>;
   /** Answers by status, to all requests. */
   readonly answers: Readonly<Record<string, number>>;
+  /** Connections that were closed without an answer: `maxConnections` were open, or the system could not give one. */
+  readonly refusedConnections: number;
   /** Whether new events are accepted: false while the relay closes, and while its store is full or not open. */
   readonly isAccepting: boolean;
   /** Whether sending pauses because the endpoint refused three different events in a row. They are kept, and one at a time is tried. */

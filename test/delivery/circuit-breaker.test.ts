@@ -107,6 +107,7 @@ for (const outcome of [
   { kind: 'retryable', reason: 'broker_busy' },
   { kind: 'refused', reason: 'too_large' },
   { kind: 'deferred', waitMs: 1000, reason: 'circuit_open' },
+  { kind: 'deferred', waitMs: 50, reason: 'busy' },
   { kind: 'aborted' },
 ] as const satisfies SendOutcome[]) {
   test(`${JSON.stringify(outcome)} says nothing: it keeps the count, and another probe may start`, async (t) => {

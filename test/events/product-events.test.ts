@@ -288,6 +288,26 @@ test('every standard metric is declared, and those of this machine fit their dec
   t.is(machineFacts().nodeVersion, process.versions.node);
 });
 
+function refuse(): never {
+  throw Object.assign(new Error('Requires sys access'), { name: 'NotCapable' });
+}
+
+function standard(machine: ReturnType<typeof machineFacts>): object {
+  return collectStandardUsageMetrics({ machine: { ...machine, nodeVersion: '20.19.0' } });
+}
+
+test('a fact that the machine refuses does not leave, and the others do', (t) => {
+  t.deepEqual(standard(machineFacts(() => ({ type: () => 'Linux', machine: refuse }))), {
+    node_version: '20.19.0',
+    platform_system: 'Linux',
+  });
+  t.deepEqual(standard(machineFacts(() => ({ type: refuse, machine: () => 'arm64' }))), {
+    node_version: '20.19.0',
+    platform_machine: 'arm64',
+  });
+  t.deepEqual(standard(machineFacts(refuse)), { node_version: '20.19.0' });
+});
+
 const original = Object.getOwnPropertyDescriptor(process, 'getBuiltinModule') ?? {};
 
 function forbidden(): never {

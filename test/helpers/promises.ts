@@ -29,6 +29,7 @@ export const PROMISES = [
   'names-at-once',
   'proxy-loopback',
   'tls-extra-ca',
+  'requests-own-headers',
   'requests-untraced',
 
   'close-deadline',

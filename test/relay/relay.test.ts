@@ -6,7 +6,7 @@ import test from 'ava';
 import { systemClock } from '../../src/base/clock.js';
 import { createRelay } from '../../src/relay/index.js';
 import type { RelayOptions } from '../../src/relay/index.js';
-import { checkRelayOptions, leadsTo } from '../../src/relay/options.js';
+import { checkRelayOptions, leadsTo, machineAddresses } from '../../src/relay/options.js';
 import { createRelayWith } from '../../src/relay/relay.js';
 import { defaultParts } from '../../src/relay/wiring.js';
 import type { RelayParts, StoreRequest } from '../../src/relay/wiring.js';
@@ -76,6 +76,17 @@ test('a relay refuses to forward to itself', async (t) => {
   t.throws(() => checkRelayOptions({ listen: '127.0.0.1:8787', forward: 'http://localhost:8787/astronomer-cosmos' }), {
     message: /^Expected `forward` to be a server other than the relay itself, got "http:\/\/localhost:8787\/astronomer-cosmos"/,
   });
+});
+
+function refuse(): never {
+  throw Object.assign(new Error('uv_interface_addresses'), { code: 'ERR_SYSTEM_ERROR' });
+}
+
+test('a relay starts where the system does not tell its addresses', (t) => {
+  t.deepEqual(machineAddresses(refuse), []);
+  t.false(leadsTo('http://192.0.2.7:8787', at('0.0.0.0'), machineAddresses(refuse)));
+  t.true(leadsTo('http://127.0.0.1:8787', at('0.0.0.0'), machineAddresses(refuse)));
+  t.true(machineAddresses().includes('127.0.0.1'));
 });
 
 test('without options it forwards, and keeps events in memory', async (t) => {
@@ -257,7 +268,7 @@ test('during close() the answer is 503, and after it connections are refused', a
   const { relay, get } = await startRig(t, { forward: collector.url, attemptTimeoutMs: 3_600_000 });
   await get(event(1));
   await collector.waitFor(1);
-  const closing = relay.close({ deadlineMs: 300 });
+  const closing = relay.close({ deadlineMs: 1500 });
   const [late, unready, alive] = await Promise.all([get(event(2)), get('/readyz'), get('/healthz')]);
   t.deepEqual([late.status, late.text, late.headers['connection']], [503, 'closing\n', 'close']);
   t.deepEqual([unready.status, alive.status], [503, 200]);

@@ -9,6 +9,7 @@ import { bareHost } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
+import { unobserved, isolateRequest } from './unobserved.js';
 
 /** Idle connections close after this time: a usual server closes them after 5 s, and a request that crosses its close is lost. */
 export const IDLE_MS = 4000;
@@ -16,12 +17,10 @@ export const IDLE_MS = 4000;
 /** How long Node waits before it tries an address of the other family, if the connect timeout is long enough. */
 const OTHER_FAMILY_MS = 250;
 
-/** What all connections of a transport share. */
+/** What all connections of a pool share. */
 export interface ConnectionSettings {
   /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. */
   readonly connectTimeoutMs: number;
-  /** The most connections to one host at a time. */
-  readonly maxSockets: number;
   readonly clock: Clock;
   readonly lookup: Lookup;
   readonly startLimit: StartLimit;
@@ -41,15 +40,14 @@ export interface ConnectWatch {
   readonly done: () => void;
 }
 
-/** Bounds the connects of a transport, and knows of each connection if it was ever open: if not, its request was certainly not written. */
+/** Bounds the connects of a pool, and knows of each connection if it was ever open: if not, its request was certainly not written. */
 export class Connections {
-  readonly maxSockets: number;
   readonly #settings: ConnectionSettings;
   readonly #opened = new WeakSet<object>();
+  readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
   #latestRequest: ClientRequest | undefined;
 
   constructor(settings: ConnectionSettings) {
-    this.maxSockets = settings.maxSockets;
     this.#settings = settings;
   }
 
@@ -67,6 +65,17 @@ export class Connections {
   /** Reports a request that reached an agent. */
   requested(request: ClientRequest): void {
     this.#latestRequest = request;
+  }
+
+  /** Has a function called if the request is abandoned: a connect for it that Node does not know of ends then, too. */
+  whenAbandoned(request: ClientRequest, end: () => unknown): void {
+    this.#connecting.set(request, end);
+  }
+
+  /** Destroys a request, and what is connecting for it. */
+  abandon(request: ClientRequest): void {
+    request.destroy();
+    this.#connecting.get(request)?.();
   }
 
   /** Whether the connection of a request was ever ready to be written to. */
@@ -111,7 +120,8 @@ export class Connections {
     let socket: Socket | undefined;
     const watch = this.watch(() => socket?.destroy(new Error('connect timeout')));
     try {
-      socket = start(watch.options);
+      // A request that waited for a connection opens one when another ends, long after it was made.
+      socket = unobserved(() => start(watch.options));
     } catch (error) {
       // Node refused the options: the connect has failed.
       watch.done();
@@ -135,7 +145,7 @@ export class Connections {
  */
 export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy): HttpAgent {
   const isTls = proxy === undefined ? isSecure : proxy.url.protocol === 'https:';
-  const settings = { keepAlive: true, maxSockets: connections.maxSockets, timeout: IDLE_MS };
+  const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   agent.createConnection = (options) =>
@@ -188,7 +198,8 @@ interface TakesRequests {
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
 
 /**
- * Has an agent report its requests to `connections`, and unref a connection each time it is used again, since Node refs it then.
+ * Has an agent report its requests to `connections`, write no header but ours, and unref a connection each time it is used again,
+ * since Node refs it then.
  *
  * @param prepare changes a request and its options before Node sees them
  */
@@ -201,11 +212,16 @@ export function attach<A extends HttpAgent>(
   const methods: TakesRequests & Pick<HttpAgent, 'reuseSocket'> = {
     addRequest(request, options) {
       connections.requested(request);
-      ofNode.addRequest.call(agent, request, prepare(request, options));
+      request.removeHeader('proxy-authorization');
+      const prepared = prepare(request, options);
+      isolateRequest(request);
+      ofNode.addRequest.call(agent, request, prepared);
     },
     reuseSocket(socket, request) {
       reuseSocket(socket, request);
       (socket as Socket).unref();
+      // Deno (seen in 2.9.6) sends a request once more if its reused connection ends, even if it was aborted, and this is how it knows.
+      request.reusedSocket = false;
     },
   };
   return Object.assign(agent, methods);
@@ -221,11 +237,4 @@ function toProxy(request: ClientRequest, options: object, proxy: Proxy): object 
   const host = bareHost(proxy.url.hostname);
   const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
   return { __proto__: null, ...options, host, port, servername: isIP(host) === 0 ? host : '' };
-}
-
-/** Destroys all connections of an agent, and first its queued requests: each of them would open another connection. */
-export function closeAgent(agent: HttpAgent): void {
-  const queues = agent.requests as Record<string, unknown>;
-  for (const name of Object.keys(queues)) delete queues[name];
-  agent.destroy();
 }

@@ -1,12 +1,21 @@
 /** One attempt to deliver one event: redirects, the time limit, and the outcome. */
 import type { Clock } from '../../base/clock.js';
 import { startLimit } from '../pacing.js';
-import { CONNECT_REASON } from '../transport.js';
+import { BUSY_REASON, CONNECT_REASON } from '../transport.js';
 import type { SendOutcome } from '../transport.js';
 import type { Exchange, Http, HttpResponse } from './client.js';
+import type { Turns } from './pool.js';
 import { isRedirect, MAX_REDIRECTS, nextHop, statusOutcome } from './responses.js';
 
 export const ABORTED: SendOutcome = { kind: 'aborted' };
+
+/**
+ * How long an attempt waits for its turn: less than a transport may take beyond the timeout of its attempt before the dispatcher ends it.
+ * Then its event goes back to its place, and waits there.
+ */
+const MAX_TURN_WAIT_MS = 500;
+const BUSY: SendOutcome = { kind: 'deferred', waitMs: 50, reason: BUSY_REASON };
+
 const CONNECT: SendOutcome = { kind: 'retryable', reason: CONNECT_REASON };
 const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
@@ -39,6 +48,9 @@ export class Attempt {
   readonly #settings: AttemptSettings;
   readonly #end: (outcome: SendOutcome) => void;
   #stopLimit: (() => void) | undefined;
+  #turns: Turns | undefined;
+  #endTurn: (() => void) | undefined;
+  #isWaiting = false;
   #exchange: Exchange | undefined;
   #answer: SendOutcome | undefined;
   #isOver = false;
@@ -55,20 +67,34 @@ export class Attempt {
   /** Starts the attempt. `end` may be called before this returns. */
   start(url: string): void {
     const http = this.#settings.http();
-    // Once HTTP is loaded, the request starts before this returns.
-    const run = http instanceof Promise ? http.then((loaded) => this.#run(loaded, url)) : this.#run(http, url);
-    run.catch(() => this.#fail());
+    if (http instanceof Promise) {
+      http.then((loaded) => this.#waitForTurn(loaded, url)).catch(() => this.#fail());
+    } else this.#waitForTurn(http, url);
   }
 
-  /** Ends the attempt at once. */
+  /** Ends the attempt at once. One that waits for its turn was not tried, so its event may go back to its place. */
   abort(): void {
-    this.#settle(this.#answer ?? (this.#mayBeWritten ? ABORTED : this.#settings.abortedUnwritten));
+    if (this.#isWaiting) this.#settle(BUSY);
+    else this.#settle(this.#answer ?? (this.#mayBeWritten ? ABORTED : this.#settings.abortedUnwritten));
+  }
+
+  /** Once HTTP is loaded, and if there is room, the request starts before this returns. */
+  #waitForTurn(http: Http, url: string): void {
+    if (this.#isOver) return;
+    this.#turns = http.routes.pool.turns;
+    this.#isWaiting = true;
+    this.#endTurn = this.#turns.take(() => {
+      this.#isWaiting = false;
+      this.#stopLimit?.();
+      this.#run(http, url).catch(() => this.#fail());
+    });
+    if (this.#isOver) this.#endTurn();
+    else if (this.#isWaiting) this.#stopLimit = startLimit(this.#settings.clock, MAX_TURN_WAIT_MS, () => this.#settle(BUSY));
   }
 
   async #run(http: Http, firstUrl: string): Promise<void> {
-    if (this.#isOver) return;
     const { attemptTimeoutMs, clock } = this.#settings;
-    // The limit starts here: loading HTTP happens once a process, and says nothing about the network.
+    // The limit starts here: neither loading HTTP nor the wait for a turn says anything about the network.
     this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeOut());
     let url = firstUrl;
     let route = http.routes.home;
@@ -120,6 +146,9 @@ export class Attempt {
     this.#isOver = true;
     this.#stopLimit?.();
     this.#abandon();
+    if (this.#answer !== undefined) this.#turns?.rise();
+    else if (outcome === CONNECT || outcome === TIMEOUT) this.#turns?.fall();
+    this.#endTurn?.();
     this.#end(outcome);
   }
 

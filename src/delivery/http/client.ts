@@ -3,12 +3,14 @@
  * is a load border: importing it loads node-fetch and Node's HTTP, about 30 ms, so the transport imports it at the first send.
  */
 import type { Agent, ClientRequest } from 'node:http';
-import fetch from 'node-fetch';
 import type { RequestInit } from 'node-fetch';
+// The file and not the package: Bun replaces the package by its own fetch, which ignores `agent` and sends a request again after a reset.
+import fetch from 'node-fetch/src/index.js';
 import type { Connections } from './agents.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
+import { unobserved } from './unobserved.js';
 
 /** One GET. */
 export interface HttpRequest {
@@ -56,7 +58,7 @@ export interface Http {
 /** Opens HTTP, with the route to the endpoint ready. */
 export async function openHttp(settings: RouteSettings): Promise<Http> {
   const routes = await Routes.open(settings);
-  return { client: new NodeFetchClient(routes.connections), routes };
+  return { client: new NodeFetchClient(routes.pool.connections), routes };
 }
 
 /** The default of node-fetch. */
@@ -101,7 +103,7 @@ class NodeFetchClient implements HttpClient {
       highWaterMark: HIGH_WATER_MARK,
     } as RequestInit;
     // node-fetch hands its request to our agent before `fetch` returns.
-    const { result, request } = this.#connections.capture(() => suppressTracing(() => fetch(url, init)));
+    const { result, request } = this.#connections.capture(() => unobserved(() => fetch(url, init)));
     this.#isCapturing = request !== undefined;
     const response =
       request !== undefined && hasNoOtherListener(request)
@@ -134,7 +136,7 @@ class NodeFetchExchange implements Exchange {
   }
 
   abort(): void {
-    this.#request?.destroy();
+    if (this.#request !== undefined) this.#connections.abandon(this.#request);
     this.#controller?.abort();
   }
 }
@@ -177,45 +179,4 @@ async function discardBody(body: NodeJS.ReadableStream | null, maxBytes: number)
     body.once('end', () => resolve(true));
     body.once('close', () => resolve(false));
   });
-}
-
-/** Every copy of `@opentelemetry/api` 1.x keeps under this key what the host registered. */
-const API_KEY = Symbol.for('opentelemetry.js.api.1');
-
-/** The context key that `suppressTracing` of `@opentelemetry/core` sets. Its keys are `Symbol.for` of their description. */
-const SUPPRESS_KEY = Symbol.for('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
-
-interface Context {
-  setValue(key: symbol, value: unknown): Context;
-}
-
-interface ContextManager {
-  active(): Context;
-  with<T>(context: Context, run: () => T): T;
-}
-
-/**
- * Runs a function in a context in which OpenTelemetry starts no span and adds no trace header: requests of telemetry are noise in the
- * host's traces, and our wire carries no ids. Without OpenTelemetry it only runs the function.
- *
- * @param run called exactly once, synchronously; what it throws is thrown
- */
-export function suppressTracing<T>(run: () => T): T {
-  const api = (globalThis as { [API_KEY]?: { context?: ContextManager } })[API_KEY];
-  if (api === undefined) return run();
-  let started = false;
-  let ran: { result: T } | undefined;
-  const runOnce = (): T => {
-    started = true;
-    ran ??= { result: run() };
-    return ran.result;
-  };
-  try {
-    const manager = api.context;
-    if (manager !== undefined) manager.with(manager.active().setValue(SUPPRESS_KEY, true), runOnce);
-  } catch (error) {
-    // An unknown version or a stub may throw. The request matters more than its span.
-    if (started && ran === undefined) throw error;
-  }
-  return runOnce();
 }

@@ -41,7 +41,11 @@ export interface FetchTransportOptions {
    * @example 'http://user:password@proxy.example.org:3128'
    */
   proxy?: string | false | undefined;
-  /** The most connections to one host at a time. @default 24, as many as a drain uses */
+  /**
+   * The most attempts at a time, so the most connections to one host. Transports of one process to one server, with equal timeouts and an
+   * equal `maxSockets`, share their connections: together they have at most 96, or `maxSockets` if that is more.
+   * @default 24, as many as a drain uses
+   */
   maxSockets?: number | undefined;
   /** The environment: proxy variables, and the system folder on Windows. @default process.env */
   env?: NodeJS.ProcessEnv | undefined;
@@ -162,7 +166,8 @@ class FetchTransport implements Transport {
     const log = parts.log ?? new Log(settings.logger, clock);
     const load = parts.load ?? loadHttp;
     this.#endpoint = settings.endpoint;
-    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup });
+    const isShared = clock === systemClock && parts.lookup === undefined;
+    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup, isShared });
     this.#attempts = {
       attemptTimeoutMs: settings.attemptTimeoutMs,
       clock,
@@ -195,6 +200,7 @@ class FetchTransport implements Transport {
   }
 
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#abortListeners.abortAll();
     if (this.#http instanceof Promise) this.#http.then(({ routes }) => routes.close()).catch(() => {});

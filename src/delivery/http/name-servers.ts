@@ -3,6 +3,7 @@ import { Resolver } from 'node:dns';
 import type { LookupAddress, ResolverOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Family } from './name-files.js';
+import { unobserved } from './unobserved.js';
 
 /**
  * What name servers say of a name: its addresses; that it has none (`absent`); that they cannot tell (`servfail`), or will not
@@ -115,8 +116,10 @@ export class AddressQuery {
       );
     try {
       const resolver = this.#resolver(server);
-      if (family === 4) resolver.resolve4(name, heard);
-      else resolver.resolve6(name, heard);
+      unobserved(() => {
+        if (family === 4) resolver.resolve4(name, heard);
+        else resolver.resolve6(name, heard);
+      });
     } catch (error) {
       // Node throws for a server or a name that c-ares does not take.
       process.nextTick(heard, error);

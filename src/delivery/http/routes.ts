@@ -1,27 +1,15 @@
 /** Which agent takes a request to its host: directly, or through the proxy that the option or the environment names. */
 import type { Agent } from 'node:http';
-import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
-import type { StartLimit } from '../pacing.js';
-import { closeAgent, Connections, createAgent } from './agents.js';
-import { machineNames } from './name-files.js';
-import { NameLookup } from './name-lookup.js';
-import type { Lookup } from './name-lookup.js';
+import { Pool } from './pool.js';
+import type { PoolSettings } from './pool.js';
 import { decideProxy } from './proxy.js';
 import type { Proxy } from './proxy.js';
 
 /** What routes are made from. */
-export interface RouteSettings {
-  readonly endpoint: string;
-  readonly connectTimeoutMs: number;
-  readonly maxSockets: number;
+export interface RouteSettings extends PoolSettings {
   readonly proxy: string | false | undefined;
-  readonly env: NodeJS.ProcessEnv;
-  readonly clock: Clock;
   readonly log: Log;
-  readonly startLimit: StartLimit;
-  /** Replaces the look-up of names. */
-  readonly lookup?: Lookup | undefined;
 }
 
 /** How requests of one scheme reach their hosts. */
@@ -31,28 +19,28 @@ export interface Route {
   readonly isForwarded: boolean;
 }
 
-/** The routes of one transport: one agent for each scheme and proxy, over shared connections. */
+/** The routes of one transport: one agent for each scheme and proxy, from a pool that the transport may share with others. */
 export class Routes {
-  readonly connections: Connections;
+  readonly pool: Pool;
   readonly #settings: RouteSettings;
-  readonly #names: NameLookup;
-  readonly #agents: Agent[] = [];
-  readonly #routes = new Map<string, Promise<Route>>();
   #home: Route | undefined;
   #hasWarned = false;
 
   private constructor(settings: RouteSettings) {
-    const { clock, connectTimeoutMs, env } = settings;
     this.#settings = settings;
-    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, machine: machineNames(process.platform, env) });
-    this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
+    this.pool = Pool.join(settings);
   }
 
   /** Resolves when the route to the endpoint is ready. */
   static async open(settings: RouteSettings): Promise<Routes> {
     const routes = new Routes(settings);
-    routes.#home = await routes.to(new URL(settings.endpoint));
-    return routes;
+    try {
+      routes.#home = await routes.to(new URL(settings.endpoint));
+      return routes;
+    } catch (error) {
+      routes.close();
+      throw error;
+    }
   }
 
   /** The route to the endpoint; undefined if the proxy setting is invalid. */
@@ -68,28 +56,13 @@ export class Routes {
       this.#hasWarned = true;
       return undefined;
     }
-    const proxy = decision.kind === 'proxied' ? decision.proxy : undefined;
-    const key = `${url.protocol} ${proxy?.url.href ?? ''}`;
-    const route = this.#routes.get(key) ?? this.#createRoute(url.protocol === 'https:', proxy);
-    this.#routes.set(key, route);
-    return route;
+    const proxy: Proxy | undefined = decision.kind === 'proxied' ? decision.proxy : undefined;
+    const isSecure = url.protocol === 'https:';
+    return { agent: await this.pool.agent(isSecure, proxy), isForwarded: proxy !== undefined && !isSecure };
   }
 
-  /** Destroys every connection, also one that is still opening, and ends every look-up. */
+  /** Leaves the pool. Call it once. */
   close(): void {
-    for (const agent of this.#agents) closeAgent(agent);
-    this.#names.close();
-  }
-
-  async #createRoute(isSecure: boolean, proxy: Proxy | undefined): Promise<Route> {
-    const agent = proxy !== undefined && isSecure ? await this.#createTunnel(proxy) : createAgent(this.connections, isSecure, proxy);
-    this.#agents.push(agent);
-    return { agent, isForwarded: proxy !== undefined && !isSecure };
-  }
-
-  /** Loads the library for tunnels, which only hosts behind a proxy need. */
-  async #createTunnel(proxy: Proxy): Promise<Agent> {
-    const { TunnelAgent } = await import('./tunnel-agent.js');
-    return new TunnelAgent(this.connections, proxy);
+    this.pool.leave();
   }
 }

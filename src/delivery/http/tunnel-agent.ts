@@ -9,6 +9,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections, ConnectOptions } from './agents.js';
 import type { Proxy } from './proxy.js';
+import { unobserved } from './unobserved.js';
 
 const ONCE = { __proto__: null, once: true };
 
@@ -27,7 +28,7 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
   constructor(connections: Connections, proxy: Proxy) {
     // The credentials go into a header: with DEBUG set, the library prints its URL.
     const headers = proxy.authorization === undefined ? {} : { 'Proxy-Authorization': proxy.authorization };
-    super(proxy.url, { keepAlive: true, maxSockets: connections.maxSockets, headers });
+    super(proxy.url, { keepAlive: true, maxSockets: Infinity, headers });
     this.#connections = connections;
     this.options = { path: undefined, timeout: IDLE_MS };
     // If not set, the library derives both from a stack trace, for each request.
@@ -37,11 +38,12 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
   }
 
   override async connect(request: ClientRequest, options: TunnelOptions): Promise<Socket> {
-    if (this.#isDestroyed) throw new Error('the agent is destroyed');
+    if (this.#isDestroyed || request.destroyed) throw new Error('the request is over');
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     const watch = this.#connections.watch(abort);
     this.#connecting.add(abort);
+    this.#connections.whenAbandoned(request, () => this.#connecting.has(abort) && abort());
     try {
       // The library misses some ends of a connection to the proxy, so the abort is awaited, too. It destroys the connection to the
       // proxy, and TLS over that connection ends with it.
@@ -72,7 +74,9 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     this.connectOpts = connectionOptions(this.connectOpts, more);
     const host = options.host ?? '';
     const identity: typeof checkServerIdentity = (_name, certificate) => checkServerIdentity(host, certificate);
-    const socket = await super.connect(request, connectionOptions(options, { checkServerIdentity: identity }) as TunnelOptions);
+    const socket = await unobserved(() =>
+      super.connect(request, connectionOptions(options, { checkServerIdentity: identity }) as TunnelOptions),
+    );
     if (status === 200) return socket;
     socket.destroy();
     throw new Error('the proxy refused the tunnel');

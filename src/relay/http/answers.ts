@@ -77,9 +77,20 @@ function prepare(name: AnswerName): PreparedAnswer {
 
 const PREPARED = new Map((Object.keys(ANSWERS) as AnswerName[]).map((name) => [name, prepare(name)]));
 
-/** Sends answers, and counts them by status. */
+/** Sends answers, and counts them by status. Connections that were closed without an answer are counted, too. */
 export class Answers {
   readonly #counts = new Map<number, number>();
+  #refusedConnections = 0;
+
+  /** Connections that the relay did not take: there were `maxConnections` of them, or the system could not give one. */
+  get refusedConnections(): number {
+    return this.#refusedConnections;
+  }
+
+  /** Counts a connection that is closed without an answer. */
+  refuseConnection(): void {
+    this.#refusedConnections += 1;
+  }
 
   /** Answers a request. It is no error if the client is gone. */
   send(response: ServerResponse, name: AnswerName): void {

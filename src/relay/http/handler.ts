@@ -48,12 +48,13 @@ export class RequestHandler {
     const { answers, hosts, operations } = this.#options;
     // A client may disconnect before it gets its answer.
     response.on('error', ignore);
-    const refusal = guard(request, hosts);
+    const target = request.url ?? '';
+    const refusal = guard(request, hosts, () => this.#isProbe(target));
     if (refusal !== undefined) {
       answers.send(response, refusal);
       return;
     }
-    const parsed = this.#parse(request.url ?? '');
+    const parsed = this.#parse(target);
     if (parsed.kind === 'refused') answers.send(response, parsed.why);
     else if (parsed.kind === 'event') this.#receive(parsed, response);
     else if (operations === undefined) answers.send(response, 'unknown_path');
@@ -66,6 +67,11 @@ export class RequestHandler {
       if (this.#storing === 0) resolve();
       else this.#onQuiet = resolve;
     });
+  }
+
+  #isProbe(target: string): boolean {
+    const parsed = this.#parse(target);
+    return this.#options.operations !== undefined && parsed.kind === 'path' && isProbePath(parsed.path);
   }
 
   #parse(target: string): ParsedTarget {
@@ -103,6 +109,10 @@ export class RequestHandler {
 
 function ignore(): void {}
 
+function isProbePath(path: string): boolean {
+  return path === '/healthz' || path === '/readyz';
+}
+
 /** `/healthz`, `/readyz` and `/metrics`. */
 export class Operations {
   readonly #core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>;
@@ -124,8 +134,9 @@ export class Operations {
   /** The handler of a server for these paths only. */
   handlerFor(hosts: AllowedHosts): (request: IncomingMessage, response: ServerResponse) => void {
     return (request, response) => {
-      const refusal = guard(request, hosts);
-      if (refusal === undefined) this.answer((request.url ?? '').split('?', 1)[0] ?? '', response);
+      const [path = ''] = (request.url ?? '').split('?', 1);
+      const refusal = guard(request, hosts, () => isProbePath(path));
+      if (refusal === undefined) this.answer(path, response);
       else this.#answers.send(response, refusal);
     };
   }

@@ -1,21 +1,31 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import http from 'node:http';
 import test from 'ava';
-import { suppressTracing } from '../../../src/delivery/http/client.js';
+import type { ExecutionContext } from 'ava';
+import { suppressTracing } from '../../../src/delivery/http/unobserved.js';
 import { freePort, startHttp, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import { send, transportTo } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
 
-const requestOfNode = http.request;
+const ofNode = { ClientRequest: http.ClientRequest, request: http.request, get: http.get };
+// The types of Node leave the options out.
+const Base = http.ClientRequest as unknown as new (url: string, options: http.RequestOptions) => http.ClientRequest;
 
 test.afterEach.always(() => {
-  http.request = requestOfNode;
+  Object.assign(http, ofNode);
 });
 
-/** A host that patches all requests of its process: here, to use an agent of its own. */
+/** A host that replaces the requests of its process, as libraries for tests do: here, to use an agent of its own. */
 function useOwnAgent(): void {
-  http.request = ((url: string, options: http.RequestOptions) => requestOfNode(url, { ...options, agent: false })) as typeof http.request;
+  Object.assign(http, {
+    ClientRequest: class extends Base {
+      constructor(url: string, options: http.RequestOptions) {
+        super(url, { ...options, agent: false });
+      }
+    },
+  });
 }
 
 test.serial('a request over an agent of the host may have been written, whatever happens to it', async (t) => {
@@ -36,14 +46,17 @@ test.serial('a request over an agent of the host is bounded and counted, too', a
   await until(() => server.connections.every((socket) => socket.destroyed));
 });
 
-/** An instrumentation that observes all requests of its process. */
+/** A library that replaces the class of requests. */
 function observe(seen: http.ClientRequest[], onAnswer?: (status: number | undefined) => void): void {
-  http.request = ((url: string, options: http.RequestOptions) => {
-    const made = requestOfNode(url, options);
-    seen.push(made);
-    if (onAnswer !== undefined) made.once('response', ({ statusCode }) => onAnswer(statusCode));
-    return made;
-  }) as typeof http.request;
+  Object.assign(http, {
+    ClientRequest: class extends Base {
+      constructor(url: string, options: http.RequestOptions) {
+        super(url, options);
+        seen.push(this);
+        if (onAnswer !== undefined) this.once('response', ({ statusCode }) => onAnswer(statusCode));
+      }
+    },
+  });
 }
 
 test.serial('node-fetch does not get the response', async (t) => {
@@ -85,7 +98,7 @@ function replaceNodeFetch(): string {
     };`);
   const hooks = asUrl(`
     export const resolve = (name, context, next) =>
-      name === 'node-fetch' ? { url: ${JSON.stringify(replacement)}, shortCircuit: true } : next(name, context);`);
+      name.startsWith('node-fetch') ? { url: ${JSON.stringify(replacement)}, shortCircuit: true } : next(name, context);`);
   return `--import=${asUrl(`import { register } from 'node:module'; register(${JSON.stringify(hooks)});`)}`;
 }
 
@@ -249,4 +262,63 @@ test.serial(proves('requests-untraced', 'each request of a send is made where tr
   t.deepEqual(await send(transport, '/start'), { kind: 'sent' });
   t.deepEqual(server.targets, ['/start', '/end']);
   t.deepEqual(seen, [true, true]);
+});
+
+/** What an APM agent does to the requests of its process. It records those that it sees, and leaves a trace id on them by every way. */
+function instrument(t: ExecutionContext): { spans: string[] } {
+  const spans: string[] = [];
+  const mark = (request: http.ClientRequest, by: string): void => {
+    spans.push(`${by} ${request.path}`);
+    if (!request.headersSent) request.setHeader(`x-trace-${by}`, 'the trace of a user');
+  };
+  for (const name of ['request', 'get'] as const) {
+    const original = http[name] as (...args: unknown[]) => http.ClientRequest;
+    Object.assign(http, {
+      [name]: (...args: unknown[]) => {
+        const made = original(...args);
+        mark(made, name);
+        return made;
+      },
+    });
+  }
+  const agent = http.Agent.prototype as unknown as { addRequest: (request: http.ClientRequest, ...more: unknown[]) => void };
+  const { addRequest } = agent;
+  agent.addRequest = function (this: http.Agent, request, ...more) {
+    request.setHeader('traceparent', '00-1-1-01');
+    addRequest.call(this, request, ...more);
+  };
+  const request = http.ClientRequest.prototype;
+  const setHeader = Reflect.get(request, 'setHeader') as (name: string, value: unknown) => http.ClientRequest;
+  request.setHeader = function (name, value) {
+    if (name.toLowerCase() === 'host') setHeader.call(this, 'x-datadog-trace-id', '1');
+    setHeader.call(this, name, value);
+    return this;
+  };
+  const onMade = (message: unknown): void => mark((message as { request: http.ClientRequest }).request, 'channel');
+  const channels = ['http.client.request.created', 'http.client.request.start'];
+  for (const name of channels) subscribe(name, onMade);
+  t.teardown(() => {
+    agent.addRequest = addRequest;
+    Reflect.deleteProperty(request, 'setHeader');
+    for (const name of channels) unsubscribe(name, onMade);
+  });
+  return { spans };
+}
+
+test.serial(proves('requests-own-headers', 'APM agents see no request of ours, and add no header to it'), async (t) => {
+  const headers: string[][] = [];
+  const server = await startHttp(t, (incoming, response) => {
+    headers.push(incoming.rawHeaders.filter((_text, index) => index % 2 === 0).map((name) => name.toLowerCase()));
+    response.end();
+  });
+  const transport = transportTo(t, server.port);
+  const { spans } = instrument(t);
+  for (let event = 0; event < 3; event += 1) t.deepEqual(await send(transport, '/v3/dag_run'), { kind: 'sent' });
+  t.deepEqual(spans, []);
+  for (const names of headers) t.deepEqual(names.toSorted(), ['accept', 'connection', 'host', 'user-agent']);
+  await new Promise<void>((resolve) => {
+    http.get({ port: server.port, path: '/own', agent: false }, (response) => response.resume().once('end', resolve));
+  });
+  t.true(spans.includes('get /own'), 'the requests of the host are seen');
+  t.true(headers[3]?.includes('traceparent'), 'and traced');
 });

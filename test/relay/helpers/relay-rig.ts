@@ -79,9 +79,9 @@ export async function closeOf(relay: Relay, clock: VirtualClock, deadlineMs = 0)
 }
 
 /** One GET over a new connection, as Cosmos sends it. */
-export function get(port: number, path: string, headers: Record<string, string> = {}): Promise<Answer> {
+export function get(port: number, path: string, headers: Record<string, string> = {}, host = '127.0.0.1'): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
+    const sent = request({ host, port, path, headers, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));

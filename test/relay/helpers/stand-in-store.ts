@@ -13,7 +13,10 @@ export class StandInStore implements RelayStore {
   /** What `close` returns. */
   endsWithProcess = 0;
   recovered = 0;
+  /** Ends the wait of `append`, if it waits. */
+  release = (): void => undefined;
   readonly #onStored: (events: number) => void;
+  #held: Promise<void> | undefined;
 
   constructor(onStored: (events: number) => void, leftBehind: readonly string[] = []) {
     this.#onStored = onStored;
@@ -29,8 +32,15 @@ export class StandInStore implements RelayStore {
     return this.waiting[0]?.seq ?? this.nextSeq;
   }
 
+  /** From now on `append` waits for `release()`. */
+  hold(): void {
+    this.#held = new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+
   async append(target: string): Promise<Stored> {
-    await Promise.resolve();
+    await this.#held;
     if (this.answer !== 'full') {
       this.#push(target, false);
       this.#onStored(1);

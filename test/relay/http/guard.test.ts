@@ -1,7 +1,8 @@
 // What is refused before the target of a request is read.
 import test from 'ava';
-import { exchange, startRig, statuses } from '../helpers/relay-rig.js';
+import { serviceNames } from '../../../src/relay/http/guard.js';
 import { proves } from '../../helpers/promises.js';
+import { exchange, machine, startRig, statuses } from '../helpers/relay-rig.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success';
 
@@ -16,14 +17,27 @@ test(proves('relay-browser', 'a Host header that is not a name of the relay is r
     'Relay:1234',
     'front:80',
     '[fd00::1]:99',
+    // From another port, as `kubectl port-forward`, `docker -p` and `ssh -L` make it.
+    'localhost',
+    'localhost:1',
+    '127.0.0.1',
+    '127.0.0.1:1',
+    '[::1]',
+    '[::1]:65535',
   ]) {
     t.is((await ask(EVENT, { host })).status, 204, host);
   }
   const foreign = [
     'example.com',
     `example.com:${port}`,
-    '127.0.0.1',
-    '127.0.0.1:1',
+    'localhost.example.com',
+    'localhost.example.com:1',
+    'notlocalhost:1',
+    '127.0.0.1.example.com:1',
+    'user@localhost:1',
+    'localhost:x',
+    '::1:1',
+    '127.0.0.2:1',
     `127.0.0.2:${port}`,
     `0.0.0.0:${port}`,
     `relay.example.com:${port}`,
@@ -41,6 +55,74 @@ test(proves('relay-browser', 'a Host header that is not a name of the relay is r
   t.deepEqual(
     statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\nHost: localhost:${port}\r\nHost: example.com\r\nConnection: close\r\n\r\n`)),
     [400],
+  );
+});
+
+test('a request without Host is answered by the relay, and counted', async (t) => {
+  const { port, relay } = await startRig(t);
+  const received = await exchange(port, `GET ${EVENT} HTTP/1.1\r\n\r\n`);
+  t.regex(received, /^HTTP\/1\.1 400 [^]*\r\n\r\nnot the shape of a usage event\n$/);
+  t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.0\r\n\r\n`)), [403]);
+  t.deepEqual(relay.stats().answers, { 400: 1, 403: 1 });
+});
+
+/** What kubelet writes into a pod of namespace `data`. */
+const POD = 'nameserver 10.96.0.10\nsearch data.svc.cluster.local svc.cluster.local cluster.local corp.example.com\noptions ndots:5\n';
+
+const inPod = { ...machine, readFile: (path: string) => (path === '/etc/resolv.conf' ? POD : machine.readFile(path)) };
+
+function names(text: string, ...hosts: string[]): string[] {
+  return serviceNames(hosts, () => text);
+}
+
+test('in a pod, an allowed short name is also accepted as the name of the service, and nothing else is', async (t) => {
+  const { get: ask } = await startRig(t, { allowedHosts: ['relay', 'front:80', 'full.example.com'] }, { machine: inPod });
+  for (const host of [
+    'relay',
+    'relay.data.svc',
+    'relay.data.svc:8787',
+    'relay.data.svc.cluster.local',
+    'RELAY.data.svc.cluster.local:8787',
+    'front.data.svc:80',
+    'front.data.svc.cluster.local:80',
+  ])
+    t.is((await ask(EVENT, { host })).status, 204, host);
+  for (const host of [
+    'relay.data',
+    'relay.data.svc.cluster',
+    'relay.svc.cluster.local',
+    'relay.cluster.local',
+    'relay.corp.example.com',
+    'relay.attacker.example',
+    'relay.attacker.svc',
+    'relay.other.svc.cluster.local',
+    'relay.data.svc.attacker.example',
+    'other.data.svc.cluster.local',
+    'x.relay.data.svc.cluster.local',
+    'relay.data.svc.cluster.local.attacker.example',
+    'relayxdata.svc',
+    'front.data.svc',
+    'front.data.svc:81',
+    'full.example.com.data.svc',
+    'full.data.svc',
+  ])
+    t.is((await ask(EVENT, { host })).status, 403, host);
+});
+
+test('service names follow from the last search list of resolv.conf, where there is one', (t) => {
+  t.deepEqual(names(POD, 'relay'), ['relay.data.svc', 'relay.data.svc.cluster.local']);
+  t.deepEqual(names('search old.svc.a\nSEARCH no.svc.b\nsearch\tNEW.svc.Own.Domain.  \n', 'r:1'), [
+    'r.new.svc:1',
+    'r.new.svc.own.domain:1',
+  ]);
+  t.deepEqual(names('search a.svc.b\ndomain example.com\n', 'relay'), []);
+  t.deepEqual(names('# search a.svc.b\n;search a.svc.b\nsearch svc.b a.b.svc.c svc a.svc .svc.b\n', 'relay'), []);
+  t.deepEqual(names(POD, 'relay.example.com', '[fd00::1]', '127.0.0.1:80'), []);
+  t.deepEqual(
+    serviceNames(['relay'], () => {
+      throw Object.assign(new Error('no'), { code: 'EACCES' });
+    }),
+    [],
   );
 });
 

@@ -93,6 +93,47 @@ test('/healthz and /readyz', async (t) => {
   t.is((await get('/readyz')).status, 200);
 });
 
+test('load balancers may probe /healthz and /readyz with HEAD, and in HTTP/1.0 without a Host', async (t) => {
+  const secret = 'correct-horse-battery';
+  const { port, address, relay } = await startRig(t, { prefix: secret });
+  const { metricsUrl, port: own } = (await startRig(t, { metricsListen: '127.0.0.1:0' })).address;
+  t.is(address.port, port);
+  for (const [at, before] of [
+    [port, `/${secret}`],
+    [Number(new URL(metricsUrl ?? '').port), ''],
+  ] as const) {
+    for (const [path, body] of [
+      ['/healthz', 'alive\n'],
+      ['/readyz', 'ready\n'],
+    ]) {
+      for (const head of ['HTTP/1.0\r\n', `HTTP/1.1\r\nHost: 127.0.0.1:${at}\r\nConnection: close\r\n`]) {
+        const received = await exchange(at, `HEAD ${before}${path} ${head}\r\n`);
+        t.regex(received, new RegExp(`^HTTP/1\\.1 200 OK\r\n[^]*\r\ncontent-length: ${body?.length}\r\n[^]*\r\n\r\n$`, 'i'), head);
+      }
+      const received = await exchange(at, `GET ${before}${path} HTTP/1.0\r\n\r\n`);
+      t.regex(received, new RegExp(`^HTTP/1\\.1 200 OK\r\n[^]*\r\n\r\n${body}$`), path);
+    }
+    // Nothing else is answered without a Host, or to HEAD; and a browser gets no probe either.
+    for (const [request, status] of [
+      [`HEAD ${before}/metrics HTTP/1.1\r\nHost: 127.0.0.1:${at}\r\n\r\n`, 405],
+      [`HEAD ${before}${EVENT} HTTP/1.1\r\nHost: 127.0.0.1:${at}\r\n\r\n`, 405],
+      [`GET ${before}/metrics HTTP/1.0\r\n\r\n`, 403],
+      [`GET ${before}${EVENT} HTTP/1.0\r\n\r\n`, 403],
+      [`GET ${before}/healthz HTTP/1.1\r\nConnection: close\r\n\r\n`, 400],
+      [`HEAD ${before}/healthz HTTP/1.0\r\nHost: example.com\r\n\r\n`, 403],
+      [`HEAD ${before}/healthz HTTP/1.0\r\nOrigin: http://localhost\r\n\r\n`, 403],
+      [`GET ${before}/readyz HTTP/1.0\r\nContent-Length: 1\r\n\r\nx`, 413],
+      [`POST ${before}/healthz HTTP/1.0\r\n\r\n`, 405],
+    ] as const)
+      t.deepEqual(statuses(await exchange(at, request)), [status], request);
+  }
+  // Under a prefix, nothing is answered without it.
+  t.deepEqual(statuses(await exchange(port, 'GET /healthz HTTP/1.0\r\n\r\n')), [403]);
+  // Where metrics and health have an address of their own, the address of events has none.
+  t.deepEqual(statuses(await exchange(own, 'GET /healthz HTTP/1.0\r\n\r\n')), [403]);
+  t.is(relay.stats().published, 0);
+});
+
 /** The samples of a scrape, by name and labels. */
 function samplesOf(text: string): Map<string, number> {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -119,6 +160,7 @@ test('/metrics has the counters of stats()', async (t) => {
     cosmos_relay_spool_torn_lines_total: 0,
     'cosmos_relay_answers_total{status="204"}': 1,
     'cosmos_relay_answers_total{status="404"}': 1,
+    cosmos_relay_connections_refused_total: 0,
     cosmos_relay_events_pending: 0,
     cosmos_relay_spool_bytes: 0,
     cosmos_relay_spool_durable: 1,

@@ -1,0 +1,189 @@
+/**
+ * What the transports of a process share if their settings are equal: connections, look-ups, and turns. 200 transports with connections of
+ * their own would open thousands at once, and most of them would miss their connect timeout behind each other.
+ */
+import type { Agent } from 'node:http';
+import type { Clock } from '../../base/clock.js';
+import type { StartLimit } from '../pacing.js';
+import { Connections, createAgent } from './agents.js';
+import { machineNames } from './name-files.js';
+import { NameLookup } from './name-lookup.js';
+import type { Lookup } from './name-lookup.js';
+import type { Proxy } from './proxy.js';
+
+/** What a pool is made from. Transports share one if these are equal. */
+export interface PoolSettings {
+  readonly endpoint: string;
+  readonly connectTimeoutMs: number;
+  readonly maxSockets: number;
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly startLimit: StartLimit;
+  /** Replaces the look-up of names. */
+  readonly lookup?: Lookup | undefined;
+  /** Whether other transports may use the same pool: not with a clock or a look-up of one's own. */
+  readonly isShared: boolean;
+}
+
+/** The most attempts at a time of all transports together that share a pool, unless one alone may have more. */
+const MAX_SHARED = 256;
+
+/** The variables that a look-up depends on. */
+const NAME_VARIABLES = ['SystemRoot', 'LOCALDOMAIN', 'RES_OPTIONS'];
+
+/** Weak, because a transport that is never closed never leaves its pool. */
+const pools = new Map<string, WeakRef<Pool>>();
+
+/** Connections and look-ups for one endpoint. It closes with the last transport that uses it. */
+export class Pool {
+  readonly connections: Connections;
+  readonly turns: Turns;
+  readonly #settings: PoolSettings;
+  readonly #key: string | undefined;
+  readonly #names: NameLookup;
+  readonly #agents = new Map<string, Promise<Agent>>();
+  readonly #created: Agent[] = [];
+  #users = 0;
+
+  private constructor(settings: PoolSettings, key: string | undefined) {
+    const { clock, connectTimeoutMs, env } = settings;
+    this.#settings = settings;
+    this.#key = key;
+    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, machine: machineNames(process.platform, env) });
+    this.turns = new Turns(settings.maxSockets, clock);
+    this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
+  }
+
+  /** Joins the pool for these settings. Each call needs a call of {@link leave}. */
+  static join(settings: PoolSettings): Pool {
+    const key = settings.isShared ? keyOf(settings) : undefined;
+    const shared = key === undefined ? undefined : pools.get(key)?.deref();
+    const pool = shared ?? new Pool(settings, key);
+    if (shared === undefined && key !== undefined) {
+      for (const [other, reference] of pools) if (reference.deref() === undefined) pools.delete(other);
+      pools.set(key, new WeakRef(pool));
+    }
+    pool.#changeUsers(1);
+    return pool;
+  }
+
+  /** The agent for requests of one scheme, directly or through a proxy. */
+  agent(isSecure: boolean, proxy: Proxy | undefined): Promise<Agent> {
+    const key = [isSecure, proxy?.url.href, proxy?.authorization].join(' ');
+    const known = this.#agents.get(key);
+    if (known !== undefined) return known;
+    const agent = this.#createAgent(isSecure, proxy);
+    this.#agents.set(key, agent);
+    // What could not be loaded is loaded again by a later send.
+    agent.catch(() => this.#agents.delete(key));
+    return agent;
+  }
+
+  /** Leaves the pool. The last one destroys every connection, also one that is still opening, and ends every look-up. */
+  leave(): void {
+    this.#changeUsers(-1);
+    if (this.#users > 0) return;
+    if (this.#key !== undefined && pools.get(this.#key)?.deref() === this) pools.delete(this.#key);
+    for (const agent of this.#created) agent.destroy();
+    this.#names.close();
+  }
+
+  #changeUsers(by: number): void {
+    const { maxSockets } = this.#settings;
+    this.#users += by;
+    this.turns.allow(Math.max(maxSockets, Math.min(MAX_SHARED, this.#users * maxSockets)));
+  }
+
+  async #createAgent(isSecure: boolean, proxy: Proxy | undefined): Promise<Agent> {
+    const agent =
+      proxy === undefined || !isSecure ? createAgent(this.connections, isSecure, proxy) : await createTunnel(this.connections, proxy);
+    this.#created.push(agent);
+    // The last transport may have left meanwhile.
+    if (this.#users === 0) agent.destroy();
+    return agent;
+  }
+}
+
+/** Loads the library for tunnels, which only hosts behind a proxy need. */
+async function createTunnel(connections: Connections, proxy: Proxy): Promise<Agent> {
+  const { TunnelAgent } = await import('./tunnel-agent.js');
+  return new TunnelAgent(connections, proxy);
+}
+
+function keyOf({ endpoint, connectTimeoutMs, maxSockets, env }: PoolSettings): string {
+  return JSON.stringify([new URL(endpoint).origin, connectTimeoutMs, maxSockets, ...NAME_VARIABLES.map((name) => env[name] ?? null)]);
+}
+
+/**
+ * Lets a limited number of attempts run at a time. The others wait, in order. The limit is low at first, and rises by one with each answer:
+ * if hundreds of connections opened at once, they would make each other miss the connect timeout.
+ */
+export class Turns {
+  readonly #clock: Pick<Clock, 'defer'>;
+  readonly #lowest: number;
+  readonly #waiting = new Set<() => void>();
+  #limit: number;
+  #highest: number;
+  #running = 0;
+  #isDeferred = false;
+
+  /** @param limit how many may run at a time at first, and at least */
+  constructor(limit: number, clock: Pick<Clock, 'defer'>) {
+    this.#clock = clock;
+    this.#lowest = this.#limit = this.#highest = limit;
+  }
+
+  /** Sets how many may run at a time at most. */
+  allow(highest: number): void {
+    this.#highest = highest;
+    this.#limit = Math.min(this.#limit, highest);
+  }
+
+  /** An attempt was answered: one more may run at a time. */
+  rise(): void {
+    this.#limit = Math.min(this.#limit + 1, this.#highest);
+  }
+
+  /** An attempt was not answered: no more may run at a time than at first. */
+  fall(): void {
+    this.#limit = this.#lowest;
+  }
+
+  /**
+   * Takes a turn.
+   *
+   * @param start called when the turn comes: before this returns if there is room
+   * @returns ends the turn, or the wait for it; a second call does nothing
+   */
+  take(start: () => void): () => void {
+    this.#waiting.add(start);
+    this.#start();
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      if (this.#waiting.delete(start)) return;
+      this.#running -= 1;
+      this.#startLater();
+    };
+  }
+
+  #start(): void {
+    for (const start of this.#waiting) {
+      if (this.#running >= this.#limit) return;
+      this.#waiting.delete(start);
+      this.#running += 1;
+      start();
+    }
+  }
+
+  /** Not at once: who aborts many attempts would start each that waits before it is aborted, too. */
+  #startLater(): void {
+    if (this.#isDeferred || this.#waiting.size === 0) return;
+    this.#isDeferred = true;
+    this.#clock.defer(() => {
+      this.#isDeferred = false;
+      this.#start();
+    });
+  }
+}
