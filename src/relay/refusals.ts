@@ -164,7 +164,7 @@ export class Refusals {
 
   #refuse(seq: number, attempt: number, reason: string): SendOutcome {
     const { attempt: lastAttempt = Infinity, refusals: before = 0 } = this.#aside.get(seq) ?? {};
-    const isCounted = before === 0 || (!this.#isPaused && this.#acceptedAttempt > lastAttempt);
+    const isCounted = before === 0 || this.#acceptedAttempt > lastAttempt;
     const refusals = isCounted ? before + 1 : before;
     const finalRefusal = this.#options.clock.now() < this.#inDoubtUntilMs ? FINAL_REFUSAL_IN_DOUBT : FINAL_REFUSAL;
     if (isCounted && refusals >= finalRefusal && this.#acceptances > 0) {

@@ -1,16 +1,12 @@
 // Answers that refuse an event and may not be about it: stepping aside, failing, pausing, and what ends a pause.
 import test from 'ava';
-import type { ExecutionContext } from 'ava';
 // Loaded before the first test: the dispatcher imports it by need, and `settle()` does not wait for that.
 import 'p-queue';
-import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
-import { Gate } from '../../src/opt-out/gate.js';
-import { RelayLog } from '../../src/relay/log.js';
-import { Pump, RelayLedger } from '../../src/relay/pump.js';
+import type { SendOutcome } from '../../src/delivery/transport.js';
 import { proves } from '../helpers/promises.js';
-import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { settle } from '../helpers/virtual-clock.js';
 import { seededRandom } from '../helpers/stepped-transport.js';
-import { StandInStore } from './helpers/stand-in-store.js';
+import { startPumpRig } from './helpers/pump-rig.js';
 
 const SENT: SendOutcome = { kind: 'sent' };
 const MINUTE_MS = 60_000;
@@ -18,95 +14,6 @@ const MINUTE_MS = 60_000;
 const retryable = (status: number): SendOutcome => ({ kind: 'retryable', reason: `http_${status}` });
 const rejected = (reason: string): SendOutcome => ({ kind: 'rejected', reason });
 const names = (count: number, prefix = 'e') => Array.from({ length: count }, (_, index) => `/v3/${prefix}${index}`);
-
-/** What the endpoint does with an event: an outcome, or undefined to leave the request open. */
-type Endpoint = (target: string, attempt: number) => SendOutcome | undefined;
-
-interface RigOptions {
-  events: readonly string[];
-  endpoint: Endpoint;
-  concurrency?: number;
-  random?: () => number;
-}
-
-/** A pump on a clock of the test, for an endpoint that the test plays. The sum of the accounts is checked at each attempt. */
-function startRig(t: ExecutionContext, { events, endpoint, concurrency = 1, random = () => 0.5 }: RigOptions) {
-  const clock = new VirtualClock();
-  const log: string[] = [];
-  const attempts: { target: string; atMs: number }[] = [];
-  const open: { target: string; answer: (outcome: SendOutcome) => void }[] = [];
-  let mostOpen = 0;
-  const settings = { isOptedOut: false, endpoint };
-  const store = new StandInStore((stored) => pump.onStored(stored), events);
-  const ledger = new RelayLedger();
-  ledger.published = events.length;
-  const transport: Transport = {
-    send: ([event]) => {
-      checkSum();
-      const target = event?.requestTarget() ?? '';
-      attempts.push({ target, atMs: clock.now() });
-      return new Promise((resolve) => {
-        const answer = (outcome: SendOutcome) => {
-          open.splice(open.indexOf(request), 1);
-          resolve(outcome);
-        };
-        const request = { target, answer };
-        mostOpen = Math.max(mostOpen, open.push(request));
-        const outcome = settings.endpoint(target, attempts.filter((each) => each.target === target).length);
-        if (outcome !== undefined) answer(outcome);
-      });
-    },
-  };
-  const line = (level: string) => (text: string) => log.push(`${level} ${text}`);
-  const pump = new Pump({
-    store,
-    transport,
-    gate: new Gate({ state: 'open', watch: { optedOutNow: () => settings.isOptedOut }, clock }),
-    ledger,
-    log: new RelayLog({ debug: () => undefined, info: line('info'), warn: line('warn') }, clock),
-    clock,
-    random,
-    backoffMs: 1000,
-    maxBackoffMs: MINUTE_MS,
-    concurrency,
-    drainConcurrency: 24,
-    sendCapMs: 10 * MINUTE_MS,
-    hasRoom: () => true,
-    load: { add: () => undefined, isHigh: false },
-  });
-  t.teardown(() => pump.stop());
-
-  function checkSum(): void {
-    // While a store takes an event out, the event is in flight.
-    const { published, sent, failed, dropped } = ledger.snapshot(0);
-    t.is(published, sent + failed + dropped + pump.pending);
-  }
-
-  return {
-    pump,
-    clock,
-    store,
-    log,
-    attempts,
-    open,
-    settings,
-    mostOpen: (reset = false) => {
-      const most = mostOpen;
-      if (reset) mostOpen = open.length;
-      return most;
-    },
-    triesOf: (target: string) => attempts.filter((each) => each.target === target).length,
-    targets: () => attempts.map(({ target }) => target.slice('/v3/'.length)).join(' '),
-    timesOf: (target: string) => attempts.filter((each) => each.target === target).map(({ atMs }) => atMs),
-    accounts: () => {
-      checkSum();
-      const { sent, failed, dropped } = ledger.snapshot(0);
-      return { sent, failed, dropped, pending: pump.pending };
-    },
-    failedBy: () => Object.fromEntries(ledger.failedBy),
-    droppedBy: () => Object.fromEntries(ledger.droppedBy),
-  };
-}
 
 const IN_BETWEEN: readonly [SendOutcome, string][] = [
   ...[500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 561, 598, 599].map((status): [SendOutcome, string] => [
@@ -124,7 +31,7 @@ for (const [outcome, reason] of IN_BETWEEN) {
   test(
     proves('relay-refusals', `${reason} for all events: nothing is lost, sending pauses, and goes on when the answer changes`),
     async (t) => {
-      const rig = startRig(t, { events: names(20), endpoint: () => outcome, concurrency: 6 });
+      const rig = startPumpRig(t, { events: names(20), endpoint: () => outcome, concurrency: 6 });
       await rig.clock.advance(30_000);
       t.deepEqual(rig.accounts(), { sent: 0, failed: 0, dropped: 0, pending: 20 });
       t.true(rig.pump.isPaused);
@@ -143,7 +50,7 @@ for (const [outcome, reason] of IN_BETWEEN) {
 }
 
 test('a pause tries one event at a time at backoff intervals: new ones first, then the one whose turn is the longest ago', async (t) => {
-  const rig = startRig(t, { events: names(5), endpoint: () => retryable(521), concurrency: 6 });
+  const rig = startPumpRig(t, { events: names(5), endpoint: () => retryable(521), concurrency: 6 });
   await rig.clock.advance(0);
   rig.mostOpen(true);
   await rig.clock.advance(10 * MINUTE_MS);
@@ -163,10 +70,77 @@ test('a pause tries one event at a time at backoff intervals: new ones first, th
   t.is(rig.attempts[before]?.target, '/v3/new');
 });
 
+test('after a pause as many requests are in flight as before', async (t) => {
+  const rig = startPumpRig(t, { events: names(20), endpoint: () => retryable(521), concurrency: 6 });
+  await rig.clock.advance(400);
+  t.true(rig.pump.isPaused);
+  let isFirst = true;
+  rig.settings.endpoint = () => {
+    const outcome = isFirst ? SENT : undefined;
+    isFirst = false;
+    return outcome;
+  };
+  await rig.clock.advance(200);
+  t.deepEqual([rig.pump.isPaused, rig.open.length], [false, 6]);
+  rig.answerAll(SENT);
+});
+
+test('an outage that goes on after one acceptance costs one event at most, however many were accepted before it', async (t) => {
+  const rig = startPumpRig(t, { events: names(10), endpoint: () => SENT, concurrency: 6 });
+  await rig.clock.advance(100);
+  rig.settings.endpoint = () => retryable(521);
+  for (const target of names(10, 'late')) await rig.store.append(target);
+  await rig.clock.advance(5 * MINUTE_MS);
+  t.true(rig.pump.isPaused);
+  rig.settings.endpoint = (target) => (target === '/v3/new' ? SENT : retryable(521));
+  await rig.store.append('/v3/new');
+  await rig.clock.advance(10 * MINUTE_MS);
+  t.deepEqual(rig.accounts(), { sent: 11, failed: 1, dropped: 0, pending: 9 });
+});
+
+test('while new events wait, one event that stepped aside is in flight at a time', async (t) => {
+  const bad = names(6, 'bad');
+  const isBad = (target: string) => bad.includes(target);
+  const rig = startPumpRig(t, {
+    events: [...bad, ...names(50)],
+    endpoint: (target) => (isBad(target) ? retryable(521) : SENT),
+    concurrency: 6,
+  });
+  await rig.clock.advance(400);
+  t.true(rig.pump.isPaused);
+  const together: number[] = [];
+  rig.settings.endpoint = (target) => {
+    if (isBad(target)) return undefined;
+    together.push(rig.open.filter((each) => isBad(each.target)).length);
+    return SENT;
+  };
+  await rig.clock.advance(200);
+  t.deepEqual([together.length, Math.max(...together)], [50, 1]);
+  rig.answerAll(SENT);
+});
+
+test('an event that is gone is looked for no longer', async (t) => {
+  const rig = startPumpRig(t, { events: names(2), endpoint: () => retryable(521) });
+  await rig.clock.advance(MINUTE_MS);
+  rig.store.tooOld = 2;
+  await rig.clock.advance(1000);
+  rig.store.tooOld = 0;
+  const limits: number[] = [];
+  const take = rig.store.take.bind(rig.store);
+  rig.store.take = (limit) => {
+    limits.push(limit);
+    return take(limit);
+  };
+  rig.settings.endpoint = () => SENT;
+  await rig.store.append('/v3/new');
+  await rig.clock.advance(100);
+  t.deepEqual([rig.accounts().sent, limits[0]], [1, 1]);
+});
+
 test(proves('relay-refusals', 'an event that the endpoint refuses while it accepts others fails soon, with its status'), async (t) => {
   for (const outcome of [rejected('http_400'), rejected('http_404'), retryable(500), retryable(502), rejected('redirect_refused')]) {
     for (const concurrency of [1, 6]) {
-      const rig = startRig(t, {
+      const rig = startPumpRig(t, {
         events: names(20),
         endpoint: (target) => (target === '/v3/e4' ? outcome : SENT),
         concurrency,
@@ -182,7 +156,7 @@ test(proves('relay-refusals', 'an event that the endpoint refuses while it accep
 });
 
 test('an event that steps aside holds up nothing, and comes back after its backoff', async (t) => {
-  const rig = startRig(t, {
+  const rig = startPumpRig(t, {
     events: names(3),
     endpoint: (target, attempt) => (target === '/v3/e0' && attempt === 1 ? retryable(502) : SENT),
   });
@@ -195,7 +169,7 @@ test('an event that steps aside holds up nothing, and comes back after its backo
 
 test('three refused events at the head do not hold up the others, and fail', async (t) => {
   const bad = names(3, 'bad');
-  const rig = startRig(t, {
+  const rig = startPumpRig(t, {
     events: [...bad, ...names(10)],
     endpoint: (target) => (bad.includes(target) ? rejected('http_404') : SENT),
   });
@@ -209,7 +183,7 @@ test('three refused events at the head do not hold up the others, and fail', asy
 
 test('a hundred refused events before a good one cost no other event, and fail as others are accepted', async (t) => {
   const bad = names(100, 'bad');
-  const rig = startRig(t, {
+  const rig = startPumpRig(t, {
     events: [...bad, ...names(150)],
     endpoint: (target) => (bad.includes(target) ? rejected('http_404') : SENT),
     concurrency: 6,
@@ -219,7 +193,7 @@ test('a hundred refused events before a good one cost no other event, and fail a
 });
 
 test('a single event that is refused is tried at its backoff until the answer changes', async (t) => {
-  const rig = startRig(t, { events: ['/v3/only'], endpoint: () => retryable(521), concurrency: 6 });
+  const rig = startPumpRig(t, { events: ['/v3/only'], endpoint: () => retryable(521), concurrency: 6 });
   await rig.clock.advance(3 * MINUTE_MS);
   // 0.5, 1, 2, 4, 8, 16, 30 s after the one before.
   t.deepEqual(rig.timesOf('/v3/only').slice(0, 8), [0, 500, 1500, 3500, 7500, 15_500, 31_500, 61_500]);
@@ -231,7 +205,7 @@ test('a single event that is refused is tried at its backoff until the answer ch
 });
 
 test('a single event that is refused is tried until it is too old', async (t) => {
-  const rig = startRig(t, { events: ['/v3/only'], endpoint: () => rejected('http_403') });
+  const rig = startPumpRig(t, { events: ['/v3/only'], endpoint: () => rejected('http_403') });
   await rig.clock.advance(10_000);
   rig.store.tooOld = 1;
   await rig.clock.advance(1000);
@@ -243,7 +217,7 @@ test('a single event that is refused is tried until it is too old', async (t) =>
 });
 
 test('a new event does not wait for the backoff of one that stepped aside', async (t) => {
-  const rig = startRig(t, { events: ['/v3/bad'], endpoint: (target) => (target === '/v3/bad' ? rejected('http_404') : SENT) });
+  const rig = startPumpRig(t, { events: ['/v3/bad'], endpoint: (target) => (target === '/v3/bad' ? rejected('http_404') : SENT) });
   await rig.clock.advance(2 * MINUTE_MS);
   const nowMs = rig.clock.now();
   await rig.store.append('/v3/new');
@@ -254,7 +228,7 @@ test('a new event does not wait for the backoff of one that stepped aside', asyn
 });
 
 test('what was sent before the refused event and is accepted after it is no evidence: an outage may lie between', async (t) => {
-  const rig = startRig(t, { events: names(2), endpoint: () => undefined, concurrency: 2 });
+  const rig = startPumpRig(t, { events: names(2), endpoint: () => undefined, concurrency: 2 });
   await rig.clock.advance(0);
   const [first, second] = [...rig.open];
   second?.answer(retryable(521));
@@ -270,7 +244,7 @@ test('what was sent before the refused event and is accepted after it is no evid
 
 test('each acceptance counts against one refused event only', async (t) => {
   const bad = ['/v3/e0', '/v3/e1'];
-  const rig = startRig(t, { events: names(3), endpoint: (target) => (bad.includes(target) ? rejected('http_404') : SENT) });
+  const rig = startPumpRig(t, { events: names(3), endpoint: (target) => (bad.includes(target) ? rejected('http_404') : SENT) });
   await rig.clock.advance(5 * MINUTE_MS);
   t.deepEqual(rig.accounts(), { sent: 1, failed: 1, dropped: 0, pending: 1 });
   await rig.store.append('/v3/later');
@@ -279,7 +253,7 @@ test('each acceptance counts against one refused event only', async (t) => {
 });
 
 test('an outage with requests in flight loses none of them, whatever order they are answered in', async (t) => {
-  const rig = startRig(t, { events: names(12), endpoint: () => undefined, concurrency: 6 });
+  const rig = startPumpRig(t, { events: names(12), endpoint: () => undefined, concurrency: 6 });
   await rig.clock.advance(0);
   const inFlight = [...rig.open];
   rig.settings.endpoint = () => retryable(521);
@@ -305,7 +279,7 @@ const LATER: readonly [string, SendOutcome][] = [
 for (const [name, outcome] of LATER) {
   test(`${name} says to come later, and is never a verdict`, async (t) => {
     const events = names(6);
-    const rig = startRig(t, { events, endpoint: (target) => (target === '/v3/e0' ? outcome : SENT) });
+    const rig = startPumpRig(t, { events, endpoint: (target) => (target === '/v3/e0' ? outcome : SENT) });
     await rig.clock.advance(50);
     t.is(rig.targets(), 'e0');
     await rig.clock.advance(30 * MINUTE_MS);
@@ -320,7 +294,7 @@ for (const [name, outcome] of LATER) {
 }
 
 test('three different events that are told to come later pause nothing for longer than they say', async (t) => {
-  const rig = startRig(t, {
+  const rig = startPumpRig(t, {
     events: names(6),
     endpoint: (_target, attempt) => (attempt === 1 ? { kind: 'deferred', waitMs: 1000, reason: 'http_503' } : SENT),
     concurrency: 6,
@@ -332,7 +306,7 @@ test('three different events that are told to come later pause nothing for longe
 });
 
 test('connection failures during a pause wait by their own backoff, and are no refusals', async (t) => {
-  const rig = startRig(t, { events: names(4), endpoint: () => retryable(521) });
+  const rig = startPumpRig(t, { events: names(4), endpoint: () => retryable(521) });
   await rig.clock.advance(3000);
   t.true(rig.pump.isPaused);
   rig.settings.endpoint = () => ({ kind: 'retryable', reason: 'connect' });
@@ -350,7 +324,7 @@ test('an edge that refuses at random does not cost a share of the events', async
     [0.5, 3],
   ] as const) {
     const chance = seededRandom(7);
-    const rig = startRig(t, {
+    const rig = startPumpRig(t, {
       events: names(300),
       endpoint: () => (chance() < share ? retryable(502) : SENT),
       concurrency: 6,
@@ -366,7 +340,7 @@ test('an edge that refuses at random does not cost a share of the events', async
 
 test('an event that is always refused fails after its tenth refusal, though others are refused at random', async (t) => {
   const chance = seededRandom(3);
-  const rig = startRig(t, {
+  const rig = startPumpRig(t, {
     events: ['/v3/bad'],
     endpoint: (target) => (target === '/v3/bad' || chance() < 0.2 ? retryable(500) : SENT),
   });
@@ -380,7 +354,7 @@ test('an event that is always refused fails after its tenth refusal, though othe
 });
 
 test('a drain tries at once, pause or not; if the endpoint is back all is sent', async (t) => {
-  const rig = startRig(t, { events: names(30), endpoint: () => retryable(521), concurrency: 6 });
+  const rig = startPumpRig(t, { events: names(30), endpoint: () => retryable(521), concurrency: 6 });
   await rig.clock.advance(5 * MINUTE_MS);
   t.true(rig.pump.isPaused);
   rig.settings.endpoint = () => SENT;
@@ -392,7 +366,7 @@ test('a drain tries at once, pause or not; if the endpoint is back all is sent',
 
 test('a drain that is refused keeps all events, and ends before its deadline if no turn comes until then', async (t) => {
   for (const count of [1, 20]) {
-    const rig = startRig(t, { events: names(count), endpoint: () => retryable(521), concurrency: 6 });
+    const rig = startPumpRig(t, { events: names(count), endpoint: () => retryable(521), concurrency: 6 });
     await rig.clock.advance(10 * MINUTE_MS);
     const before = rig.attempts.length;
     const startedAtMs = rig.clock.now();
@@ -408,7 +382,7 @@ test('a drain that is refused keeps all events, and ends before its deadline if 
 });
 
 test('an opt-out drops events that stepped aside, too', async (t) => {
-  const rig = startRig(t, { events: names(5), endpoint: () => rejected('http_403') });
+  const rig = startPumpRig(t, { events: names(5), endpoint: () => rejected('http_403') });
   await rig.clock.advance(3000);
   t.true(rig.pump.isPaused);
   rig.settings.isOptedOut = true;
@@ -417,7 +391,7 @@ test('an opt-out drops events that stepped aside, too', async (t) => {
 });
 
 test('an event that was refused and then times out has failed once, and is forgotten', async (t) => {
-  const rig = startRig(t, {
+  const rig = startPumpRig(t, {
     events: names(2),
     endpoint: (target, attempt) => (target === '/v3/e1' ? SENT : attempt === 1 ? retryable(504) : rejected('timeout')),
   });
