@@ -177,9 +177,11 @@ test.serial('lint enforces the floors in CONTRIBUTING.md', (t) => {
       .slice(floor)
       .flat()
       .filter((other) => other !== room && other !== 'index');
-    // Only cli/relay.ts imports the relay, so that other commands do not load it.
-    if (room === 'cli') refused.push('relay');
-    const patterns = (index: string) => [...refused.map((other) => `**/${other}/**`), index].toSorted();
+    // Only cli/relay.ts imports the relay, so that other commands do not load it, and no command needs the test kit.
+    if (room === 'cli') refused.push('relay', 'testing');
+    // The package by its own name is the entry point, too.
+    const entry = ['cosmos-telemetry', 'cosmos-telemetry/**'];
+    const patterns = (index: string) => [...refused.map((other) => `**/${other}/**`), index, ...entry].toSorted();
     t.deepEqual(refusedImports(`src/${room}/*.ts`).toSorted(), patterns('../index.js'), room);
     const isNested = folders.some((folder) => folder.startsWith(`${room}/`));
     if (isNested) t.deepEqual(refusedImports(`src/${room}/*/**`).toSorted(), patterns('../../index.js'), `folders of ${room}`);
