@@ -2,8 +2,10 @@
 // by a server that reads bytes, because a runtime may send one again below us.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startRaw } from './lib/raw-servers.mjs';
 
@@ -17,6 +19,10 @@ const RUNTIMES = [
 
 /** What a runtime lacks, as docs/compatibility.md says it. */
 const LACKS = new Map([['Deno 2.9', ['a worker that ends by itself']]]);
+
+/** Runtimes keep caches in the home directory. */
+const home = mkdtempSync(join(tmpdir(), 'cosmos-telemetry-runtimes-'));
+process.on('exit', () => rmSync(home, { recursive: true, force: true }));
 
 const failures = [];
 
@@ -128,7 +134,7 @@ function CASES() {
 /** Runs a host to its end. */
 async function host({ binary, args }, settings, script = 'runtimes/host.mjs') {
   const child = spawn(binary, [...args, here(script), JSON.stringify(settings)], {
-    env: { PATH: process.env.PATH, HOME: here('.'), DENO_NO_UPDATE_CHECK: '1' },
+    env: { PATH: process.env.PATH, HOME: home, DENO_NO_UPDATE_CHECK: '1' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const limit = setTimeout(() => child.kill('SIGKILL'), 20_000);
