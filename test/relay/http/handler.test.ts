@@ -142,36 +142,40 @@ function samplesOf(text: string): Map<string, number> {
 }
 
 test('/metrics has the counters of stats()', async (t) => {
-  const collector = await startCollector({ faults: [{ kind: 'ok' }, { kind: 'status', status: 404 }] });
+  // The second event is refused, and refused again after the third was accepted.
+  const refused = { kind: 'status', status: 404 } as const;
+  const collector = await startCollector({ faults: [{ kind: 'ok' }, refused, { kind: 'ok' }, refused] });
   t.teardown(() => collector.close());
-  const { get, relay } = await startRig(t, { forward: collector.url, concurrency: 1 }, { leftBehind: ['/v3/dag_run?status=failed'] });
+  const options = { forward: collector.url, concurrency: 1, backoffMs: 20, maxBackoffMs: 100 };
+  const { get, relay } = await startRig(t, options, { leftBehind: ['/v3/dag_run?status=failed'] });
   await get('/v3/dag_run?status=success&unknown=1');
+  await get('/v3/dag_run?status=success');
   await get('/v3/nothing');
   await until(() => relay.stats().pending === 0);
   const { text, headers } = await get('/metrics');
   t.is(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
   const samples = samplesOf(text);
   const expected: Record<string, number> = {
-    cosmos_relay_events_accepted_total: 1,
+    cosmos_relay_events_accepted_total: 2,
     cosmos_relay_events_recovered_total: 1,
-    cosmos_relay_events_sent_total: 1,
+    cosmos_relay_events_sent_total: 2,
     'cosmos_relay_events_failed_total{reason="http_404"}': 1,
     cosmos_relay_events_maybe_sent_twice_total: 0,
     cosmos_relay_fields_dropped_total: 1,
     cosmos_relay_spool_torn_lines_total: 0,
-    'cosmos_relay_answers_total{status="204"}': 1,
+    'cosmos_relay_answers_total{status="204"}': 2,
     'cosmos_relay_answers_total{status="404"}': 1,
     cosmos_relay_connections_refused_total: 0,
     cosmos_relay_events_pending: 0,
     cosmos_relay_spool_bytes: 0,
     cosmos_relay_spool_durable: 1,
     cosmos_relay_ready: 1,
-    cosmos_relay_send_seconds_count: 2,
-    'cosmos_relay_send_seconds_bucket{le="10"}': 2,
+    cosmos_relay_send_seconds_count: 4,
+    'cosmos_relay_send_seconds_bucket{le="10"}': 4,
   };
   for (const [name, value] of Object.entries(expected)) t.is(samples.get(name), value, name);
   const again = samplesOf((await get('/metrics')).text);
-  t.is(again.get('cosmos_relay_events_sent_total'), 1);
+  t.is(again.get('cosmos_relay_events_sent_total'), 2);
   t.is(again.get('cosmos_relay_answers_total{status="200"}'), 1);
   const { register } = await import('prom-client');
   t.is(register.getMetricsAsArray().length, 0);
