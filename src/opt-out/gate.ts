@@ -206,14 +206,15 @@ export class Gate {
     if (wasUnknown) for (const callback of this.#whenOpen) callback();
   }
 
-  /** Its timer does not keep the process alive. */
+  /** Its timer keeps neither the process alive nor a client that the host forgot to close. */
   #lookLater(): void {
     if (this.#isClosed || this.#watch.readFiles === undefined) return;
     this.#stopLooking();
     // One look falls on the moment at which a malformed file counts as an opt-out.
     const leftMs = this.#unknownSinceMs + MALFORMED_MS - this.#clock.now();
     const waitMs = leftMs > 0 ? Math.min(this.#lookAfterMs, leftMs) : this.#lookAfterMs;
-    this.#lookTimer = this.#clock.setTimeout(() => void this.look(), waitMs);
+    const gate = new WeakRef(this);
+    this.#lookTimer = this.#clock.setTimeout(() => void gate.deref()?.look(), waitMs);
     this.#lookTimer.unref();
     this.#lookAfterMs = Math.min(this.#lookAfterMs * 2, FILES_STALE_MS);
   }
