@@ -33,9 +33,11 @@ export async function prepareDirectory(path: string, files: SpoolFiles, onTakenB
   // Removes a slash at the end: with it, lstat follows a symbolic link.
   const directory = resolve(path);
   const stats = await statOrCreate(directory, files);
-  if (isPrivate(stats)) return found(directory, stats);
-  if (isOwn(stats) && (await holdsSpool(directory, files))) return takeBack(directory, stats, files, onTakenBack);
   const subdirectory = join(directory, OWN_SUBDIRECTORY);
+  // A directory that became private leaves the events of an earlier spool in the subdirectory.
+  if (isPrivate(stats) && ((await holdsSpool(directory, files)) || !(await holdsSpool(subdirectory, files))))
+    return found(directory, stats);
+  if (!isPrivate(stats) && isOwn(stats) && (await holdsSpool(directory, files))) return takeBack(directory, stats, files, onTakenBack);
   const inner = await statOrCreate(subdirectory, files);
   if (isPrivate(inner)) return found(subdirectory, inner);
   if (!isOwn(inner)) throw unsafe(subdirectory, `belongs to user ${inner.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
@@ -109,13 +111,14 @@ async function takeBack(path: string, stats: Stats, files: SpoolFiles, onTakenBa
 /** The files that a spool always leaves. */
 const SPOOL_FILES = /^(?:events-\d+\.jsonl|lock\.\d+)$/;
 
-/** Whether a spool of this user is in the directory. Only such a directory is changed: others may share it on purpose. */
+/** Whether a spool of this user is in the directory; false if it is missing. Only such a directory is changed: others may share it. */
 async function holdsSpool(directory: string, files: SpoolFiles): Promise<boolean> {
   try {
     const names = (await files.readdir(directory)).filter((name) => SPOOL_FILES.test(name));
     for (const name of names) if (isOwn(await files.lstat(join(directory, name)))) return true;
     return false;
   } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false;
     throw unusable(directory, 'read', error);
   }
 }

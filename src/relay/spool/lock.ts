@@ -148,7 +148,10 @@ class LockContender {
   async #isAlive(name: string): Promise<boolean> {
     const path = this.#path(name);
     try {
-      if (!(await this.#files.lstat(path)).isSocket()) throw unsafe(path, 'is not a socket');
+      const stats = await this.#files.lstat(path);
+      if (!stats.isSocket()) throw unsafe(path, 'is not a socket');
+      // A connect needs the permission to write, which a platform may have taken from all files of the directory.
+      if (stats.uid === process.geteuid?.() && (stats.mode & FILE_MODE) !== FILE_MODE) await this.#files.chmod(path, FILE_MODE);
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return false;
       throw error;
@@ -253,19 +256,28 @@ function listenOn(path: string): Promise<LockSocket> {
   });
 }
 
-/** Whether a process listens on the socket. False for a stale or a missing one. */
+/** Errors of a connect that come from a process that lives: its backlog is full, or it closed the connection at once. */
+const ALIVE: ReadonlySet<string> = new Set(['EAGAIN', 'ECONNRESET', 'EPIPE']);
+
+/**
+ * Whether a process listens on the socket. False for a stale or a missing one.
+ *
+ * @throws (rejects) If the probe is not possible now, such as ENOMEM. The spool then tries again later.
+ */
 async function canConnect(directory: string, name: string): Promise<boolean> {
   const { path, shortcut } = await socketPath(directory, name);
   try {
-    return await new Promise((resolve) => {
+    return await new Promise((resolve, reject) => {
       const socket = connect(path);
       socket.once('connect', () => {
         socket.destroy();
         resolve(true);
       });
       socket.once('error', (error) => {
-        // Any other error, such as a full backlog or a missing permission, comes from a process that lives.
-        resolve(!['ECONNREFUSED', 'ENOENT'].includes(errorCode(error)));
+        const code = errorCode(error);
+        if (ALIVE.has(code)) resolve(true);
+        else if (code === 'ECONNREFUSED' || code === 'ENOENT') resolve(false);
+        else reject(error);
       });
     });
   } finally {

@@ -239,3 +239,30 @@ posix('the names of the lock are short, since a socket path has 104 bytes on mac
   await openRig(t, { directory: freshDirectory(t), fs: { ...nodeFiles, link } });
   t.regex(names.join(' '), /^lock\.new-[0-9a-f]{8} lock\.1$/);
 });
+
+posix('events in the subdirectory are found after the directory became private', async (t) => {
+  const directory = folder(t);
+  chmodSync(directory, 0o777);
+  const first = await openRig(t, { directory });
+  await appendAll(t, first.store, ['/a', '/b']);
+  await first.store.close();
+  chmodSync(directory, 0o700);
+  const { store } = await openRig(t, { directory });
+  t.deepEqual(targetsOf(store.take(9)), ['/a', '/b']);
+});
+
+posix('a lock that lost its permissions gets them back, so that a probe of its dead owner is possible', async (t) => {
+  const directory = freshDirectory(t);
+  const first = await openRig(t, { directory });
+  await appendAll(t, first.store, ['/a']);
+  await first.store.close();
+  chmodSync(join(directory, 'lock.1'), 0o440);
+  const modes: string[] = [];
+  const chmod: SpoolFiles['chmod'] = async (path, mode) => {
+    await nodeFiles.chmod(path, mode);
+    if (path.endsWith('lock.1')) modes.push(mode.toString(8));
+  };
+  const { store } = await openRig(t, { directory, fs: { ...nodeFiles, chmod } });
+  t.deepEqual(targetsOf(store.take(9)), ['/a']);
+  t.deepEqual(modes, ['600']);
+});
