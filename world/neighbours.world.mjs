@@ -69,6 +69,7 @@ const NEIGHBOURS = [
     env: {
       ELASTIC_APM_API_REQUEST_TIME: '1s',
       ELASTIC_APM_LOG_LEVEL: 'off',
+      ELASTIC_APM_METRICS_INTERVAL: '0s',
       ELASTIC_APM_CENTRAL_CONFIG: 'false',
       ELASTIC_APM_CLOUD_PROVIDER: 'none',
       ELASTIC_APM_SPAN_COMPRESSION_ENABLED: 'false',
@@ -84,6 +85,13 @@ const NEIGHBOURS = [
   { name: 'opentelemetry http 0.301', on: ['24'], args: [`--import=${here('neighbours/otel.mjs')}`], env: { NEIGHBOUR_PACKAGE: 'new' } },
   { name: 'sentry 11', on: ['20', '24'], args: [`--import=${here('neighbours/sentry.mjs')}`], env: {} },
 ];
+
+/** The names of the spans in what an agent said, sorted, without the digits of ports and paths. */
+function spanNames(text) {
+  return [...text.matchAll(/"name":"([^"]*)"/g)]
+    .map(([, name]) => name.replaceAll(/\d+/g, 'N'))
+    .toSorted((one, other) => (one < other ? -1 : 1));
+}
 
 const failures = [];
 const check = (holds, what) => {
@@ -101,42 +109,56 @@ for (const neighbour of NEIGHBOURS) {
 }
 process.exitCode = failures.length === 0 ? 0 : 1;
 
-async function meet({ name, args, env }, version, node) {
-  const title = `${name}, Node ${version}`;
+async function meet(neighbour, version, node) {
+  const title = `${neighbour.name}, Node ${version}`;
+  const without = await serve(neighbour, node, { DO_NOT_TRACK: '1' });
+  const { report, spans, collected, own, ports } = await serve(neighbour, node);
+  const traced = own.filter(({ headers }) => headers.some((line) => line.includes(USER)));
+  check(traced.length === ROUNDS, `${title}: the host's own requests carry the trace of the user (${traced.length} of ${ROUNDS})`);
+  const names = spanNames(spans);
+  check(spans.includes('/control') || spans.includes(ports.own), `${title}: and are in its ${names.length} spans`);
+  check(report?.sent === EVENTS && collected.length === EVENTS, `${title}: ${report?.sent} of ${EVENTS} events are sent`);
+  const foreign = new Set(collected.flatMap(headerNames).filter((header) => !OURS.includes(header)));
+  check(foreign.size === 0, `${title}: headers beside ours: ${foreign.size === 0 ? 'none' : [...foreign].join(', ')}`);
+  const all = collected.every((request) => headerNames(request).join() === OURS.join());
+  check(all, `${title}: each request has each of our headers once`);
+  const ours = [...spans.matchAll(new RegExp(String.raw`.{0,80}(?:\b${ports.collector}\b|/v3/).{0,40}`, 'g'))].map(([text]) => text);
+  check(
+    ours.length === 0,
+    `${title}: spans that lead to our endpoint: ${ours.length === 0 ? 'none' : `${ours.length}, such as ${ours[0]}`}`,
+  );
+  const plain = spanNames(without.spans);
+  check(names.join() === plain.join(), `${title}: spans with us: ${names.length}, without us: ${plain.length}`);
+  if (names.join() !== plain.join()) console.log(`       with us: ${names.join(', ')}\n       without: ${plain.join(', ')}`);
+}
+
+/** Runs the host between an endpoint, a server of its own and the intake of its agent, and asks it as a user does. */
+async function serve({ args, env }, node, more = {}) {
   const collector = await startRaw();
-  const other = await startRaw();
+  const own = await startRaw();
   const intake = await startIntake();
   try {
-    const { report, spans } = await serve(node, args, {
+    const { report, said } = await runHost(node, args, {
       ...env,
+      ...more,
       ENDPOINT: collector.url,
-      CONTROL: other.url,
-      ROUNDS: String(ROUNDS),
+      CONTROL: own.url,
       INTAKE_PORT: String(intake.port),
       ELASTIC_APM_SERVER_URL: `http://127.0.0.1:${intake.port}`,
     });
-    const seen = [spans, ...intake.bodies].join('\n');
-    const traced = other.requests.filter(({ headers }) => headers.some((line) => line.includes(USER)));
-    check(traced.length === ROUNDS, `${title}: the host's own requests carry the trace of the user (${traced.length} of ${ROUNDS})`);
-    check(seen.includes('/control') || seen.includes(String(other.port)), `${title}: and are in its spans (${seen.length} characters)`);
-    check(report?.sent === EVENTS && collector.requests.length === EVENTS, `${title}: ${report?.sent} of ${EVENTS} events are sent`);
-    const foreign = new Set(collector.requests.flatMap(headerNames).filter((header) => !OURS.includes(header)));
-    check(foreign.size === 0, `${title}: headers beside ours: ${foreign.size === 0 ? 'none' : [...foreign].join(', ')}`);
-    const all = collector.requests.every((request) => headerNames(request).join() === OURS.join());
-    check(all, `${title}: each request has each of our headers once`);
-    const ours = [...seen.matchAll(new RegExp(String.raw`.{0,80}(?:\b${collector.port}\b|/v3/).{0,40}`, 'g'))].map(([text]) => text);
-    check(ours.length === 0, `${title}: spans of ours: ${ours.length === 0 ? 'none' : `${ours.length}, such as ${ours[0]}`}`);
+    const ports = { collector: collector.port, own: String(own.port) };
+    return { report, spans: [said, ...intake.bodies].join('\n'), collected: collector.requests, own: own.requests, ports };
   } finally {
-    for (const server of [collector, other, intake]) server.close();
+    for (const server of [collector, own, intake]) server.close();
   }
 }
 
-/** Runs the host, asks it as a user does, and returns what it reports and which spans it printed. */
-async function serve(node, args, env) {
+/** Runs the host in a process of its own. Returns its report and all that it printed, spans included. */
+async function runHost(node, args, env) {
   const child = spawn(node, [...args, here('neighbours/host.mjs')], {
     cwd: here('.'),
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const limit = setTimeout(() => child.kill('SIGKILL'), 60_000);
   const said = [];
@@ -144,13 +166,14 @@ async function serve(node, args, env) {
   for await (const line of createInterface(child.stdout)) {
     const { port } = line.startsWith('{"port":') ? JSON.parse(line) : {};
     if (port === undefined) said.push(line);
-    else asking.push(ask(port));
+    else asking.push(ask(port).finally(() => child.stdin.end()));
   }
   await Promise.all(asking);
   clearTimeout(limit);
-  if (process.env.SHOW) console.log(said.join('\n'));
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  if (child.exitCode !== 0) console.log(`       the host ended with ${child.exitCode ?? child.signalCode}`);
   const end = said.find((line) => line.startsWith('{"report":'));
-  return { report: end && JSON.parse(end).report, spans: said.join('\n') };
+  return { report: end && JSON.parse(end).report, said: said.join('\n') };
 }
 
 async function ask(port) {

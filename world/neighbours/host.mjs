@@ -1,14 +1,13 @@
 // A host with incoming requests, in whose handler an event is published and a request of the host's own is made. The agent was loaded
-// before. Prints its port, serves as many requests as it is told, and prints the spans that an agent keeps in this process.
+// before. Prints its port, serves until its standard input ends, and then prints the spans that an agent keeps in this process.
 import http from 'node:http';
 import { once } from 'node:events';
 import { createTelemetry } from '../../dist/index.js';
 
-const { ENDPOINT, CONTROL, ROUNDS = '3', PROXY } = process.env;
+const { ENDPOINT, CONTROL } = process.env;
 const telemetry = createTelemetry({
   product: { name: 'acme', version: '1.0.0' },
   endpoint: ENDPOINT,
-  ...(PROXY && { proxy: PROXY }),
   connectTimeoutMs: 5000,
   attemptTimeoutMs: 10_000,
 });
@@ -29,7 +28,6 @@ async function ownRequest() {
   });
 }
 
-let served = 0;
 const server = http.createServer((_request, response) => void serve(response));
 
 async function serve(response) {
@@ -37,8 +35,6 @@ async function serve(response) {
   docsAccess();
   await Promise.all([ownRequest(), telemetry.drain({ deadlineMs: 10_000 })]);
   response.end('ok');
-  served += 1;
-  if (served === Number(ROUNDS)) setImmediate(() => void finish());
 }
 
 async function finish() {
@@ -52,3 +48,4 @@ async function finish() {
 
 await once(server.listen(0, '127.0.0.1'), 'listening');
 console.log(JSON.stringify({ port: server.address().port }));
+process.stdin.once('end', () => void finish()).resume();

@@ -144,6 +144,12 @@ export function checkTransportOptions(options: FetchTransportOptions): FetchTran
 const TOO_LARGE: SendOutcome = { kind: 'refused', reason: 'too_large' };
 const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
 
+/**
+ * The asynchronous context in which this package was loaded. The context of an event may be that of a request which the host serves, and
+ * an APM agent would take our connections for a part of that request: New Relic patches `createConnection` of the class of agents.
+ */
+const loadContext = new (process.getBuiltinModule('node:async_hooks').AsyncResource)('cosmos-telemetry');
+
 /** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. */
 async function loadHttp(settings: RouteSettings): Promise<Http> {
   const { openHttp } = await import('./client.js');
@@ -195,7 +201,7 @@ class FetchTransport implements Transport {
         resolve(outcome);
       });
       this.#abortListeners.add(signal, attempt);
-      attempt.start(url);
+      loadContext.runInAsyncScope(() => attempt.start(url));
     });
   }
 

@@ -264,6 +264,46 @@ test.serial(proves('requests-untraced', 'each request of a send is made where tr
   t.deepEqual(seen, [true, true]);
 });
 
+test.serial(
+  proves('requests-untraced', 'no look-up and no connection is part of the request in whose handler the event was published'),
+  async (t) => {
+    const server = await startHttp(t, (request, response) => {
+      if (request.url === '/end') response.end();
+      else response.writeHead(302, { location: '/end', connection: 'close' }).end();
+    });
+    const request = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    // New Relic patches this method, and takes a connection for a part of the request in whose context it is opened.
+    const agent = http.Agent.prototype;
+    const createConnection = Reflect.get(agent, 'createConnection');
+    agent.createConnection = function (...args) {
+      seen.push(request.getStore());
+      return createConnection.apply(this, args);
+    };
+    t.teardown(() => {
+      agent.createConnection = createConnection;
+    });
+    const transport = transportTo(
+      t,
+      0,
+      { endpoint: `http://collector.test:${server.port}` },
+      {
+        lookup: (_name, options, callback) => {
+          seen.push(request.getStore());
+          const v4 = { address: '127.0.0.1', family: 4 };
+          process.nextTick(() => (options.all === true ? callback(null, [v4]) : callback(null, v4.address, 4)));
+        },
+      },
+    );
+    await request.run('the request of a user', async () => {
+      t.deepEqual(await send(transport, '/start'), { kind: 'sent' });
+      t.is(request.getStore(), 'the request of a user', 'the caller stays in its own context');
+    });
+    t.deepEqual(server.targets, ['/start', '/end']);
+    t.deepEqual(seen, [undefined, undefined, undefined, undefined]);
+  },
+);
+
 /** What an APM agent does to the requests of its process. It records those that it sees, and leaves a trace id on them by every way. */
 function instrument(t: ExecutionContext): { spans: string[] } {
   const spans: string[] = [];
