@@ -5,6 +5,7 @@
  * those still get our requests.
  */
 import { channel } from 'node:diagnostics_channel';
+import type { Channel } from 'node:diagnostics_channel';
 import http from 'node:http';
 import type { ClientRequest, OutgoingHttpHeader, RequestOptions } from 'node:http';
 import https from 'node:https';
@@ -15,10 +16,9 @@ const CHANNELS = ['http.client.request.created', 'http.client.request.start', 'a
 );
 
 /** What node-fetch calls as `http.request`. The class is read at each call: a library for tests may have replaced it. */
-function plainRequest(url: string, options: RequestOptions): ClientRequest {
+const plainRequest = ((url: string, options: RequestOptions): ClientRequest =>
   // The types of Node leave the options out, which the class takes as `http.request` does.
-  return Reflect.construct(http.ClientRequest, [url, options]) as ClientRequest;
-}
+  Reflect.construct(http.ClientRequest, [url, options]) as ClientRequest) as typeof http.request;
 
 /**
  * Runs a function that makes one request of ours, so that nothing in the process observes the request.
@@ -26,13 +26,39 @@ function plainRequest(url: string, options: RequestOptions): ClientRequest {
  * @param run called exactly once, synchronously; what it throws is thrown
  */
 export function unobserved<T>(run: () => T): T {
-  const undo = [replace(http, 'request', plainRequest), replace(https, 'request', plainRequest)];
-  for (const each of CHANNELS) if (each.hasSubscribers) undo.push(replace(each, 'hasSubscribers', false));
+  const { request } = http;
+  const { request: secureRequest } = https;
+  setRequest(http, plainRequest);
+  setRequest(https, plainRequest);
+  try {
+    return unpublished(run);
+  } finally {
+    setRequest(http, request);
+    setRequest(https, secureRequest);
+  }
+}
+
+/** Changes nothing if the host has made its module read-only: our requests then still write no header but ours. */
+function setRequest(module: { request: typeof http.request }, request: typeof http.request): void {
+  try {
+    module.request = request;
+  } catch {}
+}
+
+/** Runs a function while no subscriber hears of it, and in a context without spans. */
+function unpublished<T>(run: () => T): T {
+  if (!CHANNELS.some(isHeard)) return suppressTracing(run);
+  const silenced = CHANNELS.filter(isHeard);
+  for (const each of silenced) Object.defineProperty(each, 'hasSubscribers', { value: false, configurable: true });
   try {
     return suppressTracing(run);
   } finally {
-    for (const each of undo) each();
+    for (const each of silenced) Reflect.deleteProperty(each, 'hasSubscribers');
   }
+}
+
+function isHeard({ hasSubscribers }: Channel): boolean {
+  return hasSubscribers;
 }
 
 /** All headers of a request but `connection`, which Node adds as it writes them. */
@@ -56,18 +82,9 @@ export function isolateRequest(request: ClientRequest): void {
   // Sentry wraps `_storeHeader` of the class of requests, so it is taken from the class below.
   const { _storeHeader: storeHeader } = http.OutgoingMessage.prototype as Steps;
   const { _finish: finish } = http.ClientRequest.prototype as Steps;
-  const steps: Steps = {
-    ...(storeHeader && { _storeHeader: (firstLine) => storeHeader.call(request, firstLine, own) }),
-    ...(finish && { _finish: () => unobserved(() => finish.call(request)) }),
-  };
-  Object.assign(request, steps);
-}
-
-/** Gives an object another property until the returned function is called. Changes nothing if the object does not allow it. */
-function replace(object: object, name: string, value: unknown): () => void {
-  const own = Reflect.getOwnPropertyDescriptor(object, name);
-  Reflect.defineProperty(object, name, { value, writable: true, enumerable: own?.enumerable ?? false, configurable: true });
-  return () => void (own === undefined ? Reflect.deleteProperty(object, name) : Reflect.defineProperty(object, name, own));
+  const steps = request as Steps;
+  if (storeHeader !== undefined) steps._storeHeader = (firstLine) => storeHeader.call(request, firstLine, own);
+  if (finish !== undefined) steps._finish = () => unpublished(() => finish.call(request));
 }
 
 /** Every copy of `@opentelemetry/api` 1.x keeps under this key what the host registered. */
