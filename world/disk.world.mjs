@@ -1,15 +1,15 @@
 // One relay, one spool, and one trouble after the other, with `kill -9` in between: an edge that answers for the endpoint, a settings file
 // that the system refuses to read (errors by `strace -e inject`), and the fsGroup pass of Kubernetes over the spool. When all is well
 // again, every acknowledged event must arrive.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { createServer, request as openRequest } from 'node:http';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startRelay } from './lib/relay-process.mjs';
 
-const BIN = join(import.meta.dirname, '..', 'dist', 'cli', 'bin.js');
 const EVENTS = 20;
 const WAIT_MS = 30_000;
 const hasStrace = spawnSync('strace', ['-e', 'trace=none', 'true']).status === 0;
@@ -34,43 +34,10 @@ const spool = join(folder, 'spool');
 const SETTINGS = join(folder, '.config', 'cosmos', 'telemetry.json');
 
 /** `code`: the error of each system call that looks at the settings file. */
-async function startRelay(code) {
-  const listen = ['--listen', '127.0.0.1:0', '--forward', `http://127.0.0.1:${endpoint.address().port}`, '--spool', spool];
-  const relayCommand = [process.execPath, BIN, 'relay', ...listen, '--backoff-ms', '20', '--max-backoff-ms', '200', '--log-level', 'warn'];
+function start(code) {
   const strace = ['strace', '-f', '-o', '/dev/null', '-P', SETTINGS, '-e', `inject=open,openat,stat,statx,lstat:error=${code}`];
-  const command = code === undefined ? relayCommand : [...strace, ...relayCommand];
-  const child = spawn(command[0], command.slice(1), {
-    env: { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_DIRS: join(folder, 'none') },
-    stdio: ['ignore', 'ignore', 'pipe'],
-    detached: true,
-  });
-  const ended = once(child, 'close');
-  const relay = { child, ended, said: '', url: '' };
-  child.stderr.on('data', (chunk) => (relay.said += chunk));
-  for (const endMs = Date.now() + WAIT_MS; Date.now() < endMs; await sleep(20)) {
-    const [, url] = /^listening on (http:\S+)$/m.exec(relay.said) ?? [];
-    if (url !== undefined) return Object.assign(relay, { url });
-    if (child.exitCode !== null) break;
-  }
-  throw new Error(`The relay does not start: ${relay.said}`);
-}
-
-/** Kills the whole group: strace and the relay below it. */
-async function kill(relay) {
-  process.kill(-relay.child.pid, 'SIGKILL');
-  await relay.ended;
-}
-
-function get(relay, path) {
-  return new Promise((resolve, reject) => {
-    const sent = openRequest(`${relay.url}${path}`, { agent: false }, (response) => {
-      let text = '';
-      response.on('data', (chunk) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode, text }));
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
+  const forward = `http://127.0.0.1:${endpoint.address().port}`;
+  return startRelay({ folder, spool, forward, wrapper: code === undefined ? [] : strace });
 }
 
 const acknowledged = [];
@@ -78,7 +45,7 @@ async function publish(relay, wanted) {
   const seen = new Set();
   for (let index = 0; index < EVENTS; index += 1) {
     const target = `/v3/dag_run?status=success&task_count=${acknowledged.length}`;
-    const answer = await get(relay, target);
+    const answer = await relay.get(target);
     seen.add(answer.status);
     // 200 says that the event is in memory alone: the kill may take it.
     if (answer.status === 204) acknowledged.push(target);
@@ -91,18 +58,18 @@ const linesOnDisk = () => readdirSync(spool).filter((name) => name.startsWith('e
 let relay;
 try {
   console.log('an edge answers 521');
-  relay = await startRelay();
+  relay = await start();
   await publish(relay, 204);
-  await kill(relay);
+  await relay.kill();
 
   if (hasStrace) {
     for (const code of ['EMFILE', 'EIO', 'ESTALE', 'ENOMEM', 'EACCES']) {
       console.log(`${code} at each look at telemetry.json`);
-      relay = await startRelay(code);
+      relay = await start(code);
       await publish(relay, 204);
-      const { text } = await get(relay, '/readyz');
+      const { text } = await relay.get('/readyz');
       check(text.startsWith('ready, but nothing is sent'), `/readyz says: ${text.trim()}`);
-      await kill(relay);
+      await relay.kill();
       check(linesOnDisk() > 0, 'the spool is kept');
     }
   } else console.log('left out: errors of the file system need strace');
@@ -110,22 +77,22 @@ try {
   console.log('the fsGroup pass of Kubernetes');
   chmodSync(spool, 0o2770);
   for (const name of readdirSync(spool)) chmodSync(join(spool, name), 0o660);
-  relay = await startRelay();
+  relay = await start();
   check(relay.said.includes('spool_permissions'), 'the relay takes back its permissions, and says so');
   check((statSync(spool).mode & 0o7777) === 0o700, `the mode is ${(statSync(spool).mode & 0o7777).toString(8)}`);
   await publish(relay, 204);
-  await kill(relay);
+  await relay.kill();
 
   console.log('all is well again');
   status = 200;
-  relay = await startRelay();
+  relay = await start();
   await publish(relay, 204);
   for (const endMs = Date.now() + WAIT_MS; Date.now() < endMs && acknowledged.some((target) => !arrived.has(target)); ) await sleep(50);
   const missing = acknowledged.filter((target) => !arrived.has(target)).length;
   const twice = acknowledged.filter((target) => arrived.get(target) > 1).length;
   check(missing === 0, `${acknowledged.length - missing} of ${acknowledged.length} acknowledged events arrived, ${twice} of them twice`);
 } finally {
-  if (relay !== undefined && relay.child.exitCode === null && relay.child.signalCode === null) await kill(relay);
+  await relay?.kill();
   endpoint.close();
   endpoint.closeAllConnections();
   rmSync(folder, { recursive: true, force: true });

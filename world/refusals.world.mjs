@@ -1,14 +1,13 @@
 // An intermediary answers for the endpoint, and the relay is killed meanwhile: the built command with a spool on disk, `kill -9` in the
 // middle of each outage, then the origin is back. Every acknowledged event must arrive, and nothing may be counted as failed.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, request as openRequest } from 'node:http';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startRelay } from './lib/relay-process.mjs';
 
-const BIN = join(import.meta.dirname, '..', 'dist', 'cli', 'bin.js');
 const EVENTS = 40;
 const WAIT_MS = 30_000;
 
@@ -43,39 +42,13 @@ await once(endpoint, 'listening');
 const folder = mkdtempSync(join(tmpdir(), 'cosmos-telemetry-refusals-'));
 let relay;
 
-async function startRelay() {
-  const args = ['--listen', '127.0.0.1:0', '--forward', `http://127.0.0.1:${endpoint.address().port}`, '--spool', join(folder, 'spool')];
-  const child = spawn(process.execPath, [BIN, 'relay', ...args, '--backoff-ms', '20', '--max-backoff-ms', '200', '--log-level', 'warn'], {
-    env: { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_DIRS: folder },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const ended = once(child, 'close');
-  let said = '';
-  for await (const chunk of child.stderr) {
-    said += chunk;
-    const [, url] = /^listening on (http:\S+)$/m.exec(said) ?? [];
-    if (url === undefined) continue;
-    return { child, ended, url };
-  }
-  throw new Error(`The relay ended: ${said}`);
-}
-
-function get(path) {
-  return new Promise((resolve, reject) => {
-    const sent = openRequest(`${relay.url}${path}`, { agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode, text }));
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
+function start() {
+  return startRelay({ folder, spool: join(folder, 'spool'), forward: `http://127.0.0.1:${endpoint.address().port}` });
 }
 
 /** A metric of the relay, summed over its labels. */
 async function metric(name) {
-  const { text } = await get('/metrics');
+  const { text } = await relay.get('/metrics');
   const found = [...text.matchAll(new RegExp(`^cosmos_relay_${name}(?:\\{.*\\})? (.+)$`, 'gm'))];
   return found.reduce((sum, [, value]) => sum + Number(value), 0);
 }
@@ -90,7 +63,7 @@ async function acknowledge(count) {
   const targets = [];
   for (let index = 0; index < count; index += 1, next += 1) {
     const target = `/v3/dag_run?status=success&task_count=${next}`;
-    const { status } = await get(target);
+    const { status } = await relay.get(target);
     expect(status === 204, `event ${next} was answered with ${status}`);
     targets.push(target);
   }
@@ -98,15 +71,14 @@ async function acknowledge(count) {
 }
 
 try {
-  relay = await startRelay();
+  relay = await start();
   for (const [name, refuse] of Object.entries(REFUSE)) {
     intermediary = refuse;
     const targets = await acknowledge(EVENTS);
     await until(`${name}: the pause`, async () => (await metric('paused')) === 1);
     const failedBefore = await metric('events_failed_total');
-    relay.child.kill('SIGKILL');
-    await relay.ended;
-    relay = await startRelay();
+    await relay.kill();
+    relay = await start();
     const [recovered, maybeTwice] = [await metric('events_recovered_total'), await metric('events_maybe_sent_twice_total')];
     expect(recovered === EVENTS, `${name}: ${recovered} of ${EVENTS} events were recovered`);
     expect(maybeTwice <= 6, `${name}: ${maybeTwice} events in doubt, of 6 in flight at most`);
@@ -120,7 +92,7 @@ try {
     console.log(`${name}, kill -9 in between: ${EVENTS - missing} of ${EVENTS} delivered, ${maybeTwice} in doubt, ${failed} failed`);
   }
 } finally {
-  relay?.child.kill('SIGKILL');
+  await relay?.kill();
   endpoint.close();
   endpoint.closeAllConnections();
   rmSync(folder, { recursive: true, force: true });

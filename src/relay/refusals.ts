@@ -1,6 +1,6 @@
 /**
- * Refusals: answers that say no, and may not be about the event. Whoever stands between the relay and its endpoint can give them: an edge
- * whose origin is away, a captive portal, a gateway with a wrong setting. So no single one is final.
+ * Refusals: answers that say no, and may not be about the event. An intermediary can give them: an edge whose origin is away, a captive
+ * portal, a gateway with a wrong setting. So no single one is final.
  *
  * - A *refusal* is any status but 2xx, a redirect that is not followed, or a proxy setting that sends nothing. Its event steps aside: it
  *   goes back to the store, marked as waiting, and the next event is tried. It has its turn again after a backoff of its own.

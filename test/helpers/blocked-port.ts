@@ -9,11 +9,8 @@ const ENOUGH = 8;
 /** A connect on loopback that takes longer, in ms, is blocked. */
 const MADE_MS = 500;
 
-/**
- * A port that does not answer a SYN, like a firewall that drops packets: the thread of its listener sleeps and its backlog is full.
- * (Windows refuses the connection instead.) It is freed at the end of the test.
- */
-export async function blockedPort(t: ExecutionContext): Promise<number> {
+/** The port of a listener whose thread sleeps: it accepts no connection, and its kernel queues very few. It is freed at the end of the test. */
+export async function sleepingListener(t: ExecutionContext): Promise<number> {
   const worker = new Worker(
     `const { createServer } = require('node:net');
      const { parentPort } = require('node:worker_threads');
@@ -23,13 +20,21 @@ export async function blockedPort(t: ExecutionContext): Promise<number> {
      });`,
     { eval: true },
   );
-  const fillers: Socket[] = [];
-  t.teardown(async () => {
-    for (const filler of fillers) filler.destroy();
-    await worker.terminate();
-  });
-  const port = await new Promise<number>((resolve) => {
+  t.teardown(() => worker.terminate());
+  return new Promise<number>((resolve) => {
     worker.once('message', resolve);
+  });
+}
+
+/**
+ * A port that does not answer a SYN, like a firewall that drops packets: the thread of its listener sleeps and its backlog is full.
+ * (Windows refuses the connection instead.) It is freed at the end of the test.
+ */
+export async function blockedPort(t: ExecutionContext): Promise<number> {
+  const port = await sleepingListener(t);
+  const fillers: Socket[] = [];
+  t.teardown(() => {
+    for (const filler of fillers) filler.destroy();
   });
   for (let made = true; made && fillers.length < ENOUGH; ) {
     const filler = connect(port, '127.0.0.1');

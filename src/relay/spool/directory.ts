@@ -35,13 +35,9 @@ export async function prepareDirectory(path: string, files: SpoolFiles, onTakenB
   const stats = await statOrCreate(directory, files);
   const subdirectory = join(directory, OWN_SUBDIRECTORY);
   // A directory that became private leaves the events of an earlier spool in the subdirectory.
-  if (isPrivate(stats) && ((await holdsSpool(directory, files)) || !(await holdsSpool(subdirectory, files))))
-    return found(directory, stats);
-  if (!isPrivate(stats) && isOwn(stats) && (await holdsSpool(directory, files))) return takeBack(directory, stats, files, onTakenBack);
-  const inner = await statOrCreate(subdirectory, files);
-  if (isPrivate(inner)) return found(subdirectory, inner);
-  if (!isOwn(inner)) throw unsafe(subdirectory, `belongs to user ${inner.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
-  return takeBack(subdirectory, inner, files, onTakenBack);
+  const isUsed = isOwn(stats) && ((await holdsSpool(directory, files)) || (isPrivate(stats) && !(await holdsSpool(subdirectory, files))));
+  if (isUsed) return secureDirectory(directory, stats, files, onTakenBack);
+  return secureDirectory(subdirectory, await statOrCreate(subdirectory, files), files, onTakenBack);
 }
 
 /**
@@ -51,7 +47,7 @@ export async function prepareDirectory(path: string, files: SpoolFiles, onTakenB
  */
 export async function secureFile(path: string, file: SpoolFile, stats: Stats, onTakenBack: OnTakenBack): Promise<void> {
   if (isPrivate(stats)) return;
-  if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
+  assertOwn(path, stats);
   await file.chmod(FILE_MODE);
   onTakenBack(path, octal(stats.mode));
 }
@@ -94,18 +90,22 @@ function octal(mode: number): string {
   return (mode & 0o7777).toString(8);
 }
 
-function found(path: string, stats: Stats): SpoolDirectory {
-  return { path, device: stats.dev, inode: stats.ino };
+function assertOwn(path: string, stats: Stats): void {
+  if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
 }
 
-async function takeBack(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
-  try {
-    await files.chmod(path, DIRECTORY_MODE);
-  } catch (error) {
-    throw unusable(path, 'made private', error);
+/** Makes sure that no other user can change a directory. @throws (rejects) SpoolError for a directory of another user. */
+async function secureDirectory(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
+  if (!isPrivate(stats)) {
+    assertOwn(path, stats);
+    try {
+      await files.chmod(path, DIRECTORY_MODE);
+    } catch (error) {
+      throw unusable(path, 'made private', error);
+    }
+    onTakenBack(path, octal(stats.mode));
   }
-  onTakenBack(path, octal(stats.mode));
-  return found(path, stats);
+  return { path, device: stats.dev, inode: stats.ino };
 }
 
 /** The files that a spool always leaves. */

@@ -2,10 +2,10 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { childQueue } from '../../helpers/at-a-time.js';
+import { sleepingListener } from '../../helpers/blocked-port.js';
 import { startDnsServer } from '../../helpers/dns-server.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { freePort, startHttp, startTcp, tlsPath } from '../../helpers/loopback.js';
@@ -112,19 +112,7 @@ childTest('a refused connection does not hold the process', async (t) => {
 
 childTest(proves('exit-connect', 'a connect that is never accepted holds the process no longer than the connect timeout'), async (t) => {
   // A server whose backlog is full and whose thread sleeps accepts no further connection: the SYN is not answered.
-  const worker = new Worker(
-    `const { createServer } = require('node:net');
-     const { parentPort } = require('node:worker_threads');
-     const server = createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-       parentPort.postMessage(server.address().port);
-       setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 0);
-     });`,
-    { eval: true },
-  );
-  t.teardown(() => worker.terminate());
-  const port = await new Promise<number>((resolve) => {
-    worker.once('message', resolve);
-  });
+  const port = await sleepingListener(t);
   const options = { endpoint: `http://127.0.0.1:${port}`, connectTimeoutMs: 300, attemptTimeoutMs: 20_000 };
   const end = await runSender(t, { options, sends: 8, waitFor: 0 });
   t.is(end.code, 0);
