@@ -6,6 +6,7 @@ import '../src/delivery/http/client.js';
 import { createTelemetry, emitUsageMetrics, fetchTransport } from '../src/index.js';
 import type { Logger, TelemetryOptions } from '../src/index.js';
 import { NameLookup } from '../src/delivery/http/name-lookup.js';
+import { startLimit } from '../src/delivery/pacing.js';
 import { nameMachine } from './helpers/dns-server.js';
 import { thisMachine } from '../src/base/machine.js';
 import { createTelemetryWith } from '../src/client/telemetry.js';
@@ -72,7 +73,7 @@ async function fail({ endpoint, nameServer, proxy }: FaultSite['where'], logger:
   const names =
     nameServer === undefined
       ? undefined
-      : new NameLookup({ timeoutMs: 300, clock: systemClock, machine: nameMachine(), servers: [nameServer] });
+      : new NameLookup({ timeoutMs: 300, startLimit, clock: systemClock, machine: nameMachine(), servers: [nameServer] });
   const telemetry = createTelemetryWith(
     {
       product: PRODUCT,

@@ -8,8 +8,12 @@ export interface Clock {
   wallNow(): number;
   setTimeout(callback: () => void, delayMs: number): Timer;
   clearTimeout(timer: Timer): void;
-  /** Runs the callback after the current turn of the event loop. It does not keep the process alive. */
-  defer(callback: () => void): void;
+  /**
+   * Runs the callback after the current turn of the event loop.
+   *
+   * @param holds Whether the process stays alive until then. @default false
+   */
+  defer(callback: () => void, holds?: boolean): void;
 }
 
 /** A running timer, as Node's `setTimeout` returns it. */
@@ -26,9 +30,10 @@ export const systemClock: Clock = {
   clearTimeout: (timer) => {
     clearTimeout(timer as NodeJS.Timeout);
   },
-  defer: (callback) => {
+  defer: (callback, holds = false) => {
     // Not an unref'd `setImmediate`: an idle event loop sleeps before it runs one.
-    setTimeout(callback, 0).unref();
+    if (holds) setImmediate(callback);
+    else setTimeout(callback, 0).unref();
   },
 };
 

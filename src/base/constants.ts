@@ -17,9 +17,12 @@ export const DEFAULTS = {
   maxPendingEvents: 10_000,
   concurrency: 6,
   drainConcurrency: 24,
-  connectTimeoutMs: 400,
-  attemptTimeoutMs: 1000,
+  connectTimeoutMs: 5000,
+  attemptTimeoutMs: 10_000,
   retries: 2,
   drainDeadlineMs: 2000,
   exitDeadlineMs: 250,
 } as const;
+
+/** The time limit of the functions for direct use, whose caller waits: Cosmos has the same. In milliseconds. */
+export const AWAITED_TIMEOUT_MS = 1000;

@@ -1,9 +1,9 @@
 /*
  * Functions for direct use, without a client: one event sent at once, and the metadata of a DAG.
  */
-import { givenOptions, MAX_TIMER_MS } from '../base/check-options.js';
+import { givenOptions } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
-import { COSMOS_ENDPOINT, DEFAULTS, NAME_PATTERN, WIRE_VERSION } from '../base/constants.js';
+import { AWAITED_TIMEOUT_MS, COSMOS_ENDPOINT, NAME_PATTERN, WIRE_VERSION } from '../base/constants.js';
 import { Log } from '../base/log.js';
 import type { Logger } from '../base/log.js';
 import { debugTransport } from '../delivery/debug-transport.js';
@@ -36,7 +36,7 @@ export interface EmitOptions {
   /** `false` is one more opt-out. */
   enabled?: false | undefined;
   /**
-   * Time limit of the one attempt, in milliseconds. Beside hundreds of other attempts, its wait before that may take as long again.
+   * Time limit of the call, in milliseconds: the caller waits for it.
    *
    * @default 1000
    */
@@ -119,24 +119,27 @@ async function send({ event_type: type, ...metrics }: UsageMetrics & { event_typ
   const log = new Log(options.logger, systemClock);
   const transport = transportOf(options, log);
   const event: UsageEvent = { id: type, type, metrics, requestTarget: () => `/${WIRE_VERSION}/${type}?${urlencode(metrics)}` };
-  // Our sockets do not keep the process alive, but a caller awaits the result.
-  const keepAlive = setTimeout(() => undefined, MAX_TIMER_MS);
+  const controller = new AbortController();
+  const { attemptTimeoutMs = AWAITED_TIMEOUT_MS } = options;
+  // Our sockets do not keep the process alive, but a caller awaits the result. What has arrived is read before the time is up.
+  let timer = systemClock.setTimeout(() => {
+    timer = systemClock.setTimeout(() => controller.abort(), 0);
+  }, attemptTimeoutMs);
   try {
-    const outcome = await sendInTurn(transport, event, options.attemptTimeoutMs ?? DEFAULTS.attemptTimeoutMs);
+    const outcome = await sendInTurn(transport, event, controller.signal);
     if ('reason' in outcome) log.debug(outcome.reason, 'usage metrics could not be sent');
+    else if (outcome.kind === 'aborted') log.debug('timeout', 'usage metrics could not be sent');
     return outcome.kind === 'sent';
   } finally {
-    clearTimeout(keepAlive);
+    systemClock.clearTimeout(timer);
     await transport.close?.();
   }
 }
 
-/** Sends an event once. Beside hundreds of others it waits for its turn: as long as its attempt may take. */
-async function sendInTurn(transport: Transport, event: UsageEvent, attemptTimeoutMs: number): Promise<SendOutcome> {
-  const { signal } = new AbortController();
-  const untilMs = systemClock.now() + attemptTimeoutMs;
+/** Sends an event once. Beside hundreds of others it waits for its turn. */
+async function sendInTurn(transport: Transport, event: UsageEvent, signal: AbortSignal): Promise<SendOutcome> {
   let outcome = await transport.send([event], signal);
-  while (outcome.kind === 'deferred' && outcome.reason === BUSY_REASON && systemClock.now() < untilMs) {
+  while (outcome.kind === 'deferred' && outcome.reason === BUSY_REASON && !signal.aborted) {
     outcome = await transport.send([event], signal);
   }
   return outcome;
@@ -144,7 +147,7 @@ async function sendInTurn(transport: Transport, event: UsageEvent, attemptTimeou
 
 /** One attempt over HTTP, or in debug mode one printed line. */
 function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process.env, proxy, ...rest }: EmitOptions, log: Log): Transport {
-  const { attemptTimeoutMs = DEFAULTS.attemptTimeoutMs } = rest;
+  const { attemptTimeoutMs = AWAITED_TIMEOUT_MS } = rest;
   const name = product?.name ?? 'cosmos';
   const endpoint = operatorEndpoint(name, env, log) ?? given;
   const mode = debugMode(name, env);

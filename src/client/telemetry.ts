@@ -13,6 +13,7 @@ import { EventBus } from '../bus/bus.js';
 import type { TelemetryBus } from '../bus/bus.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { Emitter } from '../delivery/emitter.js';
+import { HEARTBEAT_MS } from '../delivery/pacing.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { EventBuilder } from '../delivery/event-builder.js';
 import { retrying } from '../delivery/retry.js';
@@ -128,7 +129,8 @@ class TelemetryClient implements AsyncDisposable {
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
-    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
+    const sendCapBeats = Math.ceil(sendCapMs / HEARTBEAT_MS);
+    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapBeats, drainOnExit });
     bus.attach(this.#emitter.accept);
     const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });
@@ -216,7 +218,7 @@ function pickTransport(options: TelemetryOptions, { limits, endpoint, env, gate,
   const { connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, retries } = limits;
   const attempts = endpointTransport(
     { endpoint: base, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
-    { gate, log, clock, lookup },
+    { gate, log, clock, random, lookup },
   );
   return retrying(attempts, { retries, maxDelayMs: MAX_BACKOFF_MS, random, clock });
 }

@@ -1,47 +1,82 @@
 /*
- * The circuit breaker: stops trying while the network is down, and probes it at growing intervals.
+ * The circuit breaker: while the network is in doubt one attempt at a time tests it, and while it is down only a probe now and then.
  */
-import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
+import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
-import { attemptThen, BUSY_REASON, CONNECT_REASON, decorate } from './transport.js';
+import { attemptThen, BUSY_REASON, CONNECT_REASON, decorate, OPEN_REASON, steering, UNWRITTEN_REASON } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** When `circuitBreaker` opens, and when it probes. */
 export interface CircuitBreakerOptions {
-  /** Failures in a row that open the circuit, 1 to 1000. @default 5 */
+  /** Failures without a success that open the circuit, 1 to 1000. They must span at least a second. @default 5 */
   failureThreshold?: number;
-  /** Time until the first probe, in milliseconds, from 1. It doubles with each probe that fails. @default 60_000 */
+  /**
+   * Mean time between two probes in the first minute of an open circuit, in milliseconds, from 1. After that it doubles with each probe
+   * that fails.
+   * @default 2000
+   */
   probeAfterMs?: number;
   /** Longest time between two probes, in milliseconds, at least `probeAfterMs`. @default 3_600_000, an hour */
   maxProbeAfterMs?: number;
+  /** Source of randomness, from 0 up to 1. @default Math.random */
+  random?: () => number;
   /** Source of time. @default the system's clock */
   clock?: Clock;
 }
 
-const PROBE_AFTER_MS = 60_000;
+const PROBE_AFTER_MS = 2000;
 
-/** Reason of the `deferred` outcomes of an open circuit. */
-const OPEN_REASON = 'circuit_open';
+/** Failures within a shorter time are one event of the network: a server that restarts, a route that changes. */
+const MIN_SPAN_MS = 1000;
+
+/** While the circuit is not open yet, the next attempt comes after half of this time to all of it. */
+const RETRY_AFTER_MS = 400;
+
+/** How long, and how often at most, an open circuit is probed at equal intervals: most outages end within a minute. */
+const STEADY_MS = 60_000;
+const MAX_STEADY_PROBES = 36;
+
+/** A connect that tests the network is cut after this time, or after four times the slowest connect that succeeded. */
+const PROBE_CONNECT_MS = 3000;
+
+/** How long other events wait while a probe is in flight. */
+const PROBE_POLL_MS = 250;
+
+/** After this time a probe that has not settled no longer keeps the next one back. */
+const PROBE_LOST_MS = 30_000;
+
+/** While the process leaves: the time between two connects, how many may fail in a row, and the longest connect of an open circuit. */
+const LEAVING_RETRY_MS = 50;
+const LEAVING_FAILURES = 3;
+const LEAVING_CONNECT_MS = 1000;
+
+/** The pause that says that nothing more is tried until the process is gone. */
+const FOR_GOOD_MS = 3_600_000;
 
 /** Reason of an attempt that got no answer in time; it counts for every kind of outcome. */
 const TIMEOUT_REASON = 'timeout';
 
-/** How long other events wait while a probe is in flight. A probe is one attempt: at most one second by default. */
-const PROBE_POLL_MS = 250;
-
 /**
- * Stops trying while the network is down: a blocked firewall costs a handful of attempts an hour, not one per event. After
- * `failureThreshold` failures in a row the circuit is open: every `send()` is `deferred` with `circuit_open` until the next probe
- * is due, and the inner transport is not called. Then the circuit is half-open: one attempt goes through. An answer closes the
- * circuit, a failure doubles the wait.
+ * Keeps a network that is down cheap: a blocked firewall costs at most 60 attempts in the first hour and two in each later one, not one
+ * per event. After a failure one attempt at a time tests the network, 200 to 400 ms apart. After `failureThreshold` failures that
+ * span at least a second the circuit is open: every `send()` is `deferred` with `circuit_open` until the next probe is due, and the
+ * inner transport is not called. In the first minute a probe comes every 1 to 3 s: probes at equal times could all meet the same
+ * short fault. Later the time between probes doubles up to `maxProbeAfterMs`, less a random part of up to half of it. The first answer
+ * closes the circuit.
  *
- * Only failed connections and timeouts count as failures. An answer of the server resets the count, even an error status: the
+ * An attempt that failed to connect has written nothing, so it uses up no retry: its outcome is `deferred` with the reason `connect`, and
+ * its event returns to the head of the buffer.
+ *
+ * Only failed connections and timeouts count as failures. An answer of the server closes the circuit, even an error status: the
  * network works. Other outcomes do neither, `network` included (a reset after the request was sent): a connection was accepted,
  * but perhaps by the firewall that drops the next one. A probe that ends so makes way for the next one at once.
  *
- * Put it inside `retrying`, which returns `deferred` unchanged. An open circuit stays open while the process exits. The breaker
- * sets no timers and never rejects: if the inner transport throws, the outcome is `rejected` with `transport_error`.
+ * While the process leaves, an open circuit lets one probe through, and after a failed connect the next one follows 50 ms later. Three in a
+ * row without a success end it.
+ *
+ * Put it inside `retrying`, which returns `deferred` unchanged. The breaker sets no timers and never rejects: if the inner transport
+ * throws, the outcome is `rejected` with `transport_error`.
  *
  * @throws TypeError for an option that is unknown or out of its bounds.
  */
@@ -51,28 +86,45 @@ export function circuitBreaker(inner: Transport, options: CircuitBreakerOptions 
     failureThreshold: integer(1, 1000),
     probeAfterMs: milliseconds(1, MAX_TIMER_MS),
     maxProbeAfterMs: milliseconds(1, MAX_TIMER_MS),
+    random: aFunction,
     clock: withMethods('now'),
   });
-  const { failureThreshold = 5, probeAfterMs = PROBE_AFTER_MS, maxProbeAfterMs = 3_600_000, clock = systemClock } = checked;
+  const { failureThreshold = 5, maxProbeAfterMs = FOR_GOOD_MS, random = Math.random, clock = systemClock } = checked;
+  const { probeAfterMs = Math.min(PROBE_AFTER_MS, maxProbeAfterMs) } = checked;
   checkValue('maxProbeAfterMs', maxProbeAfterMs, milliseconds(probeAfterMs, MAX_TIMER_MS));
-  const breaker = new Breaker(inner, { failureThreshold, probeAfterMs, maxProbeAfterMs, clock });
-  return decorate(inner, (events, signal) => breaker.send(events, signal));
+  const breaker = new Breaker(inner, { failureThreshold, probeAfterMs, maxProbeAfterMs, random, clock });
+  return decorate(
+    inner,
+    (events, signal) => breaker.send(events, signal),
+    (isLast) => breaker.lastCall(isLast),
+  );
 }
 
-/** The state of a circuit that is open or, while it has a probe, half-open. */
-interface OpenCircuit {
+/** What is known of a network that has failed since its last success. */
+interface Doubt {
+  failures: number;
+  readonly sinceMs: number;
+  /** Since when the circuit is open; undefined while it is not. */
+  openSinceMs: number | undefined;
+  /** Mean time to the next probe of an open circuit. */
   waitMs: number;
-  probeAtMs: number;
+  /** Probes of the open circuit so far. */
+  probes: number;
+  /** When the next attempt may start. */
+  nextAtMs: number;
   /** Identifies the attempt that tests the network. */
   probe: symbol | undefined;
+  probeLostAtMs: number;
 }
 
 class Breaker {
   readonly #inner: Transport;
   readonly #options: Required<CircuitBreakerOptions>;
-  #failures = 0;
-  /** Undefined while the circuit is closed. */
-  #circuit: OpenCircuit | undefined;
+  /** Undefined while the network works. */
+  #doubt: Doubt | undefined;
+  /** How many more connects may fail before the process leaves; undefined while it stays. */
+  #failuresLeft: number | undefined;
+  #limitsConnects = false;
 
   constructor(inner: Transport, options: Required<CircuitBreakerOptions>) {
     this.#inner = inner;
@@ -80,21 +132,22 @@ class Breaker {
   }
 
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
-    const circuit = this.#circuit;
+    const doubt = this.#doubt;
     let probe: symbol | undefined;
-    if (circuit !== undefined) {
-      const leftMs = circuit.probeAtMs - this.#options.clock.now();
-      if (leftMs > 0) return Promise.resolve(deferred(circuit.probe === undefined ? leftMs : Math.min(leftMs, PROBE_POLL_MS)));
+    if (doubt === undefined) this.#limitConnects(undefined);
+    else {
+      const nowMs = this.#options.clock.now();
+      if (nowMs < doubt.nextAtMs) return Promise.resolve(deferred(doubt, doubt.nextAtMs - nowMs));
+      if (doubt.probe !== undefined && nowMs < doubt.probeLostAtMs) return Promise.resolve(deferred(doubt, PROBE_POLL_MS));
       probe = Symbol('probe');
-      circuit.probe = probe;
-      // A probe that never settles must not keep the circuit open for ever: another one may start after another wait.
-      circuit.probeAtMs += circuit.waitMs - leftMs;
+      doubt.probe = probe;
+      doubt.probeLostAtMs = nowMs + PROBE_LOST_MS;
+      this.#limitConnects(doubt);
     }
     return new Promise((resolve, reject) => {
       attemptThen(this.#inner, events, signal, (outcome) => {
         try {
-          this.#learn(outcome, probe);
-          resolve(outcome);
+          resolve(this.#learn(outcome, probe));
         } catch (error) {
           // The clock is the caller's, and so is its error.
           reject(error);
@@ -103,43 +156,91 @@ class Breaker {
     });
   }
 
-  #learn(outcome: SendOutcome, probe: symbol | undefined): void {
+  lastCall(isLast: boolean): void {
+    const doubt = this.#doubt;
+    this.#failuresLeft = isLast ? (doubt?.openSinceMs === undefined ? LEAVING_FAILURES : 1) : undefined;
+    if (doubt === undefined) return;
+    // A probe in flight may take longer than the process stays.
+    doubt.probe = undefined;
+    doubt.nextAtMs = this.#options.clock.now() + (isLast ? 0 : this.#waitMs(doubt));
+  }
+
+  /** Takes note of what an outcome says about the network. @returns The outcome of the event. */
+  #learn(outcome: SendOutcome, probe: symbol | undefined): SendOutcome {
     const verdict = judge(outcome);
-    const circuit = this.#circuit;
     if (verdict === 'reachable') {
-      // Also for an attempt that began before the circuit opened: its answer is as good as that of a probe.
-      this.#failures = 0;
-      this.#circuit = undefined;
-    } else if (circuit === undefined) {
-      if (verdict === 'unreachable') this.#countFailure();
-    } else if (probe !== undefined && probe === circuit.probe) {
-      // Only the probe counts. Failures of attempts that were in flight when the circuit opened tell nothing new.
-      if (verdict === 'unreachable') this.#open(Math.min(circuit.waitMs * 2, this.#options.maxProbeAfterMs));
-      else this.#circuit = { waitMs: circuit.waitMs, probeAtMs: this.#options.clock.now(), probe: undefined };
+      // Also for an attempt that began before the first failure: its answer is as good as that of a probe.
+      this.#doubt = undefined;
+      if (this.#failuresLeft !== undefined) this.#failuresLeft = LEAVING_FAILURES;
+      return outcome;
     }
+    const isProbe = probe !== undefined && probe === this.#doubt?.probe;
+    if (verdict === 'unreachable') this.#fail(isProbe);
+    else if (isProbe && this.#doubt !== undefined) this.#doubt.probe = undefined;
+    if (outcome.kind !== 'retryable' || outcome.reason !== CONNECT_REASON || this.#doubt === undefined) return outcome;
+    const waitMs = Math.ceil(Math.max(0, this.#doubt.nextAtMs - this.#options.clock.now()));
+    return { ...outcome, kind: 'deferred', waitMs };
   }
 
-  #countFailure(): void {
-    this.#failures += 1;
-    if (this.#failures >= this.#options.failureThreshold) this.#open(this.#options.probeAfterMs);
+  #fail(isProbe: boolean): void {
+    const { clock, failureThreshold, probeAfterMs } = this.#options;
+    const nowMs = clock.now();
+    const isFirst = this.#doubt === undefined;
+    const doubt = (this.#doubt ??= {
+      failures: 0,
+      sinceMs: nowMs,
+      openSinceMs: undefined,
+      waitMs: probeAfterMs,
+      probes: 0,
+      nextAtMs: nowMs,
+      probe: undefined,
+      probeLostAtMs: nowMs,
+    });
+    doubt.failures += 1;
+    // Only the first failure and the probe say when to try again: attempts that were in flight together fail together.
+    if (!isFirst && !isProbe) return;
+    doubt.probe = undefined;
+    if (doubt.failures >= failureThreshold && nowMs - doubt.sinceMs >= MIN_SPAN_MS) doubt.openSinceMs ??= nowMs;
+    doubt.nextAtMs = nowMs + this.#waitMs(doubt);
   }
 
-  #open(waitMs: number): void {
-    this.#failures = 0;
-    this.#circuit = { waitMs, probeAtMs: this.#options.clock.now() + waitMs, probe: undefined };
+  /** How long the next attempt waits. */
+  #waitMs(doubt: Doubt): number {
+    if (this.#failuresLeft !== undefined) {
+      this.#failuresLeft -= 1;
+      return this.#failuresLeft > 0 ? LEAVING_RETRY_MS : FOR_GOOD_MS;
+    }
+    const { clock, maxProbeAfterMs, random } = this.#options;
+    if (doubt.openSinceMs === undefined) return (RETRY_AFTER_MS * (1 + random())) / 2;
+    doubt.probes += 1;
+    if (clock.now() - doubt.openSinceMs < STEADY_MS && doubt.probes <= MAX_STEADY_PROBES) return doubt.waitMs * (0.5 + random());
+    doubt.waitMs = Math.min(doubt.waitMs * 2, maxProbeAfterMs);
+    return (doubt.waitMs * (1 + random())) / 2;
+  }
+
+  #limitConnects(doubt: Doubt | undefined): void {
+    // Said once: most sends are neither in doubt nor follow a doubt.
+    if (doubt === undefined && !this.#limitsConnects) return;
+    this.#limitsConnects = doubt !== undefined;
+    const isFirm = this.#failuresLeft !== undefined && doubt?.openSinceMs !== undefined;
+    const limitMs = doubt === undefined ? undefined : isFirm ? LEAVING_CONNECT_MS : PROBE_CONNECT_MS;
+    this.#inner[steering]?.limitConnects?.(limitMs, isFirm);
   }
 }
 
-function deferred(waitMs: number): SendOutcome {
-  return { kind: 'deferred', waitMs: Math.ceil(waitMs), reason: OPEN_REASON };
+function deferred({ openSinceMs }: Doubt, waitMs: number): SendOutcome {
+  return { kind: 'deferred', waitMs: Math.ceil(waitMs), reason: openSinceMs === undefined ? CONNECT_REASON : OPEN_REASON };
 }
+
+/** Reasons of a `deferred` outcome that say nothing of the network: those of a breaker further inside, and of an attempt without a turn. */
+const UNTRIED_REASONS: ReadonlySet<string> = new Set([OPEN_REASON, CONNECT_REASON, BUSY_REASON, UNWRITTEN_REASON]);
 
 /** What an outcome says about the network between the host and the endpoint. */
 function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {
   if (outcome.kind === 'sent') return 'reachable';
   if (outcome.kind === 'refused' || outcome.kind === 'aborted') return 'unknown';
-  // `circuit_open` comes from a breaker further inside, which tried nothing, as `busy` did. Every other pause was asked for by the server.
-  if (outcome.kind === 'deferred') return outcome.reason === OPEN_REASON || outcome.reason === BUSY_REASON ? 'unknown' : 'reachable';
+  // Every other pause was asked for by the server.
+  if (outcome.kind === 'deferred') return UNTRIED_REASONS.has(outcome.reason) ? 'unknown' : 'reachable';
   if (outcome.reason === TIMEOUT_REASON) return 'unreachable';
   if (outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON) return 'unreachable';
   return /^http_|^redirect_refused$/.test(outcome.reason) ? 'reachable' : 'unknown';

@@ -10,7 +10,7 @@ import type { Gate } from '../opt-out/gate.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { EventLoopBudget, NextTick, Pause } from './pacing.js';
-import { attemptThen } from './transport.js';
+import { attemptThen, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
 import type { SendOutcome, Transport } from './transport.js';
 
 /** What a dispatcher needs. */
@@ -24,6 +24,8 @@ export interface DispatcherOptions {
   clock: Clock;
   /** How many batches may be in flight now. */
   limit: () => number;
+  /** Called after a batch has started. */
+  onStarted?: () => void;
   /** Called with the outcome of each batch, after it was entered into the ledger. */
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
 }
@@ -31,6 +33,9 @@ export interface DispatcherOptions {
 /** p-queue copies its options into new objects. Without these keys it would read them from a polluted Object.prototype. */
 const QUEUE: object = bare({ timeout: undefined });
 const TASK: object = bare({ priority: 0, signal: undefined, timeout: undefined });
+
+/** Reasons of a pause that the network did not ask for. */
+const OWN_PAUSES: ReadonlySet<string> = new Set([CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON]);
 
 /** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
 const ABORT_ROUNDS = 50;
@@ -50,6 +55,8 @@ export class Dispatcher {
   #queue: PQueue | undefined;
   #isLoading = false;
   #isStopped = false;
+  /** Whether a pause was begun because the network failed. */
+  #isInDoubt = false;
   /** Workers that run or are queued to run. */
   #started = 0;
   #inFlight = 0;
@@ -90,11 +97,14 @@ export class Dispatcher {
     }
   }
 
-  /** Ends batches that have been in flight for longer than the cap: a transport that never settles loses its slot. */
-  abortOverdue(capMs: number): void {
-    const startedBefore = this.#options.clock.now() - capMs;
+  /**
+   * Ends batches that have been in flight for that many calls: a transport that never settles loses its slot. Calls are counted and not
+   * time: while the host keeps the event loop busy, nothing can settle.
+   */
+  abortOverdue(maxCalls: number): void {
     for (const batch of this.#workers.inFlight) {
-      if (batch.startedAtMs <= startedBefore) this.#abort(batch, { kind: 'rejected', reason: 'timeout' });
+      batch.calls += 1;
+      if (batch.calls > maxCalls) this.#abort(batch, { kind: 'rejected', reason: 'timeout' });
     }
   }
 
@@ -163,7 +173,7 @@ export class Dispatcher {
 
   /** @returns Whether the worker continues later by itself. */
   #sendNext(worker: Worker): boolean {
-    const { buffer, builder, clock, transport } = this.#options;
+    const { buffer, builder, clock, onStarted, transport } = this.#options;
     const nowMs = clock.now();
     // A transport that computes, or that answers at once, must not keep the event loop from the host.
     if (this.#budget.isUsedUp(nowMs)) {
@@ -172,11 +182,12 @@ export class Dispatcher {
     }
     const taken = buffer.take(this.#batchSize);
     if (taken.length === 0) return false;
-    const batch = worker.begin(taken, nowMs);
+    const batch = worker.begin(taken);
     this.#budget.spend(nowMs);
     this.#inFlight += taken.length;
     const events = taken.map((event) => (event.built ??= builder.build(event)));
     attemptThen(transport, events, batch.controller.signal, (outcome) => this.#settle(batch, outcome));
+    onStarted?.();
     return true;
   }
 
@@ -202,7 +213,18 @@ export class Dispatcher {
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
     else {
       ledger.drop('buffer_full', buffer.putBack(taken));
-      if (!this.#isStopped) this.pause.begin(outcome.waitMs);
+      if (this.#isStopped) return onSettled(outcome, taken);
+      // The server asked for its pause. Ours ends with the next success.
+      if (!OWN_PAUSES.has(outcome.reason)) this.pause.begin(outcome.waitMs);
+      else {
+        this.pause.backOff(outcome.waitMs);
+        this.#isInDoubt = true;
+      }
+    }
+    if (outcome.kind === 'sent' && this.#isInDoubt) {
+      this.#isInDoubt = false;
+      this.pause.wake();
+      this.#startLater.schedule();
     }
     if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
     onSettled(outcome, taken);
@@ -213,7 +235,8 @@ export class Dispatcher {
 interface InFlightBatch {
   readonly worker: Worker;
   readonly taken: readonly TakenEvent[];
-  readonly startedAtMs: number;
+  /** How often {@link Dispatcher.abortOverdue} has seen it. */
+  calls: number;
   readonly controller: AbortController;
 }
 
@@ -251,10 +274,10 @@ class Worker {
     return this.#controller.signal.aborted;
   }
 
-  begin(taken: readonly TakenEvent[], startedAtMs: number): InFlightBatch {
+  begin(taken: readonly TakenEvent[]): InFlightBatch {
     if (this.#sends > 0 && this.#sends % SENDS_PER_SIGNAL === 0) this.#controller = new AbortController();
     this.#sends += 1;
-    this.#batch = { worker: this, taken, startedAtMs, controller: this.#controller };
+    this.#batch = { worker: this, taken, calls: 0, controller: this.#controller };
     return this.#batch;
   }
 

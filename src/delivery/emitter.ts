@@ -9,9 +9,9 @@ import type { EventConsumer } from '../bus/bus.js';
 import { Dispatcher } from './dispatcher.js';
 import type { DispatcherOptions } from './dispatcher.js';
 import { EventBuffer } from './event-buffer.js';
-import { ExitHook } from './exit-hook.js';
+import { EndWatch, ExitHook } from './exit-hook.js';
 import { Heartbeat, HEARTBEAT_MS, NextTick } from './pacing.js';
-import { CONNECT_REASON, lastCall } from './transport.js';
+import { steering } from './transport.js';
 import type { SendOutcome } from './transport.js';
 
 /** What an emitter needs. */
@@ -19,13 +19,13 @@ interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'o
   maxPendingEvents: number;
   concurrency: number;
   drainConcurrency: number;
-  /** A `send()` that has not settled after this time loses its slot, and its events count as `timeout`. */
-  sendCapMs: number;
+  /** A `send()` that has not settled after so many heartbeats loses its slot, and its events count as `timeout`. */
+  sendCapBeats: number;
   drainOnExit: boolean;
   exitDeadlineMs: number;
 }
 
-/** A `close()` or an exit in progress: each event gets one more attempt, and a dead network ends it before the deadline. */
+/** A `close()` or an exit in progress: each event gets one more attempt, and a network that refuses ends it before the deadline. */
 interface Leaving {
   readonly untilMs: number;
   readonly giveUp: () => void;
@@ -41,11 +41,14 @@ export class Emitter {
   readonly #leaveWaiters: DrainWaiters;
   readonly #heartbeat: Heartbeat;
   readonly #flushLater: NextTick;
+  readonly #endWatch: EndWatch;
   readonly #exitHook = new ExitHook(() => this.#onBeforeExit());
   /** If true, a flush is scheduled and the exit hook is set, so an event only needs to be kept. */
   #isArmed = false;
   #isStopped = false;
   #drains = 0;
+  /** Until when an exit may hold the process; undefined before the first. */
+  #exitUntilMs: number | undefined;
   #leaving: Leaving | undefined;
 
   constructor(options: EmitterOptions) {
@@ -60,7 +63,13 @@ export class Emitter {
       ...options,
       buffer: this.#buffer,
       limit: () => this.#limit(),
+      onStarted: () => this.#endWatch.start(),
       onSettled: (outcome) => this.#onSettled(outcome),
+    });
+    this.#endWatch = new EndWatch(options.clock, {
+      isNeeded: () => this.#dispatcher.inFlight > 0 && !this.#isStopped,
+      hasEnded: () => options.transport[steering]?.hostHasEnded?.() === true,
+      onEnd: () => this.#onHostEnded(),
     });
     options.gate.whenShut(() => {
       void this.#stop('opted_out');
@@ -122,8 +131,11 @@ export class Emitter {
   /** Schedules a flush and sets the exit hook. */
   #arm(): void {
     this.#isArmed = true;
-    this.#flushLater.schedule();
-    if (this.#options.drainOnExit) this.#exitHook.set();
+    const { drainOnExit } = this.#options;
+    // A host may publish in its own `beforeExit`: only a flush that holds the process for one turn happens after that. If the host does so
+    // each time, the process must end all the same.
+    this.#flushLater.schedule(drainOnExit && this.#exitTimeLeftMs() > 0);
+    if (drainOnExit) this.#exitHook.set();
   }
 
   #flush(): void {
@@ -138,10 +150,12 @@ export class Emitter {
   }
 
   #onHeartbeat(): void {
-    const { gate, sendCapMs } = this.#options;
+    const { drainOnExit, gate, sendCapBeats } = this.#options;
     gate.check();
     if (gate.state === 'shut') return;
-    this.#dispatcher.abortOverdue(sendCapMs);
+    // The process did not end after all.
+    if (drainOnExit && this.#leaving === undefined && this.#pending() > 0) this.#exitHook.set();
+    this.#dispatcher.abortOverdue(sendCapBeats);
     this.#startWorkers();
   }
 
@@ -150,8 +164,7 @@ export class Emitter {
     const leaving = this.#leaving;
     if (leaving !== undefined) {
       if (gate.state === 'unknown') leaving.giveUp();
-      const isOffline = outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON;
-      if (isOffline || (outcome.kind === 'deferred' && clock.now() + outcome.waitMs > leaving.untilMs)) leaving.giveUp();
+      if (outcome.kind === 'deferred' && clock.now() + outcome.waitMs > leaving.untilMs) leaving.giveUp();
     }
     this.#notifyWaiters();
   }
@@ -174,6 +187,7 @@ export class Emitter {
     this.#isStopped = true;
     this.#options.ledger.drop(reason, this.#buffer.clear());
     this.#heartbeat.stop();
+    this.#endWatch.stop();
     await this.#dispatcher.stop();
     // Events that were not tried have come back.
     this.#options.ledger.drop(reason, this.#buffer.clear());
@@ -182,25 +196,53 @@ export class Emitter {
 
   #onBeforeExit(): void {
     this.#isArmed = false;
-    const { clock, exitDeadlineMs, gate } = this.#options;
-    // Nothing may be sent now, and a file that cannot be read must not hold the process.
-    if (gate.state === 'unknown') return;
+    const { clock, gate } = this.#options;
+    const deadlineMs = this.#exitTimeLeftMs();
     // Keep pending events but start nothing: that would keep a finished process alive. If the host began a close() meanwhile, that
     // has its own deadline and continues.
     const giveUp = () => {
       const isReplaced = this.#leaving !== undefined && this.#leaving !== leaving;
       if (this.#isStopped || isReplaced || this.#pending() === 0) return;
-      this.#dispatcher.pause.backOff(HEARTBEAT_MS);
+      this.#letGo();
       this.#leaveWaiters.reached(Infinity);
     };
-    const leaving: Leaving = { untilMs: clock.now() + exitDeadlineMs, giveUp };
-    void this.#leave(leaving, exitDeadlineMs).then(giveUp);
+    const leaving: Leaving = { untilMs: clock.now() + deadlineMs, giveUp };
+    // Nothing may be sent now, and a file that cannot be read must not hold the process.
+    if (deadlineMs === 0 || gate.state === 'unknown') return this.#letGo();
+    this.#exitUntilMs ??= leaving.untilMs;
+    void this.#leave(leaving, deadlineMs).then(giveUp);
+  }
+
+  /** The host has nothing else to do, but a connect of ours keeps `beforeExit` from coming. */
+  #onHostEnded(): void {
+    this.#exitHook.clear();
+    if (this.#leaving !== undefined) return;
+    if (this.#options.drainOnExit) this.#onBeforeExit();
+    else this.#letGo();
+  }
+
+  /** Releases the process: connects end, and nothing starts until the next heartbeat. What waits stays in the buffer. */
+  #letGo(): void {
+    this.#dispatcher.pause.wake();
+    this.#dispatcher.pause.backOff(HEARTBEAT_MS);
+    this.#options.transport[steering]?.letGo?.();
+  }
+
+  /** How long an exit may hold the process: `exitDeadlineMs` in all, however often the host comes back from its `beforeExit`. */
+  #exitTimeLeftMs(): number {
+    const { clock, exitDeadlineMs } = this.#options;
+    if (this.#exitUntilMs === undefined) return exitDeadlineMs;
+    const leftMs = this.#exitUntilMs - clock.now();
+    if (leftMs > -HEARTBEAT_MS) return Math.max(0, leftMs);
+    // It has lived on.
+    this.#exitUntilMs = undefined;
+    return exitDeadlineMs;
   }
 
   async #leave(leaving: Leaving, deadlineMs: number): Promise<boolean> {
     const { gate, transport } = this.#options;
     this.#leaving = leaving;
-    transport[lastCall]?.(true);
+    transport[steering]?.lastCall?.(true);
     this.#dispatcher.pause.wake();
     // Before giving up: giving up ends the wait, so the wait must have begun.
     const waited = this.#wait(this.#leaveWaiters, deadlineMs);
@@ -212,7 +254,7 @@ export class Emitter {
     const timedOut = await waited;
     if (this.#leaving === leaving) {
       this.#leaving = undefined;
-      transport[lastCall]?.(false);
+      transport[steering]?.lastCall?.(false);
     }
     return timedOut;
   }

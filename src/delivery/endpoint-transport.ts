@@ -10,6 +10,7 @@ import type { CircuitBreakerOptions } from './circuit-breaker.js';
 import { fetchTransportWith } from './http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from './http/fetch-transport.js';
 import { gated } from './retry.js';
+import { UNWRITTEN_REASON } from './transport.js';
 import type { SendOutcome, Transport } from './transport.js';
 
 /** The options of `fetchTransport`, with the concurrency that its number of sockets follows from. */
@@ -18,17 +19,19 @@ interface EndpointTransportOptions extends Omit<FetchTransportOptions, 'maxSocke
   drainConcurrency: number;
 }
 
+/** The outcome of an attempt that ends before its request is written: its event goes back to where it came from. */
+const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: UNWRITTEN_REASON };
+
 /** What the client and the relay share, and where the relay differs. */
 interface EndpointTransportParts {
   gate: Gate;
   log: Log;
   clock: Clock;
+  random: () => number;
   /** @default a cancellable resolver */
   lookup?: FetchTransportParts['lookup'] | undefined;
-  /** @default five failures, then probes after 1, 2, 4 ... 60 minutes */
+  /** @default five failures in a second or more, then probes every 1 to 3 s, after a minute less often */
   breaker?: CircuitBreakerOptions | undefined;
-  /** The outcome of an attempt that is aborted before its request is sent. @default aborted */
-  abortedUnwritten?: SendOutcome | undefined;
   /** Wraps the transport of a single attempt, for example to time it. @default no wrapper */
   aroundAttempt?: ((attempt: Transport) => Transport) | undefined;
 }
@@ -36,10 +39,10 @@ interface EndpointTransportParts {
 /** The caller puts retries, or a backoff, around it. */
 export function endpointTransport(options: EndpointTransportOptions, parts: EndpointTransportParts): Transport {
   const { concurrency, drainConcurrency, ...http } = options;
-  const { gate, log, clock, lookup, breaker, abortedUnwritten, aroundAttempt } = bare(parts);
+  const { gate, log, clock, random, lookup, breaker, aroundAttempt } = bare(parts);
   const attempt = fetchTransportWith(
     { ...http, maxSockets: Math.max(concurrency, drainConcurrency) },
-    { clock, log, ...(lookup && { lookup }), ...(abortedUnwritten && { abortedUnwritten }) },
+    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }) },
   );
-  return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, ...breaker });
+  return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, random, ...breaker });
 }

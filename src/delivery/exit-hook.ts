@@ -1,4 +1,6 @@
-// What happens when the process has nothing else to do: one `beforeExit` listener for all emitters of this copy of the package.
+// What happens when the process has nothing else to do: one `beforeExit` listener for all emitters of this copy of the package, and a look
+// at what keeps the process alive.
+import type { Clock, Timer } from '../base/clock.js';
 
 const armedHooks = new Set<() => void>();
 
@@ -31,4 +33,48 @@ export class ExitHook {
   clear(): void {
     if (armedHooks.delete(this.#callback) && armedHooks.size === 0) process.off('beforeExit', runHooks);
   }
+}
+
+/** How often it is looked whether only we keep the process alive. */
+const LOOK_MS = 40;
+
+/** What an {@link EndWatch} asks and does. */
+interface EndWatchOptions {
+  /** Whether anything of ours could keep the process alive. */
+  isNeeded: () => boolean;
+  /** Whether nothing else keeps it alive. */
+  hasEnded: () => boolean;
+  onEnd: () => void;
+}
+
+/** Notices the end of a host for which `beforeExit` does not come: a connect or a query under way cannot be unref'd. */
+export class EndWatch {
+  readonly #clock: Clock;
+  readonly #options: EndWatchOptions;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, options: EndWatchOptions) {
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  /** Looks from now on, until it is no longer needed. */
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = this.#clock.setTimeout(this.#look, LOOK_MS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  readonly #look = (): void => {
+    this.#timer = undefined;
+    const { isNeeded, hasEnded, onEnd } = this.#options;
+    if (!isNeeded()) return;
+    if (hasEnded()) onEnd();
+    this.start();
+  };
 }

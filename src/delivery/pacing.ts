@@ -123,10 +123,11 @@ export class NextTick {
     this.#callback = callback;
   }
 
-  schedule(): void {
+  /** @param holds Whether the process stays alive until then. */
+  schedule(holds = false): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#clock.defer(this.#call);
+    this.#clock.defer(this.#call, holds);
   }
 
   readonly #call = (): void => {
@@ -165,20 +166,88 @@ export class Heartbeat {
   }
 }
 
+/** How often the time of running limits is counted: often enough that a turn which is longer was a busy one. */
+const TICK_MS = 25;
+
+/** The most that one turn of the event loop counts: the rest of a longer turn belongs to the host, who did not let us look. */
+const MOST_PER_TURN_MS = 50;
+
+interface Limit {
+  /** On the clock of {@link PolledTime}. */
+  readonly dueMs: number;
+  readonly timeUp: () => void;
+}
+
+/** Time in which the event loop looked at the network. It stands still while the host keeps the loop busy. */
+class PolledTime {
+  readonly #clock: Clock;
+  readonly #limits = new Set<Limit>();
+  #nowMs = 0;
+  #countedAtMs = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  start(limitMs: number, timeUp: () => void): () => void {
+    if (this.#timer === undefined) {
+      this.#countedAtMs = this.#clock.now();
+      this.#schedule(Math.min(TICK_MS, limitMs));
+    }
+    const limit: Limit = { dueMs: this.#nowMs + this.#sinceCounted() + limitMs, timeUp };
+    this.#limits.add(limit);
+    return () => {
+      this.#limits.delete(limit);
+    };
+  }
+
+  #sinceCounted(): number {
+    return Math.min(this.#clock.now() - this.#countedAtMs, MOST_PER_TURN_MS);
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = undefined;
+    this.#nowMs += this.#sinceCounted();
+    this.#countedAtMs = this.#clock.now();
+    let nextMs = TICK_MS;
+    for (const limit of this.#limits) {
+      const leftMs = limit.dueMs - this.#nowMs;
+      if (leftMs <= 0) this.#lookOnceMore(limit);
+      else nextMs = Math.min(nextMs, leftMs);
+    }
+    if (this.#limits.size > 0) this.#schedule(nextMs);
+  };
+
+  /**
+   * An answer may have arrived in this very turn, so the loop reads the network once more before the time is up. (An unref'd
+   * `setImmediate` does not work here: if nothing else happens, the loop sleeps before it.)
+   */
+  #lookOnceMore(limit: Limit): void {
+    const timer = this.#clock.setTimeout(() => {
+      if (this.#limits.delete(limit)) limit.timeUp();
+    }, 0);
+    timer.unref();
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer = this.#clock.setTimeout(this.#tick, Math.max(1, delayMs));
+    this.#timer.unref();
+  }
+}
+
+const polledTimes = new WeakMap<Clock, PolledTime>();
+
 /**
- * Starts a time limit. If the host kept the event loop busy, an answer may be ready right after the limit, so the loop reads the
- * network once more before `timeUp` is called. (An unref'd `setImmediate` does not work here: if nothing else happens, the loop
- * sleeps before it.)
+ * Starts a time limit that counts only time in which the event loop looked at the network: a host that is busy for five seconds has not
+ * waited for an answer. What has arrived is read before `timeUp` is called.
  *
  * @returns A function that cancels the limit; a second call has no effect.
  */
 export function startLimit(clock: Clock, limitMs: number, timeUp: () => void): () => void {
-  let timer = clock.setTimeout(() => {
-    timer = clock.setTimeout(timeUp, 0);
-    timer.unref();
-  }, limitMs);
-  timer.unref();
-  return () => clock.clearTimeout(timer);
+  let time = polledTimes.get(clock);
+  if (time === undefined) polledTimes.set(clock, (time = new PolledTime(clock)));
+  return time.start(limitMs, timeUp);
 }
 
 /** The type of {@link startLimit}, for modules that are loaded later: they get the function as a value, which saves a file to load. */

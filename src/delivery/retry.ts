@@ -53,8 +53,8 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
   return decorate(
     inner,
     (events, signal) => retrier.send(events, signal),
-    (active) => {
-      retrier.lastCall(active);
+    (isLast) => {
+      retrier.lastCall(isLast);
     },
   );
 }
@@ -103,9 +103,9 @@ class Retrier {
     });
   }
 
-  lastCall(active: boolean): void {
-    this.#isLastCall = active;
-    if (active) for (const end of this.#backoffs) end();
+  lastCall(isLast: boolean): void {
+    this.#isLastCall = isLast;
+    if (isLast) for (const end of this.#backoffs) end();
   }
 
   async #retry(first: SendOutcome, events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {

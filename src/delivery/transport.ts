@@ -46,30 +46,55 @@ export interface Transport {
   readonly maxBatchSize?: number;
   /**
    * Delivers the events and resolves with the outcome. A transport that throws or rejects counts as `transport_error`. A call
-   * that has not settled after `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (14 s by default) loses its slot and
-   * counts as `timeout`.
+   * that has not settled after `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (41 s by default) loses its slot and
+   * counts as `timeout`. Time in which the host keeps the event loop busy does not count.
    */
   send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome>;
   /** Frees sockets and timers. Called once, after the last `send()`. */
   close?(): void | Promise<void>;
   /**
-   * Tells decorators that the process is about to exit. While `active` is true, `retrying` starts no backoff, and ends a running
-   * one with one final attempt.
+   * How the emitter and the breaker lead the transports inside them.
    * @internal
    */
-  [lastCall]?(active: boolean): void;
+  readonly [steering]?: Steering;
 }
 
 /**
- * Key of the internal method by which the emitter announces the exit to decorators. It is a registered symbol because each entry
- * point of the package is a separate bundle: a transport that one bundle decorates may be driven by another.
+ * Key of {@link Steering}. It is a registered symbol because each entry point of the package is a separate bundle: a transport that one
+ * bundle decorates may be driven by another.
  *
  * @internal
  */
-export const lastCall: unique symbol = Symbol.for('cosmos-telemetry.lastCall');
+export const steering: unique symbol = Symbol.for('cosmos-telemetry.steering');
+
+/** What leads a transport. A transport may lack any part. @internal */
+export interface Steering {
+  /**
+   * The process is about to leave, or (false) stays after all. Until then `retrying` starts no backoff and ends a running one with one
+   * final attempt, and a breaker lets one probe through.
+   */
+  lastCall?(isLast: boolean): void;
+  /**
+   * Bounds the connects of the next attempts: the network is in doubt.
+   *
+   * @param limitMs In milliseconds; undefined for the transport's own limit.
+   * @param isFirm If false, a connect may take four times as long as the slowest one that succeeded.
+   */
+  limitConnects?(limitMs: number | undefined, isFirm: boolean): void;
+  /** Ends each attempt that has written nothing: its event goes back to the buffer, and it holds the process no longer. */
+  letGo?(): void;
+  /** Whether nothing but our own connects and look-ups keeps the process alive. */
+  hostHasEnded?(): boolean;
+}
 
 /** Reason of an attempt that did not reach a server: the request was certainly not sent. */
 export const CONNECT_REASON = 'connect';
+
+/** Reason of what an open circuit did not try. */
+export const OPEN_REASON = 'circuit_open';
+
+/** Reason of an attempt that was ended when it is certain that no byte of its request was written. */
+export const UNWRITTEN_REASON = 'aborted';
 
 /** Reason of an attempt that did not get its turn: other transports of this process send to the same endpoint. Nothing was tried. */
 export const BUSY_REASON = 'busy';
@@ -131,15 +156,20 @@ export function attemptThen(
  *
  * @param onLastCall Called before the inner transport's own `lastCall`.
  */
-export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (active: boolean) => void): Transport {
+export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (isLast: boolean) => void): Transport {
   return {
     // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
     ...(given(inner, 'maxBatchSize') === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
     send,
     close: () => given(inner, 'close')?.call(inner),
-    [lastCall](active) {
-      onLastCall?.(active);
-      inner[lastCall]?.(active);
+    [steering]: {
+      lastCall: (isLast) => {
+        onLastCall?.(isLast);
+        inner[steering]?.lastCall?.(isLast);
+      },
+      limitConnects: (limitMs, isFirm) => inner[steering]?.limitConnects?.(limitMs, isFirm),
+      letGo: () => inner[steering]?.letGo?.(),
+      hostHasEnded: () => inner[steering]?.hostHasEnded?.() ?? false,
     },
   };
 }

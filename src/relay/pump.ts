@@ -6,6 +6,7 @@ import { Dispatcher } from '../delivery/dispatcher.js';
 import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { NextTick, Heartbeat } from '../delivery/pacing.js';
+import { steering } from '../delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -26,8 +27,8 @@ interface PumpOptions extends BackoffOptions {
   clock: Clock;
   concurrency: number;
   drainConcurrency: number;
-  /** An attempt that has not settled after this time loses its slot, and its event fails with reason `timeout`. */
-  sendCapMs: number;
+  /** An attempt that has not settled after so many heartbeats loses its slot, and its event fails with reason `timeout`. */
+  sendCapBeats: number;
   /** Whether the store has room for more events. If not, sending does not pause, since only sending makes room. */
   hasRoom: () => boolean;
   /** @default the load of this process */
@@ -115,12 +116,14 @@ export class Pump {
         end: (timedOut) => {
           if (this.#drain !== drain) return;
           this.#drain = undefined;
+          this.#lastCall(false);
           clock.clearTimeout(timer);
           resolve(timedOut);
         },
       };
       this.#drain?.end(true);
       this.#drain = drain;
+      this.#lastCall(true);
       // A pause ends here, whatever its reason: this is the last chance to send, and to learn whether events may be sent.
       this.#dispatcher.pause.end();
       this.#refusals.hurry();
@@ -128,6 +131,10 @@ export class Pump {
       if (this.#options.gate.state === 'unknown') void this.#options.gate.look().then(() => this.#endDrainIfDone());
       else this.#endDrainIfDone();
     });
+  }
+
+  #lastCall(isLast: boolean): void {
+    this.#options.transport[steering]?.lastCall?.(isLast);
   }
 
   /** Starts no more attempts, ends those in flight, and records their outcomes. */
@@ -198,14 +205,14 @@ export class Pump {
 
   /** Once a second: looks for opt-outs, drops expired events, and ends attempts that do not settle. Stops after an opt-out. */
   readonly #beat = (): void => {
-    const { gate, store, ledger, log, sendCapMs } = this.#options;
+    const { gate, store, ledger, log, sendCapBeats } = this.#options;
     gate.checkAttempt();
     if (this.#isStopped || gate.state === 'shut') return;
     const expired = store.expire();
     ledger.drop('expired', expired);
     if (expired > 0) log.warn('expired', 'events that were pending for longer than `maxAgeMs` are dropped');
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
-    this.#dispatcher.abortOverdue(sendCapMs);
+    this.#dispatcher.abortOverdue(sendCapBeats);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };

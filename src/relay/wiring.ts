@@ -5,7 +5,7 @@ import type { MachineAccess } from '../base/machine.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { decorate } from '../delivery/transport.js';
-import type { SendOutcome, Transport } from '../delivery/transport.js';
+import type { Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { COSMOS, debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
@@ -60,16 +60,10 @@ interface TransportParts {
   readonly observe: (seconds: number) => void;
 }
 
-/** The first probe of an open circuit comes after this many first backoffs. Later probes come at most every `maxBackoffMs`. */
-const PROBE_BACKOFFS = 5;
-
-/** The outcome of an attempt that was still connecting when the relay closed: nothing was sent, so the event stays in the spool. */
-const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'aborted' };
-
 /** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
-  const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
-  const { clock, lookup, descriptors } = machine;
+  const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, maxBackoffMs } = settings;
+  const { clock, random, lookup, descriptors } = machine;
   const { allowedRedirectHosts, proxy } = options;
   const mode = debugMode(COSMOS, env);
   // As in the library: debug mode prints requests and sends none.
@@ -81,8 +75,8 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       log,
       clock,
       lookup,
-      breaker: { probeAfterMs: Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs), maxProbeAfterMs: maxBackoffMs },
-      abortedUnwritten: UNWRITTEN,
+      random,
+      breaker: { maxProbeAfterMs: maxBackoffMs },
       aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
   );

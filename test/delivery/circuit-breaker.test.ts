@@ -3,7 +3,7 @@ import test from 'ava';
 import { circuitBreaker } from '../../src/delivery/circuit-breaker.js';
 import type { CircuitBreakerOptions } from '../../src/delivery/circuit-breaker.js';
 import { retrying } from '../../src/delivery/retry.js';
-import { lastCall } from '../../src/delivery/transport.js';
+import { steering } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
 import type { Step } from '../helpers/stepped-transport.js';
@@ -272,7 +272,7 @@ test(proves('breaker-firewall', 'a blocked firewall costs a handful of attempts 
 test('an open circuit stays open during the last call', async (t) => {
   const { send, sendTimes, transport, attempts } = arrange(CONNECT);
   await sendTimes(5);
-  transport[lastCall]?.(true);
+  transport[steering]?.lastCall?.(true);
   t.deepEqual(await send(), open(MINUTE_MS));
   t.is(attempts(), 5);
 });
@@ -288,11 +288,11 @@ test('circuitBreaker forwards the batch size, the last call and close', async (t
   const told: boolean[] = [];
   const inner = Object.assign(new SteppedTransport(SENT), {
     maxBatchSize: 7,
-    [lastCall]: (active: boolean) => told.push(active),
+    [steering]: { lastCall: (active: boolean) => told.push(active) },
   });
   const transport = circuitBreaker(inner);
   t.is(transport.maxBatchSize, 7);
-  transport[lastCall]?.(true);
+  transport[steering]?.lastCall?.(true);
   t.deepEqual(told, [true]);
   await transport.close?.();
   t.is(inner.closed, 1);

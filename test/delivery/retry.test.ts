@@ -4,7 +4,7 @@ import test from 'ava';
 
 import { retrying } from '../../src/delivery/retry.js';
 import type { RetryingOptions } from '../../src/delivery/retry.js';
-import { lastCall } from '../../src/delivery/transport.js';
+import { steering } from '../../src/delivery/transport.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { SteppedTransport, seededRandom, usageEvent } from '../helpers/stepped-transport.js';
 import type { Step } from '../helpers/stepped-transport.js';
@@ -177,7 +177,7 @@ test('the last call ends every backoff with one final attempt', async (t) => {
   const { clock, inner, transport, outcome } = arrange(CONNECT);
   await settle();
   t.is(clock.pendingTimers, 1);
-  transport[lastCall]?.(true);
+  transport[steering]?.lastCall?.(true);
   t.deepEqual(await outcome, CONNECT);
   t.is(inner.sends.length, 2);
   t.is(clock.now(), 0);
@@ -189,17 +189,17 @@ test('during the last call nothing backs off; afterwards it does again', async (
   await outcome;
   const failing = new SteppedTransport(CONNECT);
   const other = retrying(failing, { clock });
-  other[lastCall]?.(true);
+  other[steering]?.lastCall?.(true);
   t.deepEqual(await other.send(EVENTS, new AbortController().signal), CONNECT);
   t.is(failing.sends.length, 1);
   t.is(clock.pendingTimers, 0);
 
-  other[lastCall]?.(false);
+  other[steering]?.lastCall?.(false);
   const late = other.send(EVENTS, new AbortController().signal);
   await clock.advance(LONG_ENOUGH_MS);
   t.deepEqual(await late, CONNECT);
   t.is(failing.sends.length, 4);
-  transport[lastCall]?.(true);
+  transport[steering]?.lastCall?.(true);
   t.is(inner.sends.length, 1);
 });
 
@@ -208,7 +208,7 @@ test('a last call during an attempt prevents the backoff and keeps the outcome',
   const run = arrange([
     async () => {
       await settle(1);
-      box.transport?.[lastCall]?.(true);
+      box.transport?.[steering]?.lastCall?.(true);
       return CONNECT;
     },
     SENT,
@@ -300,12 +300,12 @@ test('retrying forwards the batch size, the last call and close', async (t) => {
     close: async () => {
       closed += 1;
     },
-    [lastCall]: (active) => told.push(active),
+    [steering]: { lastCall: (active) => told.push(active) },
   };
   const transport = retrying(inner);
   t.is(transport.maxBatchSize, 20);
-  transport[lastCall]?.(true);
-  transport[lastCall]?.(false);
+  transport[steering]?.lastCall?.(true);
+  transport[steering]?.lastCall?.(false);
   t.deepEqual(told, [true, false]);
   await transport.close?.();
   t.is(closed, 1);

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import { startLimit } from '../../src/delivery/pacing.js';
 import { nameMachine } from './dns-server.js';
 import { thisMachine } from '../../src/base/machine.js';
 import type { MachineAccess } from '../../src/base/machine.js';
@@ -60,7 +61,7 @@ const telemetry = createTelemetryWith(
 
 function namesOf(server: string | undefined): Partial<MachineAccess> {
   if (server === undefined) return {};
-  const names = new NameLookup({ timeoutMs: 400, clock: systemClock, machine: nameMachine(), servers: [server] });
+  const names = new NameLookup({ timeoutMs: 400, startLimit, clock: systemClock, machine: nameMachine(), servers: [server] });
   return { lookup: names.lookup };
 }
 

@@ -3,6 +3,7 @@ import type { LookupAddress } from 'node:dns';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transport.js';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import { startLimit } from '../../src/delivery/pacing.js';
 import { nameMachine } from './dns-server.js';
 import type { Lookup } from '../../src/delivery/http/name-lookup.js';
 import { systemClock } from '../../src/base/clock.js';
@@ -28,6 +29,7 @@ function chooseLookup(names: SenderJob['names'] = 'loopback'): Lookup | undefine
   return new NameLookup({
     timeoutMs: job.options.connectTimeoutMs ?? 10_000,
     clock: systemClock,
+    startLimit,
     machine: nameMachine(),
     servers: [names.server],
   }).lookup;

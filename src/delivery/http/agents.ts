@@ -1,54 +1,52 @@
-/** Agents of Node's HTTP whose connections open within the connect timeout, never hold the process, and tell if they were ever open. */
+/** Agents of Node's HTTP whose connections never hold the process, tell if they were ever open, and are reused for a moment only. */
 import { Agent as HttpAgent } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
-import type { Socket } from 'node:net';
-import type { Clock } from '../../base/clock.js';
+import type { Socket, TcpNetConnectOpts } from 'node:net';
 import { bareHost } from '../../wire/host.js';
-import type { StartLimit } from '../pacing.js';
+import { dial, slowError } from './dial.js';
+import type { ConnectSettings } from './dial.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
-import { unobserved, isolateRequest } from './unobserved.js';
+import { isolateRequest, unobserved } from './unobserved.js';
 
-/** Idle connections close after this time: a usual server closes them after 5 s, and a request that crosses its close is lost. */
-export const IDLE_MS = 4000;
+/**
+ * How long after an answer its connection may be used again. Servers close idle connections (gunicorn after 2 s, Node after 5), and a
+ * request that crosses the close is lost. A burst needs no longer, and an event that comes alone can afford a new connection.
+ */
+export const REUSE_MS = 250;
 
-/** How long Node waits before it tries an address of the other family, if the connect timeout is long enough. */
-const OTHER_FAMILY_MS = 250;
+/** For how long no connection is used again after one that was used again has been reset. */
+const NO_REUSE_MS = 600_000;
 
-/** What all connections of a pool share. */
-interface ConnectionSettings {
-  /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. */
-  readonly connectTimeoutMs: number;
-  readonly clock: Clock;
-  readonly lookup: Lookup;
-  readonly startLimit: StartLimit;
-}
-
-/** The options of `net.connect` and `tls.connect` that bound a connect. */
-export interface ConnectOptions {
+/** A step of a connect. */
+interface Step {
   readonly lookup: (...args: Parameters<Lookup>) => void;
-  readonly autoSelectFamily: true;
-  readonly autoSelectFamilyAttemptTimeout: number;
-}
-
-/** A connect in progress. */
-interface ConnectWatch {
-  readonly options: ConnectOptions;
+  /** Ends this step and begins the next one, which has the connect timeout to itself. */
+  readonly next: () => void;
   /** To be called when the connect has succeeded or failed; a second call does nothing. */
   readonly done: () => void;
 }
 
 /** Bounds the connects of a pool, and knows of each connection if it was ever open: if not, its request was certainly not written. */
 export class Connections {
-  readonly #settings: ConnectionSettings;
+  readonly #settings: ConnectSettings;
   readonly #opened = new WeakSet<object>();
   readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
+  readonly #freeSinceMs = new WeakMap<Socket, number>();
+  readonly #reused = new WeakSet<ClientRequest>();
   #latestRequest: ClientRequest | undefined;
+  #reuseFromMs = 0;
+  #slowestConnectMs = 0;
 
-  constructor(settings: ConnectionSettings) {
+  constructor(settings: ConnectSettings) {
     this.#settings = settings;
+  }
+
+  /** How long the slowest connect took that succeeded, in milliseconds; 0 before the first. */
+  get slowestConnectMs(): number {
+    return this.#slowestConnectMs;
   }
 
   /**
@@ -84,25 +82,63 @@ export class Connections {
   }
 
   /** Reports that a connection is ready: from now on the server may read what is written to it. */
-  opened(socket: Socket): void {
+  opened(socket: Socket, startedAtMs: number): void {
     this.#opened.add(socket);
-    // If Node tried two address families, the socket has a new handle, which is not unref'd yet.
-    socket.unref();
+    this.#slowestConnectMs = Math.max(this.#slowestConnectMs, this.now() - startedAtMs);
   }
 
-  /** Bounds a connect: `timeUp` is called at the connect timeout; `done` ends the timeout and the look-up. */
-  watch(timeUp: () => void): ConnectWatch {
+  now(): number {
+    return this.#settings.clock.now();
+  }
+
+  /** Reports that a connection waits for another request. @returns Whether it may. */
+  keeps(socket: Socket): boolean {
+    const nowMs = this.now();
+    this.#freeSinceMs.set(socket, nowMs);
+    return nowMs >= this.#reuseFromMs;
+  }
+
+  /** Destroys the connections that have waited for too long. The timer of a socket is no help: a busy host runs it late. */
+  prune({ freeSockets }: HttpAgent): void {
+    const usableSinceMs = this.now() - REUSE_MS;
+    for (const sockets of Object.values(freeSockets)) {
+      for (const socket of sockets ?? []) if ((this.#freeSinceMs.get(socket) ?? 0) < usableSinceMs) socket.destroy();
+    }
+  }
+
+  /** Reports that a request uses a connection which another one has used. */
+  reuses(request: ClientRequest): void {
+    this.#reused.add(request);
+  }
+
+  /** Reports that a request got no answer: if its connection had been used before, the server may have closed it while it was idle. */
+  broke(request: ClientRequest): void {
+    if (this.#reused.has(request)) this.#reuseFromMs = this.now() + NO_REUSE_MS;
+  }
+
+  /** Whether a request may ask the server to keep its connection. */
+  get mayKeep(): boolean {
+    return this.now() >= this.#reuseFromMs;
+  }
+
+  /** Bounds the steps of a connect that a library makes: `timeUp` is called when one takes longer than the connect timeout. */
+  steps(timeUp: () => void): Step {
     const { clock, connectTimeoutMs, lookup, startLimit } = this.#settings;
     let cancelLookup: (() => void) | undefined;
-    const stop = startLimit(clock, connectTimeoutMs, timeUp);
+    let stop = startLimit(clock, connectTimeoutMs, timeUp);
+    const next = (): void => {
+      stop();
+      stop = startLimit(clock, connectTimeoutMs, timeUp);
+    };
     return {
-      options: {
-        lookup: (...args) => {
-          cancelLookup = lookup(...args) ?? undefined;
-        },
-        autoSelectFamily: true,
-        autoSelectFamilyAttemptTimeout: Math.max(10, Math.min(OTHER_FAMILY_MS, Math.floor(connectTimeoutMs / 2))),
+      lookup: (hostname, options, callback) => {
+        const found: typeof callback = (...answer) => {
+          next();
+          callback(...answer);
+        };
+        cancelLookup = lookup(hostname, options, found) ?? undefined;
       },
+      next,
       done: () => {
         stop();
         cancelLookup?.();
@@ -111,31 +147,61 @@ export class Connections {
   }
 
   /**
-   * Opens a connection within the connect timeout.
+   * Opens a connection for the latest request.
    *
-   * @param start begins the connect with these options and returns its socket
-   * @param readyEvent `connect`, or `secureConnect` for TLS
+   * @param options what `net.connect` takes
+   * @param secure begins TLS on the connection; undefined for none
    */
-  connect(start: (options: ConnectOptions) => Socket, readyEvent: 'connect' | 'secureConnect'): Socket {
-    let socket: Socket | undefined;
-    const watch = this.watch(() => socket?.destroy(new Error('connect timeout')));
-    try {
-      // A request that waited for a connection opens one when another ends, long after it was made.
-      socket = unobserved(() => start(watch.options));
-    } catch (error) {
-      // Node refused the options: the connect has failed.
-      watch.done();
-      throw error;
-    }
-    socket.unref();
-    socket.once(readyEvent, () => {
-      watch.done();
-      this.opened(socket);
+  open(options: TcpNetConnectOpts, secure: ((socket: Socket) => Socket) | undefined, done: Done): void {
+    const startedAtMs = this.now();
+    let endTls: (() => void) | undefined;
+    const finish: Done = (error, socket) => {
+      if (socket !== undefined) this.opened(socket, startedAtMs);
+      done(error, socket);
+    };
+    const endDial = dial(this.#settings, options, (error, socket) => {
+      if (socket === undefined || secure === undefined) finish(error, socket);
+      else endTls = this.#secure(socket, secure, finish);
     });
-    socket.once('close', watch.done);
-    return socket;
+    if (this.#latestRequest !== undefined) {
+      this.whenAbandoned(this.#latestRequest, () => {
+        endDial();
+        endTls?.();
+      });
+    }
+  }
+
+  /** Begins TLS on a connection, within the connect timeout. @returns Ends it. */
+  #secure(plain: Socket, secure: (socket: Socket) => Socket, done: Done): () => void {
+    const { clock, connectTimeoutMs, startLimit } = this.#settings;
+    let isOver = false;
+    const finish: Done = (error, socket) => {
+      if (isOver) return;
+      isOver = true;
+      stop();
+      if (error !== null) plain.destroy();
+      done(error, socket);
+    };
+    const stop = startLimit(clock, connectTimeoutMs, () => finish(slowError()));
+    try {
+      const socket = unobserved(() => secure(plain));
+      socket.unref();
+      socket.once('secureConnect', () => finish(null, socket));
+      socket.on('error', (error) => finish(error));
+      socket.once('close', () => finish(Object.assign(new Error('closed'), { code: 'ECONNRESET' })));
+    } catch (error) {
+      finish(error as NodeJS.ErrnoException);
+    }
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      stop();
+      plain.destroy();
+    };
   }
 }
+
+type Done = (error: NodeJS.ErrnoException | null, socket?: Socket) => void;
 
 /**
  * A keep-alive agent for requests of one scheme.
@@ -145,11 +211,14 @@ export class Connections {
  */
 export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy): HttpAgent {
   const isTls = proxy === undefined ? isSecure : proxy.url.protocol === 'https:';
-  const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
+  const settings = { keepAlive: true, maxSockets: Infinity, timeout: REUSE_MS };
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
-  agent.createConnection = (options) =>
-    connections.connect((more) => createConnection(connectionOptions(options, more)) as Socket, isTls ? 'secureConnect' : 'connect');
+  agent.createConnection = (options, done) => {
+    const secure = (socket: Socket): Socket => createConnection(connectionOptions(options, { socket })) as Socket;
+    connections.open(connectionOptions(options, {}) as TcpNetConnectOpts, isTls ? secure : undefined, done as Done);
+    return undefined;
+  };
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
@@ -210,16 +279,24 @@ export function attach<A extends HttpAgent>(
   prepare: (request: ClientRequest, options: object) => object = (_request, options) => options,
 ): A {
   const reuseSocket = agent.reuseSocket.bind(agent);
-  const methods: TakesRequests & Pick<HttpAgent, 'reuseSocket'> = {
+  const keepSocketAlive = agent.keepSocketAlive.bind(agent);
+  const methods: TakesRequests & Pick<HttpAgent, 'keepSocketAlive' | 'reuseSocket'> = {
     addRequest(request, options) {
       connections.requested(request);
       request.removeHeader('proxy-authorization');
       const prepared = prepare(request, options);
       isolateRequest(request);
+      connections.prune(agent);
+      if (!connections.mayKeep) request.shouldKeepAlive = false;
       ofNode.addRequest.call(agent, request, prepared);
+    },
+    keepSocketAlive(socket) {
+      // Node returns whether it keeps the connection; its types say that it returns nothing.
+      return (keepSocketAlive(socket) as unknown as boolean) && connections.keeps(socket as Socket);
     },
     reuseSocket(socket, request) {
       reuseSocket(socket, request);
+      connections.reuses(request);
       (socket as Socket).unref();
       // Deno (seen in 2.9.6) sends a request once more if its reused connection ends, even if it was aborted, and this is how it knows.
       request.reusedSocket = false;

@@ -1,4 +1,6 @@
 /** One attempt to deliver one event: redirects, the time limit, and the outcome. */
+import type { Agent } from 'node:http';
+import { setImmediate } from 'node:timers';
 import type { Clock } from '../../base/clock.js';
 import { startLimit } from '../pacing.js';
 import { BUSY_REASON, CONNECT_REASON } from '../transport.js';
@@ -36,9 +38,21 @@ export interface AttemptSettings {
   readonly allowedRedirectHosts: ReadonlySet<string>;
   /** The outcome of an attempt that is aborted when it is certain that no byte of its request was written. */
   readonly abortedUnwritten: SendOutcome;
+  /** How long the connect may take while the network is in doubt; undefined for no limit of its own. */
+  readonly connectLimit: () => ConnectLimit | undefined;
   /** Returns HTTP; the first call loads it. */
   readonly http: () => Http | Promise<Http>;
 }
+
+/** A bound of the whole connect: look-up, proxy, TCP and TLS. */
+export interface ConnectLimit {
+  readonly limitMs: number;
+  /** If false, a connect may take four times as long as the slowest one that succeeded. */
+  readonly isFirm: boolean;
+}
+
+/** A connect that takes longer than this many times the slowest one that succeeded does not succeed. */
+const SLOWEST_TIMES = 4;
 
 /**
  * One attempt, from the look-up to the end of the response body, inside one time limit. A status decides the outcome, whatever happens
@@ -48,6 +62,7 @@ export class Attempt {
   readonly #settings: AttemptSettings;
   readonly #end: (outcome: SendOutcome) => void;
   #stopLimit: (() => void) | undefined;
+  #stopConnectLimit: (() => void) | undefined;
   #turns: Turns | undefined;
   #endTurn: (() => void) | undefined;
   #isWaiting = false;
@@ -96,11 +111,15 @@ export class Attempt {
     const { attemptTimeoutMs, clock } = this.#settings;
     // The limit starts here: neither loading HTTP nor the wait for a turn says anything about the network.
     this.#stopLimit = startLimit(clock, attemptTimeoutMs, () => this.#timeOut());
+    this.#limitConnect(http);
     let url = firstUrl;
     let route = http.routes.home;
     for (let hops = 0; !this.#isOver; hops += 1) {
       if (route === undefined) return this.#settle(PROXY_INVALID);
       if (endsOnResponse()) return this.#settle(CONNECT);
+      // A connection that waits may have been closed by the server while the host was busy: the loop looks at the network first.
+      if (hasFree(route.agent)) await nextTurn();
+      if (this.#isOver) return;
       this.#exchange = http.client.begin({ url, headers: HEADERS, agent: route.agent, maxBodyBytes: MAX_BODY_BYTES });
       const response = await this.#exchange.response;
       const next = this.#redirectTarget(response, url, hops);
@@ -130,7 +149,23 @@ export class Attempt {
   }
 
   #fail(): void {
+    this.#exchange?.broke();
     this.#settle(this.#answer ?? (this.#exchange?.mayBeWritten === false ? CONNECT : NETWORK));
+  }
+
+  #limitConnect({ routes }: Http): void {
+    const { clock, connectLimit } = this.#settings;
+    const limit = connectLimit();
+    if (limit === undefined) return;
+    const limitMs = limit.isFirm ? limit.limitMs : Math.max(limit.limitMs, SLOWEST_TIMES * routes.pool.connections.slowestConnectMs);
+    this.#stopConnectLimit = startLimit(clock, limitMs, () => {
+      if (!this.#mayBeWritten && this.#answer === undefined) this.#settle(CONNECT);
+    });
+  }
+
+  /** Ends the attempt if it is certain that no byte of its request was written. */
+  letGo(): void {
+    if (!this.#mayBeWritten && this.#answer === undefined) this.#settle(this.#isWaiting ? BUSY : this.#settings.abortedUnwritten);
   }
 
   #timeOut(): void {
@@ -145,6 +180,7 @@ export class Attempt {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#stopLimit?.();
+    this.#stopConnectLimit?.();
     this.#abandon();
     if (this.#answer !== undefined) this.#turns?.rise();
     else if (outcome === CONNECT || outcome === TIMEOUT) this.#turns?.fall();
@@ -156,6 +192,18 @@ export class Attempt {
     this.#exchange?.abort();
     this.#exchange = undefined;
   }
+}
+
+/** Whether a connection waits for its next request. */
+function hasFree({ freeSockets }: Agent): boolean {
+  for (const _name in freeSockets) return true;
+  return false;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Connections } from './agents.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
+import { hostHasEnded } from './under-way.js';
 import { unobserved } from './unobserved.js';
 
 /** One GET. */
@@ -41,6 +42,8 @@ export interface Exchange {
   readonly mayBeWritten: boolean;
   /** Ends the request and destroys its connection, before or after the response. Harmless after the end. */
   abort(): void;
+  /** Reports that no response came. */
+  broke(): void;
 }
 
 /** Another HTTP client replaces node-fetch by implementing this interface. */
@@ -53,12 +56,14 @@ export interface HttpClient {
 export interface Http {
   readonly client: HttpClient;
   readonly routes: Routes;
+  /** Whether nothing but our own connects and look-ups keeps the process alive. */
+  readonly hostHasEnded: () => boolean;
 }
 
 /** Opens HTTP, with the route to the endpoint ready. */
 export async function openHttp(settings: RouteSettings): Promise<Http> {
   const routes = await Routes.open(settings);
-  return { client: new NodeFetchClient(routes.pool.connections), routes };
+  return { client: new NodeFetchClient(routes.pool.connections), routes, hostHasEnded };
 }
 
 /** The default of node-fetch. */
@@ -133,6 +138,10 @@ class NodeFetchExchange implements Exchange {
 
   get mayBeWritten(): boolean {
     return this.#request === undefined || this.#connections.wasOpened(this.#request);
+  }
+
+  broke(): void {
+    if (this.#request !== undefined) this.#connections.broke(this.#request);
   }
 
   abort(): void {

@@ -10,9 +10,10 @@ import type { Logger } from '../../base/log.js';
 import { trustedEnvironment } from '../../opt-out/variables.js';
 import { isTooLong, parseEndpoint, requestUrl } from '../../wire/url.js';
 import { startLimit } from '../pacing.js';
-import type { SendOutcome, Transport, UsageEvent } from '../transport.js';
+import { steering } from '../transport.js';
+import type { SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
 import { ABORTED, Attempt } from './attempt.js';
-import type { AttemptSettings } from './attempt.js';
+import type { AttemptSettings, ConnectLimit } from './attempt.js';
 import type { Http } from './client.js';
 import type { Lookup } from './name-lookup.js';
 import { parseRedirectHost } from './responses.js';
@@ -25,9 +26,13 @@ export interface FetchTransportOptions {
    * @example 'https://telemetry.example.org/acme'
    */
   endpoint: string | URL;
-  /** The longest that look-up, proxy, TCP and TLS may take together, in milliseconds. @default 400 */
+  /**
+   * The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS. Time in which
+   * the host keeps the event loop busy does not count, here and below.
+   * @default 5000
+   */
   connectTimeoutMs?: number | undefined;
-  /** The longest a whole attempt may take, in milliseconds: look-up, connect, redirects, headers and body. @default 1000 */
+  /** The longest a whole attempt may take, in milliseconds: look-up, connect, redirects, headers and body. @default 10_000 */
   attemptTimeoutMs?: number | undefined;
   /**
    * Host names that redirects may lead to, beside the endpoint's own origin. They are contacted on the default port only.
@@ -163,7 +168,16 @@ class FetchTransport implements Transport {
   readonly #load: () => Promise<Http>;
   readonly #abortListeners = new SharedAbortListeners();
   #http: Http | Promise<Http> | undefined;
+  #connectLimit: ConnectLimit | undefined;
   #isClosed = false;
+
+  readonly [steering]: Steering = {
+    limitConnects: (limitMs, isFirm) => {
+      this.#connectLimit = limitMs === undefined ? undefined : { limitMs, isFirm };
+    },
+    letGo: () => this.#abortListeners.letGo(),
+    hostHasEnded: () => this.#http !== undefined && !(this.#http instanceof Promise) && this.#http.hostHasEnded(),
+  };
 
   constructor(options: FetchTransportOptions, replaced: FetchTransportParts) {
     const parts = bare(replaced);
@@ -175,6 +189,7 @@ class FetchTransport implements Transport {
     const isShared = clock === systemClock && parts.lookup === undefined;
     this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup, isShared });
     this.#attempts = {
+      connectLimit: () => this.#connectLimit,
       attemptTimeoutMs: settings.attemptTimeoutMs,
       clock,
       endpointOrigin: new URL(settings.endpoint).origin,
@@ -254,6 +269,11 @@ class SharedAbortListeners {
 
   remove(signal: AbortSignal, attempt: Attempt): void {
     this.#bySignal.get(signal)?.delete(attempt);
+  }
+
+  /** Ends every attempt that has written nothing. */
+  letGo(): void {
+    for (const attempts of this.#bySignal.values()) for (const attempt of attempts) attempt.letGo();
   }
 
   /** Aborts every attempt and removes every listener. */

@@ -2,8 +2,9 @@
 import { Resolver } from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP } from 'node:net';
-import type { Clock, Timer } from '../../base/clock.js';
+import type { Clock } from '../../base/clock.js';
 import { bareHost, isLocalhostName } from '../../wire/host.js';
+import type { StartLimit } from '../pacing.js';
 import { candidates, findInHosts, readNameRules } from './name-files.js';
 import type { NameMachine, NameRules } from './name-files.js';
 import { AddressQuery } from './name-servers.js';
@@ -20,6 +21,7 @@ interface LookupSettings {
   /** The longest a look-up may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;
+  readonly startLimit: StartLimit;
   /** What this system knows of names. It is read at each look-up that no cached address answers. */
   readonly machine: NameMachine;
   /** The name servers to ask. @default those of the system */
@@ -47,7 +49,7 @@ type Addresses = readonly LookupAddress[] | undefined;
 interface Query {
   readonly host: string;
   readonly waiting: Set<(addresses: Addresses) => void>;
-  limit: Timer | undefined;
+  stopLimit: (() => void) | undefined;
   dns: AddressQuery | undefined;
 }
 
@@ -99,10 +101,10 @@ export class NameLookup {
   }
 
   #ask(host: string): Query {
-    const query: Query = { host, waiting: new Set(), limit: undefined, dns: undefined };
+    const query: Query = { host, waiting: new Set(), stopLimit: undefined, dns: undefined };
     this.#queries.set(host, query);
-    query.limit = this.#settings.clock.setTimeout(() => this.#end(query, undefined), this.#settings.timeoutMs);
-    query.limit.unref();
+    const { clock, startLimit, timeoutMs } = this.#settings;
+    query.stopLimit = startLimit(clock, timeoutMs, () => this.#end(query, undefined));
     // The hosts file is read at once, and no caller expects its answer before `lookup` returns.
     process.nextTick(() => {
       this.#askSources(query).catch(() => this.#end(query, undefined));
@@ -122,8 +124,8 @@ export class NameLookup {
   }
 
   async #askDns(query: Query, rules: NameRules): Promise<readonly LookupAddress[]> {
-    const { clock, timeoutMs } = this.#settings;
-    const settings = { clock, timeoutMs, families: rules.families, servers: this.#servers(rules) };
+    const { clock } = this.#settings;
+    const settings = { clock, families: rules.families, servers: this.#servers(rules) };
     let onlyAsItIs = false;
     for (const name of candidates(query.host, rules)) {
       if (onlyAsItIs && name !== query.host) continue;
@@ -156,7 +158,7 @@ export class NameLookup {
   #end(query: Query, addresses: Addresses): void {
     if (!this.#isOpen(query)) return;
     this.#queries.delete(query.host);
-    if (query.limit !== undefined) this.#settings.clock.clearTimeout(query.limit);
+    query.stopLimit?.();
     query.dns?.cancel();
     // IPv4 first: broken IPv6 is the more common fault. A caller that asks for all addresses tries both.
     const ordered = addresses?.toSorted((one, other) => one.family - other.family);

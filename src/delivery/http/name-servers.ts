@@ -3,6 +3,7 @@ import { Resolver } from 'node:dns';
 import type { LookupAddress, ResolverOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Family } from './name-files.js';
+import { underWay } from './under-way.js';
 import { unobserved } from './unobserved.js';
 
 /**
@@ -14,8 +15,6 @@ export type DnsAnswer = readonly LookupAddress[] | 'absent' | 'servfail' | 'fail
 /** What a question needs. */
 interface DnsSettings {
   readonly clock: Clock;
-  /** The longest that a question may take, in milliseconds. The caller ends it. */
-  readonly timeoutMs: number;
   readonly families: readonly Family[];
   /** In the order in which they are asked. The one that answers first becomes the first. */
   readonly servers: string[];
@@ -23,6 +22,9 @@ interface DnsSettings {
 
 /** How long a server is waited for before the next packet leaves. It doubles with each round. */
 const FIRST_GAP_MS = 250;
+
+/** The limit of c-ares is the wall clock's: it would end a question whose answer arrived while the host was busy. The caller ends it. */
+const NEVER_MS = 3_600_000;
 
 /** How often each server is asked at most. */
 const MAX_ROUNDS = 5;
@@ -49,6 +51,7 @@ export class AddressQuery {
   readonly #resolvers = new Map<string, Resolver>();
   readonly #timers = new Set<Timer>();
   readonly #answers = new Map<Family, DnsAnswer>();
+  readonly #ended = underWay.queries.begin();
   #isOver = false;
 
   /**
@@ -65,6 +68,7 @@ export class AddressQuery {
   /** Ends the question without an answer. */
   cancel(): void {
     this.#isOver = true;
+    this.#ended();
     for (const timer of this.#timers) this.#settings.clock.clearTimeout(timer);
     for (const resolver of this.#resolvers.values()) resolver.cancel();
   }
@@ -130,7 +134,7 @@ export class AddressQuery {
     const known = this.#resolvers.get(server);
     if (known !== undefined) return known;
     const resolver = new Resolver({
-      timeout: Math.max(1, Math.ceil(this.#settings.timeoutMs)),
+      timeout: NEVER_MS,
       tries: 1,
       __proto__: null,
     } as ResolverOptions);

@@ -46,10 +46,10 @@ export class Pool {
   #users = 0;
 
   private constructor(settings: PoolSettings, key: string | undefined) {
-    const { clock, connectTimeoutMs, env } = settings;
+    const { clock, connectTimeoutMs, env, startLimit } = settings;
     this.#settings = settings;
     this.#key = key;
-    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, machine: machineNames(process.platform, env) });
+    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, startLimit, machine: machineNames(process.platform, env) });
     this.turns = new Turns(settings.maxSockets, clock);
     this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
   }

@@ -6,12 +6,20 @@ import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
-import { attach, connectionOptions, IDLE_MS } from './agents.js';
-import type { Connections, ConnectOptions } from './agents.js';
+import { attach, connectionOptions, REUSE_MS } from './agents.js';
+import type { Connections } from './agents.js';
+import { slowError } from './dial.js';
 import type { Proxy } from './proxy.js';
+import { underWay } from './under-way.js';
 import { unobserved } from './unobserved.js';
 
 const ONCE = { __proto__: null, once: true };
+
+/**
+ * How long Node tries one address of the proxy before it gives that up for the next one. The library opens this connection, so the addresses
+ * cannot race as those of an endpoint do; a proxy is near.
+ */
+const NEXT_ADDRESS_MS = 1000;
 
 type TunnelOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
 
@@ -22,7 +30,7 @@ type TunnelOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
  */
 export class TunnelAgent extends HttpsProxyAgent<string> {
   readonly #connections: Connections;
-  readonly #connecting = new Set<() => void>();
+  readonly #connecting = new Set<(reason?: Error) => void>();
   #isDestroyed = false;
 
   constructor(connections: Connections, proxy: Proxy) {
@@ -30,7 +38,7 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     const headers = proxy.authorization === undefined ? {} : { 'Proxy-Authorization': proxy.authorization };
     super(proxy.url, { keepAlive: true, maxSockets: Infinity, headers });
     this.#connections = connections;
-    this.options = { path: undefined, timeout: IDLE_MS };
+    this.options = { path: undefined, timeout: REUSE_MS };
     // If not set, the library derives both from a stack trace, for each request.
     this.protocol = 'https:';
     this.defaultPort = 443;
@@ -39,22 +47,27 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
 
   override async connect(request: ClientRequest, options: TunnelOptions): Promise<Socket> {
     if (this.#isDestroyed || request.destroyed) throw new Error('the request is over');
+    const startedAtMs = this.#connections.now();
     const controller = new AbortController();
-    const abort = (): void => controller.abort();
-    const watch = this.#connections.watch(abort);
+    const abort = (reason?: Error): void => controller.abort(reason);
+    const steps = this.#connections.steps(() => abort(slowError()));
+    const tunnelled = underWay.tunnels.begin();
     this.#connecting.add(abort);
     this.#connections.whenAbandoned(request, () => this.#connecting.has(abort) && abort());
     try {
       // The library misses some ends of a connection to the proxy, so the abort is awaited, too. It destroys the connection to the
       // proxy, and TLS over that connection ends with it.
       const aborted = rejectOnAbort(controller.signal);
-      const socket = await Promise.race([this.#openTunnel(request, options, { ...watch.options, signal: controller.signal }), aborted]);
+      request.once('proxyConnect', steps.next);
+      const socket = await Promise.race([this.#openTunnel(request, options, steps.lookup, controller.signal), aborted]);
       socket.unref();
+      tunnelled();
       await Promise.race([secured(socket), aborted]);
-      this.#connections.opened(socket);
+      this.#connections.opened(socket, startedAtMs);
       return socket;
     } finally {
-      watch.done();
+      tunnelled();
+      steps.done();
       this.#connecting.delete(abort);
     }
   }
@@ -65,13 +78,14 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     super.destroy();
   }
 
-  async #openTunnel(request: ClientRequest, options: TunnelOptions, more: ConnectOptions & { signal: AbortSignal }): Promise<Socket> {
+  async #openTunnel(request: ClientRequest, options: TunnelOptions, lookup: unknown, signal: AbortSignal): Promise<Socket> {
     let status = 0;
     request.once('proxyConnect', (answer: { statusCode: number }) => {
       status = answer.statusCode;
     });
     // The library reads this before its first await, so no other connect can change it in between.
-    this.connectOpts = connectionOptions(this.connectOpts, more);
+    const more = { lookup, signal, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS };
+    this.connectOpts = connectionOptions(this.connectOpts, more) as typeof this.connectOpts;
     const host = options.host ?? '';
     const identity: typeof checkServerIdentity = (_name, certificate) => checkServerIdentity(host, certificate);
     const socket = await unobserved(() =>
@@ -79,20 +93,20 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     );
     if (status === 200) return socket;
     socket.destroy();
-    throw new Error('the proxy refused the tunnel');
+    throw Object.assign(new Error('the proxy refused the tunnel'), { code: status === 407 ? 'proxy_auth' : 'proxy_refused' });
   }
 }
 
 /** Resolves when a TLS connection is ready; rejects if it ends before. */
 async function secured(socket: Socket): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const failed = (): void => reject(new Error('no TLS connection'));
-    socket.once('secureConnect', resolve).once('error', failed).once('close', failed);
+    socket.once('secureConnect', resolve).once('error', reject);
+    socket.once('close', () => reject(Object.assign(new Error('no TLS connection'), { code: 'ECONNRESET' })));
   });
 }
 
 async function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('aborted')), ONCE);
+    signal.addEventListener('abort', () => reject(signal.reason as Error), ONCE);
   });
 }

@@ -3,6 +3,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import { NameLookup } from '../../../src/delivery/http/name-lookup.js';
+import { startLimit } from '../../../src/delivery/pacing.js';
 import { nameMachine, startDnsServer } from '../../helpers/dns-server.js';
 import type { DnsAnswer, DnsServer } from '../../helpers/dns-server.js';
 import { proves } from '../../helpers/promises.js';
@@ -23,6 +24,7 @@ async function setUp(t: ExecutionContext, setup: Setup = {}): Promise<{ names: N
   const names = new NameLookup({
     timeoutMs: setup.timeoutMs ?? 2000,
     clock,
+    startLimit,
     machine: nameMachine(setup),
     servers: [...(setup.before ?? []), server.address, ...(setup.after ?? [])],
   });
@@ -345,7 +347,7 @@ test(proves('names-at-once', 'what the system says of names is read at each look
   const server = await startDnsServer(t, () => 'unknown');
   let hosts = '';
   const machine = { ...nameMachine(), files: () => ({ hosts, resolvConf: '', nsswitch: '' }) };
-  const names = new NameLookup({ timeoutMs: 2000, clock: systemClock, machine, servers: [server.address] });
+  const names = new NameLookup({ timeoutMs: 2000, startLimit, clock: systemClock, machine, servers: [server.address] });
   t.deepEqual(await resolve(names, 'example.org', {}), { code: 'ENOTFOUND' });
   hosts = '192.0.2.66 example.org';
   let turns = 0;
@@ -362,6 +364,6 @@ test('a machine whose files cannot be read finds no address, and throws nothing'
       throw new Error('broken');
     },
   };
-  const names = new NameLookup({ timeoutMs: 2000, clock: systemClock, machine, servers: [] });
+  const names = new NameLookup({ timeoutMs: 2000, startLimit, clock: systemClock, machine, servers: [] });
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
 });

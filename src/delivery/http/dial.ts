@@ -1,0 +1,174 @@
+/** Opens a TCP connection to the first address of a host that answers: "Happy Eyeballs" (RFC 8305). */
+import { connect } from 'node:net';
+import type { Socket, TcpNetConnectOpts } from 'node:net';
+import type { LookupAddress } from 'node:dns';
+import type { Clock, Timer } from '../../base/clock.js';
+import type { StartLimit } from '../pacing.js';
+import type { Lookup } from './name-lookup.js';
+import { unobserved } from './unobserved.js';
+import { underWay } from './under-way.js';
+
+/** What a connect needs. */
+export interface ConnectSettings {
+  /** The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS. */
+  readonly connectTimeoutMs: number;
+  readonly clock: Clock;
+  readonly lookup: Lookup;
+  readonly startLimit: StartLimit;
+}
+
+/** How long one address is tried alone (RFC 8305, 5). */
+const NEXT_ADDRESS_MS = 250;
+
+/** A step of a connect took longer than it may. */
+export function slowError(): NodeJS.ErrnoException {
+  return Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' });
+}
+
+/**
+ * Connects to a host. While one address does not answer, the next one is tried beside it; the first that answers wins, and the others are
+ * destroyed. Each address has the connect timeout to itself.
+ *
+ * @param options host, port, and what else `net.connect` takes; the address replaces the host
+ * @param done called once, with the connected socket or with the error of the first address; not after `cancel`
+ * @returns ends everything that is under way
+ */
+export function dial(
+  settings: ConnectSettings,
+  options: TcpNetConnectOpts,
+  done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void,
+): () => void {
+  const race = new Race(settings, options, done);
+  race.start();
+  return () => race.end();
+}
+
+/** One address that is being tried. */
+interface Runner {
+  readonly socket: Socket;
+  readonly leave: () => void;
+}
+
+class Race {
+  readonly #settings: ConnectSettings;
+  readonly #options: TcpNetConnectOpts;
+  readonly #done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void;
+  readonly #runners = new Set<Runner>();
+  #addresses: LookupAddress[] = [];
+  #firstError: NodeJS.ErrnoException | undefined;
+  #cancelLookup: (() => void) | undefined;
+  #next: Timer | undefined;
+  #isOver = false;
+
+  constructor(
+    settings: ConnectSettings,
+    options: TcpNetConnectOpts,
+    done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void,
+  ) {
+    this.#settings = settings;
+    this.#options = options;
+    this.#done = done;
+  }
+
+  start(): void {
+    const { clock, connectTimeoutMs, lookup, startLimit } = this.#settings;
+    const stop = startLimit(clock, connectTimeoutMs, () => this.#finish(slowError()));
+    const cancel = lookup(this.#options.host ?? 'localhost', { all: true }, (error, found) => {
+      stop();
+      this.#cancelLookup = undefined;
+      if (this.#isOver) return;
+      if (error !== null) return this.#finish(error);
+      this.#addresses = typeof found === 'string' ? [{ address: found, family: found.includes(':') ? 6 : 4 }] : alternate(found);
+      this.#tryNext();
+    });
+    this.#cancelLookup = () => {
+      stop();
+      cancel?.();
+    };
+  }
+
+  /** Ends what is under way. Nothing is called any more. */
+  end(): void {
+    this.#isOver = true;
+    this.#cancelLookup?.();
+    this.#stopWaiting();
+    for (const { socket, leave } of this.#runners) {
+      leave();
+      socket.destroy();
+    }
+    this.#runners.clear();
+  }
+
+  #tryNext(): void {
+    this.#stopWaiting();
+    const next = this.#addresses.shift();
+    if (next === undefined) {
+      if (this.#runners.size === 0) this.#finish(this.#firstError ?? slowError());
+      return;
+    }
+    this.#try(next);
+    if (this.#addresses.length === 0 || this.#isOver) return;
+    this.#next = this.#settings.clock.setTimeout(() => this.#tryNext(), NEXT_ADDRESS_MS);
+    this.#next.unref();
+  }
+
+  #try({ address, family }: LookupAddress): void {
+    const { clock, connectTimeoutMs, startLimit } = this.#settings;
+    const failed = (error: NodeJS.ErrnoException): void => {
+      if (!this.#runners.delete(runner)) return;
+      leave();
+      socket.destroy();
+      this.#firstError ??= error;
+      this.#tryNext();
+    };
+    const closed = (): void => failed(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
+    const options: TcpNetConnectOpts = { ...this.#options, host: address, family, autoSelectFamily: false };
+    let socket: Socket;
+    try {
+      socket = unobserved(() => connect(options));
+    } catch (error) {
+      // Node refuses the options.
+      this.#firstError ??= error as NodeJS.ErrnoException;
+      this.#tryNext();
+      return;
+    }
+    const stopLimit = startLimit(clock, connectTimeoutMs, () => failed(slowError()));
+    const arrived = underWay.connects.begin();
+    const leave = (): void => {
+      stopLimit();
+      arrived();
+    };
+    const runner: Runner = { socket, leave };
+    this.#runners.add(runner);
+    socket.unref();
+    socket.on('error', failed);
+    socket.on('close', closed);
+    socket.once('connect', () => {
+      if (!this.#runners.delete(runner)) return;
+      leave();
+      socket.off('close', closed).off('error', failed);
+      this.#finish(null, socket);
+    });
+  }
+
+  #finish(error: NodeJS.ErrnoException | null, socket?: Socket): void {
+    if (this.#isOver) return;
+    this.end();
+    this.#done(error, socket);
+  }
+
+  #stopWaiting(): void {
+    if (this.#next !== undefined) this.#settings.clock.clearTimeout(this.#next);
+    this.#next = undefined;
+  }
+}
+
+/** The addresses of both families in turn, the family of the first address first (RFC 8305, 4). */
+function alternate(addresses: readonly LookupAddress[]): LookupAddress[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  const longest = Math.max(first.length, second.length);
+  return Array.from({ length: longest }, (_, index) => [first[index], second[index]])
+    .flat()
+    .filter((address) => address !== undefined);
+}
