@@ -198,8 +198,13 @@ class PolledTime {
     const limit: Limit = { dueMs: this.#nowMs + this.#sinceCounted() + limitMs, timeUp };
     this.#limits.add(limit);
     return () => {
-      this.#limits.delete(limit);
+      if (this.#limits.delete(limit) && this.#limits.size === 0) this.#stop();
     };
+  }
+
+  #stop(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #sinceCounted(): number {

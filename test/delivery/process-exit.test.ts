@@ -147,14 +147,13 @@ test('close against a refused port ends at once and reports what it could not se
   const report = await run(t, { events: 100, end: 'close', deadlineMs: 5000, options: { endpoint: await refusing(t) } });
   t.is(report.stats.pending, 0);
   t.is(report.stats.sent, 0);
-  t.true((report.stats.reasons['connect'] ?? 0) >= 1);
-  t.true((report.stats.reasons['deadline'] ?? 0) >= 70, JSON.stringify(report.stats.reasons));
+  t.deepEqual(report.stats.reasons, { deadline: 100 });
 });
 
 test('close against a silent port ends at its deadline', async (t) => {
   const endpoint = await silent(t);
   const report = await run(t, { events: 100, end: 'close', deadlineMs: 300, options: { endpoint, attemptTimeoutMs: 10_000 } });
-  t.like(report.stats, { sent: 0, pending: 0, reasons: { aborted: 24, deadline: 76 } });
+  t.like(report.stats, { sent: 0, pending: 0, reasons: { deadline: 100 } });
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
 

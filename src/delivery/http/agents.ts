@@ -15,7 +15,10 @@ import { isolateRequest, unobserved } from './unobserved.js';
  * How long after an answer its connection may be used again. Servers close idle connections (gunicorn after 2 s, Node after 5), and a
  * request that crosses the close is lost. A burst needs no longer, and an event that comes alone can afford a new connection.
  */
-export const REUSE_MS = 250;
+const REUSE_MS = 250;
+
+/** Idle connections are closed after this time. Most of them are too old by then to be used again. */
+export const IDLE_MS = 1000;
 
 /** For how long no connection is used again after one that was used again has been reset. */
 const NO_REUSE_MS = 600_000;
@@ -211,7 +214,7 @@ type Done = (error: NodeJS.ErrnoException | null, socket?: Socket) => void;
  */
 export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy): HttpAgent {
   const isTls = proxy === undefined ? isSecure : proxy.url.protocol === 'https:';
-  const settings = { keepAlive: true, maxSockets: Infinity, timeout: REUSE_MS };
+  const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   agent.createConnection = (options, done) => {

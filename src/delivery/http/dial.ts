@@ -1,5 +1,5 @@
 /** Opens a TCP connection to the first address of a host that answers: "Happy Eyeballs" (RFC 8305). */
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Socket, TcpNetConnectOpts } from 'node:net';
 import type { LookupAddress } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
@@ -72,8 +72,15 @@ class Race {
 
   start(): void {
     const { clock, connectTimeoutMs, lookup, startLimit } = this.#settings;
+    const { host = 'localhost' } = this.#options;
+    const family = isIP(host);
+    if (family !== 0) {
+      this.#addresses = [{ address: host, family }];
+      this.#tryNext();
+      return;
+    }
     const stop = startLimit(clock, connectTimeoutMs, () => this.#finish(slowError()));
-    const cancel = lookup(this.#options.host ?? 'localhost', { all: true }, (error, found) => {
+    const cancel = lookup(host, { all: true }, (error, found) => {
       stop();
       this.#cancelLookup = undefined;
       if (this.#isOver) return;
@@ -91,6 +98,7 @@ class Race {
   end(): void {
     this.#isOver = true;
     this.#cancelLookup?.();
+    this.#cancelLookup = undefined;
     this.#stopWaiting();
     for (const { socket, leave } of this.#runners) {
       leave();

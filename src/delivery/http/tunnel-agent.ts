@@ -6,7 +6,7 @@ import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
-import { attach, connectionOptions, REUSE_MS } from './agents.js';
+import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections } from './agents.js';
 import { slowError } from './dial.js';
 import type { Proxy } from './proxy.js';
@@ -38,7 +38,7 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     const headers = proxy.authorization === undefined ? {} : { 'Proxy-Authorization': proxy.authorization };
     super(proxy.url, { keepAlive: true, maxSockets: Infinity, headers });
     this.#connections = connections;
-    this.options = { path: undefined, timeout: REUSE_MS };
+    this.options = { path: undefined, timeout: IDLE_MS };
     // If not set, the library derives both from a stack trace, for each request.
     this.protocol = 'https:';
     this.defaultPort = 443;

@@ -84,7 +84,10 @@ test('many sends share a signal without a leak, and leave no timer behind', asyn
   const clock: typeof systemClock = {
     ...systemClock,
     setTimeout: (callback, delayMs) => {
-      const timer = systemClock.setTimeout(callback, delayMs);
+      const timer = systemClock.setTimeout(() => {
+        timers.delete(timer);
+        callback();
+      }, delayMs);
       timers.add(timer);
       return timer;
     },
@@ -194,8 +197,8 @@ test('an option that is not given has its default', (t) => {
   t.is(env['PATH'], process.env['PATH']);
   t.deepEqual(rest, {
     endpoint: 'https://example.org/base',
-    connectTimeoutMs: 400,
-    attemptTimeoutMs: 1000,
+    connectTimeoutMs: 5000,
+    attemptTimeoutMs: 10_000,
     allowedRedirectHosts: new Set(),
     proxy: undefined,
     maxSockets: 24,
@@ -234,7 +237,7 @@ test('a key given as undefined counts as not given', (t) => {
     proxy: undefined,
     allowedRedirectHosts: undefined,
   };
-  t.is(checkTransportOptions(given as unknown as FetchTransportOptions).connectTimeoutMs, 400);
+  t.is(checkTransportOptions(given as unknown as FetchTransportOptions).connectTimeoutMs, 5000);
 });
 
 const mistakes: readonly (readonly [unknown, string])[] = [
