@@ -62,9 +62,13 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
   concurrency?: number | undefined;
   /** The most requests in flight during drain, close and exit, 1 to 256. @default 24 */
   drainConcurrency?: number | undefined;
-  /** Time limit of look-up, proxy, TCP and TLS together, in milliseconds. @default 400 */
+  /**
+   * The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS. Time in
+   * which the host keeps the event loop busy does not count, here and in `attemptTimeoutMs`.
+   * @default 5000
+   */
   connectTimeoutMs?: number | undefined;
-  /** Time limit of one attempt, in milliseconds: look-up, connect, redirects, headers and body. @default 1000 */
+  /** Time limit of one attempt, in milliseconds: look-up, connect, redirects, headers and body. @default 10_000 */
   attemptTimeoutMs?: number | undefined;
   /** Retries per event, with exponential backoff and full jitter from 250 ms; 0 to 100. @default 2 */
   retries?: number | undefined;

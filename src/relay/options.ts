@@ -68,9 +68,12 @@ export interface RelayOptions {
   concurrency?: number | undefined;
   /** The same while the relay closes. @default 24 */
   drainConcurrency?: number | undefined;
-  /** How long connecting to the endpoint may take, in milliseconds. @default 2000 */
+  /**
+   * The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS.
+   * @default 5000
+   */
   connectTimeoutMs?: number | undefined;
-  /** How long an attempt may take, in milliseconds. An attempt that times out is not retried. @default 4000 */
+  /** How long an attempt may take, in milliseconds. An attempt that times out is not retried. @default 10_000 */
   attemptTimeoutMs?: number | undefined;
   /** The upper bound of the first backoff, in milliseconds. It doubles with each failure. @default 1000 */
   backoffMs?: number | undefined;
@@ -99,8 +102,8 @@ export const RELAY_DEFAULTS = {
   keepAliveTimeoutMs: 5000,
   concurrency: 6,
   drainConcurrency: 24,
-  connectTimeoutMs: 2000,
-  attemptTimeoutMs: 4000,
+  connectTimeoutMs: 5000,
+  attemptTimeoutMs: 10_000,
   backoffMs: 1000,
   maxBackoffMs: 60_000,
 } as const;

@@ -109,7 +109,8 @@ export const NETWORK_FAULTS: readonly NetworkFault[] = [
   },
   {
     name: 'a firewall that drops the SYN',
-    told: UNREACHABLE,
+    // Until the deadline of close() nothing is known.
+    told: ['deadline', ...UNREACHABLE],
     begin: async (t) => ({ where: { endpoint: `http://127.0.0.1:${await blockedPort(t)}` }, answered2xx: () => 0 }),
   },
   misbehaving({ kind: 'reset', when: 'connect' }, ['network', ...UNREACHABLE], 'a reset right after the connect'),

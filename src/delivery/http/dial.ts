@@ -130,7 +130,8 @@ class Race {
       this.#tryNext();
     };
     const closed = (): void => failed(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
-    const options: TcpNetConnectOpts = { ...this.#options, host: address, family, autoSelectFamily: false };
+    // Without a prototype: Node would read what is not given from a polluted one.
+    const options = { __proto__: null, ...this.#options, host: address, family, autoSelectFamily: false } as TcpNetConnectOpts;
     let socket: Socket;
     try {
       socket = unobserved(() => connect(options));

@@ -27,8 +27,8 @@ export interface FetchTransportOptions {
    */
   endpoint: string | URL;
   /**
-   * The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS. Time in which
-   * the host keeps the event loop busy does not count, here and below.
+   * The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS. Time in
+   * which the host keeps the event loop busy does not count, here and below.
    * @default 5000
    */
   connectTimeoutMs?: number | undefined;
