@@ -29,6 +29,8 @@ interface EndpointTransportParts {
   breaker?: CircuitBreakerOptions | undefined;
   /** The outcome of an attempt that is aborted before its request is sent. @default aborted */
   abortedUnwritten?: SendOutcome | undefined;
+  /** The outcome of an attempt whose answer is no HTTP. @default network */
+  unreadableAnswer?: SendOutcome | undefined;
   /** Wraps the transport of a single attempt, for example to time it. @default no wrapper */
   aroundAttempt?: ((attempt: Transport) => Transport) | undefined;
 }
@@ -36,10 +38,16 @@ interface EndpointTransportParts {
 /** The caller puts retries, or a backoff, around it. */
 export function endpointTransport(options: EndpointTransportOptions, parts: EndpointTransportParts): Transport {
   const { concurrency, drainConcurrency, ...http } = options;
-  const { gate, log, clock, lookup, breaker, abortedUnwritten, aroundAttempt } = bare(parts);
+  const { gate, log, clock, lookup, breaker, abortedUnwritten, unreadableAnswer, aroundAttempt } = bare(parts);
   const attempt = fetchTransportWith(
     { ...http, maxSockets: Math.max(concurrency, drainConcurrency) },
-    { clock, log, ...(lookup && { lookup }), ...(abortedUnwritten && { abortedUnwritten }) },
+    {
+      clock,
+      log,
+      ...(lookup && { lookup }),
+      ...(abortedUnwritten && { abortedUnwritten }),
+      ...(unreadableAnswer && { unreadableAnswer }),
+    },
   );
   return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, ...breaker });
 }

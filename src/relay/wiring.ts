@@ -9,6 +9,7 @@ import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { COSMOS, debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
+import { NOT_HTTP_REASON } from './refusals.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import type { SpoolOptions } from './spool/index.js';
@@ -66,6 +67,12 @@ const PROBE_BACKOFFS = 5;
 /** The outcome of an attempt that was still connecting when the relay closed: nothing was sent, so the event stays in the spool. */
 const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'aborted' };
 
+/**
+ * The outcome of an attempt whose answer is no HTTP: an intermediary gave it, as a captive portal without a status line does, so it is a
+ * refusal (see `Refusals`). An attempt without any answer stays final: the endpoint may have counted its event.
+ */
+const UNREADABLE: SendOutcome = { kind: 'rejected', reason: NOT_HTTP_REASON };
+
 /** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
   const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
@@ -83,6 +90,7 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       lookup,
       breaker: { probeAfterMs: Math.min(PROBE_BACKOFFS * backoffMs, maxBackoffMs), maxProbeAfterMs: maxBackoffMs },
       abortedUnwritten: UNWRITTEN,
+      unreadableAnswer: UNREADABLE,
       aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
   );

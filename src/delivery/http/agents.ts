@@ -44,6 +44,7 @@ interface ConnectWatch {
 export class Connections {
   readonly #settings: ConnectionSettings;
   readonly #opened = new WeakSet<object>();
+  readonly #reusing = new WeakSet<ClientRequest>();
   readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
   #latestRequest: ClientRequest | undefined;
 
@@ -81,6 +82,16 @@ export class Connections {
   /** Whether the connection of a request was ever ready to be written to. */
   wasOpened(request: ClientRequest): boolean {
     return request.socket !== null && this.#opened.has(request.socket);
+  }
+
+  /** Reports that a request gets a connection that another one has used. */
+  reused(request: ClientRequest): void {
+    this.#reusing.add(request);
+  }
+
+  /** Whether another request has used the connection of a request before. */
+  wasReused(request: ClientRequest): boolean {
+    return this.#reusing.has(request);
   }
 
   /** Reports that a connection is ready: from now on the server may read what is written to it. */
@@ -196,6 +207,9 @@ interface TakesRequests {
   addRequest(request: ClientRequest, options: object): void;
 }
 
+/** The longest head of an answer, as long as a body may be. With Node's own limit of 16 KiB, a longer one is no answer, whatever its status. */
+const MAX_HEAD_BYTES = 65_536;
+
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
 
 /**
@@ -213,6 +227,8 @@ export function attach<A extends HttpAgent>(
   const methods: TakesRequests & Pick<HttpAgent, 'reuseSocket'> = {
     addRequest(request, options) {
       connections.requested(request);
+      // The types of Node do not have this property.
+      Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES });
       request.removeHeader('proxy-authorization');
       const prepared = prepare(request, options);
       isolateRequest(request);
@@ -221,6 +237,7 @@ export function attach<A extends HttpAgent>(
     reuseSocket(socket, request) {
       reuseSocket(socket, request);
       (socket as Socket).unref();
+      connections.reused(request);
       // Deno (seen in 2.9.6) sends a request once more if its reused connection ends, even if it was aborted, and this is how it knows.
       request.reusedSocket = false;
     },
