@@ -90,13 +90,20 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ['EADDRNOTAVAIL', 'the address does not belong to this machine'],
   ['EACCES', 'permission denied for the address or the directory'],
   ['ENOTFOUND', 'the host name to listen on cannot be resolved'],
+  ['EAI_AGAIN', 'the host name to listen on cannot be resolved now: the name server does not answer'],
+  ['EMFILE', 'this process may not open more files: raise its limit (`ulimit -n`, or LimitNOFILE of systemd)'],
+  ['ENFILE', 'the machine has too many open files: close programs, or raise its limit (`sysctl fs.file-max`)'],
+  ['ENOMEM', 'the machine has no memory left for a socket'],
+  ['ENOBUFS', 'the machine has no memory left for a socket'],
+  ['EPERM', 'a rule of this machine forbids to listen (a sandbox, or a filter of system calls)'],
+  ['EAFNOSUPPORT', 'the machine, or its sandbox, does not have this kind of address'],
 ]);
 
 /** Errors whose messages are ours and can be shown. */
 const OWN: ReadonlySet<string> = new Set(['TypeError', 'SpoolError']);
 
 /** Why a relay could not be created or started, in one line. */
-function describeFailure(error: unknown): string {
+export function describeFailure(error: unknown): string {
   if (error instanceof Error && OWN.has(error.name)) return error.message;
   const code = errorCode(error);
   return `the relay cannot start: ${WORDS.get(code) ?? code}`;
