@@ -148,7 +148,7 @@ test('an error of the machine at the start is said in words, and a limit with wh
     ['EMFILE', /: this process may not open more files: raise its limit \(`ulimit -n`, or LimitNOFILE of systemd\)$/],
     ['ENFILE', /: the machine has too many open files: .*`sysctl fs\.file-max`/],
     ['ENOBUFS', /: the machine has no memory left for a socket$/],
-    ['ENOMEM', /: the machine has no memory left for a socket$/],
+    ['ENOMEM', /: the machine has no memory left$/],
     ['EPERM', /: a rule of this machine forbids to listen \(a sandbox/],
     ['EAFNOSUPPORT', /: the machine, or its sandbox, does not have this kind of address$/],
     ['EAI_AGAIN', /: the host name to listen on cannot be resolved now: the name server does not answer$/],
