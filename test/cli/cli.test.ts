@@ -223,10 +223,11 @@ test('standard input is read by `preview -` only', async (t) => {
   t.true(isRead);
 });
 
+const runsOutOfFiles = () => Promise.reject(Object.assign(new Error('open, s3cret'), { code: 'EMFILE' }));
+
 test('a limit of open files that keeps a command from being loaded is said in words', async (t) => {
-  const run = () => Promise.reject(Object.assign(new Error('open, s3cret'), { code: 'EMFILE' }));
   let stderr = '';
-  const cli = createTelemetryCliWith(ACME, new Map([['relay', { summary: '', usage: '', run }]]));
+  const cli = createTelemetryCliWith(ACME, new Map([['relay', { summary: '', usage: '', run: runsOutOfFiles }]]));
   const code = await cli.run(['relay'], { env: {}, stderr: { write: (text) => (stderr += text) } });
   t.is(code, 1);
   t.is(stderr, 'acme telemetry: this process may not open more files: raise its limit (`ulimit -n`, or LimitNOFILE of systemd)\n');

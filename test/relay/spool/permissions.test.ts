@@ -94,8 +94,7 @@ for (const mode of [0o500, 0o000]) {
 
 posix('a umask that takes the rights of the owner does not keep a directory from being created in its missing parents', async (t) => {
   const directory = join(folder(t), 'a', 'b', 'spool');
-  const mkdir: SpoolFiles['mkdir'] = (path, options) => fs.mkdir(path, { ...options, mode: 0 });
-  const { store } = await openRig(t, { directory, fs: { ...fs, mkdir } });
+  const { store } = await openRig(t, { directory, fs: { ...fs, mkdir: (path, options) => fs.mkdir(path, { ...options, mode: 0 }) } });
   await appendAll(t, store, ['/a']);
 });
 
