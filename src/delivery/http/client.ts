@@ -37,7 +37,7 @@ export interface HttpResponse {
 export interface Exchange {
   /** Rejects if there is no response. May stay pending after `abort()`. */
   readonly response: Promise<HttpResponse>;
-  /** False only if it is certain that no byte of the request was written. */
+  /** False only if it is certain that no byte of the request was written, or that none was read. */
   readonly mayBeWritten: boolean;
   /** Whether there is no response because bytes arrived that are no HTTP response, and they do not say that the request was accepted. */
   readonly isUnreadable: boolean;
@@ -121,6 +121,7 @@ class NodeFetchExchange implements Exchange {
   readonly #controller: AbortController | undefined;
   readonly #connections: Connections;
   #isUnreadable = false;
+  #isUnread = false;
 
   constructor(
     response: Promise<HttpResponse>,
@@ -133,7 +134,10 @@ class NodeFetchExchange implements Exchange {
     this.#controller = controller;
     this.#connections = connections;
     // Before `response` rejects: node-fetch does not pass on the bytes.
-    request?.once('error', (error) => (this.#isUnreadable = isUnreadable(error, connections.wasReused(request))));
+    request?.once('error', (error: NodeJS.ErrnoException) => {
+      this.#isUnreadable = isUnreadable(error, connections.wasReused(request));
+      this.#isUnread = !connections.wasReused(request) && NO_CLIENT_CERTIFICATE.test(String(error.code));
+    });
   }
 
   get isUnreadable(): boolean {
@@ -141,7 +145,7 @@ class NodeFetchExchange implements Exchange {
   }
 
   get mayBeWritten(): boolean {
-    return this.#request === undefined || this.#connections.wasOpened(this.#request);
+    return !this.#isUnread && (this.#request === undefined || this.#connections.wasOpened(this.#request));
   }
 
   abort(): void {
@@ -149,6 +153,12 @@ class NodeFetchExchange implements Exchange {
     this.#controller?.abort();
   }
 }
+
+/**
+ * The alerts of a TLS server that wants a certificate of the client. With TLS 1.3 the client is ready first and has written its request; the
+ * server ends its part of the handshake, and reads nothing of the request (RFC 8446, 4.4.2.4). With TLS 1.2 no request is written.
+ */
+const NO_CLIENT_CERTIFICATE = /^ERR_SSL_\w+_ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|HANDSHAKE_FAILURE|ACCESS_DENIED)$/;
 
 /** The other side switched to another protocol, which no request of ours asks for. */
 class UnaskedUpgradeError extends Error {}
