@@ -207,7 +207,7 @@ interface TakesRequests {
   addRequest(request: ClientRequest, options: object): void;
 }
 
-/** The longest head of an answer, as long as a body may be. With Node's own limit of 16 KiB, a longer one is no answer, whatever its status. */
+/** The longest head of an answer, as long as a body may be. Beyond Node's own limit of 16 KiB an answer is lost, whatever its status. */
 const MAX_HEAD_BYTES = 65_536;
 
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
