@@ -155,8 +155,8 @@ class NodeFetchExchange implements Exchange {
 }
 
 /**
- * The alerts of a TLS server that wants a certificate of the client. With TLS 1.3 the client is ready first and has written its request; the
- * server ends its part of the handshake, and reads nothing of the request (RFC 8446, 4.4.2.4). With TLS 1.2 no request is written.
+ * The alerts of a TLS server that wants a certificate of the client. With TLS 1.3 the client is ready first and writes its request; the
+ * server ends the handshake and reads nothing of the request (RFC 8446, 4.4.2.4). With TLS 1.2 no request is written.
  */
 const NO_CLIENT_CERTIFICATE = /^ERR_SSL_\w+_ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|HANDSHAKE_FAILURE|ACCESS_DENIED)$/;
 
