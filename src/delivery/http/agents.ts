@@ -44,7 +44,8 @@ interface ConnectWatch {
 export class Connections {
   readonly #settings: ConnectionSettings;
   readonly #opened = new WeakSet<object>();
-  readonly #reusing = new WeakSet<ClientRequest>();
+  /** By connection and not by request: there are far fewer. */
+  readonly #reused = new WeakSet<object>();
   readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
   #latestRequest: ClientRequest | undefined;
 
@@ -84,14 +85,14 @@ export class Connections {
     return request.socket !== null && this.#opened.has(request.socket);
   }
 
-  /** Reports that a request gets a connection that another one has used. */
-  reused(request: ClientRequest): void {
-    this.#reusing.add(request);
+  /** Reports that a connection is used again. */
+  reused(socket: object): void {
+    this.#reused.add(socket);
   }
 
   /** Whether another request has used the connection of a request before. */
   wasReused(request: ClientRequest): boolean {
-    return this.#reusing.has(request);
+    return request.socket !== null && this.#reused.has(request.socket);
   }
 
   /** Reports that a connection is ready: from now on the server may read what is written to it. */
@@ -237,7 +238,7 @@ export function attach<A extends HttpAgent>(
     reuseSocket(socket, request) {
       reuseSocket(socket, request);
       (socket as Socket).unref();
-      connections.reused(request);
+      connections.reused(socket);
       // Deno (seen in 2.9.6) sends a request once more if its reused connection ends, even if it was aborted, and this is how it knows.
       request.reusedSocket = false;
     },
