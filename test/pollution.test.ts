@@ -60,6 +60,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   path: '/nowhere/file',
   breaker: { failureThreshold: 0 },
   abortedUnwritten: 1,
+  unreadableAnswer: 1,
   aroundAttempt: 1,
   // Variables.
   http_proxy: ELSEWHERE,

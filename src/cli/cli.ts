@@ -2,8 +2,9 @@
  * The `telemetry` command as a whole: it finds the command, runs it, and writes what it returns; help and version are here.
  */
 import { createRequire } from 'node:module';
+import { errorCode } from '../base/describe.js';
 import { parseCommandLine } from './command.js';
-import { CliFailure, EXIT } from './exit-codes.js';
+import { CliFailure, EXIT, LIMITS } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult, Service } from './command.js';
 import { events } from './events.js';
 import { preview } from './preview.js';
@@ -115,6 +116,9 @@ async function runCommand(
 
 function failed(error: unknown): ProcessResult {
   if (error instanceof CliFailure) return { output: '', problems: [error.message], exitCode: error.exitCode };
+  // Each command loads its own files: a limit of the machine can end that.
+  const limit = LIMITS.get(errorCode(error));
+  if (limit !== undefined) return { output: '', problems: [limit], exitCode: EXIT.failure };
   // A bug of ours: still one line, since a stack trace does not help the user.
   const kind = error instanceof Error ? error.name : 'an unknown error';
   return { output: '', problems: [`failed unexpectedly (${kind}); please report it`], exitCode: EXIT.failure };

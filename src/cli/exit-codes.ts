@@ -1,4 +1,4 @@
-// The exit codes of the command line, and the failure that carries one.
+// The exit codes of the command line, the failure that carries one, and the limits of the machine that end a command.
 
 /** Exit codes. */
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -16,3 +16,11 @@ export class CliFailure extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** What to do about a limit of the machine, by the error code of the system. */
+export const LIMITS: ReadonlyMap<string, string> = new Map([
+  ['EMFILE', 'this process may not open more files: raise its limit (`ulimit -n`, or LimitNOFILE of systemd)'],
+  ['ENFILE', 'the machine has too many open files: close programs, or raise its limit (`sysctl fs.file-max`)'],
+  ['ENOMEM', 'the machine has no memory left'],
+  ['ENOBUFS', 'the machine has no memory left for a socket'],
+]);

@@ -12,7 +12,7 @@ import type { LogLevel } from '../relay/log.js';
 import { DEFAULT_DRAIN_DEADLINE_MS, DEFAULT_LISTEN, RELAY_DEFAULTS } from '../relay/options.js';
 import type { RelayOptions } from '../relay/options.js';
 import { usageError } from './command.js';
-import { CliFailure, EXIT } from './exit-codes.js';
+import { CliFailure, EXIT, LIMITS } from './exit-codes.js';
 import { columns, TEXT_WIDTH, writeTo } from './terminal.js';
 import type { CliIo } from './terminal.js';
 
@@ -90,16 +90,19 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ['EADDRNOTAVAIL', 'the address does not belong to this machine'],
   ['EACCES', 'permission denied for the address or the directory'],
   ['ENOTFOUND', 'the host name to listen on cannot be resolved'],
+  ['EAI_AGAIN', 'the host name to listen on cannot be resolved now: the name server does not answer'],
+  ['EPERM', 'a rule of this machine forbids to listen (a sandbox, or a filter of system calls)'],
+  ['EAFNOSUPPORT', 'the machine, or its sandbox, does not have this kind of address'],
 ]);
 
 /** Errors whose messages are ours and can be shown. */
 const OWN: ReadonlySet<string> = new Set(['TypeError', 'SpoolError']);
 
 /** Why a relay could not be created or started, in one line. */
-function describeFailure(error: unknown): string {
+export function describeFailure(error: unknown): string {
   if (error instanceof Error && OWN.has(error.name)) return error.message;
   const code = errorCode(error);
-  return `the relay cannot start: ${WORDS.get(code) ?? code}`;
+  return `the relay cannot start: ${WORDS.get(code) ?? LIMITS.get(code) ?? code}`;
 }
 
 /** The parsed arguments after `relay`. */

@@ -32,6 +32,8 @@ interface EndpointTransportParts {
   lookup?: FetchTransportParts['lookup'] | undefined;
   /** @default five failures in a second or more, then probes every 1 to 3 s, after a minute less often */
   breaker?: CircuitBreakerOptions | undefined;
+  /** The outcome of an attempt whose answer is no HTTP. @default network */
+  unreadableAnswer?: SendOutcome | undefined;
   /** Wraps the transport of a single attempt, for example to time it. @default no wrapper */
   aroundAttempt?: ((attempt: Transport) => Transport) | undefined;
 }
@@ -39,10 +41,10 @@ interface EndpointTransportParts {
 /** The caller puts retries, or a backoff, around it. */
 export function endpointTransport(options: EndpointTransportOptions, parts: EndpointTransportParts): Transport {
   const { concurrency, drainConcurrency, ...http } = options;
-  const { gate, log, clock, random, lookup, breaker, aroundAttempt } = bare(parts);
+  const { gate, log, clock, random, lookup, breaker, unreadableAnswer, aroundAttempt } = bare(parts);
   const attempt = fetchTransportWith(
     { ...http, maxSockets: Math.max(concurrency, drainConcurrency) },
-    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }) },
+    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }), ...(unreadableAnswer && { unreadableAnswer }) },
   );
   return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, random, ...breaker });
 }

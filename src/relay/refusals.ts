@@ -2,8 +2,9 @@
  * Refusals: answers that say no, and may not be about the event. An intermediary can give them: an edge whose origin is away, a captive
  * portal, a gateway with a wrong setting. So no single one is final.
  *
- * - A *refusal* is any status but 2xx, a redirect that is not followed, or a proxy setting that sends nothing. Its event steps aside: it
- *   goes back to the store, marked as waiting, and the next event is tried. It has its turn again after a backoff of its own.
+ * - A *refusal* is any status but 2xx, a redirect that is not followed, an answer that is no HTTP, or a proxy setting that sends nothing.
+ *   Its event steps aside: it goes back to the store, marked as waiting, and the next event is tried. It has its turn again after a backoff
+ *   of its own.
  * - *Come later* is 408, 425, 429, and `Retry-After` on a status that can be retried. All sending waits, as asked or by the backoff; then
  *   other events go first. It is never a verdict.
  * - An event is *failed* if it is refused again after another was accepted. The other was sent after it, so that requests in flight
@@ -212,7 +213,9 @@ function earliest(events: readonly StoredEvent[], dueAtMs: (event: StoredEvent) 
 
 /** The statuses that say "not now", and nothing of the event. */
 const COME_LATER: ReadonlySet<string> = new Set(['http_408', 'http_425', 'http_429']);
-const REFUSED = /^(?:http_\d+|redirect_refused|proxy_invalid)$/;
+/** Reason of an attempt whose answer is no HTTP. */
+export const NOT_HTTP_REASON = 'not_http';
+const REFUSED = new RegExp(`^(?:http_\\d+|redirect_refused|proxy_invalid|${NOT_HTTP_REASON})$`);
 
 /** What an outcome says of its event. `none`: it was not answered, and is still to be sent. `over`: nothing follows it. */
 function meaningOf(outcome: SendOutcome): 'accepted' | 'refused' | 'later' | 'none' | 'over' {

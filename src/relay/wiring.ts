@@ -5,10 +5,11 @@ import type { MachineAccess } from '../base/machine.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { decorate } from '../delivery/transport.js';
-import type { Transport } from '../delivery/transport.js';
+import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { COSMOS, debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
+import { NOT_HTTP_REASON } from './refusals.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import type { SpoolOptions } from './spool/index.js';
@@ -60,6 +61,12 @@ interface TransportParts {
   readonly observe: (seconds: number) => void;
 }
 
+/**
+ * The outcome of an attempt whose answer is no HTTP: an intermediary gave it, as a captive portal without a status line does, so it is a
+ * refusal (see `Refusals`). An attempt without any answer stays final: the endpoint may have counted its event.
+ */
+const UNREADABLE: SendOutcome = { kind: 'rejected', reason: NOT_HTTP_REASON };
+
 /** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
   const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, maxBackoffMs } = settings;
@@ -77,6 +84,7 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       lookup,
       random,
       breaker: { maxProbeAfterMs: maxBackoffMs },
+      unreadableAnswer: UNREADABLE,
       aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
   );

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import test from 'ava';
+import { createTelemetryCliWith } from '../../src/cli/cli.js';
 import { CliFailure } from '../../src/cli/exit-codes.js';
 import { createTelemetryCli } from '../../src/cli/index.js';
 import type { TelemetryCliOptions } from '../../src/cli/index.js';
@@ -220,6 +221,16 @@ test('standard input is read by `preview -` only', async (t) => {
   t.false(isRead);
   t.regex((await runCli(ACME, ['preview', '-'], { stdin })).stdout, /Nothing would be sent: the payload has no "dagRun"/);
   t.true(isRead);
+});
+
+const runsOutOfFiles = () => Promise.reject(Object.assign(new Error('open, s3cret'), { code: 'EMFILE' }));
+
+test('a limit of open files that keeps a command from being loaded is said in words', async (t) => {
+  let stderr = '';
+  const cli = createTelemetryCliWith(ACME, new Map([['relay', { summary: '', usage: '', run: runsOutOfFiles }]]));
+  const code = await cli.run(['relay'], { env: {}, stderr: { write: (text) => (stderr += text) } });
+  t.is(code, 1);
+  t.is(stderr, 'acme telemetry: this process may not open more files: raise its limit (`ulimit -n`, or LimitNOFILE of systemd)\n');
 });
 
 test('an unexpected error is one line, too, and never a rejection', async (t) => {

@@ -49,6 +49,7 @@ export const PROMISES = [
   'relay-sigkill',
   'relay-endpoint-away',
   'relay-refusals',
+  'relay-once',
   'relay-deadline',
   'relay-disk',
   'relay-torn-line',

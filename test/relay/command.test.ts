@@ -4,7 +4,7 @@ import path from 'node:path';
 import test from 'ava';
 import PQueue from 'p-queue';
 import { createTelemetryCliWith } from '../../src/cli/cli.js';
-import { parseRelayFlags, RELAY_FLAGS, runRelay } from '../../src/cli/relay.js';
+import { describeFailure, parseRelayFlags, RELAY_FLAGS, runRelay } from '../../src/cli/relay.js';
 import { checkRelayOptions } from '../../src/relay/options.js';
 import { startCollector } from '../../src/testing/index.js';
 import { makeFolder, RelayChild } from './helpers/relay-child.js';
@@ -142,6 +142,24 @@ test('an address in use is an error in one line', (t) =>
     t.is(await child.ended, 1);
     t.regex(child.stderr, /^cosmos-telemetry: the relay cannot start: the address is in use$/m);
   }));
+
+test('an error of the machine at the start is said in words, and a limit with what to do', (t) => {
+  const cases: [code: string, words: RegExp][] = [
+    ['EMFILE', /: this process may not open more files: raise its limit \(`ulimit -n`, or LimitNOFILE of systemd\)$/],
+    ['ENFILE', /: the machine has too many open files: .*`sysctl fs\.file-max`/],
+    ['ENOBUFS', /: the machine has no memory left for a socket$/],
+    ['ENOMEM', /: the machine has no memory left$/],
+    ['EPERM', /: a rule of this machine forbids to listen \(a sandbox/],
+    ['EAFNOSUPPORT', /: the machine, or its sandbox, does not have this kind of address$/],
+    ['EAI_AGAIN', /: the host name to listen on cannot be resolved now: the name server does not answer$/],
+    ['EOTHER', /: EOTHER$/],
+  ];
+  for (const [code, words] of cases) {
+    const text = describeFailure(Object.assign(new Error('listen, with a secret'), { code }));
+    t.regex(text, words);
+    t.true(text.startsWith('the relay cannot start: ') && !text.includes('secret'));
+  }
+});
 
 test('a wrong flag exits with 2', (t) =>
   withChildren.add(async () => {

@@ -8,6 +8,7 @@ import { defaultParts } from '../../src/relay/wiring.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { startCollector } from '../../src/testing/index.js';
 import type { Collector, Fault } from '../../src/testing/index.js';
+import { startTcp } from '../helpers/loopback.js';
 import { proves } from '../helpers/promises.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { makeFolder } from './helpers/relay-child.js';
@@ -94,6 +95,8 @@ test('a relay that is killed while events are aside finds them as events that we
   await store.close();
 });
 
+const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n';
+
 const INTERMEDIARIES: readonly (readonly [name: string, fault: Fault])[] = [
   ['a captive portal redirects to its login page', { kind: 'redirect', location: 'http://portal.test/login' }],
   ['a captive portal answers 511', { kind: 'status', status: 511 }],
@@ -102,6 +105,18 @@ const INTERMEDIARIES: readonly (readonly [name: string, fault: Fault])[] = [
   ['a gateway answers 404', { kind: 'status', status: 404 }],
   ['an edge answers 502', { kind: 'status', status: 502 }],
   ['an edge answers 599', { kind: 'status', status: 599 }],
+  ['a captive portal answers HTML without a status line', { kind: 'not_http', bytes: '<!DOCTYPE html><title>Log in</title>' }],
+  ['another protocol answers', { kind: 'not_http' }],
+  ['a server answers an HTTP/2 frame', { kind: 'not_http', bytes: Buffer.from('00000604000000000000030000006400', 'hex') }],
+  ['an edge answers 503 with a header of 20 KB', { kind: 'status', status: 503, headers: { 'x-cache': 'x'.repeat(20_000) } }],
+  ['an edge answers 503 with more headers than are read', { kind: 'status', status: 503, headers: { 'x-cache': 'x'.repeat(200_000) } }],
+  ['an edge answers 503 with a header that is none', { kind: 'not_http', bytes: 'HTTP/1.1 503 Away\r\nX Cache: miss\r\n\r\n' }],
+  [
+    'an edge answers 502 with two lengths',
+    { kind: 'not_http', bytes: 'HTTP/1.1 502 Bad\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' },
+  ],
+  ['an edge answers a status that is none', { kind: 'not_http', bytes: 'HTTP/1.1 banana\r\n\r\n' }],
+  ['an edge switches to another protocol', { kind: 'not_http', bytes: SWITCHING }],
 ];
 
 for (const [name, fault] of INTERMEDIARIES) {
@@ -117,6 +132,49 @@ for (const [name, fault] of INTERMEDIARIES) {
     t.deepEqual(counts(collector), EVENTS);
   });
 }
+
+const MAYBE_COUNTED: readonly (readonly [name: string, fault: Fault])[] = [
+  ['a reset without an answer', { kind: 'reset' }],
+  ['the end of the connection without an answer', { kind: 'not_http', bytes: '' }],
+  ['an answer that ends in its status line', { kind: 'not_http', bytes: 'HTTP/1.1 5' }],
+  ['an answer that ends in its headers', { kind: 'not_http', bytes: 'HTTP/1.1 503 Away\r\nX-Cache: mi' }],
+  ['a 200 with a header that is none', { kind: 'not_http', bytes: 'HTTP/1.1 200 OK\r\nX Cache: miss\r\n\r\n' }],
+  [
+    'a 204 after an interim answer, with two lengths',
+    {
+      kind: 'not_http',
+      bytes: 'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    },
+  ],
+];
+
+for (const [name, fault] of MAYBE_COUNTED) {
+  test(proves('relay-once', `${name}: the endpoint may have counted the event, so it is not sent again`), async (t) => {
+    const { collector } = await startEndpoint(t, fault);
+    const rig = await startRig(t, { ...QUICK, forward: collector.url });
+    for (const count of [1, 2, 3, 4, 5]) t.is((await rig.get(event(count))).status, 204);
+    await until(() => rig.relay.stats().pending === 0);
+    t.deepEqual(accounts(rig), { published: 5, sent: 0, failedBy: { network: 5 }, droppedBy: {}, pending: 0 });
+    const received = collector.requests.map(({ query }) => Number(query[1]?.[1])).sort((left, right) => left - right);
+    t.deepEqual(received, [1, 2, 3, 4, 5]);
+  });
+}
+
+test(
+  proves('relay-once', 'on a connection that was used before, bytes without a status line may be the rest of the answer before'),
+  async (t) => {
+    // A server that sends a body after 204, when the next request has come.
+    const answered = 'HTTP/1.1 204 No Content\r\n\r\n';
+    const answers = [answered, 'a body that 204 has not'];
+    const server = await startTcp(t, (socket) => socket.on('data', () => socket.write(answers.shift() ?? answered)));
+    const rig = await startRig(t, { ...QUICK, forward: `http://127.0.0.1:${server.port}`, concurrency: 1 });
+    for (const count of [1, 2, 3]) {
+      t.is((await rig.get(event(count))).status, 204);
+      await until(() => rig.relay.stats().pending === 0);
+    }
+    t.deepEqual(accounts(rig), { published: 3, sent: 2, failedBy: { network: 1 }, droppedBy: {}, pending: 0 });
+  },
+);
 
 test(
   proves('relay-refusals', 'an event that the endpoint itself refuses fails with its status, and the others are delivered'),

@@ -36,9 +36,10 @@ interface Step {
 export class Connections {
   readonly #settings: ConnectSettings;
   readonly #opened = new WeakSet<object>();
+  /** By connection and not by request: there are far fewer. */
+  readonly #reused = new WeakSet<object>();
   readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
   readonly #freeSinceMs = new WeakMap<Socket, number>();
-  readonly #reused = new WeakSet<ClientRequest>();
   #latestRequest: ClientRequest | undefined;
   #reuseFromMs = 0;
   #slowestConnectMs = 0;
@@ -84,6 +85,16 @@ export class Connections {
     return request.socket !== null && this.#opened.has(request.socket);
   }
 
+  /** Reports that a connection is used again. */
+  reused(socket: object): void {
+    this.#reused.add(socket);
+  }
+
+  /** Whether another request has used the connection of a request before. */
+  wasReused(request: ClientRequest): boolean {
+    return request.socket !== null && this.#reused.has(request.socket);
+  }
+
   /** Reports that a connection is ready: from now on the server may read what is written to it. */
   opened(socket: Socket, startedAtMs: number): void {
     this.#opened.add(socket);
@@ -109,14 +120,9 @@ export class Connections {
     }
   }
 
-  /** Reports that a request uses a connection which another one has used. */
-  reuses(request: ClientRequest): void {
-    this.#reused.add(request);
-  }
-
   /** Reports that a request got no answer: if its connection had been used before, the server may have closed it while it was idle. */
   broke(request: ClientRequest): void {
-    if (this.#reused.has(request)) this.#reuseFromMs = this.now() + NO_REUSE_MS;
+    if (this.wasReused(request)) this.#reuseFromMs = this.now() + NO_REUSE_MS;
   }
 
   /** Whether a request may ask the server to keep its connection. */
@@ -268,6 +274,9 @@ interface TakesRequests {
   addRequest(request: ClientRequest, options: object): void;
 }
 
+/** The longest head of an answer, as long as a body may be. Beyond Node's own limit of 16 KiB an answer is lost, whatever its status. */
+const MAX_HEAD_BYTES = 65_536;
+
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
 
 /**
@@ -286,6 +295,8 @@ export function attach<A extends HttpAgent>(
   const methods: TakesRequests & Pick<HttpAgent, 'keepSocketAlive' | 'reuseSocket'> = {
     addRequest(request, options) {
       connections.requested(request);
+      // The types of Node do not have this property.
+      Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES });
       request.removeHeader('proxy-authorization');
       const prepared = prepare(request, options);
       isolateRequest(request);
@@ -299,8 +310,8 @@ export function attach<A extends HttpAgent>(
     },
     reuseSocket(socket, request) {
       reuseSocket(socket, request);
-      connections.reuses(request);
       (socket as Socket).unref();
+      connections.reused(socket);
       // Deno (seen in 2.9.6) sends a request once more if its reused connection ends, even if it was aborted, and this is how it knows.
       request.reusedSocket = false;
     },

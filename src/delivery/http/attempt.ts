@@ -19,7 +19,7 @@ const MAX_TURN_WAIT_MS = 500;
 const BUSY: SendOutcome = { kind: 'deferred', waitMs: 50, reason: BUSY_REASON };
 
 const CONNECT: SendOutcome = { kind: 'retryable', reason: CONNECT_REASON };
-const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
+export const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
 const PROXY_INVALID: SendOutcome = { kind: 'rejected', reason: 'proxy_invalid' };
 const REDIRECT_REFUSED: SendOutcome = { kind: 'rejected', reason: 'redirect_refused' };
@@ -40,6 +40,8 @@ export interface AttemptSettings {
   readonly abortedUnwritten: SendOutcome;
   /** How long the connect may take while the network is in doubt; undefined for no limit of its own. */
   readonly connectLimit: () => ConnectLimit | undefined;
+  /** The outcome of an attempt whose answer is no HTTP. */
+  readonly unreadableAnswer: SendOutcome;
   /** Returns HTTP; the first call loads it. */
   readonly http: () => Http | Promise<Http>;
 }
@@ -150,7 +152,12 @@ export class Attempt {
 
   #fail(): void {
     this.#exchange?.broke();
-    this.#settle(this.#answer ?? (this.#exchange?.mayBeWritten === false ? CONNECT : NETWORK));
+    this.#settle(this.#answer ?? this.#failure());
+  }
+
+  #failure(): SendOutcome {
+    if (this.#exchange?.mayBeWritten === false) return CONNECT;
+    return this.#exchange?.isUnreadable === true ? this.#settings.unreadableAnswer : NETWORK;
   }
 
   #limitConnect({ routes }: Http): void {

@@ -38,8 +38,10 @@ export interface HttpResponse {
 export interface Exchange {
   /** Rejects if there is no response. May stay pending after `abort()`. */
   readonly response: Promise<HttpResponse>;
-  /** False only if it is certain that no byte of the request was written. */
+  /** False only if it is certain that no byte of the request was written, or that none was read. */
   readonly mayBeWritten: boolean;
+  /** Whether there is no response because bytes arrived that are no HTTP response, and they do not say that the request was accepted. */
+  readonly isUnreadable: boolean;
   /** Ends the request and destroys its connection, before or after the response. Harmless after the end. */
   abort(): void;
   /** Reports that no response came. */
@@ -123,6 +125,8 @@ class NodeFetchExchange implements Exchange {
   readonly #request: ClientRequest | undefined;
   readonly #controller: AbortController | undefined;
   readonly #connections: Connections;
+  #isUnreadable = false;
+  #isUnread = false;
 
   constructor(
     response: Promise<HttpResponse>,
@@ -134,10 +138,19 @@ class NodeFetchExchange implements Exchange {
     this.#request = request;
     this.#controller = controller;
     this.#connections = connections;
+    // Before `response` rejects: node-fetch does not pass on the bytes.
+    request?.once('error', (error: NodeJS.ErrnoException) => {
+      this.#isUnreadable = isUnreadable(error, connections.wasReused(request));
+      this.#isUnread = !connections.wasReused(request) && NO_CLIENT_CERTIFICATE.test(String(error.code));
+    });
+  }
+
+  get isUnreadable(): boolean {
+    return this.#isUnreadable;
   }
 
   get mayBeWritten(): boolean {
-    return this.#request === undefined || this.#connections.wasOpened(this.#request);
+    return !this.#isUnread && (this.#request === undefined || this.#connections.wasOpened(this.#request));
   }
 
   broke(): void {
@@ -148,6 +161,32 @@ class NodeFetchExchange implements Exchange {
     if (this.#request !== undefined) this.#connections.abandon(this.#request);
     this.#controller?.abort();
   }
+}
+
+/**
+ * The alerts of a TLS server that wants a certificate of the client. With TLS 1.3 the client is ready first and writes its request; the
+ * server ends the handshake and reads nothing of the request (RFC 8446, 4.4.2.4). With TLS 1.2 no request is written.
+ */
+const NO_CLIENT_CERTIFICATE = /^ERR_SSL_\w+_ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|HANDSHAKE_FAILURE|ACCESS_DENIED)$/;
+
+/** The other side switched to another protocol, which no request of ours asks for. */
+class UnaskedUpgradeError extends Error {}
+
+/** How much of an answer is searched for its status line: an answer may begin with an interim one (103). */
+const STATUS_BYTES = 1024;
+const STATUS_LINE = /^HTTP\/\d\.\d \d{3}/;
+const ACCEPTED = /^HTTP\/\d\.\d 2\d\d/m;
+
+/**
+ * Whether a request failed because of an answer that is no HTTP. Not if its status line says 2xx: the endpoint counted the event. On a
+ * connection that was used before it must begin with a status line, since other bytes may be the rest of the answer before.
+ */
+function isUnreadable(error: Error & { code?: unknown; rawPacket?: unknown }, wasReused: boolean): boolean {
+  const { code, rawPacket } = error;
+  // The codes of Node's parser.
+  if (!String(code).startsWith('HPE_')) return error instanceof UnaskedUpgradeError;
+  const head = rawPacket instanceof Uint8Array ? Buffer.from(rawPacket.subarray(0, STATUS_BYTES)).toString('latin1') : '';
+  return !ACCEPTED.test(head) && (!wasReused || STATUS_LINE.test(head));
 }
 
 /** node-fetch 3 listens to `response` twice: for the response itself, and to detect a chunked body without an end. */
@@ -171,6 +210,11 @@ async function takeResponse(request: ClientRequest, fetched: Promise<unknown>, m
     request.once('response', (message) => {
       const headers = { get: (name: string) => message.headers[name]?.toString() ?? null };
       resolve({ status: message.statusCode ?? 0, headers, bodyEnd: discardBody(message, maxBodyBytes) });
+    });
+    // Node destroys the connection and tells nothing if nothing listens.
+    request.once('upgrade', (_message, socket) => {
+      socket.destroy();
+      request.emit('error', new UnaskedUpgradeError());
     });
     fetched.catch(reject);
   });

@@ -12,7 +12,7 @@ import { isTooLong, parseEndpoint, requestUrl } from '../../wire/url.js';
 import { startLimit } from '../pacing.js';
 import { steering } from '../transport.js';
 import type { SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
-import { ABORTED, Attempt } from './attempt.js';
+import { ABORTED, Attempt, NETWORK } from './attempt.js';
 import type { AttemptSettings, ConnectLimit } from './attempt.js';
 import type { Http } from './client.js';
 import type { Lookup } from './name-lookup.js';
@@ -84,6 +84,8 @@ export interface FetchTransportParts {
   log?: Log;
   /** The outcome of an attempt that is aborted when it is certain that no byte of its request was written. @default aborted */
   abortedUnwritten?: SendOutcome;
+  /** The outcome of an attempt whose answer is no HTTP, and does not begin with a status line of 2xx. @default network */
+  unreadableAnswer?: SendOutcome;
   /** Loads HTTP at the first send. */
   load?: (settings: RouteSettings) => Promise<Http>;
 }
@@ -195,6 +197,7 @@ class FetchTransport implements Transport {
       endpointOrigin: new URL(settings.endpoint).origin,
       allowedRedirectHosts: settings.allowedRedirectHosts,
       abortedUnwritten: parts.abortedUnwritten ?? ABORTED,
+      unreadableAnswer: parts.unreadableAnswer ?? NETWORK,
       http: () => (this.#http ??= this.#open()),
     };
   }

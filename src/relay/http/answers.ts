@@ -19,7 +19,6 @@ const ANSWERS = {
   foreign_host: [403, 'the Host header is not a name of this relay'],
   from_browser: [403, 'requests from a browser are refused'],
   absolute_form: [403, 'this server is not a proxy'],
-  no_upgrade: [403, 'no other protocol is spoken here'],
   unknown_path: [404, 'unknown path'],
   unknown_event: [404, 'unknown event type'],
   not_get: [405, 'GET only'],
@@ -41,15 +40,7 @@ const ANSWERS = {
 export type AnswerName = keyof typeof ANSWERS;
 
 /** These answers close the connection: the bytes that follow may be the rest of a refused request, or come too late. */
-const CLOSES_CONNECTION: ReadonlySet<AnswerName> = new Set([
-  'has_body',
-  'closing',
-  'not_get',
-  'absolute_form',
-  'no_upgrade',
-  'malformed',
-  'too_long',
-]);
+const CLOSES_CONNECTION: ReadonlySet<AnswerName> = new Set(['has_body', 'closing', 'not_get', 'absolute_form', 'malformed', 'too_long']);
 
 const EXTRA_HEADERS: Partial<Record<AnswerName, readonly string[]>> = {
   not_get: ['allow', 'GET'],

@@ -4,45 +4,67 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import { readResolvConf } from '../../delivery/http/name-files.js';
-import { bareHost } from '../../wire/host.js';
 import { authority, isWildcard } from '../options.js';
 import type { ListenAddress } from '../options.js';
 import type { AnswerName } from './answers.js';
 
-/**
- * Signs of a browser, beside `Sec-Fetch-*`, which browsers send to loopback and over https only. A request for an image has no `Origin`,
- * but no page can keep its browser from sending `Accept-Language`. Cosmos and health probes send none of these.
- */
+/** Signs of a browser, beside `Sec-Fetch-*`, which browsers send to loopback and over https only. Cosmos and health probes send none. */
 const BROWSER_HEADERS: ReadonlySet<string> = new Set(['origin', 'referer', 'accept-language']);
+
+/**
+ * The signs of `fetch` in Node: `Accept-Language: *`, and of `Sec-Fetch-*` the mode `cors` alone. No browser sends these two without
+ * others: with a mode, it sends `Sec-Fetch-Site` and `Sec-Fetch-Dest`, and with the mode `cors` to another origin, `Origin`. A page can
+ * write `Accept-Language: *`, but no header `Sec-*` (Fetch, 2.2.2).
+ */
+const NODE_FETCH_SIGNS: ReadonlySet<string> = new Set(['accept-language: *', 'sec-fetch-mode: cors']);
+
+/** The paths that are asked for by machines other than clients. */
+export type OperationsPath = '/healthz' | '/readyz' | '/metrics';
 
 /**
  * Why a request is refused before its target is read; undefined if it is not. Never throws.
  *
- * @param isProbe Whether the target is `/healthz` or `/readyz`. Load balancers ask for these with HEAD, and in HTTP/1.0 without a Host.
+ * @param operationsPath The path, if it is one for operators. Load balancers ask for `/healthz` and `/readyz` with HEAD, and in HTTP/1.0
+ *   without a Host; a HEAD for `/metrics` asks if they are there.
  */
-export function guard(request: IncomingMessage, hosts: AllowedHosts, isProbe: () => boolean): AnswerName | undefined {
+export function guard(
+  request: IncomingMessage,
+  hosts: AllowedHosts,
+  operationsPath: () => OperationsPath | undefined,
+): AnswerName | undefined {
   const { method, httpVersion, rawHeaders, socket } = request;
   let host: string | undefined;
-  let refusal: AnswerName | undefined = method === 'GET' || (method === 'HEAD' && isProbe()) ? undefined : 'not_get';
+  let refusal: AnswerName | undefined = method === 'GET' || (method === 'HEAD' && operationsPath() !== undefined) ? undefined : 'not_get';
+  const signs = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
     const value = rawHeaders[index + 1] ?? '';
     if (name === 'host') {
       if (host !== undefined) return 'malformed';
       host = value;
-    } else if (BROWSER_HEADERS.has(name) || name.startsWith('sec-fetch-')) refusal = 'from_browser';
-    else if (name === 'upgrade') refusal ??= 'no_upgrade';
+    } else if (BROWSER_HEADERS.has(name) || name.startsWith('sec-fetch-')) signs.add(`${name}: ${value}`);
     else if (name === 'transfer-encoding' || (name === 'content-length' && !/^0+$/.test(value))) refusal ??= 'has_body';
   }
+  if (signs.size > 0 && !isNodeFetch(signs)) refusal = 'from_browser';
   // Every browser sends a Host, so a request without one comes from none.
-  if (host === undefined && httpVersion === '1.0' && isProbe()) return refusal;
+  if (host === undefined && httpVersion === '1.0' && isProbe(operationsPath())) return refusal;
   // HTTP/1.1 requires a Host (RFC 9112, 3.2).
   if (host === undefined && httpVersion !== '1.0') return 'malformed';
   return host === undefined || !hosts.accepts(host, socket) ? 'foreign_host' : refusal;
 }
 
-const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'];
+function isNodeFetch(signs: ReadonlySet<string>): boolean {
+  return signs.size === NODE_FETCH_SIGNS.size && [...signs].every((sign) => NODE_FETCH_SIGNS.has(sign));
+}
+
+function isProbe(path: OperationsPath | undefined): boolean {
+  return path === '/healthz' || path === '/readyz';
+}
+
+/** The loopback addresses of IPv6, in the spellings that clients use: `::1`, and those that hold an address of 127.0.0.0/8. */
+const LOOPBACK_V6 = /^(?:(?:::|(?:0:){7})1|::ffff:(?:127\.[\d.]+|7f[\da-f]{2}:[\da-f]{1,4}))$/;
 const MAPPED_IPV4 = /^::ffff:(?=\d+\.)/;
 
 /**
@@ -56,7 +78,7 @@ export class AllowedHosts {
   /** @param extra More names. One without a port is accepted with any port. */
   constructor(address: ListenAddress, extra: readonly string[]) {
     this.#address = address;
-    this.#extra = new Set(extra.map((name) => name.toLowerCase()));
+    this.#extra = new Set(extra.map((each) => joinHost(splitHost(each))));
   }
 
   /** Sets the address at which the server really listens, once that is known. */
@@ -66,19 +88,42 @@ export class AllowedHosts {
 
   /** @param local The local end of the connection. */
   accepts(host: string, { localAddress, localPort = 0 }: { localAddress?: string | undefined; localPort?: number | undefined }): boolean {
-    const given = host.toLowerCase();
-    if (this.#extra.has(given)) return true;
-    const [, name = '', port] = /^(.*?)(?::(\d+))?$/.exec(given) ?? [];
-    if (this.#extra.has(name)) return true;
-    const bare = bareHost(name);
+    const { name, port } = splitHost(host);
+    if (this.#extra.has(name) || this.#extra.has(joinHost({ name, port }))) return true;
     // With any port: `kubectl port-forward`, `docker -p` and `ssh -L` lead from another port to ours. No page has such a name from a server
     // that is not on this machine.
-    if (LOOPBACK_NAMES.includes(bare)) return name === withoutPort(bare);
-    if (Number(port ?? 80) !== localPort) return false;
+    if (isLoopbackName(name)) return true;
+    if (Number(port === '' ? 80 : port) !== localPort) return false;
     // A server on every interface accepts the address that the client connected to, as a probe of Kubernetes does.
     const own = isWildcard(this.#address) ? (localAddress ?? '').replace(MAPPED_IPV4, '') : this.#address.host;
     return own !== '' && name === withoutPort(own);
   }
+}
+
+/** Whether a host is this machine, whatever a name server says: `localhost`, 127.0.0.0/8, or an IPv6 address of loopback in brackets. */
+function isLoopbackName(name: string): boolean {
+  if (name === 'localhost' || (isIP(name) === 4 && name.startsWith('127.'))) return true;
+  const address = /^\[(.+)\]$/.exec(name)?.[1] ?? '';
+  return isIP(address) === 6 && LOOPBACK_V6.test(address);
+}
+
+/** The parts of a Host header, in lower case. The port is empty if there is none. */
+function splitHost(host: string): { name: string; port: string } {
+  const [, name = '', port = ''] = /^(.*?)(?::(\d*))?$/.exec(host.toLowerCase()) ?? [];
+  return { name: withoutFinalDot(name), port };
+}
+
+function joinHost({ name, port }: { name: string; port: string }): string {
+  return port === '' ? name : `${name}:${port}`;
+}
+
+/**
+ * A final dot makes a name complete: `localhost.` is `localhost`, and `relay.data.svc.` is `relay.data.svc`. Not so for a short name, which
+ * the search list completes: `relay.` is another name than `relay`.
+ */
+function withoutFinalDot(name: string): string {
+  const bare = name.replace(/\.$/, '');
+  return bare === 'localhost' || bare.includes('.') ? bare : name;
 }
 
 /** Where the system's search list is. */

@@ -12,7 +12,7 @@ import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target
 import type { Stored } from '../../delivery/relay-store.js';
 import type { AnswerName, Answers } from './answers.js';
 import { guard } from './guard.js';
-import type { AllowedHosts, SecretPrefix } from './guard.js';
+import type { AllowedHosts, OperationsPath, SecretPrefix } from './guard.js';
 
 /** What a request handler needs. */
 interface HandlerOptions {
@@ -49,7 +49,7 @@ export class RequestHandler {
     // A client may disconnect before it gets its answer.
     response.on('error', ignore);
     const target = request.url ?? '';
-    const refusal = guard(request, hosts, () => this.#isProbe(target));
+    const refusal = guard(request, hosts, () => this.#operationsPath(target));
     if (refusal !== undefined) {
       answers.send(response, refusal);
       return;
@@ -69,9 +69,9 @@ export class RequestHandler {
     });
   }
 
-  #isProbe(target: string): boolean {
-    const parsed = this.#parse(target);
-    return this.#options.operations !== undefined && parsed.kind === 'path' && isProbePath(parsed.path);
+  #operationsPath(target: string): OperationsPath | undefined {
+    const parsed = this.#options.operations === undefined ? undefined : this.#parse(target);
+    return parsed?.kind === 'path' ? operationsPathOf(parsed.path) : undefined;
   }
 
   #parse(target: string): ParsedTarget {
@@ -109,8 +109,8 @@ export class RequestHandler {
 
 function ignore(): void {}
 
-function isProbePath(path: string): boolean {
-  return path === '/healthz' || path === '/readyz';
+function operationsPathOf(path: string): OperationsPath | undefined {
+  return path === '/healthz' || path === '/readyz' || path === '/metrics' ? path : undefined;
 }
 
 /** `/healthz`, `/readyz` and `/metrics`. */
@@ -135,7 +135,7 @@ export class Operations {
   handlerFor(hosts: AllowedHosts): (request: IncomingMessage, response: ServerResponse) => void {
     return (request, response) => {
       const [path = ''] = (request.url ?? '').split('?', 1);
-      const refusal = guard(request, hosts, () => isProbePath(path));
+      const refusal = guard(request, hosts, () => operationsPathOf(path));
       if (refusal === undefined) this.answer(path, response);
       else this.#answers.send(response, refusal);
     };
@@ -149,7 +149,8 @@ export class Operations {
     try {
       const { contentType, text } = await metrics.render();
       this.#answers.count(200);
-      response.writeHead(200, { 'content-type': contentType }).end(text);
+      // With its length: without it, an answer to HEAD has other headers than one to GET.
+      response.writeHead(200, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }).end(text);
     } catch {
       this.#answers.send(response, 'spool_unavailable');
     }

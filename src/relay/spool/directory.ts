@@ -13,8 +13,11 @@ export interface SpoolDirectory {
   readonly inode: number;
 }
 
+/** Why permissions were taken back. */
+export type TakenBackBecause = 'other users could write' | 'this user could not use';
+
 /** Told of each path whose permissions were taken back, with the mode that it had, such as `2770`. */
-export type OnTakenBack = (path: string, mode: string) => void;
+export type OnTakenBack = (path: string, mode: string, why: TakenBackBecause) => void;
 
 /** The name of the subdirectory that is used where the directory itself is shared with other users. */
 const OWN_SUBDIRECTORY = 'cosmos-relay';
@@ -27,29 +30,65 @@ const OWN_SUBDIRECTORY = 'cosmos-relay';
  *   a group meanwhile, as the fsGroup pass of Kubernetes does;
  * - else its subdirectory `cosmos-relay`: the root of an emptyDir or of a volume belongs to root, or can be written by all.
  *
+ * A directory that is this user's alone, and lacks rights of its owner (mode 0500 or 0000), gets them back.
+ *
  * @throws (rejects) SpoolError with the path and the reason.
  */
 export async function prepareDirectory(path: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
   // Removes a slash at the end: with it, lstat follows a symbolic link.
   const directory = resolve(path);
-  const stats = await statOrCreate(directory, files);
+  const stats = await regain(directory, await statOrCreate(directory, files), files, onTakenBack);
   const subdirectory = join(directory, OWN_SUBDIRECTORY);
+  const holds = (each: string): Promise<boolean> => holdsSpool(each, files, onTakenBack);
   // A directory that became private leaves the events of an earlier spool in the subdirectory.
-  const isUsed = isOwn(stats) && ((await holdsSpool(directory, files)) || (isPrivate(stats) && !(await holdsSpool(subdirectory, files))));
+  const isUsed = isOwn(stats) && ((await holds(directory)) || (isPrivate(stats) && !(await holds(subdirectory))));
   if (isUsed) return secureDirectory(directory, stats, files, onTakenBack);
   return secureDirectory(subdirectory, await statOrCreate(subdirectory, files), files, onTakenBack);
 }
 
 /**
- * Makes sure that no other user can change an open file. The permissions of a file of this user are taken back.
+ * Takes back the rights that a directory in use has lost. It never rejects: what is still wrong shows when the directory is used.
+ *
+ * @param given The directory that `prepareDirectory` was given.
+ */
+export async function regainDirectory(
+  given: string,
+  { path, device, inode }: SpoolDirectory,
+  files: SpoolFiles,
+  onTakenBack: OnTakenBack,
+): Promise<void> {
+  try {
+    if (given !== path) await regain(given, await files.lstat(given), files, onTakenBack);
+    const stats = await files.lstat(path);
+    if (stats.dev === device && stats.ino === inode) await secureDirectory(path, stats, files, onTakenBack);
+  } catch {
+    // It is gone, or on a disk that fails.
+  }
+}
+
+/** Takes back the rights that a file of this user has lost. It never rejects: what is still wrong shows when the file is used. */
+export async function regainFile(path: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<void> {
+  try {
+    const stats = await files.lstat(path);
+    if (!stats.isFile() || !isOwn(stats) || hasRights(stats, FILE_MODE)) return;
+    await files.chmod(path, FILE_MODE);
+    onTakenBack(path, octal(stats.mode), 'this user could not use');
+  } catch {
+    // As above.
+  }
+}
+
+/**
+ * Makes sure that no other user can change an open file, and that this user can. The permissions of a file of this user are taken back.
  *
  * @throws (rejects) SpoolError for a file of another user.
  */
 export async function secureFile(path: string, file: SpoolFile, stats: Stats, onTakenBack: OnTakenBack): Promise<void> {
-  if (isPrivate(stats)) return;
+  const isShared = !isPrivate(stats);
+  if (!isShared && hasRights(stats, FILE_MODE)) return;
   assertOwn(path, stats);
   await file.chmod(FILE_MODE);
-  onTakenBack(path, octal(stats.mode));
+  onTakenBack(path, octal(stats.mode), isShared ? 'other users could write' : 'this user could not use');
 }
 
 /** Whether the path is still the directory that was prepared. @throws (rejects) Errors of the file system. */
@@ -86,6 +125,29 @@ function isPrivate(stats: Stats): boolean {
   return process.platform === 'win32' || (isOwn(stats) && (stats.mode & WRITABLE_BY_OTHERS) === 0);
 }
 
+/** Whether the owner has all the rights of a mode. */
+function hasRights(stats: Stats, mode: number): boolean {
+  return process.platform === 'win32' || (stats.mode & mode) === mode;
+}
+
+/**
+ * Gives this user the rights back to a directory of its own. One that others can write is left as it is: they may share it on purpose.
+ * If that fails, the next use of the directory does, and tells why.
+ *
+ * @returns Its stats now.
+ */
+async function regain(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<Stats> {
+  if (!stats.isDirectory() || !isPrivate(stats) || hasRights(stats, DIRECTORY_MODE)) return stats;
+  const before = octal(stats.mode);
+  const isBack = await files.chmod(path, DIRECTORY_MODE).then(
+    () => true,
+    () => false,
+  );
+  if (!isBack) return stats;
+  onTakenBack(path, before, 'this user could not use');
+  return Object.assign(stats, { mode: (stats.mode & ~0o7777) | DIRECTORY_MODE });
+}
+
 function octal(mode: number): string {
   return (mode & 0o7777).toString(8);
 }
@@ -94,7 +156,7 @@ function assertOwn(path: string, stats: Stats): void {
   if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
 }
 
-/** Makes sure that no other user can change a directory. @throws (rejects) SpoolError for a directory of another user. */
+/** Makes sure that this user alone can change a directory. @throws (rejects) SpoolError for a directory of another user. */
 async function secureDirectory(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<SpoolDirectory> {
   if (!isPrivate(stats)) {
     assertOwn(path, stats);
@@ -103,8 +165,8 @@ async function secureDirectory(path: string, stats: Stats, files: SpoolFiles, on
     } catch (error) {
       throw unusable(path, 'made private', error);
     }
-    onTakenBack(path, octal(stats.mode));
-  }
+    onTakenBack(path, octal(stats.mode), 'other users could write');
+  } else await regain(path, stats, files, onTakenBack);
   return { path, device: stats.dev, inode: stats.ino };
 }
 
@@ -112,8 +174,9 @@ async function secureDirectory(path: string, stats: Stats, files: SpoolFiles, on
 const SPOOL_FILES = /^(?:events-\d+\.jsonl|lock\.\d+)$/;
 
 /** Whether a spool of this user is in the directory; false if it is missing. Only such a directory is changed: others may share it. */
-async function holdsSpool(directory: string, files: SpoolFiles): Promise<boolean> {
+async function holdsSpool(directory: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<boolean> {
   try {
+    await regain(directory, await files.lstat(directory), files, onTakenBack);
     const names = (await files.readdir(directory)).filter((name) => SPOOL_FILES.test(name));
     for (const name of names) if (isOwn(await files.lstat(join(directory, name)))) return true;
     return false;
@@ -150,7 +213,7 @@ async function lstatOrCreate(directory: string, files: SpoolFiles): Promise<Stat
   try {
     await createDirectory(directory, files);
     const created = await files.lstat(directory);
-    // A umask can take permissions from the owner too. If another process created something else here, the checks refuse it.
+    // If another process created it meanwhile. If that is something else, the checks refuse it.
     if (created.isDirectory() && isOwn(created)) await files.chmod(directory, DIRECTORY_MODE);
     await syncDirectory(dirname(directory), files).catch(() => undefined);
     return await files.lstat(directory);
@@ -173,6 +236,8 @@ async function createDirectory(directory: string, files: SpoolFiles): Promise<vo
   for (const path of missing) {
     try {
       await files.mkdir(path, { recursive: false, mode: DIRECTORY_MODE });
+      // A umask can take permissions from the owner too: nothing could be created in it then.
+      await files.chmod(path, DIRECTORY_MODE);
     } catch (error) {
       // Another process created it meanwhile.
       if (errorCode(error) !== 'EEXIST') throw error;

@@ -7,7 +7,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { isSameDirectory, prepareDirectory, unsafe, unusable } from './directory.js';
+import { isSameDirectory, prepareDirectory, regainDirectory, unsafe, unusable } from './directory.js';
 import type { OnTakenBack, SpoolDirectory } from './directory.js';
 import { errorCode, FILE_MODE, SpoolError } from './files.js';
 import type { SpoolFiles } from './files.js';
@@ -52,6 +52,11 @@ export class DirectoryLease {
     await this.release();
     this.#directory = await prepareDirectory(this.#given, this.files, this.#onTakenBack);
     this.#lock = await lockDirectory(this.path, this.files);
+  }
+
+  /** Takes back the rights that the directory has lost since it was acquired. Never rejects. */
+  async regain(): Promise<void> {
+    if (this.#directory !== undefined) await regainDirectory(this.#given, this.#directory, this.files, this.#onTakenBack);
   }
 
   /** Never rejects. */

@@ -3,10 +3,10 @@
 import { isUtf8 } from 'node:buffer';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
-import { secureFile, unsafe, unusable } from './directory.js';
+import { regainFile, secureFile, unsafe, unusable } from './directory.js';
 import type { OnTakenBack } from './directory.js';
 import { errorCode, READ } from './files.js';
-import type { SpoolFiles } from './files.js';
+import type { SpoolFile, SpoolFiles } from './files.js';
 import { MARK, MARKS_FILES } from './marks.js';
 import { EventRecord, MIN_LINE_BYTES, parseLine } from './record.js';
 import { EVENTS_FILES, Segment } from './segment.js';
@@ -154,9 +154,19 @@ class SegmentReader {
     }
   }
 
+  async #open(path: string): Promise<SpoolFile> {
+    try {
+      return await this.#files.open(path, READ);
+    } catch (error) {
+      if (errorCode(error) !== 'EACCES') throw error;
+    }
+    await regainFile(path, this.#files, this.#onTakenBack);
+    return this.#files.open(path, READ);
+  }
+
   async #readFile(path: string): Promise<{ bytes: Buffer; inode: number }> {
     try {
-      const file = await this.#files.open(path, READ);
+      const file = await this.#open(path);
       try {
         const stats = await file.stat();
         if (!stats.isFile()) throw unsafe(path, 'is not a file');

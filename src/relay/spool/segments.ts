@@ -1,6 +1,7 @@
 // The segments of a spool: chooses the one to write to, finds the mark of a record, and deletes files.
 
-import { syncDirectory } from './directory.js';
+import { regainFile, syncDirectory } from './directory.js';
+import type { OnTakenBack } from './directory.js';
 import { ClearedError, errorCode } from './files.js';
 import type { SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
@@ -134,6 +135,11 @@ export class Segments {
   /** Retries pending deletions. Never rejects. */
   sweep(): Promise<void> {
     return this.#deletion.sweep();
+  }
+
+  /** Takes back the rights that files of marks have lost: they are opened to be written. Never rejects. */
+  async regain(onTakenBack: OnTakenBack): Promise<void> {
+    for (const { marksPath } of this.#byNumber.values()) await regainFile(marksPath, this.#files, onTakenBack);
   }
 
   /** Forgets segments whose files were deleted or replaced. @returns Their numbers. @throws (rejects) Errors of the file system. */

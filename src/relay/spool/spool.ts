@@ -3,6 +3,7 @@
 import { settlesWithin } from '../../base/clock.js';
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
 import { unusable } from './directory.js';
+import type { OnTakenBack } from './directory.js';
 import { nodeFiles } from './files.js';
 import { DirectoryLease } from './lock.js';
 import { MARK, MarkWriter } from './marks.js';
@@ -74,11 +75,8 @@ class Spool implements RelayStore {
     });
   }
 
-  readonly #onTakenBack = (path: string, mode: string): void => {
-    this.#options.log.warn(
-      'spool_permissions',
-      `other users could write ${JSON.stringify(path)} (mode ${mode}); its permissions were taken back`,
-    );
+  readonly #onTakenBack: OnTakenBack = (path, mode, why) => {
+    this.#options.log.warn('spool_permissions', `${why} ${JSON.stringify(path)} (mode ${mode}); its permissions were taken back`);
   };
 
   /** Acquires the directory, or starts in memory if the disk may work later. @throws (rejects) SpoolError if a retry cannot succeed. */
@@ -187,6 +185,8 @@ class Spool implements RelayStore {
   async #prepare(): Promise<void> {
     const { files } = this.#lease;
     const { clock, admit = (target) => target } = this.#options;
+    await this.#lease.regain();
+    await this.#segments.regain(this.#onTakenBack);
     // Before the lease is acquired: if another process owned the directory meanwhile, files of our names are that process's files.
     if (this.#recovered !== undefined) await this.#rewriteLost();
     await this.#lease.acquire();

@@ -1,9 +1,10 @@
 import type { RequestListener } from 'node:http';
+import { createServer } from 'node:https';
 import test from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
-import { freePort, startHttp, startTcp, tlsPath, until } from '../../helpers/loopback.js';
+import { freePort, listen, startHttp, startTcp, tlsFile, tlsPath, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import { send, transportTo } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
@@ -73,6 +74,19 @@ test('a server with a certificate for another name was not written to', async (t
   const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
   t.deepEqual(end.outcomes, [CONNECT]);
   t.is(server.targets.length, 0);
+});
+
+test('a server that wants a certificate of the client read nothing, also if the client was ready before it said so', async (t) => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    let requests = 0;
+    const tls = { cert: tlsFile('server.pem'), key: tlsFile('server-key.pem'), ca: tlsFile('authority.pem') };
+    const server = createServer({ ...tls, maxVersion, requestCert: true, rejectUnauthorized: true }, () => (requests += 1));
+    const { port, connections } = await listen(t, server);
+    const job = { options: { endpoint: `https://collector.test:${port}` } };
+    t.deepEqual((await runSender(t, job, TRUST)).outcomes, [CONNECT], maxVersion);
+    t.is(connections.length, 1);
+    t.is(requests, 0);
+  }
 });
 
 test('a server with an untrusted certificate was not written to', async (t) => {

@@ -2,12 +2,15 @@
 import test from 'ava';
 import { serviceNames } from '../../../src/relay/http/guard.js';
 import { proves } from '../../helpers/promises.js';
+import { RawClient } from '../../helpers/raw-client.js';
 import { exchange, machine, startRig, statuses } from '../helpers/relay-rig.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success';
 
 test(proves('relay-browser', 'a Host header that is not a name of the relay is refused'), async (t) => {
-  const { port, get: ask } = await startRig(t, { allowedHosts: ['relay', 'front:80', '[fd00::1]'] });
+  const { port, get: ask } = await startRig(t, {
+    allowedHosts: ['relay', 'front:80', '[fd00::1]', 'full.example.com', 'dotted.example.com.'],
+  });
   for (const host of [
     `127.0.0.1:${port}`,
     `localhost:${port}`,
@@ -24,6 +27,19 @@ test(proves('relay-browser', 'a Host header that is not a name of the relay is r
     '127.0.0.1:1',
     '[::1]',
     '[::1]:65535',
+    // Other spellings of this machine.
+    'localhost.',
+    `LOCALHOST.:${port}`,
+    'localhost:',
+    '127.0.0.2:1',
+    '127.255.255.254',
+    '127.0.0.1.',
+    '[0:0:0:0:0:0:0:1]:1',
+    '[::ffff:127.0.0.1]',
+    `[::FFFF:7F00:1]:${port}`,
+    'full.example.com.',
+    'dotted.example.com',
+    'dotted.example.com.:80',
   ]) {
     t.is((await ask(EVENT, { host })).status, 204, host);
   }
@@ -37,8 +53,21 @@ test(proves('relay-browser', 'a Host header that is not a name of the relay is r
     'user@localhost:1',
     'localhost:x',
     '::1:1',
-    '127.0.0.2:1',
-    `127.0.0.2:${port}`,
+    `128.0.0.1:${port}`,
+    '127.0.0.1]:1',
+    '[127.0.0.1]:1',
+    '[localhost]:1',
+    '[::ffff:127.0.0.1:1',
+    '[::ffff:128.0.0.1]:1',
+    '[::ffff:8000:1]:1',
+    '[::2]:1',
+    '127.0.0.256:1',
+    '127.1:1',
+    '127.0.0.1.example.com.',
+    'localhost..',
+    'relay.',
+    'full.example.com..',
+    'x.localhost:1',
     `0.0.0.0:${port}`,
     `relay.example.com:${port}`,
     'front',
@@ -46,7 +75,6 @@ test(proves('relay-browser', 'a Host header that is not a name of the relay is r
     `127.0.0.1:${port}.example.com`,
     `user@127.0.0.1:${port}`,
     `::1:${port}`,
-    `localhost.:${port}`,
     `:${port}`,
   ]; // prettier-ignore
   for (const host of foreign) t.is((await ask(EVENT, { host })).status, 403, host);
@@ -150,11 +178,35 @@ test(proves('relay-browser', 'requests from a browser are refused'), async (t) =
     ['SEC-FETCH-ANYTHING', ''],
     ['Referer', 'http://example.com/'],
     ['accept-language', 'de'],
+    ['accept-language', '*'],
+    ['sec-fetch-mode', 'cors'],
   ]) {
     const answer = await ask(EVENT, { [name ?? '']: value ?? '' });
     t.deepEqual([answer.status, answer.headers['access-control-allow-origin']], [403, undefined], name);
   }
 });
+
+/** What Node's own `fetch` sends, beside headers that say nothing of a browser. */
+const NODE_FETCH = { 'accept-language': '*', 'sec-fetch-mode': 'cors' };
+
+test(
+  proves(['relay-clients', 'relay-browser'], 'the `fetch` of Node is no browser, and what a browser adds to its headers is'),
+  async (t) => {
+    const { port, get: ask } = await startRig(t);
+    const answer = await fetch(`http://127.0.0.1:${port}${EVENT}`);
+    t.is(answer.status, 204);
+    t.is((await ask(EVENT, NODE_FETCH)).status, 204);
+    const more: Record<string, string>[] = [
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-dest': 'empty' },
+      { 'sec-fetch-mode': 'no-cors' },
+      { 'accept-language': 'de' },
+      { origin: 'null' },
+      { referer: 'http://example.com/' },
+    ];
+    for (const each of more) t.is((await ask(EVENT, { ...NODE_FETCH, ...each })).status, 403, JSON.stringify(each));
+  },
+);
 
 test('a header after more than a hundred others is checked', async (t) => {
   const { port } = await startRig(t);
@@ -185,7 +237,7 @@ test('a header after more than a hundred others is checked', async (t) => {
   }
 });
 
-test('absolute targets, upgrades and HTTP/2 are refused', async (t) => {
+test('absolute targets and HTTP/2 are refused', async (t) => {
   const { port } = await startRig(t);
   const host = `Host: 127.0.0.1:${port}\r\n`;
   for (const target of [
@@ -196,12 +248,24 @@ test('absolute targets, upgrades and HTTP/2 are refused', async (t) => {
   ]) {
     t.deepEqual(statuses(await exchange(port, `GET ${target} HTTP/1.1\r\n${host}\r\n`)), [403], target);
   }
-  t.deepEqual(statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)), [403]);
-  t.deepEqual(
-    statuses(await exchange(port, `GET ${EVENT} HTTP/1.1\r\n${host}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n`)),
-    [403],
-  );
   t.deepEqual(statuses(await exchange(port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')), [400]);
+});
+
+test(proves('relay-clients', 'an offer of another protocol is ignored, as the HTTP client of Java makes it'), async (t) => {
+  const { port } = await startRig(t);
+  const host = `Host: 127.0.0.1:${port}\r\n`;
+  const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n';
+  for (const offer of [h2c, 'Connection: Upgrade\r\nUpgrade: websocket\r\n', 'Upgrade: TLS/1.2\r\n']) {
+    const client = new RawClient(port);
+    client.socket.write(`GET ${EVENT} HTTP/1.1\r\n${host}${offer}\r\n`);
+    await client.until(/ 204 [^]*\r\n\r\n/);
+    client.socket.write(`GET /healthz HTTP/1.1\r\n${host}Connection: close\r\n\r\n`);
+    await client.closed;
+    t.deepEqual(statuses(client.received), [204, 200], offer);
+  }
+  // A web socket of a browser has an origin.
+  const browser = `GET ${EVENT} HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://example.com\r\n\r\n`;
+  t.deepEqual(statuses(await exchange(port, browser, 200)), [403]);
 });
 
 test('an ambiguous request is refused', async (t) => {

@@ -94,6 +94,30 @@ test('/healthz and /readyz', async (t) => {
   t.is((await get('/readyz')).status, 200);
 });
 
+/** The names of the headers in a head. */
+function namesOf(head: string): (string | undefined)[] {
+  return head.split('\r\n').map((line) => line.split(':')[0]);
+}
+
+test(proves('relay-clients', 'HEAD of /metrics has the headers of GET, and no body'), async (t) => {
+  for (const options of [{}, { metricsListen: '127.0.0.1:0' }]) {
+    const { address, port: own } = await startRig(t, options);
+    const port = Number(new URL(address.metricsUrl ?? address.url).port);
+    t.is(port === own, !('metricsListen' in options));
+    const ask = (method: string) => exchange(port, `${method} /metrics HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
+    const [head = '', body] = (await ask('HEAD')).replace(/\r\ndate: [^\r]*/i, '').split('\r\n\r\n');
+    const [headOfGet, bodyOfGet = ''] = (await ask('GET')).replace(/\r\ndate: [^\r]*/i, '').split('\r\n\r\n');
+    t.regex(head, /^HTTP\/1\.1 200 OK\r\ncontent-type: text\/plain; version=0\.0\.4; charset=utf-8\r\ncontent-length: \d{4}\r\n/i);
+    t.is(body, '');
+    t.regex(
+      headOfGet ?? '',
+      /^HTTP\/1\.1 200 OK\r\ncontent-type: text\/plain; version=0\.0\.4; charset=utf-8\r\ncontent-length: \d{4}\r\n/i,
+    );
+    t.regex(headOfGet ?? '', new RegExp(`\r\ncontent-length: ${Buffer.byteLength(bodyOfGet)}\r\n`, 'i'));
+    t.deepEqual(namesOf(head), namesOf(headOfGet ?? ''));
+  }
+});
+
 test(proves('relay-clients', 'load balancers may probe /healthz and /readyz with HEAD, and in HTTP/1.0 without a Host'), async (t) => {
   const secret = 'correct-horse-battery';
   const { port, address, relay } = await startRig(t, { prefix: secret });
@@ -116,7 +140,8 @@ test(proves('relay-clients', 'load balancers may probe /healthz and /readyz with
     }
     // Nothing else is answered without a Host, or to HEAD; and a browser gets no probe either.
     for (const [request, status] of [
-      [`HEAD ${before}/metrics HTTP/1.1\r\nHost: 127.0.0.1:${at}\r\n\r\n`, 405],
+      [`GET ${before}/metrics HTTP/1.0\r\n\r\n`, 403],
+      [`HEAD ${before}/metrics HTTP/1.0\r\n\r\n`, 403],
       [`HEAD ${before}${EVENT} HTTP/1.1\r\nHost: 127.0.0.1:${at}\r\n\r\n`, 405],
       [`GET ${before}/metrics HTTP/1.0\r\n\r\n`, 403],
       [`GET ${before}${EVENT} HTTP/1.0\r\n\r\n`, 403],
