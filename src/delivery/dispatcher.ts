@@ -10,8 +10,8 @@ import type { Gate } from '../opt-out/gate.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { EventLoopBudget, NextTick, Pause } from './pacing.js';
-import { attemptThen, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
-import type { SendOutcome, Transport } from './transport.js';
+import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
+import type { Cause, SendOutcome, Transport } from './transport.js';
 
 /** What a dispatcher needs. */
 export interface DispatcherOptions {
@@ -57,6 +57,10 @@ export class Dispatcher {
   #isStopped = false;
   /** Whether a pause was begun because the network failed. */
   #isInDoubt = false;
+  /** Whether the circuit is open. */
+  isOffline = false;
+  /** Why an attempt failed last. */
+  #cause: Cause | undefined;
   /** Workers that run or are queued to run. */
   #started = 0;
   #inFlight = 0;
@@ -203,6 +207,21 @@ export class Dispatcher {
     this.#runNext(batch.worker);
   }
 
+  /** Says once that the circuit is open. */
+  #stopped(): void {
+    if (this.isOffline) return;
+    this.isOffline = true;
+    const why = this.#cause === undefined ? '' : ` (${this.#cause})`;
+    const waiting = this.#options.buffer.length + this.#inFlight;
+    this.#options.log.warn('delivery_stopped', `the endpoint cannot be reached${why}; waiting events: ${waiting}`);
+  }
+
+  #resumed(): void {
+    if (!this.isOffline) return;
+    this.isOffline = false;
+    this.#options.log.warn('delivery_resumed', 'the endpoint can be reached again');
+  }
+
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
     const { buffer, ledger, log, onSettled } = this.#options;
     const events = taken.length;
@@ -219,14 +238,20 @@ export class Dispatcher {
       else {
         this.pause.backOff(outcome.waitMs);
         this.#isInDoubt = true;
+        if (outcome.reason === OPEN_REASON) this.#stopped();
       }
     }
     if (outcome.kind === 'sent' && this.#isInDoubt) {
       this.#isInDoubt = false;
+      this.#resumed();
       this.pause.wake();
       this.#startLater.schedule();
     }
-    if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) log.debug(outcome.reason, `${outcome.kind} by the transport`);
+    if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) {
+      const cause = causeOf(outcome);
+      if (cause !== undefined) this.#cause = cause;
+      log.debug(outcome.reason, `${outcome.kind} by the transport${cause === undefined ? '' : ` (${cause})`}`);
+    }
     onSettled(outcome, taken);
   }
 }

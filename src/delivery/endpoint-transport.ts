@@ -33,7 +33,7 @@ interface EndpointTransportParts {
   /** @default five failures in a second or more, then probes every 1 to 3 s, after a minute less often */
   breaker?: CircuitBreakerOptions | undefined;
   /** The outcome of an attempt whose answer is no HTTP. @default network */
-  unreadableAnswer?: SendOutcome | undefined;
+  unreadableAnswer?: FetchTransportParts['unreadableAnswer'];
   /** Wraps the transport of a single attempt, for example to time it. @default no wrapper */
   aroundAttempt?: ((attempt: Transport) => Transport) | undefined;
 }

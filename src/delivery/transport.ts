@@ -20,9 +20,38 @@ export interface UsageEvent {
   requestTarget(): string;
 }
 
+/** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */
+export const CAUSES = [
+  /** The name has no address, or no name server answered. */
+  'no_address',
+  /** The port is closed. */
+  'refused',
+  /** There is no route, or a firewall says so. */
+  'unreachable',
+  /** The certificate is not trusted: its authority, its name or its dates. */
+  'tls_untrusted',
+  /** TLS failed: its version, its ciphers, or the other side does not speak TLS. */
+  'tls',
+  /** The proxy wants other credentials (407). */
+  'proxy_auth',
+  /** The proxy did not open the tunnel. */
+  'proxy_refused',
+  /** A step took longer than it may. */
+  'slow',
+  /** The process has no file descriptor left. */
+  'no_descriptors',
+  /** The connection was closed or reset. */
+  'reset',
+  /** The answer is no HTTP. */
+  'parse',
+] as const;
+
+/** One of {@link CAUSES}. */
+export type Cause = (typeof CAUSES)[number];
+
 /**
  * The result of one `send()`. It holds for all events of the call. A reason is a code of the form `^[a-z0-9_]{1,40}$`, never the
- * text of an error.
+ * text of an error. `cause` says more of a failure, if it is known.
  *
  * - `sent`: the endpoint confirmed the events.
  * - `retryable`: not counted by the endpoint, and worth another attempt (`connect`, `http_503`).
@@ -34,10 +63,10 @@ export interface UsageEvent {
  */
 export type SendOutcome =
   | { kind: 'sent' }
-  | { kind: 'retryable'; reason: string }
-  | { kind: 'rejected'; reason: string }
+  | { kind: 'retryable'; reason: string; cause?: Cause }
+  | { kind: 'rejected'; reason: string; cause?: Cause }
   | { kind: 'refused'; reason: string }
-  | { kind: 'deferred'; waitMs: number; reason: string }
+  | { kind: 'deferred'; waitMs: number; reason: string; cause?: Cause }
   | { kind: 'aborted' };
 
 /** The only extension point of delivery: everything that delivers is a transport or a decorator of one. */
@@ -85,6 +114,11 @@ export interface Steering {
   letGo?(): void;
   /** Whether nothing but our own connects and look-ups keeps the process alive. */
   hostHasEnded?(): boolean;
+}
+
+/** Why an attempt failed, if the outcome tells. */
+export function causeOf(outcome: SendOutcome): Cause | undefined {
+  return Object.hasOwn(outcome, 'cause') && 'cause' in outcome ? outcome.cause : undefined;
 }
 
 /** Reason of an attempt that did not reach a server: the request was certainly not sent. */
@@ -174,27 +208,38 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
   };
 }
 
-const OUTCOME_KEYS = ['kind', 'reason', 'waitMs'] as const;
+const OUTCOME_KEYS = ['kind', 'reason', 'waitMs', 'cause'] as const;
 
 /**
  * A checked copy of what `send()` resolved with. A transport may be plain JavaScript: it may return nothing, use the text of an
  * error (with a URL in it) as the reason, or change the object later.
  */
 export function outcomeOf(value: unknown): SendOutcome {
-  const { kind, reason, waitMs } = givenOptions(Object(value) as { kind?: unknown; reason?: unknown; waitMs?: unknown }, OUTCOME_KEYS);
+  const given = givenOptions(Object(value) as Partial<Record<(typeof OUTCOME_KEYS)[number], unknown>>, OUTCOME_KEYS);
+  const { kind, reason, waitMs } = given;
+  const cause = isCause(given.cause) ? { cause: given.cause } : undefined;
   switch (kind) {
     case 'sent':
     case 'aborted':
       return { kind };
-    case 'retryable':
-    case 'rejected':
     case 'refused':
       return isReason(reason) ? { kind, reason } : TRANSPORT_ERROR;
+    case 'retryable':
+    case 'rejected':
+      return isReason(reason) ? { kind, reason, ...cause } : TRANSPORT_ERROR;
     case 'deferred':
-      return isReason(reason) && typeof waitMs === 'number' && Number.isFinite(waitMs) ? { kind, waitMs, reason } : TRANSPORT_ERROR;
+      return isReason(reason) && typeof waitMs === 'number' && Number.isFinite(waitMs)
+        ? { kind, waitMs, reason, ...cause }
+        : TRANSPORT_ERROR;
     default:
       return TRANSPORT_ERROR;
   }
+}
+
+const KNOWN_CAUSES: ReadonlySet<unknown> = new Set(CAUSES);
+
+function isCause(cause: unknown): cause is Cause {
+  return KNOWN_CAUSES.has(cause);
 }
 
 function isReason(reason: unknown): reason is string {

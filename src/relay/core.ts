@@ -124,9 +124,10 @@ export class RelayCore {
   }
 
   /** What a relay that accepts events cannot do now; undefined if it works in full. */
-  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_paused' | undefined {
+  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_offline' | 'ready_paused' | undefined {
     if (this.isUndecided) return 'ready_undecided';
     if (this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false) return 'ready_in_memory';
+    if (this.#pump?.isOffline === true) return 'ready_offline';
     return this.#pump?.isPaused === true ? 'ready_paused' : undefined;
   }
 
@@ -143,9 +144,11 @@ export class RelayCore {
       ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
       accepted: ledger.published - this.#recovered,
       failedBy: Object.fromEntries(ledger.failedBy),
+      attemptsFailedBy: Object.fromEntries(ledger.attemptsFailedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
       isAccepting: this.notReady() === undefined,
       isPaused: this.#pump?.isPaused ?? false,
+      isOffline: this.#pump?.isOffline ?? false,
       store: { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered },
     };
   }

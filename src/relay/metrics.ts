@@ -89,6 +89,7 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
   counter('events_recovered', 'Events of an earlier process, found in the spool.', (now) => now.store.recovered);
   counter('events_sent', 'Events that the endpoint has confirmed.', (now) => now.sent);
   byLabel('events_failed', 'reason', 'Events that were sent without a confirmed delivery.', (now) => now.failedBy);
+  byLabel('attempts_failed', 'cause', 'Attempts that failed, by cause: their events may still wait.', (now) => now.attemptsFailedBy);
   byLabel('events_dropped', 'reason', 'Events that were never sent.', (now) => now.droppedBy);
   counter('events_maybe_sent_twice', 'Events that an earlier process may have sent as well.', (now) => now.store.maybeSentTwice);
   counter('fields_dropped', 'Fields that were undeclared, ill-typed or duplicate.', (now) => now.fieldsDropped);

@@ -6,7 +6,7 @@ import { Dispatcher } from '../delivery/dispatcher.js';
 import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { NextTick, Heartbeat } from '../delivery/pacing.js';
-import { steering } from '../delivery/transport.js';
+import { causeOf, steering } from '../delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -85,6 +85,11 @@ export class Pump {
   /** Whether sending pauses because the endpoint refuses events. */
   get isPaused(): boolean {
     return this.#refusals.isPaused;
+  }
+
+  /** Whether the endpoint cannot be reached. */
+  get isOffline(): boolean {
+    return this.#dispatcher.isOffline;
   }
 
   /** The store calls this at once when it has more events. */
@@ -186,7 +191,9 @@ export class Pump {
   };
 
   readonly #onSettled = (outcome: SendOutcome, taken: readonly TakenEvent[]): void => {
-    const { hasRoom, store } = this.#options;
+    const { hasRoom, ledger, store } = this.#options;
+    const cause = causeOf(outcome);
+    if (cause !== undefined) add(ledger.attemptsFailedBy, cause, 1);
     if (outcome.kind !== 'deferred') store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#endDrainIfDone();
     else if (this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
@@ -323,6 +330,8 @@ function loopUtilization(): () => number {
 /** The library's ledger, with separate reasons for failed and for dropped events. */
 export class RelayLedger extends Ledger {
   readonly failedBy = new Map<string, number>();
+  /** Attempts, not events: an event that could not be sent waits for another one. */
+  readonly attemptsFailedBy = new Map<string, number>();
   readonly droppedBy = new Map<string, number>();
 
   override drop(reason: string, events: number): void {

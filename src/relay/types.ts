@@ -31,6 +31,8 @@ export interface RelayStats extends TelemetryStats {
   readonly accepted: number;
   /** Failed events by reason. */
   readonly failedBy: Readonly<Record<string, number>>;
+  /** Attempts that failed, by cause, whatever became of their events. See `Cause`. */
+  readonly attemptsFailedBy: Readonly<Record<string, number>>;
   /** Dropped events by reason. */
   readonly droppedBy: Readonly<Record<string, number>>;
   /** Answers by status, to all requests. */
@@ -41,6 +43,8 @@ export interface RelayStats extends TelemetryStats {
   readonly isAccepting: boolean;
   /** Whether sending pauses because the endpoint refused three different events in a row. They are kept, and one at a time is tried. */
   readonly isPaused: boolean;
+  /** Whether the circuit breaker is open: the endpoint cannot be reached. */
+  readonly isOffline: boolean;
   /** The store of pending events. */
   readonly store: RelayStoreStats;
 }

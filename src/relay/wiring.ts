@@ -5,7 +5,7 @@ import type { MachineAccess } from '../base/machine.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { decorate } from '../delivery/transport.js';
-import type { SendOutcome, Transport } from '../delivery/transport.js';
+import type { Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { COSMOS, debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
@@ -65,7 +65,7 @@ interface TransportParts {
  * The outcome of an attempt whose answer is no HTTP: an intermediary gave it, as a captive portal without a status line does, so it is a
  * refusal (see `Refusals`). An attempt without any answer stays final: the endpoint may have counted its event.
  */
-const UNREADABLE: SendOutcome = { kind: 'rejected', reason: NOT_HTTP_REASON };
+const UNREADABLE = { kind: 'rejected', reason: NOT_HTTP_REASON } as const;
 
 /** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {

@@ -9,6 +9,9 @@ import type { Exchange, Http, HttpResponse } from './client.js';
 import type { Turns } from './pool.js';
 import { isRedirect, MAX_REDIRECTS, nextHop, statusOutcome } from './responses.js';
 
+/** An outcome that is counted as failed. */
+export type FinalFailure = Extract<SendOutcome, { kind: 'rejected' }>;
+
 export const ABORTED: SendOutcome = { kind: 'aborted' };
 
 /**
@@ -18,8 +21,10 @@ export const ABORTED: SendOutcome = { kind: 'aborted' };
 const MAX_TURN_WAIT_MS = 500;
 const BUSY: SendOutcome = { kind: 'deferred', waitMs: 50, reason: BUSY_REASON };
 
-const CONNECT: SendOutcome = { kind: 'retryable', reason: CONNECT_REASON };
-export const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
+const CONNECT = { kind: 'retryable', reason: CONNECT_REASON } as const;
+const SLOW: SendOutcome = { ...CONNECT, cause: 'slow' };
+const PROXY_AUTH: SendOutcome = { ...CONNECT, cause: 'proxy_auth' };
+export const NETWORK: FinalFailure = { kind: 'rejected', reason: 'network' };
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
 const PROXY_INVALID: SendOutcome = { kind: 'rejected', reason: 'proxy_invalid' };
 const REDIRECT_REFUSED: SendOutcome = { kind: 'rejected', reason: 'redirect_refused' };
@@ -41,7 +46,7 @@ export interface AttemptSettings {
   /** How long the connect may take while the network is in doubt; undefined for no limit of its own. */
   readonly connectLimit: () => ConnectLimit | undefined;
   /** The outcome of an attempt whose answer is no HTTP. */
-  readonly unreadableAnswer: SendOutcome;
+  readonly unreadableAnswer: FinalFailure;
   /** Returns HTTP; the first call loads it. */
   readonly http: () => Http | Promise<Http>;
 }
@@ -146,7 +151,7 @@ export class Attempt {
   #judge({ status, headers }: HttpResponse, isForwarded: boolean): SendOutcome {
     if (isRedirect(status)) return REDIRECT_REFUSED;
     // Only a proxy answers 407, and then it has not forwarded the request.
-    if (status === 407 && isForwarded) return CONNECT;
+    if (status === 407 && isForwarded) return PROXY_AUTH;
     return statusOutcome(status, headers, this.#settings.clock);
   }
 
@@ -156,8 +161,10 @@ export class Attempt {
   }
 
   #failure(): SendOutcome {
-    if (this.#exchange?.mayBeWritten === false) return CONNECT;
-    return this.#exchange?.isUnreadable === true ? this.#settings.unreadableAnswer : NETWORK;
+    const cause = this.#exchange?.cause;
+    const written = this.#exchange?.isUnreadable === true ? this.#settings.unreadableAnswer : NETWORK;
+    const failure = this.#exchange?.mayBeWritten === false ? CONNECT : written;
+    return cause === undefined ? failure : { ...failure, cause };
   }
 
   #limitConnect({ routes }: Http): void {
@@ -166,7 +173,7 @@ export class Attempt {
     if (limit === undefined) return;
     const limitMs = limit.isFirm ? limit.limitMs : Math.max(limit.limitMs, SLOWEST_TIMES * routes.pool.connections.slowestConnectMs);
     this.#stopConnectLimit = startLimit(clock, limitMs, () => {
-      if (!this.#mayBeWritten && this.#answer === undefined) this.#settle(CONNECT);
+      if (!this.#mayBeWritten && this.#answer === undefined) this.#settle(SLOW);
     });
   }
 
@@ -176,7 +183,7 @@ export class Attempt {
   }
 
   #timeOut(): void {
-    this.#settle(this.#answer ?? (this.#mayBeWritten ? TIMEOUT : CONNECT));
+    this.#settle(this.#answer ?? (this.#mayBeWritten ? TIMEOUT : SLOW));
   }
 
   get #mayBeWritten(): boolean {
@@ -190,7 +197,7 @@ export class Attempt {
     this.#stopConnectLimit?.();
     this.#abandon();
     if (this.#answer !== undefined) this.#turns?.rise();
-    else if (outcome === CONNECT || outcome === TIMEOUT) this.#turns?.fall();
+    else if (outcome.kind === 'retryable' || outcome === TIMEOUT) this.#turns?.fall();
     this.#endTurn?.();
     this.#end(outcome);
   }

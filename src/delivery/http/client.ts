@@ -6,7 +6,9 @@ import type { Agent, ClientRequest } from 'node:http';
 import type { RequestInit } from 'node-fetch';
 // The file and not the package: Bun replaces the package by its own fetch, which ignores `agent` and sends a request again after a reset.
 import fetch from 'node-fetch/src/index.js';
+import type { Cause } from '../transport.js';
 import type { Connections } from './agents.js';
+import { causeOfCode } from './causes.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
@@ -40,6 +42,8 @@ export interface Exchange {
   readonly response: Promise<HttpResponse>;
   /** False only if it is certain that no byte of the request was written, or that none was read. */
   readonly mayBeWritten: boolean;
+  /** Why there is no response, if it is known. */
+  readonly cause: Cause | undefined;
   /** Whether there is no response because bytes arrived that are no HTTP response, and they do not say that the request was accepted. */
   readonly isUnreadable: boolean;
   /** Ends the request and destroys its connection, before or after the response. Harmless after the end. */
@@ -127,6 +131,7 @@ class NodeFetchExchange implements Exchange {
   readonly #connections: Connections;
   #isUnreadable = false;
   #isUnread = false;
+  #cause: Cause | undefined;
 
   constructor(
     response: Promise<HttpResponse>,
@@ -140,9 +145,14 @@ class NodeFetchExchange implements Exchange {
     this.#connections = connections;
     // Before `response` rejects: node-fetch does not pass on the bytes.
     request?.once('error', (error: NodeJS.ErrnoException) => {
+      this.#cause = causeOfCode(error.code);
       this.#isUnreadable = isUnreadable(error, connections.wasReused(request));
       this.#isUnread = !connections.wasReused(request) && NO_CLIENT_CERTIFICATE.test(String(error.code));
     });
+  }
+
+  get cause(): Cause | undefined {
+    return this.#cause;
   }
 
   get isUnreadable(): boolean {

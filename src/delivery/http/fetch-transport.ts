@@ -13,7 +13,7 @@ import { startLimit } from '../pacing.js';
 import { steering } from '../transport.js';
 import type { SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
 import { ABORTED, Attempt, NETWORK } from './attempt.js';
-import type { AttemptSettings, ConnectLimit } from './attempt.js';
+import type { AttemptSettings, ConnectLimit, FinalFailure } from './attempt.js';
 import type { Http } from './client.js';
 import type { Lookup } from './name-lookup.js';
 import { parseRedirectHost } from './responses.js';
@@ -85,7 +85,7 @@ export interface FetchTransportParts {
   /** The outcome of an attempt that is aborted when it is certain that no byte of its request was written. @default aborted */
   abortedUnwritten?: SendOutcome;
   /** The outcome of an attempt whose answer is no HTTP, and does not begin with a status line of 2xx. @default network */
-  unreadableAnswer?: SendOutcome;
+  unreadableAnswer?: FinalFailure;
   /** Loads HTTP at the first send. */
   load?: (settings: RouteSettings) => Promise<Http>;
 }

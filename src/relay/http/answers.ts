@@ -15,6 +15,8 @@ const ANSWERS = {
   ready_undecided: [200, 'ready, but nothing is sent: a file that may opt out cannot be read'],
   /** The endpoint refused three different events in a row: see `Refusals`. */
   ready_paused: [200, 'ready, but the endpoint refuses events: they are kept, and one at a time is tried'],
+  /** The circuit breaker is open: see `circuitBreaker`. */
+  ready_offline: [200, 'ready, but the endpoint cannot be reached: events are kept'],
   malformed: [400, 'not the shape of a usage event'],
   foreign_host: [403, 'the Host header is not a name of this relay'],
   from_browser: [403, 'requests from a browser are refused'],
