@@ -21,6 +21,7 @@ export const PROMISES = [
   'retry-status',
   'retry-after',
   'retry-jitter',
+  'reuse-short',
   'redirect-origin',
   'body-bound',
   'dns-silent',

@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import '../../src/delivery/http/client.js';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/http/fetch-transport.js';
-import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
+import type { Cause, SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { usageEvent } from './usage-event.js';
 
 /** A transport to a port of loopback, with limits of time for a machine under load. It is closed at the end of the test. */
@@ -31,4 +31,9 @@ export async function send(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<SendOutcome> {
   return transport.send([usageEvent(target)], signal);
+}
+
+/** The outcome of an attempt that could not connect for this cause. */
+export function unconnected(cause: Cause): SendOutcome {
+  return { kind: 'retryable', reason: 'connect', cause };
 }

@@ -60,11 +60,7 @@ class Race {
   #next: Timer | undefined;
   #isOver = false;
 
-  constructor(
-    settings: ConnectSettings,
-    options: TcpNetConnectOpts,
-    done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void,
-  ) {
+  constructor(settings: ConnectSettings, options: TcpNetConnectOpts, done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void) {
     this.#settings = settings;
     this.#options = options;
     this.#done = done;

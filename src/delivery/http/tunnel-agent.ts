@@ -16,8 +16,8 @@ import { unobserved } from './unobserved.js';
 const ONCE = { __proto__: null, once: true };
 
 /**
- * How long Node tries one address of the proxy before it gives that up for the next one. The library opens this connection, so the addresses
- * cannot race as those of an endpoint do; a proxy is near.
+ * How long Node tries one address of the proxy before it gives that up for the next one. The library opens this connection, so the
+ * addresses cannot race as those of an endpoint do; a proxy is near.
  */
 const NEXT_ADDRESS_MS = 1000;
 
@@ -88,13 +88,21 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     this.connectOpts = connectionOptions(this.connectOpts, more) as typeof this.connectOpts;
     const host = options.host ?? '';
     const identity: typeof checkServerIdentity = (_name, certificate) => checkServerIdentity(host, certificate);
-    const socket = await unobserved(() =>
+    const opening = unobserved(() =>
       super.connect(request, connectionOptions(options, { checkServerIdentity: identity }) as TunnelOptions),
     );
+    // An error of the library has no code: the proxy ended before it had answered.
+    const socket = await opening.catch((error: NodeJS.ErrnoException) => {
+      throw error.code === undefined ? refused(status) : error;
+    });
     if (status === 200) return socket;
     socket.destroy();
-    throw Object.assign(new Error('the proxy refused the tunnel'), { code: status === 407 ? 'proxy_auth' : 'proxy_refused' });
+    throw refused(status);
   }
+}
+
+function refused(status: number): NodeJS.ErrnoException {
+  return Object.assign(new Error('the proxy refused the tunnel'), { code: status === 407 ? 'proxy_auth' : 'proxy_refused' });
 }
 
 /** Resolves when a TLS connection is ready; rejects if it ends before. */

@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/base/clock.js';
 import type { FetchTransportParts } from '../../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { freePort, startHttp, startTcp, until, writeForever } from '../../helpers/loopback.js';
-import { send, transportTo } from '../../helpers/sending.js';
+import { send, transportTo, unconnected } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
 
 const ok: RequestListener = (_request, response) => {
@@ -14,7 +14,7 @@ const ok: RequestListener = (_request, response) => {
 
 const SENT: SendOutcome = { kind: 'sent' };
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
-const NETWORK: SendOutcome = { kind: 'rejected', reason: 'network' };
+const NETWORK = { kind: 'rejected', reason: 'network' } as const;
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
 const REFUSED: SendOutcome = { kind: 'rejected', reason: 'redirect_refused' };
 
@@ -57,7 +57,7 @@ for (const [status, headers, outcome] of answers) {
 }
 
 test('a refused connection was not written to', async (t) => {
-  t.deepEqual(await send(transportTo(t, await freePort())), CONNECT);
+  t.deepEqual(await send(transportTo(t, await freePort())), unconnected('refused'));
 });
 
 test('a name without an address was not written to', async (t) => {
@@ -93,14 +93,14 @@ test('a look-up that never ends is cut by the connect timeout, and cancelled', a
   };
   const started = performance.now();
   const transport = transportTo(t, 0, { endpoint: 'http://collector.test', connectTimeoutMs: 60 }, { lookup });
-  t.deepEqual(await send(transport), CONNECT);
+  t.deepEqual(await send(transport), unconnected('slow'));
   t.true(performance.now() - started < 5000);
   await until(() => released === 1);
 });
 
 test('an attempt that ends before its connection is open was not written', async (t) => {
   const transport = transportTo(t, 0, { endpoint: 'http://collector.test', attemptTimeoutMs: 60 }, { lookup: () => {} });
-  t.deepEqual(await send(transport), CONNECT);
+  t.deepEqual(await send(transport), unconnected('slow'));
 });
 
 test('a server that never answers is a timeout, which is not retried', async (t) => {
@@ -127,15 +127,15 @@ test('an answer counts by its status, whatever the size of its headers up to 64 
   t.deepEqual(await send(transportTo(t, server.port)), { kind: 'retryable', reason: 'http_503' });
 });
 
-const broken: readonly (readonly [string, string | undefined])[] = [
-  ['a reset', undefined],
-  ['no answer before the end', ''],
-  ['an answer that is not HTTP', 'SSH-2.0-OpenSSH_9.6\r\n'],
-  ['headers without an end', `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(40_000)}`],
-  ['a broken status line', 'HTTP/1.1 banana\r\n\r\n'],
-];
+const broken = [
+  ['a reset', 'reset', undefined],
+  ['no answer before the end', 'reset', ''],
+  ['an answer that is not HTTP', 'parse', 'SSH-2.0-OpenSSH_9.6\r\n'],
+  ['headers without an end', 'reset', `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(40_000)}`],
+  ['a broken status line', 'parse', 'HTTP/1.1 banana\r\n\r\n'],
+] as const;
 
-for (const [name, text] of broken) {
+for (const [name, cause, text] of broken) {
   test(`${name} after the request was read may be delivered, so it is not retried`, async (t) => {
     const server = await startTcp(t, (socket) => {
       socket.once('data', () => {
@@ -143,7 +143,7 @@ for (const [name, text] of broken) {
         else socket.end(text);
       });
     });
-    t.deepEqual(await send(transportTo(t, server.port)), NETWORK);
+    t.deepEqual(await send(transportTo(t, server.port)), { ...NETWORK, cause });
     t.is(server.connections.length, 1);
   });
 }
@@ -165,7 +165,7 @@ test('after a reset of a connection that was used before, the request may be del
   });
   const transport = transportTo(t, server.port);
   t.deepEqual(await send(transport), SENT);
-  t.deepEqual(await send(transport), NETWORK);
+  t.deepEqual(await send(transport), { ...NETWORK, cause: 'reset' });
   t.is(server.connections.length, 1);
   t.deepEqual(await send(transport), SENT);
 });

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { suppressTracing } from '../../../src/delivery/http/unobserved.js';
 import { freePort, startHttp, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
-import { send, transportTo } from '../../helpers/sending.js';
+import { send, transportTo, unconnected } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
 
 const ofNode = { ClientRequest: http.ClientRequest, request: http.request, get: http.get };
@@ -30,7 +30,7 @@ function useOwnAgent(): void {
 
 test.serial('a request over an agent of the host may have been written, whatever happens to it', async (t) => {
   const transport = transportTo(t, await freePort());
-  t.deepEqual(await send(transport), { kind: 'retryable', reason: 'connect' });
+  t.deepEqual(await send(transport), unconnected('refused'));
   useOwnAgent();
   t.deepEqual(await send(transport), { kind: 'rejected', reason: 'network' });
 });
