@@ -19,6 +19,7 @@ export interface Logger {
    * - A setting that is not understood and therefore opts out: `config_unreadable`, `setting_unknown`, `environment_unreadable`.
    * - A file that cannot be read now, so that nothing is sent: `config_unreadable`, `permission_denied` (names the flags for Node).
    * - A setting that is ignored: `endpoint_invalid`, `proxy_invalid`, `deadline_invalid`.
+   * - The endpoint cannot be reached, and why, and that it can again: `delivery_stopped`, `delivery_resumed`.
    * - Events that are lost in the host: `buffer_full`, `invalid` (a payload).
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`, `load_failed`.
    * - Debug mode that cannot write: `debug_unwritable`.
