@@ -196,8 +196,6 @@ export class Attempt {
     this.#stopLimit?.();
     this.#stopConnectLimit?.();
     this.#abandon();
-    if (this.#answer !== undefined) this.#turns?.rise();
-    else if (outcome.kind === 'retryable' || outcome === TIMEOUT) this.#turns?.fall();
     this.#endTurn?.();
     this.#end(outcome);
   }

@@ -1,6 +1,6 @@
 /**
  * What the transports of a process share if their settings are equal: connections, look-ups, and turns. 200 transports with connections of
- * their own would open thousands at once, and most of them would miss their connect timeout behind each other.
+ * their own would open thousands at once.
  */
 import type { Agent } from 'node:http';
 import type { Clock } from '../../base/clock.js';
@@ -114,39 +114,23 @@ function keyOf({ endpoint, connectTimeoutMs, maxSockets, env }: PoolSettings): s
   return JSON.stringify([new URL(endpoint).origin, connectTimeoutMs, maxSockets, ...NAME_VARIABLES.map((name) => env[name] ?? null)]);
 }
 
-/**
- * Lets a limited number of attempts run at a time. The others wait, in order. The limit is low at first, and rises by one with each answer:
- * if hundreds of connections opened at once, they would make each other miss the connect timeout.
- */
+/** Lets a limited number of attempts run at a time. The others wait, in order. */
 export class Turns {
   readonly #clock: Pick<Clock, 'defer'>;
-  readonly #lowest: number;
   readonly #waiting = new Set<() => void>();
   #limit: number;
-  #highest: number;
   #running = 0;
   #isDeferred = false;
 
-  /** @param limit how many may run at a time at first, and at least */
+  /** @param limit how many may run at a time */
   constructor(limit: number, clock: Pick<Clock, 'defer'>) {
     this.#clock = clock;
-    this.#lowest = this.#limit = this.#highest = limit;
+    this.#limit = limit;
   }
 
-  /** Sets how many may run at a time at most. */
-  allow(highest: number): void {
-    this.#highest = highest;
-    this.#limit = Math.min(this.#limit, highest);
-  }
-
-  /** An attempt was answered: one more may run at a time. */
-  rise(): void {
-    this.#limit = Math.min(this.#limit + 1, this.#highest);
-  }
-
-  /** An attempt was not answered: no more may run at a time than at first. */
-  fall(): void {
-    this.#limit = this.#lowest;
+  /** Sets how many may run at a time. */
+  allow(limit: number): void {
+    this.#limit = limit;
   }
 
   /**
