@@ -215,9 +215,9 @@ const OUTCOME_KEYS = ['kind', 'reason', 'waitMs', 'cause'] as const;
  * error (with a URL in it) as the reason, or change the object later.
  */
 export function outcomeOf(value: unknown): SendOutcome {
-  const given = givenOptions(Object(value) as Partial<Record<(typeof OUTCOME_KEYS)[number], unknown>>, OUTCOME_KEYS);
-  const { kind, reason, waitMs } = given;
-  const cause = isCause(given.cause) ? { cause: given.cause } : undefined;
+  const read = givenOptions(Object(value) as Partial<Record<(typeof OUTCOME_KEYS)[number], unknown>>, OUTCOME_KEYS);
+  const { kind, reason, waitMs } = read;
+  const cause = isCause(read.cause) ? { cause: read.cause } : undefined;
   switch (kind) {
     case 'sent':
     case 'aborted':
