@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import type { Clock } from '../../base/clock.js';
+import { optionalFact } from '../../base/machine.js';
 
 /** What the machine says of its boot. */
 export interface Boot {
@@ -26,24 +27,17 @@ export interface Stamp {
 export const NO_BOOT = '';
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+const TIME_OFFSETS = '/proc/self/timens_offsets';
 
 /** The boot of this machine; undefined where the uptime follows the wall clock or leaves out suspended time, as outside of Linux. */
-export function machineBoot(readId = () => readFileSync(BOOT_ID, 'latin1'), platform = process.platform): Boot | undefined {
+export function machineBoot(read = (path: string) => readFileSync(path, 'latin1'), platform = process.platform): Boot | undefined {
   if (platform !== 'linux') return undefined;
-  try {
-    return { id: bootId(readId), uptimeMs: uptime() * 1000 };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Its first eight digits; undefined in a sandbox without /proc/sys. */
-function bootId(read: () => string): string | undefined {
-  try {
-    return /^[0-9a-f]{8}(?=-)/.exec(read())?.[0];
-  } catch {
-    return undefined;
-  }
+  // Eight digits of the id tell two boots apart. A sandbox may hide it.
+  const id = optionalFact(() => /^[0-9a-f]{8}(?=-)/.exec(read(BOOT_ID))?.[0], undefined);
+  // A container with a time namespace has another uptime than the machine, and the same id.
+  const offset = optionalFact(() => /^boottime\s+(-?\d+)/m.exec(read(TIME_OFFSETS))?.[1], undefined);
+  const uptimeSeconds = optionalFact(uptime, undefined);
+  return uptimeSeconds === undefined ? undefined : { id, uptimeMs: (uptimeSeconds - Number(offset ?? 0)) * 1000 };
 }
 
 /** A wall clock that moves by so much against the monotonic one was set, or the machine was suspended. */

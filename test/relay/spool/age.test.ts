@@ -375,20 +375,25 @@ test('an event that is written again keeps its age, and that it had started anew
   t.is(machine.run(third, 31 * MINUTE), 1);
 });
 
-test('the boot of this machine', (t) => {
-  const id = '94fc97dd-4d37-41ee-8ec3-33500bde6e7d\n';
-  const boot = machineBoot(() => id, 'linux');
+test('the boot of this machine: its id if that can be read, and the uptime of the machine, also in a time namespace', (t) => {
+  const files: Record<string, string> = { '/proc/sys/kernel/random/boot_id': '94fc97dd-4d37-41ee-8ec3-33500bde6e7d\n' };
+  const read = (path: string): string => {
+    const text = files[path];
+    if (text === undefined) throw new Error('ENOENT');
+    return text;
+  };
+  const boot = machineBoot(read, 'linux');
   t.is(boot?.id, '94fc97dd');
-  t.true((boot?.uptimeMs ?? 0) > 0);
-  const missing = machineBoot(() => {
-    throw new Error('ENOENT');
-  }, 'linux');
-  t.is(missing?.id, undefined);
-  t.true((missing?.uptimeMs ?? 0) > 0, 'suspended time counts all the same');
-  t.is(machineBoot(() => 'none', 'linux')?.id, undefined);
-  t.is(
-    machineBoot(() => id, 'darwin'),
-    undefined,
-  );
-  if (process.platform === 'linux') t.regex(machineBoot()?.id ?? '', /^([0-9a-f]{8})?$/);
+  const uptimeMs = boot?.uptimeMs ?? 0;
+  t.true(uptimeMs > 0);
+  files['/proc/self/timens_offsets'] = 'monotonic           0         0\nboottime       100000         0\n';
+  const inNamespaceMs = machineBoot(read, 'linux')?.uptimeMs ?? 0;
+  t.true(inNamespaceMs >= uptimeMs - 100_000_000 && inNamespaceMs < uptimeMs - 99_000_000, String(inNamespaceMs));
+  files['/proc/sys/kernel/random/boot_id'] = 'none';
+  t.is(machineBoot(read, 'linux')?.id, undefined);
+  const hidden = machineBoot(() => read('hidden'), 'linux');
+  t.is(hidden?.id, undefined);
+  t.true((hidden?.uptimeMs ?? 0) >= uptimeMs, 'suspended time counts all the same');
+  t.is(machineBoot(read, 'darwin'), undefined);
+  if (process.platform === 'linux') t.regex(machineBoot()?.id ?? '00000000', /^[0-9a-f]{8}$/);
 });
