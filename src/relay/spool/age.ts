@@ -177,9 +177,10 @@ export function continueAges({ clock, saved, newest, oldestAtMs, maxAgeMs }: Age
   const shifts = new Map<string, Shift>();
   const renewed = new Set<string>();
   for (const [boot, last] of newest) {
-    const shift = boot === now.boot ? UNCHANGED : (savedShift(boot, now, saved, newest) ?? shiftBetween(UNCHANGED, last, now));
-    // A version that does not know the stamps has written since then, or the wall clock was set while it ran.
+    const shift = boot === now.boot ? UNCHANGED : (savedShift(boot, now, saved) ?? shiftBetween(UNCHANGED, last, now));
+    // The wall clock is behind an event that came after the last stamp, or a version that saves no stamp has written since.
     const isWrong = last.upMs + shift.byMs > now.upMs + TOLERANCE_MS;
+    // 0.1.0 kept no event for so long: the wall clock was set while it ran.
     const isScattered = boot === NO_BOOT && shift.renewedAtMs === undefined && last.atMs - oldestAtMs > maxAgeMs + MAX_GAP_MS;
     const isAnew = isWrong || isScattered;
     if (isAnew || (shift.renewedAtMs !== undefined && saved?.earlier.get(boot)?.renewedAtMs === undefined)) renewed.add(boot);
@@ -196,12 +197,10 @@ function isReused(now: Stamp, saved: SavedAges | undefined, newest: ReadonlyMap<
 }
 
 /** By what an earlier process saved; undefined for a boot that it did not know. */
-function savedShift(boot: string, now: Stamp, saved: SavedAges | undefined, newest: ReadonlyMap<string, Stamp>): Shift | undefined {
+function savedShift(boot: string, now: Stamp, saved: SavedAges | undefined): Shift | undefined {
   if (saved === undefined) return undefined;
   const shift = boot === saved.last.boot ? UNCHANGED : saved.earlier.get(boot);
-  if (shift === undefined || saved.last.boot === now.boot) return shift;
-  const written = newest.get(saved.last.boot);
-  return shiftBetween(shift, written !== undefined && written.upMs > saved.last.upMs ? written : saved.last, now);
+  return shift === undefined || saved.last.boot === now.boot ? shift : shiftBetween(shift, saved.last, now);
 }
 
 /** Passes a shift on from the boot of `last` to that of `now`. */

@@ -215,6 +215,30 @@ test(
   },
 );
 
+test(proves('relay-age-bound', 'once an age has started anew, what was not saved counts as well at the next wrong clock'), async (t) => {
+  const machine = new Machine(t);
+  const first = await machine.start({ maxAgeMs: HOUR });
+  await appendAll(t, first, ['/a']);
+  machine.reboot(-YEAR);
+  const second = await machine.start({ maxAgeMs: HOUR });
+  t.is(machine.run(second, 20 * MINUTE, 1000), 0);
+  machine.reboot(-YEAR);
+  const third = await machine.start({ maxAgeMs: HOUR });
+  t.deepEqual([machine.run(third, 37 * MINUTE), machine.run(third, 3 * MINUTE)], [0, 1]);
+});
+
+test(proves('relay-clock', 'a wall clock that is behind the newest event but not behind the last stamp is wrong, too'), async (t) => {
+  const machine = new Machine(t);
+  const first = await machine.start({ maxAgeMs: HOUR });
+  await appendAll(t, first, ['/a']);
+  machine.run(first, 50_000, 1000);
+  await appendAll(t, first, ['/b']);
+  machine.reboot(-10_000);
+  const second = await machine.start({ maxAgeMs: HOUR });
+  t.is(machine.clockLines().length, 1);
+  t.deepEqual([machine.run(second, HOUR), machine.run(second, 1)], [0, 2]);
+});
+
 test(proves('relay-age-bound', 'many restarts in one boot, each with another wall clock, add nothing to an age'), async (t) => {
   const machine = new Machine(t);
   let store = await machine.start({ maxAgeMs: HOUR });
