@@ -383,6 +383,21 @@ test('a disk that does not take ages.json costs nothing else', async (t) => {
   t.deepEqual([machine.run(store, 50 * MINUTE), machine.run(store, 1)], [0, 1]);
 });
 
+test('an ages.json that cannot be deleted costs nothing, and goes at the next end', async (t) => {
+  const machine = new Machine(t);
+  const faulty = new FaultyFiles();
+  const first = await machine.start({ fs: faulty.files });
+  await appendAll(t, first, ['/a']);
+  machine.run(first, MINUTE);
+  faulty.faults.set('unlinkSync', 'EIO');
+  first.settle(first.take(1));
+  await first.close();
+  t.true(existsSync(machine.path('ages.json')));
+  const second = await machine.start();
+  t.deepEqual([second.length, machine.lines], [0, []]);
+  t.false(existsSync(machine.path('ages.json')));
+});
+
 test('an event that is written again keeps its age, and that it had started anew', async (t) => {
   const machine = new Machine(t);
   const first = await machine.start({ maxAgeMs: HOUR });
