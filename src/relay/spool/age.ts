@@ -121,17 +121,17 @@ export interface SavedAges {
 }
 
 /** The wall clock may be so far ahead of the newest stamp and still count: about the longest time for which a relay is off. */
-export const MAX_GAP_MS = 7 * 24 * 3_600_000;
+const MAX_GAP_MS = 7 * 24 * 3_600_000;
 
 /** How often the last stamp is saved while events wait, at least. */
 const SAVE_EVERY_MS = 60_000;
 
-/** How soon it is saved first, and the shortest time from a stamp to the next boot: without it a clock that stands still would add nothing. */
+/** How soon it is saved first, and the shortest time from a stamp to the next boot: a clock that stands still would add nothing. */
 const SHORTEST_MS = 1000;
 
 /**
- * Whether the last stamp is to be saved again: a second after the start, after two, four and so on, then each minute. So a process that ends
- * soon has saved half of its time.
+ * Whether the last stamp is to be saved again: a second after the start, after two, four and so on, then each minute. So a process that
+ * ends soon has saved half of its time.
  */
 export function isSaveDue({ nowMs, openedAtMs, savedAtMs }: { nowMs: number; openedAtMs: number; savedAtMs: number }): boolean {
   return nowMs - savedAtMs >= Math.min(SAVE_EVERY_MS, Math.max(SHORTEST_MS, savedAtMs - openedAtMs));
