@@ -192,10 +192,11 @@ function whereItGoes(product: string, endpoint: string | undefined): string[] {
         'program stays in the program.',
     ),
     paragraph(
-      `Nothing is written to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them unless ` +
-        'the program sets another limit, and are lost when the program ends. The operator of the server decides what the server keeps ' +
-        'and for how long.',
+      `The program writes nothing to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them ` +
+        'unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the server ' +
+        'keeps and for how long.',
     ),
+    ...(product === COSMOS ? [paragraph(ON_DISK)] : []),
     '## How to see it',
     paragraph(
       `${codeSpan(`${debugVariable(product)}=1`)} prints every request to standard error and sends none. If the value is the path of a ` +
@@ -203,6 +204,14 @@ function whereItGoes(product: string, endpoint: string | undefined): string[] {
     ),
   ];
 }
+
+/** Only events of Cosmos go through a relay. */
+const ON_DISK =
+  'The operator of the machine can run a relay, `cosmos-telemetry relay --spool DIR`, that accepts events and sends them later. It ' +
+  'keeps an event on disk until its fate is known, in files that only its own user can read, and for at most 24 hours, or what ' +
+  '`--max-age-ms` says. If the clock of the machine turns out to be wrong when the relay starts, the age of an event starts anew, ' +
+  'once: it is then kept for at most twice as long, 48 hours. A relay that does not run deletes nothing: what is too old is deleted at ' +
+  'its next start. The time for which it did not run counts, unless a wrong clock hides it.';
 
 function target(endpoint: string | undefined): string {
   if (endpoint === undefined) return 'To the endpoint that the program names; there is no default.';

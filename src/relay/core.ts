@@ -7,7 +7,7 @@ import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { RETRY_WHEN_FULL_MS } from './options.js';
 import type { RelayOptions, RelaySettings } from './options.js';
-import { Pump, RelayLedger } from './pump.js';
+import { dropExpired, Pump, RelayLedger } from './pump.js';
 import { HEARTBEAT_MS } from '../delivery/pacing.js';
 import { readmitTarget } from './request-target.js';
 import type { DroppedField, TargetOptions } from './request-target.js';
@@ -256,9 +256,9 @@ export class RelayCore {
     const { recovered, tornLines } = store.stats();
     this.#recovered += recovered;
     this.#ledger.published += recovered;
-    // Expired events are dropped before the first one is sent.
-    this.#ledger.drop('expired', store.expire());
     if (recovered > 0) log.info('recovered', `${recovered} events were left by an earlier process`);
+    // Before the first one is sent.
+    dropExpired(store, this.#ledger, log);
     if (tornLines > 0) log.warn('torn_lines', `${tornLines} lines of the spool could not be read`);
   }
 

@@ -215,14 +215,19 @@ export class Pump {
     const { gate, store, ledger, log, sendCapBeats } = this.#options;
     gate.checkAttempt();
     if (this.#isStopped || gate.state === 'shut') return;
-    const expired = store.expire();
-    ledger.drop('expired', expired);
-    if (expired > 0) log.warn('expired', 'events that were pending for longer than `maxAgeMs` are dropped');
+    dropExpired(store, ledger, log);
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapBeats);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };
+}
+
+/** Drops the events that are too old, counts them, and says so. */
+export function dropExpired(store: RelayStore, ledger: RelayLedger, log: RelayLog): void {
+  const expired = store.expire();
+  ledger.drop('expired', expired);
+  if (expired > 0) log.warn('expired', `${expired} events that were pending for longer than \`maxAgeMs\` are dropped`);
 }
 
 /** The store as the dispatcher's buffer. */

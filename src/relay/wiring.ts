@@ -33,8 +33,9 @@ export interface StoreRequest extends Omit<SpoolOptions, 'directory' | 'segmentB
 export const defaultParts: RelayParts = {
   machine: thisMachine,
   openStore: async ({ directory, log, admit, onRecovered, required, ...rest }) => {
-    const { memoryStore, openSpool } = await import('./spool/index.js');
-    return directory === undefined ? memoryStore(rest) : openSpool({ directory, log, admit, onRecovered, required, ...rest });
+    const { machineBoot, memoryStore, openSpool } = await import('./spool/index.js');
+    const shared = { boot: () => machineBoot(), ...rest };
+    return directory === undefined ? memoryStore(shared) : openSpool({ directory, log, admit, onRecovered, required, ...shared });
   },
 };
 

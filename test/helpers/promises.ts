@@ -54,6 +54,8 @@ export const PROMISES = [
   'relay-deadline',
   'relay-disk',
   'relay-torn-line',
+  'relay-clock',
+  'relay-age-bound',
   'relay-directory',
   'relay-lock',
   'relay-hostile-bytes',

@@ -21,7 +21,9 @@ import {
   renderPrivacyNotice,
 } from '../../src/index.js';
 import type { EventDefinition, Fields, UsageMetrics } from '../../src/index.js';
+import { DEFAULT_MAX_AGE_MS } from '../../src/relay/spool/options.js';
 import { recordingTransport } from '../../src/testing/index.js';
+import { proves } from '../helpers/promises.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -55,6 +57,14 @@ test('the notice of the example product matches its declarations', (t) => {
     ['days', '31'],
     ['elapsed', '84.2'],
   ]);
+});
+
+test(proves('relay-age-bound', 'the notice of cosmos says how long a relay keeps an event on disk; others have no relay'), (t) => {
+  const text = oneLine(section(cosmos, 'Where it goes'));
+  t.is(DEFAULT_MAX_AGE_MS, 24 * 3_600_000);
+  t.regex(text, /for at most 24 hours, or what `--max-age-ms` says\./);
+  t.regex(text, /anew, once: it is then kept for at most twice as long, 48 hours\./);
+  t.notRegex(acme, /relay|48 hours/);
 });
 
 test('every event and every field is listed, with its description, its reason and an example', (t) => {

@@ -123,6 +123,13 @@ test('an event that is too old is dropped as expired', async (t) => {
   rig.store().tooOld = 2;
   await until(() => rig.relay.stats().dropped > 0);
   t.deepEqual([rig.relay.stats().droppedBy, rig.relay.stats().pending], [{ expired: 2 }, 1]);
+  t.is(rig.log.filter((line) => line.includes('expired: 2 events')).length, 1, rig.log.join('\n'));
+});
+
+test(proves('relay-clock', 'an event that is too old at the start is dropped as expired, and a line says so'), async (t) => {
+  const { relay, log } = await startRig(t, ONE_ATTEMPT, { leftBehind: [event(1), event(2), event(3)], tooOld: 2 });
+  t.deepEqual([relay.stats().published, relay.stats().droppedBy, relay.stats().pending], [3, { expired: 2 }, 1]);
+  t.is(log.filter((line) => line.includes('expired: 2 events')).length, 1, log.join('\n'));
 });
 
 test('COSMOS_TELEMETRY_ENDPOINT does not change where events are forwarded', async (t) => {

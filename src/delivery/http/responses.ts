@@ -30,15 +30,21 @@ function isRetryable(status: number): boolean {
  * outcome is then `retryable`.
  *
  * @param status the status of a response that is no redirect
- * @param headers where `Retry-After` is read
- * @param clock what a date in `Retry-After` is compared with
+ * @param headers where `Retry-After` and `Date` are read
+ * @param clock what a date in `Retry-After` is compared with if the response has no valid `Date`
  */
 export function statusOutcome(status: number, headers: ResponseHeaders, clock: Pick<Clock, 'wallNow'>): SendOutcome {
   if (status >= 200 && status < 300) return SENT;
   const reason = `http_${status}`;
   if (!isRetryable(status)) return { kind: 'rejected', reason };
-  const waitMs = retryAfterMs(headers.get('retry-after'), clock.wallNow());
+  const waitMs = retryAfterMs(headers.get('retry-after'), answeredAtMs(headers, clock));
   return waitMs === undefined || waitMs === 0 ? { kind: 'retryable', reason } : { kind: 'deferred', waitMs, reason };
+}
+
+/** When the response was made, by the clock that made its dates: the host's may be ahead or behind. */
+function answeredAtMs(headers: ResponseHeaders, clock: Pick<Clock, 'wallNow'>): number {
+  const dateMs = parseHttpDate(headers.get('date')?.trim() ?? '');
+  return Number.isNaN(dateMs) ? clock.wallNow() : dateMs;
 }
 
 /** The longest pause an endpoint can ask for: a wrong clock or header must not silence a host for a day. */
@@ -48,12 +54,12 @@ const MAX_RETRY_AFTER_MS = 300_000;
  * The pause that a `Retry-After` header (RFC 9110, 10.2.3) asks for.
  *
  * @param value the header: seconds or an HTTP date
- * @param wallNowMs the current time, in milliseconds since 1970
+ * @param nowMs what a date is compared with, in milliseconds since 1970
  * @returns 0 to 300,000 milliseconds; undefined if the header is absent, negative or not readable
  */
-export function retryAfterMs(value: string | null, wallNowMs: number): number | undefined {
+export function retryAfterMs(value: string | null, nowMs: number): number | undefined {
   const text = value?.trim() ?? '';
-  const waitMs = /^\d+$/.test(text) ? Number(text) * 1000 : parseHttpDate(text) - wallNowMs;
+  const waitMs = /^\d+$/.test(text) ? Number(text) * 1000 : parseHttpDate(text) - nowMs;
   if (Number.isNaN(waitMs)) return undefined;
   return Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }

@@ -1,6 +1,7 @@
 // A store without a directory: it keeps the same promises as the spool, but its events are lost with the process.
 
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
+import { AgeClock } from './age.js';
 import { checkMemoryStoreOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES } from './options.js';
 import type { MemoryStoreOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
@@ -15,6 +16,7 @@ export function memoryStore(options: MemoryStoreOptions): RelayStore {
 class MemoryStore implements RelayStore {
   readonly #options: MemoryStoreOptions;
   readonly #maxBytes: number;
+  readonly #ages: AgeClock;
   readonly #pending = new PendingEvents<EventRecord>();
   #bytes = 0;
   #nextSeq = 0;
@@ -22,6 +24,7 @@ class MemoryStore implements RelayStore {
 
   constructor(options: MemoryStoreOptions) {
     this.#options = options;
+    this.#ages = new AgeClock(options.clock, options.boot);
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   }
 
@@ -41,7 +44,7 @@ class MemoryStore implements RelayStore {
     const bytes = bytesOf(target);
     if (this.#isClosed || this.#bytes + bytes > this.#maxBytes) return Promise.resolve('full');
     this.#bytes += bytes;
-    this.#pending.add(new EventRecord(this.#nextSeq, target, this.#options.clock));
+    this.#pending.add(new EventRecord(this.#nextSeq, target, this.#ages.stamp()));
     this.#nextSeq += 1;
     this.#options.onStored(1);
     return Promise.resolve('memory');
@@ -60,8 +63,8 @@ class MemoryStore implements RelayStore {
   }
 
   expire(): number {
-    const { clock, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
-    const expired = this.#pending.expire(clock.now(), maxAgeMs);
+    const { maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
+    const expired = this.#pending.expire(this.#ages.now(), maxAgeMs);
     this.#free(expired);
     return expired.length;
   }

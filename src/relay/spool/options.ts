@@ -4,15 +4,18 @@ import { aFunction, anObject, checkOptions, integer, milliseconds, withMethods }
 import type { Check, Checks } from '../../base/check-options.js';
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import type { Boot } from './age.js';
 import type { SpoolFiles } from './files.js';
 
 /** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
-  /** Room for events, in bytes. Each event needs its target and about 88 bytes. @default 64 MiB */
+  /** Room for events, in bytes. Each event needs its target and about 140 bytes. @default 64 MiB */
   maxBytes?: number | undefined;
   /** How long an event may wait before `expire()` deletes it, in milliseconds. @default 24 hours */
   maxAgeMs?: number | undefined;
   clock: Clock;
+  /** The boot of the machine. @default unknown: the monotonic clock does not go on in the next process, and stands still in a suspension */
+  boot?: (() => Boot | undefined) | undefined;
   /** Called with the number of new events in the step in which `length` grows by it. Recovered events do not count. */
   onStored: (events: number) => void;
 }
@@ -54,6 +57,7 @@ const checks: Checks<MemoryStoreOptions> = {
   maxBytes: integer(16 * 1024, 4096 * MIB),
   maxAgeMs: milliseconds(1, Number.MAX_SAFE_INTEGER),
   clock: withMethods('now', 'wallNow', 'setTimeout', 'clearTimeout'),
+  boot: aFunction,
   onStored: aFunction,
 };
 

@@ -1,7 +1,8 @@
 // One event of the relay: as a record in memory, and as a line of JSON in a file of events.
 
-import type { Clock } from '../../base/clock.js';
 import type { StoredEvent } from '../../delivery/relay-store.js';
+import { NO_BOOT } from './age.js';
+import type { Stamp } from './age.js';
 
 /** One event in memory, with the place of its line on disk. */
 export class EventRecord implements StoredEvent {
@@ -9,8 +10,10 @@ export class EventRecord implements StoredEvent {
   seq: number;
   readonly target: string;
   readonly acceptedAtMs: number;
-  /** Start of its wait, by the monotonic clock: a change of the wall clock does not change its age. */
-  readonly sinceMs: number;
+  /** Start of its wait, by `AgeClock`. Final once the record is pending; recovery finds it when it has read all lines. */
+  sinceMs: number;
+  /** Whether its age has started anew: it does so once. */
+  isRenewed = false;
   readonly mayBeSecond: boolean;
   /** Whether it is pending and not taken. */
   isWaiting = false;
@@ -23,12 +26,11 @@ export class EventRecord implements StoredEvent {
   /** Column of its mark in the file of marks of that segment. */
   slot = 0;
 
-  /** `ageMs`: how long it has waited already. */
-  constructor(seq: number, target: string, clock: Pick<Clock, 'now' | 'wallNow'>, { ageMs = 0, mayBeSecond = false } = {}) {
+  constructor(seq: number, target: string, { upMs, atMs }: Pick<Stamp, 'upMs' | 'atMs'>, mayBeSecond = false) {
     this.seq = seq;
     this.target = target;
-    this.acceptedAtMs = Math.trunc(clock.wallNow()) - ageMs;
-    this.sinceMs = clock.now() - ageMs;
+    this.acceptedAtMs = atMs;
+    this.sinceMs = upMs;
     this.mayBeSecond = mayBeSecond;
     this.isBegun = mayBeSecond;
   }
@@ -43,9 +45,9 @@ export interface RecordLine {
 }
 
 /** Size of a line without its target, at most: names, numbers, the newline, and one byte for the mark. */
-export const LINE_OVERHEAD_BYTES = 88;
+export const LINE_OVERHEAD_BYTES = 141;
 
-/** Size of the shortest possible line. */
+/** Size of the shortest possible line, of 0.1.0. */
 export const MIN_LINE_BYTES = 40;
 
 /** Encodes the target of a record, once. */
@@ -56,17 +58,25 @@ export function recordLine(record: EventRecord): RecordLine {
   return { record, json, bytes: length + Math.ceil(length / 64) + LINE_OVERHEAD_BYTES };
 }
 
-/** `seqOffset`: difference between the number on disk and the number in memory. */
-export function encodeLine({ record: { seq, slot, acceptedAtMs }, json }: RecordLine, seqOffset: number): string {
-  return `{"seq":${seq + seqOffset},"mark":${slot},"at":${acceptedAtMs},"target":${json}}\n`;
+/**
+ * A line. 0.1.0 reads it, too: it ignores `up`, `boot` and `renewed`.
+ *
+ * @param boot the current one
+ * @param seqOffset difference between the number on disk and the number in memory
+ */
+export function encodeLine({ record, json }: RecordLine, boot: string, seqOffset: number): string {
+  const { seq, slot, acceptedAtMs, sinceMs, isRenewed } = record;
+  const renewed = isRenewed ? ',"renewed":1' : '';
+  return `{"seq":${seq + seqOffset},"mark":${slot},"at":${acceptedAtMs},"up":${sinceMs},"boot":"${boot}"${renewed},"target":${json}}\n`;
 }
 
 /** The fields of a line. */
 interface ParsedLine {
   readonly seq: number;
   readonly mark: number;
-  readonly at: number;
   readonly target: string;
+  readonly stamp: Stamp;
+  readonly isRenewed: boolean;
 }
 
 const MAX_SEQ = 2 ** 52;
@@ -81,9 +91,26 @@ export function parseLine(text: string): ParsedLine | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { seq, mark, at, target } = value as Record<string, unknown>;
+  const { seq, mark, at, target, renewed } = value as Record<string, unknown>;
   if (!isCount(seq, MAX_SEQ) || !isCount(mark, MAX_SEQ) || !isCount(at, MAX_TIME_MS)) return undefined;
-  return typeof target === 'string' && target !== '' ? { seq, mark, at, target } : undefined;
+  if (typeof target !== 'string' || target === '') return undefined;
+  return { seq, mark, target, stamp: parseStamp(value) ?? { boot: NO_BOOT, upMs: at, atMs: at }, isRenewed: renewed === 1 };
+}
+
+/** @returns The stamp in the fields `boot`, `up` and `at`; undefined if they are missing or wrong. */
+export function parseStamp(fields: object): Stamp | undefined {
+  const { boot, up, at } = fields as Record<string, unknown>;
+  return isBoot(boot) && isTime(up) && isCount(at, MAX_TIME_MS) ? { boot, upMs: up, atMs: at } : undefined;
+}
+
+/** Whether a value can be the id of a boot. */
+export function isBoot(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{8}$/.test(value);
+}
+
+/** Whether a value can be a time in the current boot, or a difference between two times: also negative. */
+export function isTime(value: unknown): value is number {
+  return Number.isInteger(value) && Math.abs(value as number) <= MAX_TIME_MS;
 }
 
 function isCount(value: unknown, max: number): value is number {

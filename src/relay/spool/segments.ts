@@ -1,5 +1,6 @@
 // The segments of a spool: chooses the one to write to, finds the mark of a record, and deletes files.
 
+import type { AgeClock } from './age.js';
 import { regainFile, syncDirectory } from './directory.js';
 import type { OnTakenBack } from './directory.js';
 import { ClearedError, errorCode } from './files.js';
@@ -16,6 +17,7 @@ export class Segments {
   readonly #files: SpoolFiles;
   readonly #segmentBytes: number;
   readonly #marks: MarkWriter;
+  readonly #ages: AgeClock;
   readonly #deletion: SegmentDeletion;
   readonly #byNumber = new Map<number, Segment>();
   /** The one that takes lines. */
@@ -27,7 +29,8 @@ export class Segments {
   /** Once true, nothing in the directory is changed: another process may own it. */
   #isClosed = false;
 
-  constructor(directory: { readonly path: string }, files: SpoolFiles, segmentBytes: number, marks: MarkWriter) {
+  constructor(directory: { readonly path: string }, files: SpoolFiles, segmentBytes: number, marks: MarkWriter, ages: AgeClock) {
+    this.#ages = ages;
     this.#directory = directory;
     this.#files = files;
     this.#segmentBytes = segmentBytes;
@@ -90,7 +93,7 @@ export class Segments {
       if (line.record.isSettled) continue;
       records.push(line.record);
       segment.place(line.record);
-      text += encodeLine(line, this.#seqOffset);
+      text += encodeLine(line, this.#ages.boot, this.#seqOffset);
     }
     try {
       segment.extendMarks(this.#marks);

@@ -2,6 +2,9 @@
 
 import { settlesWithin } from '../../base/clock.js';
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
+import { AgeClock, isSaveDue } from './age.js';
+import type { Shift } from './age.js';
+import { AgesFile } from './ages-file.js';
 import { unusable } from './directory.js';
 import type { OnTakenBack } from './directory.js';
 import { nodeFiles } from './files.js';
@@ -44,9 +47,16 @@ class Spool implements RelayStore {
   readonly #lease: DirectoryLease;
   readonly #pending = new PendingEvents<EventRecord>();
   readonly #segments: Segments;
+  readonly #marks: MarkWriter;
+  readonly #ages: AgeClock;
+  readonly #agesFile: AgesFile;
   readonly #commit: GroupCommit;
   /** Set once the directory was recovered. */
   #recovered: Pick<RelayStoreStats, 'recovered' | 'maybeSentTwice' | 'tornLines'> | undefined;
+  /** How the times of earlier boots are told in this one. */
+  #shifts: ReadonlyMap<string, Shift> = new Map();
+  readonly #openedAtMs: number;
+  #agesSavedAtMs: number;
   #nextSeq = 0;
   #isOpen = false;
   #closed: Promise<number> | undefined;
@@ -58,7 +68,12 @@ class Spool implements RelayStore {
     this.#segmentBytes = fittingSegmentBytes(segmentBytes, maxBytes);
     this.#lease = new DirectoryLease(directory, fs, this.#onTakenBack);
     const marks = new MarkWriter(this.#lease, fs);
-    this.#segments = new Segments(this.#lease, fs, this.#segmentBytes, marks);
+    this.#marks = marks;
+    this.#ages = new AgeClock(clock, options.boot);
+    this.#openedAtMs = this.#ages.now();
+    this.#agesSavedAtMs = this.#openedAtMs;
+    this.#agesFile = new AgesFile(this.#lease, fs);
+    this.#segments = new Segments(this.#lease, fs, this.#segmentBytes, marks, this.#ages);
     this.#commit = new GroupCommit({
       segments: this.#segments,
       marks,
@@ -104,7 +119,7 @@ class Spool implements RelayStore {
 
   append(target: string): Promise<Stored> {
     if (this.#closed !== undefined) return Promise.resolve('full');
-    const line = recordLine(new EventRecord(this.#nextSeq, target, this.#options.clock));
+    const line = recordLine(new EventRecord(this.#nextSeq, target, this.#ages.stamp()));
     const used = this.#segments.bytes + this.#commit.reservedBytes;
     // The next write may begin a segment, with a chunk of marks.
     if (used + line.bytes + marksChunk(this.#segmentBytes) > this.#maxBytes) return Promise.resolve('full');
@@ -138,16 +153,21 @@ class Spool implements RelayStore {
   }
 
   expire(): number {
-    const { clock, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
-    const expired = this.#pending.expire(clock.now(), maxAgeMs);
+    const { maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
+    const nowMs = this.#ages.now();
+    const expired = this.#pending.expire(nowMs, maxAgeMs);
     for (const record of expired) this.#commit.withdraw(record);
     this.#onDisk(() => this.#segments.settle(expired));
+    // A wall clock that was set must not count as a long time without power after the next start.
+    const isDue = this.#ages.takeJump() || isSaveDue({ nowMs, openedAtMs: this.#openedAtMs, savedAtMs: this.#agesSavedAtMs });
+    if (isDue && this.length > 0 && this.#canWriteNow) this.#saveAges(true);
     return expired.length;
   }
 
   clear(): number {
     const waited = this.#pending.clear();
     this.#commit.clear();
+    if (this.#canWriteNow) this.#agesFile.remove();
     if (!this.#segments.clear()) {
       this.#options.log.warn('spool_not_cleared', 'events of the spool could not be deleted from its directory; the deletion is retried');
     }
@@ -168,6 +188,17 @@ class Spool implements RelayStore {
     };
   }
 
+  /** Whether a synchronous write may be tried: the directory is ours, and the disk responds. */
+  get #canWriteNow(): boolean {
+    return this.#commit.isDurable && !this.#commit.isAbandoned && this.#lease.isHeld && !this.#marks.isBuffering;
+  }
+
+  #saveAges(hasEvents: boolean): void {
+    this.#agesSavedAtMs = this.#ages.now();
+    if (hasEvents) this.#agesFile.save(this.#ages.stamp(), this.#shifts);
+    else this.#agesFile.remove();
+  }
+
   #mark(records: readonly EventRecord[], mark: Mark): void {
     this.#onDisk(() => this.#segments.mark(records, mark));
   }
@@ -184,7 +215,7 @@ class Spool implements RelayStore {
   /** Prepares the directory for writing, at the start and before each retry. @throws (rejects) As `open()` does. */
   async #prepare(): Promise<void> {
     const { files } = this.#lease;
-    const { clock, admit = (target) => target } = this.#options;
+    const { admit = (target) => target, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
     await this.#lease.regain();
     await this.#segments.regain(this.#onTakenBack);
     // Before the lease is acquired: if another process owned the directory meanwhile, files of our names are that process's files.
@@ -195,9 +226,11 @@ class Spool implements RelayStore {
       return;
     }
     const { path } = this.#lease;
-    const recovered = await recover(path, { files, clock, admit, onTakenBack: this.#onTakenBack }).catch((error: unknown) => {
-      throw unusable(path, 'read', error);
-    });
+    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onTakenBack: this.#onTakenBack }).catch(
+      (error: unknown) => {
+        throw unusable(path, 'read', error);
+      },
+    );
     if (!this.#commit.isAbandoned) this.#adopt(recovered);
   }
 
@@ -212,8 +245,10 @@ class Spool implements RelayStore {
   }
 
   /** Adds recovered events. They are older than events that were accepted meanwhile, so they get lower numbers. */
-  #adopt({ records, duplicates, segments, nextSeq, nextNumber, tornLines }: Recovered): void {
+  #adopt({ records, duplicates, segments, nextSeq, nextNumber, tornLines, hasAges, shifts, renewed }: Recovered): void {
     const { log, onRecovered } = this.#options;
+    this.#shifts = shifts;
+    if (hasAges) this.#agesFile.found();
     const isFirst = this.#nextSeq === 0;
     const seqOffset = isFirst ? 0 : nextSeq;
     if (isFirst) this.#nextSeq = nextSeq;
@@ -224,6 +259,14 @@ class Spool implements RelayStore {
     }
     this.#recovered = { recovered: records.length, maybeSentTwice: records.filter(({ mayBeSecond }) => mayBeSecond).length, tornLines };
     this.#onDisk(() => this.#segments.settle(duplicates));
+    if (renewed > 0) {
+      log.warn(
+        'spool_clock',
+        `the clock of the machine does not tell how long the relay was off: the age of ${renewed} events in the spool starts anew, once`,
+      );
+    }
+    // A clock that is wrong at each start must not renew the same events again.
+    if (!this.#marks.isBuffering) this.#saveAges(records.length > 0);
     if (tornLines > 0) log.warn('spool_torn', `${tornLines} lines of the spool could not be read, and are skipped`);
     if (this.#isOpen) onRecovered?.();
   }
@@ -234,6 +277,7 @@ class Spool implements RelayStore {
     let givenUp: readonly EventRecord[] = [];
     const finish = async (): Promise<void> => {
       await this.#commit.close(this.length > 0);
+      if (this.#canWriteNow) this.#saveAges(this.length > 0);
       // They were counted as lost: if the next process recovered them, they would be counted twice.
       this.#onDisk(() => this.#segments.settle(givenUp));
       await this.#segments.close();

@@ -45,11 +45,19 @@ const answers: readonly (readonly [number, Record<string, string>, SendOutcome])
   [429, { 'retry-after': 'rubbish' }, { kind: 'retryable', reason: 'http_429' }],
   [429, { 'retry-after': '7' }, { kind: 'deferred', waitMs: 7000, reason: 'http_429' }],
   [503, { 'retry-after': 'Sun, 06 Nov 1994 08:49:37 GMT' }, { kind: 'deferred', waitMs: 20_000, reason: 'http_503' }],
+  [
+    503,
+    { date: 'Fri, 01 Jan 2027 00:00:00 GMT', 'retry-after': 'Fri, 01 Jan 2027 00:00:07 GMT' },
+    { kind: 'deferred', waitMs: 7000, reason: 'http_503' },
+  ],
 ];
 
 for (const [status, headers, outcome] of answers) {
   test(`an answer of ${status} with ${JSON.stringify(headers)} gives ${JSON.stringify(outcome)}`, async (t) => {
-    const server = await startHttp(t, (_request, response) => response.writeHead(status, headers).end());
+    const server = await startHttp(t, (_request, response) => {
+      response.sendDate = false;
+      response.writeHead(status, headers).end();
+    });
     const clock = { ...systemClock, wallNow: () => Date.UTC(1994, 10, 6, 8, 49, 17) };
     t.deepEqual(await send(transportTo(t, server.port, {}, { clock })), outcome);
     t.is(server.targets.length, 1);

@@ -74,6 +74,36 @@ for (const [header, now, expected] of cases) {
   });
 }
 
+const BY_SERVER = Date.UTC(2026, 0, 1, 12);
+const dates: readonly (readonly [string, string | null, number, number])[] = [
+  ['Thu, 01 Jan 2026 12:00:10 GMT', 'Thu, 01 Jan 2026 12:00:00 GMT', BY_SERVER + 10_000, 10_000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', 'Thu, 01 Jan 2026 12:00:00 GMT', 0, 10_000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', ' Thursday, 01-Jan-26 12:00:00 GMT ', BY_SERVER + 86_400_000, 10_000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', 'Thu Jan  1 12:00:00 2026', BY_SERVER - 86_400_000, 10_000],
+  ['Thu, 01 Jan 2026 13:00:00 GMT', 'Thu, 01 Jan 2026 12:00:00 GMT', BY_SERVER + 3_600_000, 300_000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', null, BY_SERVER + 4000, 6000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', 'today', BY_SERVER + 4000, 6000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', 'Thu, 99 Jan 2026 12:00:00 GMT', BY_SERVER + 4000, 6000],
+  ['Thu, 01 Jan 2026 12:00:10 GMT', '1767268800', BY_SERVER + 4000, 6000],
+  ['10', 'Thu, 01 Jan 2026 12:00:00 GMT', BY_SERVER + 3_600_000, 10_000],
+];
+
+for (const [retryAfter, date, wallMs, waitMs] of dates) {
+  test(proves('retry-after', `${retryAfter} in an answer of ${String(date)}, read at ${wallMs}, asks for ${waitMs} ms`), (t) => {
+    const answer = new Map([
+      ['retry-after', retryAfter],
+      ['date', date],
+    ]);
+    const outcome = statusOutcome(503, { get: (name) => answer.get(name) ?? null }, { wallNow: () => wallMs });
+    t.deepEqual(outcome, { kind: 'deferred', waitMs, reason: 'http_503' });
+  });
+}
+
+test('a date that is not after the date of the answer is no pause', (t) => {
+  const same = 'Thu, 01 Jan 2026 12:00:00 GMT';
+  t.deepEqual(statusOutcome(503, { get: () => same }, { wallNow: () => 0 }), { kind: 'retryable', reason: 'http_503' });
+});
+
 const ORIGIN = 'https://example.org';
 const CURRENT = 'https://example.org/base/v3/dag_run?a=1';
 const ALLOWED: ReadonlySet<string> = new Set(['other.example.net', '[2001:db8::1]']);

@@ -41,23 +41,24 @@ export interface Answer {
 /**
  * Starts a relay that closes after the test. Unless `forward` is given, its endpoint refuses connections.
  *
- * @param more.leftBehind Targets that an earlier process left in the store.
+ * @param more.leftBehind Targets that an earlier process left in the store; the first `more.tooOld` of them expire.
  */
 export async function startRig(
   t: ExecutionContext,
   options: RelayOptions = {},
-  more: Partial<RelayParts> & { leftBehind?: readonly string[] } = {},
+  more: Partial<RelayParts> & { leftBehind?: readonly string[]; tooOld?: number } = {},
 ): Promise<Rig> {
   const log: string[] = [];
   const note = (text: string) => log.push(text);
   let store: StandInStore | undefined;
-  const { leftBehind, ...parts } = more;
+  const { leftBehind, tooOld = 0, ...parts } = more;
   const relay = createRelayWith(
     { listen: '127.0.0.1:0', forward: 'http://127.0.0.1:9/up', env: {}, logger: { debug: note, info: note, warn: note }, ...options },
     {
       machine,
       openStore: ({ onStored }) => {
         store = new StandInStore(onStored, leftBehind);
+        store.tooOld = tooOld;
         return Promise.resolve(store);
       },
       ...parts,

@@ -7,7 +7,7 @@ export class StandInStore implements RelayStore {
   readonly settled: StoredEvent[] = [];
   /** What `append` returns. */
   answer: Stored = 'disk';
-  /** How many events `expire` deletes. */
+  /** How many events the next `expire` deletes. */
   tooOld = 0;
   isClosed = false;
   /** What `close` returns. */
@@ -61,7 +61,9 @@ export class StandInStore implements RelayStore {
   }
 
   expire(): number {
-    return this.waiting.splice(0, this.tooOld).length;
+    const expired = this.waiting.splice(0, this.tooOld).length;
+    this.tooOld = 0;
+    return expired;
   }
 
   clear(): number {

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -7,6 +7,7 @@ import { systemClock } from '../../../src/base/clock.js';
 import { openSpool } from '../../../src/relay/spool/index.js';
 import { createRelayWith } from '../../../src/relay/relay.js';
 import { startCollector } from '../../../src/testing/index.js';
+import { proves } from '../../helpers/promises.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
 import { machine } from '../helpers/relay-rig.js';
 import { freshDirectory, linesOf, openRig } from './rig.js';
@@ -19,6 +20,7 @@ const FIRST_AT_MS = 1_795_828_062_522;
 const LAST_AT_MS = 1_795_828_063_046;
 /** A minute after the last event. */
 const NOW_MS = LAST_AT_MS + 60_000;
+const DAY_MS = 86_400_000;
 const SETTLED = 5;
 const WAITING = 19;
 
@@ -73,6 +75,50 @@ test('an event that 0.1.0 had begun to send, or has no mark of, may be sent twic
       TARGETS.map((target, index) => [target, index === 0]),
     );
   }
+});
+
+for (const wrongByMs of [-365 * 86_400_000, 365 * 86_400_000]) {
+  test(
+    proves('relay-clock', `a spool of 0.1.0 and a wall clock that is wrong by ${wrongByMs} ms: the age starts anew, once`),
+    async (t) => {
+      const directory = copyOf(t);
+      const clock = new VirtualClock({ wallStartMs: NOW_MS + wrongByMs });
+      const boot = () => ({ id: '0a1b2c3d', uptimeMs: clock.nowMs });
+      const { store, lines, reopen } = await openRig(t, { directory, clock, boot });
+      const warning =
+        '[telemetry] spool_clock: the clock of the machine does not tell how long the relay was off: ' +
+        'the age of 19 events in the spool starts anew, once';
+      t.deepEqual([store.expire(), store.length, lines], [0, 19, [warning]]);
+      await clock.advance(DAY_MS / 2);
+      await store.close();
+      clock.jumpWall(wrongByMs);
+      const again = await reopen();
+      await clock.advance(DAY_MS / 2);
+      t.deepEqual([again.expire(), again.length, lines], [0, 19, [warning]]);
+      await clock.advance(1);
+      t.is(again.expire(), 19);
+    },
+  );
+}
+
+test(proves('relay-clock', 'a wall clock that was set while 0.1.0 ran does not make its first events old'), async (t) => {
+  const directory = copyOf(t);
+  const path = join(directory, EVENTS);
+  writeFileSync(path, readFileSync(path, 'utf8').replace(/"at":\d+(?=,"target":"[^"]*"\}\n)/g, '"at":7'));
+  const { store } = await openRig(t, { directory, clock: new VirtualClock({ wallStartMs: 7000 }) });
+  t.is(store.length, 19);
+  await store.close();
+  const lines = readFileSync(path, 'utf8').split('\n');
+  const mixed = lines.map((line, index) => (index > 9 ? line.replace('"at":7', `"at":${LAST_AT_MS}`) : line));
+  writeFileSync(path, mixed.join('\n'));
+  rmSync(join(directory, 'ages.json'));
+  const clock = new VirtualClock({ wallStartMs: NOW_MS });
+  const again = await openRig(t, { directory, clock });
+  t.deepEqual([again.store.expire(), again.store.length], [0, 19]);
+  await clock.advance(DAY_MS);
+  t.is(again.store.expire(), 0);
+  await clock.advance(1);
+  t.is(again.store.expire(), 19);
 });
 
 test('a relay delivers the spool of 0.1.0, in order, equal to the byte', async (t) => {

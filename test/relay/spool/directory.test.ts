@@ -93,7 +93,8 @@ posix(
       await store.close();
       t.is(fullModeOf(directory), mode.toString(8), 'others share the directory on purpose');
       t.is(fullModeOf(join(directory, 'cosmos-relay')), '700');
-      t.deepEqual(readdirSync(join(directory, 'cosmos-relay')).toSorted(), ['events-000001.jsonl', 'lock.1', 'marks-000001.txt']);
+      const names = ['ages.json', 'events-000001.jsonl', 'lock.1', 'marks-000001.txt'];
+      t.deepEqual(readdirSync(join(directory, 'cosmos-relay')).toSorted(), names);
       t.deepEqual(targetsOf((await reopen()).take(9)), ['/a']);
     }
   },

@@ -61,7 +61,7 @@ test('events that are taken or settled while a segment is created for them get t
   const { store, clock, reopen } = await openRig(t, {
     directory: freshDirectory(t),
     maxBytes: 64 * 1024,
-    segmentBytes: 1024,
+    segmentBytes: 1600,
     fs: faulty.files,
   });
   faulty.faults.set('file.write', 'EIO');

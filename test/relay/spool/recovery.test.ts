@@ -65,14 +65,14 @@ test('after an end: a begun event may be second, one that was put back is not, a
 
 test('a person can read the files', async (t) => {
   const directory = freshDirectory(t);
-  const { store } = await openRig(t, { directory });
+  const { store } = await openRig(t, { directory, boot: () => ({ id: '0a1b2c3d', uptimeMs: 7000 }) });
   await appendAll(t, store, ['/v3/dag_run?a=1', '/v3/dag_run?b="']);
   store.settle(store.take(1));
   store.take(1);
   t.deepEqual(spoolFiles(directory), ['events-000001.jsonl', 'marks-000001.txt']);
   t.deepEqual(linesOf(directory, 'events-000001.jsonl'), [
-    '{"seq":0,"mark":0,"at":1767225600000,"target":"/v3/dag_run?a=1"}',
-    '{"seq":1,"mark":1,"at":1767225600000,"target":"/v3/dag_run?b=\\""}',
+    '{"seq":0,"mark":0,"at":1767225600000,"up":7000,"boot":"0a1b2c3d","target":"/v3/dag_run?a=1"}',
+    '{"seq":1,"mark":1,"at":1767225600000,"up":7000,"boot":"0a1b2c3d","target":"/v3/dag_run?b=\\""}',
   ]);
   t.regex(readFileSync(join(directory, 'marks-000001.txt'), 'utf8'), /^db\.+$/);
 });
