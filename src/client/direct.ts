@@ -120,13 +120,13 @@ async function send({ event_type: type, ...metrics }: UsageMetrics & { event_typ
   const transport = transportOf(options, log);
   const event: UsageEvent = { id: type, type, metrics, requestTarget: () => `/${WIRE_VERSION}/${type}?${urlencode(metrics)}` };
   // Our sockets do not keep the process alive, but a caller awaits the result.
-  const keepAlive = setTimeout(() => undefined, MAX_TIMER_MS);
+  const keepAlive = systemClock.setTimeout(() => undefined, MAX_TIMER_MS);
   try {
     const outcome = await sendInTurn(transport, event, options.attemptTimeoutMs ?? DEFAULTS.attemptTimeoutMs);
     if ('reason' in outcome) log.debug(outcome.reason, 'usage metrics could not be sent');
     return outcome.kind === 'sent';
   } finally {
-    clearTimeout(keepAlive);
+    systemClock.clearTimeout(keepAlive);
     await transport.close?.();
   }
 }
