@@ -22,18 +22,27 @@ export interface Timer {
   unref(): unknown;
 }
 
+/**
+ * Node's own functions, as they are when this file is loaded. The globals may belong to another realm: a timer of jsdom is a number,
+ * which has no `unref`. Libraries of fake timers replace them later, in the modules, too: a deadline would then wait for a test.
+ */
+const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: startImmediate } = process.getBuiltinModule('node:timers');
+const { performance: nodePerformance } = process.getBuiltinModule('node:perf_hooks');
+const monotonicNow = nodePerformance.now.bind(nodePerformance);
+const wallClock = Date;
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
-  wallNow: () => Date.now(),
-  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+  now: monotonicNow,
+  wallNow: () => wallClock.now(),
+  setTimeout: (callback, delayMs) => startTimer(callback, delayMs),
   clearTimeout: (timer) => {
-    clearTimeout(timer as NodeJS.Timeout);
+    stopTimer(timer as NodeJS.Timeout);
   },
   defer: (callback, holds = false) => {
     // Not an unref'd `setImmediate`: an idle event loop sleeps before it runs one.
-    if (holds) setImmediate(callback);
-    else setTimeout(callback, 0).unref();
+    if (holds) startImmediate(callback);
+    else startTimer(callback, 0).unref();
   },
 };
 

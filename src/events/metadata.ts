@@ -78,6 +78,8 @@ function inflate(bytes: Buffer): Buffer {
 
 function parseJson(bytes: Buffer): unknown {
   try {
+    // Not the global class: Jest's environment `jsdom` has none.
+    const { TextDecoder } = process.getBuiltinModule('node:util');
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new TelemetryMetadataError('not_json', { cause });
