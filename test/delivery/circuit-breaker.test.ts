@@ -14,7 +14,6 @@ import { proves } from '../helpers/promises.js';
 const CONNECT: SendOutcome = { kind: 'retryable', reason: 'connect' };
 const TIMEOUT: SendOutcome = { kind: 'rejected', reason: 'timeout' };
 const SENT: SendOutcome = { kind: 'sent' };
-const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 test.before(async () => {
@@ -29,7 +28,7 @@ function arrange(answer: Step, options: CircuitBreakerOptions = {}) {
     (signal) => (typeof network.answer === 'function' ? network.answer(signal) : network.answer),
     () => clock.now(),
   );
-  const transport = circuitBreaker(inner, { clock, ...options });
+  const transport = circuitBreaker(inner, { clock, random: () => 0.5, ...options });
   const send = (signal = new AbortController().signal) => transport.send([usageEvent()], signal);
   return {
     clock,
@@ -38,8 +37,12 @@ function arrange(answer: Step, options: CircuitBreakerOptions = {}) {
     transport,
     send,
     attempts: () => inner.sends.length,
-    sendTimes: async (count: number): Promise<void> => {
-      for (let index = 0; index < count; index += 1) await send();
+    /** Fails as often as it takes to open the circuit; then the time is 1200 and the next probe is due at 3200. */
+    open: async (): Promise<void> => {
+      for (let failures = 0; failures < 5; failures += 1) {
+        await send();
+        if (failures < 4) await clock.advance(300);
+      }
     },
   };
 }
@@ -53,25 +56,85 @@ function pending() {
   return { promise, resolve: (outcome: SendOutcome) => ends[0]?.(outcome) };
 }
 
-function open(waitMs: number): SendOutcome {
-  return { kind: 'deferred', waitMs, reason: 'circuit_open' };
+function deferred(waitMs: number, reason = 'circuit_open'): SendOutcome {
+  return { kind: 'deferred', waitMs, reason };
 }
 
-test(proves('breaker-probe', 'returns outcomes unchanged while closed, and opens after five failures in a row'), async (t) => {
-  const { send, attempts } = arrange(CONNECT);
-  for (let index = 0; index < 5; index += 1) t.deepEqual(await send(), CONNECT);
-  t.deepEqual(await send(), open(MINUTE_MS));
-  t.deepEqual(await send(), open(MINUTE_MS));
+test('an attempt that failed to connect uses up no retry: its event comes back, and one attempt at a time follows', async (t) => {
+  const { clock, network, send, attempts, transport } = arrange(CONNECT);
+  const client = retrying(transport, { clock, random: () => 0.5 });
+  t.deepEqual(await client.send([usageEvent()], new AbortController().signal), deferred(300, 'connect'));
+  t.deepEqual(await send(), deferred(300, 'connect'));
+  t.is(attempts(), 1);
+  await clock.advance(299.5);
+  t.deepEqual(await send(), deferred(1, 'connect'), 'rounded up, or the emitter would try a moment too early');
+  await clock.advance(0.5);
+  const probe = pending();
+  network.answer = () => probe.promise;
+  const probing = send();
+  t.deepEqual(await send(), deferred(250, 'connect'));
+  probe.resolve(SENT);
+  t.deepEqual(await probing, SENT);
+  network.answer = SENT;
+  t.deepEqual([await send(), await send()], [SENT, SENT]);
+  t.is(attempts(), 4);
+});
+
+test('the next attempt comes after 200 to 400 ms', async (t) => {
+  for (const [chance, waitMs] of [
+    [0, 200],
+    [0.25, 250],
+    [0.999_999, 400],
+  ] as const) {
+    t.deepEqual(await arrange(CONNECT, { random: () => chance }).send(), deferred(waitMs, 'connect'));
+  }
+});
+
+test('the cause of a failure is part of the outcome', async (t) => {
+  const { send } = arrange({ ...CONNECT, cause: 'refused' });
+  t.deepEqual(await send(), { kind: 'deferred', waitMs: 300, reason: 'connect', cause: 'refused' });
+});
+
+test(proves('breaker-probe', 'the circuit opens after five failures that span a second'), async (t) => {
+  const { clock, send, attempts } = arrange(CONNECT);
+  for (let failures = 1; failures <= 4; failures += 1) {
+    t.deepEqual(await send(), deferred(300, 'connect'));
+    await clock.advance(300);
+  }
+  t.deepEqual(await send(), { ...CONNECT, kind: 'deferred', waitMs: 2000 });
+  t.deepEqual(await send(), deferred(2000));
   t.is(attempts(), 5);
 });
 
+for (const [spanMs, isOpen] of [
+  [0, false],
+  [999, false],
+  [1000, true],
+] as const) {
+  test(`failures within ${spanMs} ms ${isOpen ? 'open' : 'do not open'} the circuit`, async (t) => {
+    const { clock, network, send } = arrange(CONNECT);
+    const attempts = Array.from({ length: 9 }, () => pending());
+    let next = 0;
+    network.answer = () => attempts[next++]?.promise;
+    const sends = attempts.map(() => send());
+    for (const attempt of attempts.slice(0, 8)) attempt.resolve(CONNECT);
+    await Promise.all(sends.slice(0, 8));
+    clock.nowMs = spanMs;
+    network.answer = CONNECT;
+    // The time of the next attempt, if that has not come.
+    await clock.advance(Math.max(0, 300 - spanMs));
+    clock.nowMs = Math.max(spanMs, 300);
+    if (spanMs === 999) clock.nowMs = 999;
+    t.deepEqual(await send(), deferred(isOpen ? 2000 : 300, 'connect'));
+    t.deepEqual(await send(), deferred(isOpen ? 2000 : 300, isOpen ? 'circuit_open' : 'connect'));
+  });
+}
+
 for (const outcome of [TIMEOUT, { kind: 'retryable', reason: 'timeout' }] as const satisfies SendOutcome[]) {
-  test(`counts ${JSON.stringify(outcome)} as a failure`, async (t) => {
-    const { network, send, sendTimes } = arrange(CONNECT);
-    await sendTimes(4);
-    network.answer = outcome;
-    t.deepEqual(await send(), outcome);
-    t.deepEqual(await send(), open(MINUTE_MS));
+  test(`counts ${JSON.stringify(outcome)} as a failure, and returns it as it is`, async (t) => {
+    const { open, send } = arrange(outcome);
+    await open();
+    t.deepEqual(await send(), deferred(2000));
   });
 }
 
@@ -82,20 +145,18 @@ for (const outcome of [
   { kind: 'rejected', reason: 'redirect_refused' },
   { kind: 'deferred', waitMs: 1000, reason: 'retry_after' },
 ] as const satisfies SendOutcome[]) {
-  test(`${JSON.stringify(outcome)} is an answer: it resets the count and closes the circuit`, async (t) => {
-    const { clock, network, send, sendTimes } = arrange(CONNECT);
-    await sendTimes(4);
+  test(`${JSON.stringify(outcome)} is an answer: it ends the doubt and closes the circuit`, async (t) => {
+    const { clock, network, open, send, attempts } = arrange(CONNECT);
+    await send();
+    await clock.advance(300);
     network.answer = outcome;
-    t.deepEqual(await send(), outcome);
+    t.deepEqual([await send(), await send()], [outcome, outcome]);
     network.answer = CONNECT;
-    await sendTimes(4);
-    t.deepEqual(await send(), CONNECT, 'the fifth since the answer');
-
-    await clock.advance(MINUTE_MS);
+    await open();
+    t.is(attempts(), 8, 'five more open it');
+    await clock.advance(2000);
     network.answer = outcome;
-    t.deepEqual(await send(), outcome, 'the probe');
-    network.answer = SENT;
-    t.deepEqual(await send(), SENT);
+    t.deepEqual([await send(), await send()], [outcome, outcome]);
   });
 }
 
@@ -107,174 +168,254 @@ for (const outcome of [
   { kind: 'retryable', reason: 'broker_busy' },
   { kind: 'refused', reason: 'too_large' },
   { kind: 'deferred', waitMs: 1000, reason: 'circuit_open' },
+  { kind: 'deferred', waitMs: 300, reason: 'connect' },
   { kind: 'deferred', waitMs: 50, reason: 'busy' },
+  { kind: 'deferred', waitMs: 0, reason: 'aborted' },
   { kind: 'aborted' },
 ] as const satisfies SendOutcome[]) {
-  test(`${JSON.stringify(outcome)} says nothing: it keeps the count, and another probe may start`, async (t) => {
-    const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
-    await sendTimes(4);
+  test(`${JSON.stringify(outcome)} says nothing of the network, and another probe may start at once`, async (t) => {
+    const { clock, network, open, send, attempts } = arrange(CONNECT);
+    await open();
+    await clock.advance(2000);
     network.answer = outcome;
-    t.deepEqual(await send(), outcome);
+    t.deepEqual([await send(), await send()], [outcome, outcome]);
     network.answer = CONNECT;
-    t.deepEqual(await send(), CONNECT);
-    t.deepEqual(await send(), open(MINUTE_MS));
-
-    await clock.advance(MINUTE_MS);
-    network.answer = outcome;
-    t.deepEqual(await send(), outcome, 'the probe');
-    network.answer = CONNECT;
-    t.deepEqual(await send(), CONNECT, 'another probe, at once');
-    t.deepEqual(await send(), open(2 * MINUTE_MS), 'doubled once, by the one that failed');
+    t.deepEqual(await send(), deferred(2000, 'connect'));
+    t.deepEqual(await send(), deferred(2000));
     t.is(attempts(), 8);
   });
 }
 
-test('the wait counts down to the probe', async (t) => {
-  const { clock, send, sendTimes } = arrange(CONNECT);
-  await sendTimes(5);
-  await clock.advance(59_000.5);
-  t.deepEqual(await send(), open(1000), 'rounded up, or the emitter would try a moment too early');
-  await clock.advance(999.5);
-  t.deepEqual(await send(), CONNECT);
-});
+test(
+  proves('breaker-probe', 'probes come 1 to 3 s apart for a minute; then the time doubles up to an hour, less a random part'),
+  async (t) => {
+    for (const [chance, steadyMs, later] of [
+      [0, 1000, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1800, 1800]],
+      [0.5, 2000, [3, 6, 12, 24, 48, 96, 192, 384, 768, 1536, 2700, 2700]],
+      [0.999_999_999, 3000, [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]],
+    ] as const) {
+      const { clock, network, open, send, attempts } = arrange(CONNECT, { random: () => chance });
+      network.answer = TIMEOUT;
+      await open();
+      while (attempts() < 5) {
+        await clock.advance(200);
+        await send();
+      }
+      const openSinceMs = clock.now();
+      const waits: number[] = [];
+      while (waits.length < 60) {
+        const outcome = await send();
+        const waitMs = outcome.kind === 'deferred' ? outcome.waitMs : Number.NaN;
+        waits.push(waitMs);
+        await clock.advance(waitMs);
+        await send();
+      }
+      const steady = waits.findIndex((waitMs) => waitMs !== steadyMs);
+      t.deepEqual(waits.slice(0, steady), waits.slice(0, steady).fill(steadyMs));
+      t.true(steady === 36 || (steady - 1) * steadyMs < 60_000, `${steady}`);
+      t.true(steady * steadyMs >= 36_000 && openSinceMs >= 1000);
+      t.deepEqual(
+        waits.slice(steady, steady + 12).map((waitMs) => waitMs / 1000),
+        later,
+      );
+    }
+  },
+);
 
-test('exactly one probe goes through; other events wait 250 ms', async (t) => {
-  const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
-  await sendTimes(5);
-  await clock.advance(MINUTE_MS);
-  const probe = pending();
-  network.answer = () => probe.promise;
-  const probing = send();
-  t.deepEqual(await send(), open(250));
-  t.deepEqual(await send(), open(250));
-  t.is(attempts(), 6);
-
-  network.answer = SENT;
-  probe.resolve(SENT);
-  t.deepEqual(await probing, SENT);
-  t.deepEqual(await send(), SENT);
-  t.is(attempts(), 7);
-});
-
-test(proves('breaker-probe', 'a failed probe doubles the wait, up to an hour; an answer resets it to a minute'), async (t) => {
-  const { clock, network, send, sendTimes } = arrange(CONNECT);
-  await sendTimes(5);
-  const waits: number[] = [];
-  for (let probes = 0; probes < 8; probes += 1) {
-    const outcome = await send();
-    const waitMs = outcome.kind === 'deferred' ? outcome.waitMs : Number.NaN;
-    waits.push(waitMs / MINUTE_MS);
-    await clock.advance(waitMs);
-    t.deepEqual(await send(), CONNECT);
+test(proves('breaker-firewall', 'a dead network costs at most 60 attempts in the first hour and two in each later one'), async (t) => {
+  for (const [name, random] of Object.entries({
+    least: (): number => 0,
+    middle: (): number => 0.5,
+    most: (): number => 0.999_999,
+    seeded: seededRandom(7),
+  })) {
+    for (const answer of [CONNECT, TIMEOUT]) {
+      const { clock, inner, send } = arrange(answer, { random });
+      // Six at a time, as the default concurrency, as soon as they may.
+      let untilMs = HOUR_MS;
+      const runTo = async (endMs: number): Promise<number> => {
+        const before = inner.sends.length;
+        while (clock.now() < endMs) {
+          const outcomes = await Promise.all(Array.from({ length: 6 }, () => send()));
+          const waits = outcomes.flatMap((outcome) => (outcome.kind === 'deferred' ? [outcome.waitMs] : []));
+          clock.nowMs += waits.length === 0 ? 10 : Math.max(10, Math.min(...waits));
+        }
+        return inner.sends.length - before;
+      };
+      const first = await runTo(untilMs);
+      t.true(first <= 60 && first >= 20, `${name}: ${first}`);
+      for (let hour = 2; hour <= 8; hour += 1) {
+        untilMs += HOUR_MS;
+        const later = await runTo(untilMs);
+        t.true(later <= 2, `${name}: ${later} in hour ${hour}`);
+      }
+    }
   }
-  t.deepEqual(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-
-  await clock.advance(HOUR_MS);
-  network.answer = SENT;
-  t.deepEqual(await send(), SENT);
-  network.answer = TIMEOUT;
-  await sendTimes(5);
-  t.deepEqual(await send(), open(MINUTE_MS));
 });
 
-test('attempts in flight when the circuit opens do not double the wait', async (t) => {
+test('attempts that were in flight when the first one failed do not put the next attempt off', async (t) => {
   const { clock, network, send } = arrange(CONNECT);
-  const attempts = Array.from({ length: 8 }, () => pending());
-  let next = 0;
-  network.answer = () => attempts[next++]?.promise;
-  const sends = attempts.map(() => send());
-  for (const [index, attempt] of attempts.entries()) {
-    attempt.resolve(CONNECT);
-    t.deepEqual(await sends[index], CONNECT);
-  }
-  t.deepEqual(await send(), open(MINUTE_MS));
-
-  await clock.advance(MINUTE_MS);
+  const slow = pending();
+  network.answer = () => slow.promise;
+  const inFlight = send();
   network.answer = CONNECT;
-  t.deepEqual(await send(), CONNECT);
-  t.deepEqual(await send(), open(2 * MINUTE_MS));
+  await send();
+  await clock.advance(200);
+  slow.resolve(CONNECT);
+  t.deepEqual(await inFlight, deferred(100, 'connect'));
+  await clock.advance(100);
+  network.answer = SENT;
+  t.deepEqual(await send(), SENT);
 });
 
-test('an answer to an attempt in flight when the circuit opened closes it; the running probe then counts as any attempt', async (t) => {
-  const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
+test('an answer to an attempt in flight when the circuit opened closes it', async (t) => {
+  const { clock, network, open, send } = arrange(CONNECT);
   const slow = pending();
   network.answer = () => slow.promise;
   const answeredLate = send();
   network.answer = CONNECT;
-  await sendTimes(5);
-  await clock.advance(MINUTE_MS);
+  await open();
+  await clock.advance(2000);
   const probe = pending();
   network.answer = () => probe.promise;
   const probing = send();
-
   slow.resolve(SENT);
   t.deepEqual(await answeredLate, SENT);
   probe.resolve(CONNECT);
-  t.deepEqual(await probing, CONNECT);
-  network.answer = CONNECT;
-  await sendTimes(3);
-  t.deepEqual(await send(), CONNECT, 'the fifth in a row, the probe among them');
-  t.deepEqual(await send(), open(MINUTE_MS));
-  t.is(attempts(), 11);
+  t.deepEqual(await probing, deferred(300, 'connect'), 'the probe is the first failure of a new doubt');
 });
 
-test('a probe that never settles is replaced after another wait, and its late outcome is ignored', async (t) => {
-  const { clock, network, send, sendTimes } = arrange(CONNECT);
-  await sendTimes(5);
-  await clock.advance(MINUTE_MS);
+test('a probe that never settles is replaced after 30 s, and its late outcome puts nothing off', async (t) => {
+  const { clock, network, open, send } = arrange(CONNECT);
+  await open();
+  await clock.advance(2000);
   const stuck = pending();
   network.answer = () => stuck.promise;
   const probing = send();
-  await clock.advance(MINUTE_MS - 100);
-  t.deepEqual(await send(), open(100));
-  await clock.advance(100);
+  await clock.advance(29_999);
+  t.deepEqual(await send(), deferred(250));
+  await clock.advance(1);
   const second = pending();
   network.answer = () => second.promise;
   const probingAgain = send();
-  t.deepEqual(await send(), open(250));
-
   stuck.resolve(TIMEOUT);
   t.deepEqual(await probing, TIMEOUT);
-  t.deepEqual(await send(), open(250), 'still half open');
+  t.deepEqual(await send(), deferred(250), 'still half open');
   second.resolve(CONNECT);
-  t.deepEqual(await probingAgain, CONNECT);
-  t.deepEqual(await send(), open(2 * MINUTE_MS));
+  t.deepEqual(await probingAgain, deferred(2000, 'connect'));
 });
 
 test('a send whose signal has fired is no probe', async (t) => {
-  const { clock, network, send, sendTimes, attempts } = arrange(CONNECT);
-  await sendTimes(5);
-  await clock.advance(MINUTE_MS);
+  const { clock, network, open, send, attempts } = arrange(CONNECT);
+  await open();
+  await clock.advance(2000);
   t.deepEqual(await send(AbortSignal.abort()), { kind: 'aborted' });
   t.is(attempts(), 5);
   network.answer = SENT;
   t.deepEqual(await send(), SENT);
 });
 
-test(proves('breaker-firewall', 'a blocked firewall costs a handful of attempts an hour, not one per event'), async (t) => {
-  const { clock, inner, transport } = arrange(TIMEOUT);
-  const client = retrying(transport, { clock, random: seededRandom(1) });
-  const refused = arrange(CONNECT);
-  const refusedClient = retrying(refused.transport, { clock: refused.clock, random: seededRandom(2) });
-  const { signal } = new AbortController();
-  for (let second = 0; second < 7200; second += 1) {
-    void client.send([usageEvent(`dropped ${second}`)], signal);
-    void refusedClient.send([usageEvent(`refused ${second}`)], signal);
-    await clock.advance(1000);
-    await refused.clock.advance(1000);
-  }
-  // Five attempts open the circuit. Probes follow after 1, 2, 4, 8, 16 and 32 minutes; the next one is due after the second hour.
-  t.is(inner.sends.length, 5 + 6);
-  t.is(refused.inner.sends.length, 5 + 6);
-  t.is(clock.pendingTimers + refused.clock.pendingTimers, 0);
+/** A breaker whose inner transport notes the limits of its connects. */
+function arrangeLimits(answer: Step) {
+  const rig = arrange(answer);
+  const limits: unknown[] = [];
+  Object.assign(rig.inner, {
+    [steering]: { limitConnects: (limitMs: number | undefined, isFirm: boolean) => limits.push([limitMs, isFirm]) },
+  });
+  return { ...rig, limits };
+}
+
+test('the connect of an attempt that tests the network is cut at 3 s, later ones are not', async (t) => {
+  const { clock, limits, network, send } = arrangeLimits(SENT);
+  await send();
+  t.deepEqual(limits, []);
+  network.answer = CONNECT;
+  await send();
+  await clock.advance(300);
+  network.answer = SENT;
+  await send();
+  t.deepEqual(limits, [[3000, false]]);
+  await send();
+  await send();
+  t.deepEqual(limits, [
+    [3000, false],
+    [undefined, false],
+  ]);
 });
 
-test('an open circuit stays open during the last call', async (t) => {
-  const { send, sendTimes, transport, attempts } = arrange(CONNECT);
-  await sendTimes(5);
+test('while the process leaves, three connects 50 ms apart may fail, then nothing more is tried', async (t) => {
+  const { clock, limits, send, transport, attempts } = arrangeLimits(CONNECT);
   transport[steering]?.lastCall?.(true);
-  t.deepEqual(await send(), open(MINUTE_MS));
-  t.is(attempts(), 5);
+  t.deepEqual(await send(), deferred(50, 'connect'));
+  await clock.advance(50);
+  t.deepEqual(await send(), deferred(50, 'connect'));
+  await clock.advance(50);
+  t.deepEqual(await send(), deferred(HOUR_MS, 'connect'));
+  await clock.advance(60_000);
+  t.like(await send(), { kind: 'deferred' });
+  t.is(attempts(), 3);
+  t.deepEqual(limits, [
+    [3000, false],
+    [3000, false],
+  ]);
+});
+
+test('while the process leaves, a success between two failures starts the count again', async (t) => {
+  const { clock, network, send, transport } = arrange(CONNECT);
+  transport[steering]?.lastCall?.(true);
+  for (const answer of [CONNECT, CONNECT, SENT, CONNECT, CONNECT] as const) {
+    network.answer = answer;
+    t.deepEqual(await send(), answer === SENT ? SENT : deferred(50, 'connect'));
+    await clock.advance(50);
+  }
+  network.answer = CONNECT;
+  t.deepEqual(await send(), deferred(HOUR_MS, 'connect'));
+});
+
+test('while the process leaves, failures of connects that were in flight together count once', async (t) => {
+  const { network, send, transport } = arrange(CONNECT);
+  transport[steering]?.lastCall?.(true);
+  const together = Array.from({ length: 24 }, () => pending());
+  let next = 0;
+  network.answer = () => together[next++]?.promise;
+  const sends = together.map(() => send());
+  for (const each of together) each.resolve(CONNECT);
+  const expected = deferred(50, 'connect');
+  for (const each of sends) t.deepEqual(await each, expected);
+});
+
+test(proves('breaker-probe', 'while the process leaves, an open circuit lets one probe through, for at most a second'), async (t) => {
+  const { clock, limits, network, open, send, transport, attempts } = arrangeLimits(CONNECT);
+  await open();
+  transport[steering]?.lastCall?.(true);
+  const probe = pending();
+  network.answer = () => probe.promise;
+  const probing = send();
+  t.deepEqual(await send(), deferred(250));
+  t.deepEqual(limits.at(-1), [1000, true]);
+  probe.resolve(CONNECT);
+  t.deepEqual(await probing, deferred(HOUR_MS, 'connect'));
+  t.is(attempts(), 6);
+
+  transport[steering]?.lastCall?.(false);
+  t.deepEqual(await send(), deferred(2000), 'the process stays: probes go on');
+  await clock.advance(2000);
+  network.answer = SENT;
+  t.deepEqual([await send(), await send()], [SENT, SENT]);
+});
+
+test('while the process leaves, a probe that succeeds opens the way for all', async (t) => {
+  const { network, open, send, transport } = arrange(CONNECT);
+  await open();
+  transport[steering]?.lastCall?.(true);
+  network.answer = SENT;
+  t.deepEqual([await send(), await send()], [SENT, SENT]);
+});
+
+test('the longest time between probes may be less than the usual one', async (t) => {
+  const { open, send } = arrange(CONNECT, { maxProbeAfterMs: 500 });
+  await open();
+  t.deepEqual(await send(), deferred(500));
 });
 
 test('an inner transport that throws is a transport_error and does not open the circuit', async (t) => {
@@ -284,16 +425,22 @@ test('an inner transport that throws is a transport_error and does not open the 
   for (let index = 0; index < 10; index += 1) t.deepEqual(await send(), { kind: 'rejected', reason: 'transport_error' });
 });
 
-test('circuitBreaker forwards the batch size, the last call and close', async (t) => {
-  const told: boolean[] = [];
+test('circuitBreaker forwards the batch size, steering and close', async (t) => {
+  const told: unknown[] = [];
   const inner = Object.assign(new SteppedTransport(SENT), {
     maxBatchSize: 7,
-    [steering]: { lastCall: (active: boolean) => told.push(active) },
+    [steering]: {
+      lastCall: (isLast: boolean) => told.push(isLast),
+      letGo: () => told.push('letGo'),
+      hostHasEnded: () => true,
+    },
   });
   const transport = circuitBreaker(inner);
   t.is(transport.maxBatchSize, 7);
   transport[steering]?.lastCall?.(true);
-  t.deepEqual(told, [true]);
+  transport[steering]?.letGo?.();
+  t.deepEqual(told, [true, 'letGo']);
+  t.true(transport[steering]?.hostHasEnded?.());
   await transport.close?.();
   t.is(inner.closed, 1);
 });
@@ -301,7 +448,11 @@ test('circuitBreaker forwards the batch size, the last call and close', async (t
 for (const [options, message] of [
   [{ failureThreshold: 0 }, 'Expected `failureThreshold` to be a whole number from 1 to 1000, got 0.'],
   [{ probeAfterMs: 0 }, 'Expected `probeAfterMs` to be a number of milliseconds from 1 to 2147483647, got 0.'],
-  [{ maxProbeAfterMs: 1000 }, 'Expected `maxProbeAfterMs` to be a number of milliseconds from 60000 to 2147483647, got 1000.'],
+  [
+    { probeAfterMs: 3000, maxProbeAfterMs: 1000 },
+    'Expected `maxProbeAfterMs` to be a number of milliseconds from 3000 to 2147483647, got 1000.',
+  ],
+  [{ random: 0.5 }, 'Expected `random` to be a function, got 0.5.'],
   [{ clock: Date }, 'Expected `clock` to be an object with `now()`, got a function.'],
   [{ threshold: 5 }, 'Expected `options of circuitBreaker` to have known keys only, got `threshold` with 5.'],
 ] as const) {
