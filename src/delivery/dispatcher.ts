@@ -34,9 +34,6 @@ export interface DispatcherOptions {
 const QUEUE: object = bare({ timeout: undefined });
 const TASK: object = bare({ priority: 0, signal: undefined, timeout: undefined });
 
-/** Reasons of a pause that the network did not ask for. */
-const OWN_PAUSES: ReadonlySet<string> = new Set([CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON]);
-
 /** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
 const ABORT_ROUNDS = 50;
 
@@ -207,6 +204,16 @@ export class Dispatcher {
     this.#runNext(batch.worker);
   }
 
+  #wait({ reason, waitMs }: Extract<SendOutcome, { kind: 'deferred' }>): void {
+    // Ended by us, who know when to go on.
+    if (reason === UNWRITTEN_REASON) return this.pause.backOff(waitMs);
+    // The server asked for its pause. Ours ends with the next success.
+    if (reason !== CONNECT_REASON && reason !== OPEN_REASON) return this.pause.begin(waitMs);
+    this.pause.backOffUntilProbe(waitMs);
+    this.#isInDoubt = true;
+    if (reason === OPEN_REASON) this.#stopped();
+  }
+
   /** Says once that the circuit is open. */
   #stopped(): void {
     if (this.isOffline) return;
@@ -233,13 +240,7 @@ export class Dispatcher {
     else {
       ledger.drop('buffer_full', buffer.putBack(taken));
       if (this.#isStopped) return onSettled(outcome, taken);
-      // The server asked for its pause. Ours ends with the next success.
-      if (!OWN_PAUSES.has(outcome.reason)) this.pause.begin(outcome.waitMs);
-      else {
-        this.pause.backOff(outcome.waitMs);
-        this.#isInDoubt = true;
-        if (outcome.reason === OPEN_REASON) this.#stopped();
-      }
+      this.#wait(outcome);
     }
     if (outcome.kind === 'sent' && this.#isInDoubt) {
       this.#isInDoubt = false;

@@ -131,11 +131,11 @@ export class Emitter {
   /** Schedules a flush and sets the exit hook. */
   #arm(): void {
     this.#isArmed = true;
-    const { drainOnExit } = this.#options;
     // A host may publish in its own `beforeExit`: only a flush that holds the process for one turn happens after that. If the host does so
     // each time, the process must end all the same.
-    this.#flushLater.schedule(drainOnExit && this.#exitTimeLeftMs() > 0);
-    if (drainOnExit) this.#exitHook.set();
+    const mayHold = this.#options.drainOnExit && this.#exitTimeLeftMs() > 0;
+    this.#flushLater.schedule(mayHold);
+    if (mayHold) this.#exitHook.set();
   }
 
   #flush(): void {

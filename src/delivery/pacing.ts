@@ -41,6 +41,7 @@ export class Pause {
     this.#clear();
     this.#timer = this.#clock.setTimeout(() => {
       this.#untilMs = 0;
+      this.#isBackOff = false;
       this.#onOver();
     }, boundedMs);
     this.#timer.unref();
@@ -51,6 +52,12 @@ export class Pause {
     if (this.isOn) return;
     this.begin(waitMs);
     this.#isBackOff = true;
+  }
+
+  /** Backs off until a probe is due. A running back-off ends then, if that is earlier. */
+  backOffUntilProbe(waitMs: number): void {
+    if (this.#isBackOff && this.#clock.now() + waitMs < this.#untilMs) this.end();
+    this.backOff(waitMs);
   }
 
   /** Ends a back-off. A pause that the network asked for continues. */

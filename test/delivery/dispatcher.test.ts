@@ -1,6 +1,6 @@
 import test from 'ava';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
-import { Pause, startLimit } from '../../src/delivery/pacing.js';
+import { Pause } from '../../src/delivery/pacing.js';
 import type { Transport } from '../../src/delivery/transport.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
@@ -265,29 +265,4 @@ test('a signal is used for at most 64 sends, even by one long task', async (t) =
   t.is(new Set(signals).size, 3);
   t.is(signals[63], signals[0]);
   t.not(signals[64], signals[0]);
-});
-
-test('a time limit ends one tick after its time, and its timers do not keep the process alive', (t) => {
-  const clock = new VirtualClock();
-  let up = 0;
-  const timers = () => clock.timers.map(({ delayMs, isHolding }) => [delayMs, isHolding]);
-  startLimit(clock, 1000, () => (up += 1));
-  t.deepEqual(timers(), [[1000, false]]);
-  clock.fire();
-  t.is(up, 0);
-  t.deepEqual(timers(), [[0, false]]);
-  clock.fire();
-  t.is(up, 1);
-});
-
-test('a cancelled time limit has no timer, before its time and in the last tick', (t) => {
-  const clock = new VirtualClock();
-  const stop = startLimit(clock, 1000, () => t.fail());
-  stop();
-  stop();
-  t.is(clock.timers.length, 0);
-  const late = startLimit(clock, 1000, () => t.fail());
-  clock.fire();
-  late();
-  t.is(clock.timers.length, 0);
 });

@@ -5,6 +5,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { startCollector } from '../../src/testing/index.js';
 import { childQueue } from '../helpers/at-a-time.js';
+import { blockedPort } from '../helpers/blocked-port.js';
 import type { ChildReport, ChildSettings } from '../helpers/exit-child.js';
 import type { PartReport } from '../helpers/isolation-child.js';
 import { addsUp } from '../helpers/telemetry-rig.js';
@@ -119,6 +120,48 @@ test(proves('exit-silent-endpoint', 'with drainOnExit: false it ends at once and
   t.is(report.beforeExitListeners.whileWaiting, 0);
   t.true(report.afterEndMs < 100 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
 });
+
+/** Endpoints to which no connection is made, though nothing refuses it. */
+const UNANSWERED = {
+  'a port that does not answer a SYN': async (t) => ({ endpoint: `http://127.0.0.1:${await blockedPort(t)}` }),
+  'a server that answers no TLS handshake': async (t) => ({ endpoint: (await silent(t)).replace('http:', 'https:') }),
+  'a proxy that answers no CONNECT': async (t) => ({ endpoint: 'https://collector.test', proxy: await silent(t) }),
+} as const satisfies Record<string, (t: ExecutionContext) => Promise<ChildSettings['options']>>;
+
+for (const [where, begin] of Object.entries(UNANSWERED)) {
+  test(
+    proves('exit-connect', `a script that ends while it connects to ${where} is held for the exit deadline and 50 ms at most`),
+    async (t) => {
+      const report = await run(t, { events: 20, end: 'return', options: { ...(await begin(t)), exitDeadlineMs: 250 } });
+      t.like(report.stats, { sent: 0, pending: 20 });
+      t.true(report.afterEndMs < 250 + 50 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
+    },
+  );
+
+  test(proves('exit-connect', `with drainOnExit: false it is not held by ${where}`), async (t) => {
+    const report = await run(t, { events: 20, end: 'return', liveOnMs: 300, options: { ...(await begin(t)), drainOnExit: false } });
+    t.like(report.stats, { sent: 0, pending: 20 });
+    t.true(report.afterEndMs < 50 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
+  });
+
+  test(`close() while it connects to ${where} ends at its deadline`, async (t) => {
+    const report = await run(t, { events: 20, end: 'close', deadlineMs: 300, options: await begin(t) });
+    t.like(report.stats, { sent: 0, pending: 0, reasons: { deadline: 20 } });
+    t.true(report.afterEndMs < 50 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
+  });
+}
+
+test(
+  proves('exit-delivers', "an event that is published in the host's own beforeExit is delivered, though nothing waited before"),
+  async (t) => {
+    const { endpoint, requests } = await alive(t);
+    const report = await run(t, { events: 0, end: 'return', publishBeforeExit: true, options: { endpoint, exitDeadlineMs: 500 } });
+    t.true(report.stats.sent >= 1, JSON.stringify(report.stats));
+    t.is(requests(), report.stats.sent);
+    // The delivery brings `beforeExit` back, and the host publishes again: that must end, too.
+    t.true(report.afterEndMs < 500 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
+  },
+);
 
 test('close delivers, and the process ends right after it', async (t) => {
   const { endpoint, requests } = await alive(t);

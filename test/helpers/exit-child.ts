@@ -10,6 +10,8 @@ import { starvedMs } from './starved.js';
 export interface ChildSettings {
   events: number;
   end: 'return' | 'close' | 'drain' | 'closeBeforeExit';
+  /** Publish one event in each `beforeExit`, too. */
+  publishBeforeExit?: boolean;
   deadlineMs?: number;
   options: Partial<TelemetryOptions>;
   /** How long the host continues after the last event, in milliseconds. */
@@ -33,9 +35,10 @@ const settings = JSON.parse(process.argv[2] ?? '{}') as ChildSettings;
 const count = () => SIGNALS.map((name) => process.listenerCount(name));
 const before = count();
 const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, ...(settings.options as { endpoint: string }) });
-for (let event = 0; event < settings.events; event += 1) {
+const publish = (): boolean =>
   telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
-}
+for (let event = 0; event < settings.events; event += 1) publish();
+if (settings.publishBeforeExit === true) process.on('beforeExit', publish);
 const whileWaiting = process.listenerCount('beforeExit');
 const after = count();
 if (settings.liveOnMs !== undefined) await new Promise((resolve) => setTimeout(resolve, settings.liveOnMs));
@@ -53,7 +56,7 @@ process.on('exit', () => {
     starvedMs: starved,
     stats: telemetry.stats(),
     listeners: [before, after],
-    beforeExitListeners: { whileWaiting, atExit: process.listenerCount('beforeExit') },
+    beforeExitListeners: { whileWaiting, atExit: process.listenerCount('beforeExit') - (settings.publishBeforeExit === true ? 1 : 0) },
   };
   if (isMainThread) writeSync(1, JSON.stringify(report));
 });

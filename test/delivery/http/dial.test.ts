@@ -1,0 +1,134 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { systemClock } from '../../../src/base/clock.js';
+import type { Clock } from '../../../src/base/clock.js';
+import { dial } from '../../../src/delivery/http/dial.js';
+import type { Lookup } from '../../../src/delivery/http/name-lookup.js';
+import { startLimit } from '../../../src/delivery/pacing.js';
+import { blockedPort } from '../../helpers/blocked-port.js';
+import { until } from '../../helpers/loopback.js';
+import { proves } from '../../helpers/promises.js';
+
+/** A server on one address of loopback that counts its connections. */
+async function listen(t: ExecutionContext, address: string, port: number): Promise<Socket[]> {
+  const connections: Socket[] = [];
+  const server = createServer((socket) => {
+    connections.push(socket);
+    socket.on('error', () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(port, address, resolve));
+  t.teardown(() => {
+    for (const socket of connections) socket.destroy();
+    server.close();
+  });
+  return connections;
+}
+
+async function freePortOn(address: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+interface Dialled {
+  error: NodeJS.ErrnoException | null;
+  socket: Socket | undefined;
+  tookMs: number;
+}
+
+function connectTo(
+  t: ExecutionContext,
+  port: number,
+  addresses: readonly string[],
+  more: { clock?: Clock; connectTimeoutMs?: number } = {},
+) {
+  const lookup: Lookup = (_name, _options, callback) => {
+    const found = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+    process.nextTick(callback, found.length === 0 ? Object.assign(new Error('none'), { code: 'ENOTFOUND' }) : null, found);
+  };
+  const startedAtMs = performance.now();
+  let end: () => void = () => {};
+  const dialled = new Promise<Dialled>((resolve) => {
+    const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, ...more };
+    end = dial(settings, { host: 'collector.test', port }, (error, socket) => {
+      t.teardown(() => socket?.destroy());
+      resolve({ error, socket, tookMs: performance.now() - startedAtMs });
+    });
+  });
+  return { dialled, end };
+}
+
+// A connect does not keep the process alive.
+const held = setInterval(() => {}, 60_000);
+test.after.always(() => clearInterval(held));
+
+test(
+  proves('addresses-race', 'while the first address does not answer, the second is tried after 250 ms, and the first that answers wins'),
+  async (t) => {
+    const port = await blockedPort(t);
+    const connections = await listen(t, '127.0.0.2', port);
+    const { socket, tookMs } = await connectTo(t, port, ['127.0.0.1', '127.0.0.2']).dialled;
+    t.is(socket?.remoteAddress, '127.0.0.2');
+    t.true(tookMs >= 249 && tookMs < 10_000, `${tookMs} ms`);
+    t.is(connections.length, 1);
+  },
+);
+
+test(proves('addresses-race', 'after an address that refuses, the next is tried at once'), async (t) => {
+  const port = await freePortOn('127.0.0.3');
+  await listen(t, '127.0.0.3', port);
+  // The time between two addresses does not pass.
+  const clock: Clock = { ...systemClock, setTimeout: (callback, ms) => systemClock.setTimeout(callback, ms === 250 ? 3_600_000 : ms) };
+  const { socket } = await connectTo(t, port, ['127.0.0.4', '127.0.0.5', '127.0.0.3'], { clock }).dialled;
+  t.is(socket?.remoteAddress, '127.0.0.3');
+});
+
+test('an address that answers late still wins if the later ones refuse', async (t) => {
+  const port = await freePortOn('127.0.0.6');
+  await listen(t, '127.0.0.6', port);
+  const { socket } = await connectTo(t, port, ['127.0.0.6', '127.0.0.7']).dialled;
+  t.is(socket?.remoteAddress, '127.0.0.6');
+});
+
+test('if every address fails, the error is that of the first', async (t) => {
+  const port = await blockedPort(t);
+  const { error } = await connectTo(t, port, ['127.0.0.8', '127.0.0.1'], { connectTimeoutMs: 400 }).dialled;
+  t.is(error?.code, 'ECONNREFUSED');
+  const late = await connectTo(t, port, ['127.0.0.1', '127.0.0.8'], { connectTimeoutMs: 400 }).dialled;
+  t.is(late.error?.code, 'ECONNREFUSED', 'a later address may fail first');
+  const { error: slow } = await connectTo(t, port, ['127.0.0.1'], { connectTimeoutMs: 50 }).dialled;
+  t.is(slow?.code, 'ETIMEDOUT');
+});
+
+test('a name without an address, and a look-up that takes too long', async (t) => {
+  t.is((await connectTo(t, 9, []).dialled).error?.code, 'ENOTFOUND');
+  let cancelled = 0;
+  const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+    const lookup: Lookup = () => () => {
+      cancelled += 1;
+    };
+    dial({ clock: systemClock, connectTimeoutMs: 50, lookup, startLimit }, { host: 'collector.test', port: 9 }, resolve);
+  });
+  t.is(error?.code, 'ETIMEDOUT');
+  t.is(cancelled, 1);
+});
+
+test('after its end a dial calls nothing back and leaves no connection', async (t) => {
+  const port = await freePortOn('127.0.0.9');
+  const connections = await listen(t, '127.0.0.9', port);
+  const { dialled, end } = connectTo(t, port, ['127.0.0.9']);
+  await new Promise(setImmediate);
+  end();
+  end();
+  await until(() => connections.every((socket) => socket.destroyed));
+  let isCalled = false;
+  void dialled.then(() => {
+    isCalled = true;
+  });
+  await new Promise(setImmediate);
+  t.false(isCalled);
+});

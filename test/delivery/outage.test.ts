@@ -1,0 +1,170 @@
+// What becomes of events while the network is down for a time, with the default options, on a virtual clock.
+import test from 'ava';
+import type { DrainReport } from '../../src/index.js';
+import { circuitBreaker } from '../../src/delivery/circuit-breaker.js';
+import { retrying } from '../../src/delivery/retry.js';
+import { steering } from '../../src/delivery/transport.js';
+import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
+import { proves } from '../helpers/promises.js';
+import { seededRandom } from '../helpers/stepped-transport.js';
+import { telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { defineEvent } from '../../src/index.js';
+
+const REFUSED: SendOutcome = { kind: 'retryable', reason: 'connect', cause: 'refused' };
+const SLOW: SendOutcome = { kind: 'retryable', reason: 'connect', cause: 'slow' };
+
+/** How long a request takes, and how long a connect takes to be refused. */
+const TRIP_MS = 5;
+
+/** How long a step of a connect may take by default. */
+const CONNECT_LIMIT_MS = 5000;
+
+/** When TCP sends its first packet, and sends it again if nothing answers. */
+const SYN_MS = [0, 1000, 3000];
+
+/** A client of a network that the test switches off and on. */
+function arrange(random = seededRandom(3)) {
+  const clock = new VirtualClock();
+  const network = { isUp: true, isSilent: false, firstSentAtMs: Number.NaN, attempts: 0 };
+  const after = (delayMs: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, delayMs));
+  let limitMs = CONNECT_LIMIT_MS;
+  const attempt: Transport = {
+    [steering]: {
+      limitConnects: (connectMs) => {
+        limitMs = connectMs ?? CONNECT_LIMIT_MS;
+      },
+    },
+    send: async () => {
+      network.attempts += 1;
+      const ownLimitMs = limitMs;
+      let waitedMs = 0;
+      for (const synMs of SYN_MS.filter((atMs) => atMs < ownLimitMs)) {
+        await after(synMs - waitedMs);
+        waitedMs = synMs;
+        if (!network.isUp && network.isSilent) continue;
+        await after(TRIP_MS);
+        if (!network.isUp) return REFUSED;
+        if (Number.isNaN(network.firstSentAtMs)) network.firstSentAtMs = clock.now();
+        return { kind: 'sent' };
+      }
+      await after(ownLimitMs - waitedMs);
+      return SLOW;
+    },
+  };
+  const transport = retrying(circuitBreaker(attempt, { clock, random }), { clock, random });
+  const tick = defineEvent('tick', {});
+  const telemetry = createTelemetryWith(
+    { product: { name: 'acme', version: '1.0.0' }, transport, env: {}, events: [tick], drainOnExit: false },
+    virtualMachine(clock, random),
+  );
+  return { clock, network, telemetry, publish: () => telemetry.publish('tick', {}) };
+}
+
+test.before(async () => {
+  await import('p-queue');
+});
+
+for (const lateMs of [200, 500, 1000]) {
+  test(proves('outage-recovers', `an endpoint that is ${lateMs} ms late at the start of a process gets every event`), async (t) => {
+    const { clock, network, telemetry, publish } = arrange();
+    network.isUp = false;
+    for (let count = 0; count < 46; count += 1) publish();
+    await clock.advance(lateMs);
+    network.isUp = true;
+    await clock.advance(3200);
+    t.like(telemetry.stats(), { published: 46, sent: 46, reasons: {} });
+  });
+}
+
+for (const [downMs, isSilent] of [
+  [100, false],
+  [1000, false],
+  [5000, false],
+  [30_000, false],
+  [60_000, false],
+  [1000, true],
+  [30_000, true],
+  [60_000, true],
+] as const) {
+  const kind = isSilent ? 'silence' : 'refusals';
+  test(
+    proves('outage-recovers', `${downMs} ms of ${kind}: the first event is confirmed within 5 s of the end, and the rest follows`),
+    async (t) => {
+      const { clock, network, telemetry, publish } = arrange();
+      const perSecond = 100;
+      const run = async (forMs: number): Promise<void> => {
+        for (let elapsedMs = 0; elapsedMs < forMs; elapsedMs += 1000 / perSecond) {
+          publish();
+          await clock.advance(1000 / perSecond);
+        }
+      };
+      await run(300);
+      network.isUp = false;
+      network.isSilent = isSilent;
+      await run(downMs);
+      network.isUp = true;
+      network.firstSentAtMs = Number.NaN;
+      const endedAtMs = clock.now();
+      await run(5200);
+      t.true(network.firstSentAtMs - endedAtMs <= 5000, `${network.firstSentAtMs - endedAtMs} ms`);
+      for (let tries = 0; telemetry.stats().pending > 10 && tries < 100; tries += 1) await clock.advance(100);
+      const report = await closeWith(clock, telemetry);
+      t.like(report, { failed: 0, dropped: 0, pending: 0, timedOut: false });
+      t.is(report.sent, report.published);
+    },
+  );
+}
+
+async function closeWith(clock: VirtualClock, telemetry: { close(): Promise<DrainReport> }): Promise<DrainReport> {
+  const closing = telemetry.close();
+  for (let elapsedMs = 0; elapsedMs < 2000; elapsedMs += 10) await clock.advance(10);
+  return closing;
+}
+
+test(proves('close-tries-again', 'close() against a port that refuses takes at most 200 ms, and the rest is `deadline`'), async (t) => {
+  const { clock, network, telemetry, publish } = arrange();
+  network.isUp = false;
+  for (let count = 0; count < 100; count += 1) publish();
+  const report = await closeWith(clock, telemetry);
+  t.like(report, { sent: 0, failed: 0, dropped: 100, reasons: { deadline: 100 }, timedOut: false });
+  t.true(report.durationMs <= 200, `${report.durationMs} ms`);
+  t.true(network.attempts <= 24 + 2, `${network.attempts}`);
+});
+
+test(proves('close-tries-again', 'close() delivers what it can if the endpoint is alive again when it is called'), async (t) => {
+  for (const downMs of [100, 3000, 120_000]) {
+    const { clock, network, telemetry, publish } = arrange();
+    network.isUp = false;
+    for (let count = 0; count < 500; count += 1) publish();
+    for (let elapsedMs = 0; elapsedMs < downMs; elapsedMs += 100) await clock.advance(100);
+    network.isUp = true;
+    t.like(await closeWith(clock, telemetry), { sent: 500, failed: 0, dropped: 0, timedOut: false });
+  }
+});
+
+test('close() against silence takes its deadline', async (t) => {
+  const { clock, network, telemetry, publish } = arrange();
+  Object.assign(network, { isUp: false, isSilent: true });
+  for (let count = 0; count < 100; count += 1) publish();
+  const report = await closeWith(clock, telemetry);
+  t.like(report, { sent: 0, timedOut: true, durationMs: 2000, pending: 0 });
+});
+
+test('one line says that delivery stopped, with its cause and how many events wait, and one that it is back', async (t) => {
+  const lines: string[] = [];
+  const rig = telemetryRig({ logger: { debug: () => undefined, warn: (line) => lines.push(line) }, concurrency: 1 });
+  await rig.publish(3);
+  rig.transport.open[0]?.answer({ ...REFUSED, kind: 'deferred', waitMs: 300 });
+  await rig.clock.advance(300);
+  t.deepEqual(lines, []);
+  rig.transport.open[0]?.answer({ kind: 'deferred', waitMs: 2000, reason: 'circuit_open' });
+  await rig.clock.advance(2000);
+  t.deepEqual(lines, ['[telemetry] delivery_stopped: the endpoint cannot be reached (refused); waiting events: 3']);
+  rig.transport.open[0]?.answer({ kind: 'deferred', waitMs: 2000, reason: 'circuit_open' });
+  await rig.clock.advance(2000);
+  await rig.succeed();
+  t.deepEqual(lines.slice(1), ['[telemetry] delivery_resumed: the endpoint can be reached again']);
+  t.is(rig.telemetry.stats().sent, 3);
+});

@@ -1,0 +1,83 @@
+import test from 'ava';
+import { startLimit } from '../../src/delivery/pacing.js';
+import { proves } from '../helpers/promises.js';
+import { VirtualClock } from '../helpers/virtual-clock.js';
+
+/** Runs a limit until it ends. @returns When, on the clock. */
+async function endOf(clock: VirtualClock, limitMs: number): Promise<number> {
+  let endedAtMs: number | undefined;
+  startLimit(clock, limitMs, () => {
+    endedAtMs = clock.now();
+  });
+  while (endedAtMs === undefined) await clock.advance(1);
+  return endedAtMs;
+}
+
+test('a limit ends at its time, after the network was read once more', async (t) => {
+  for (const limitMs of [1, 10, 25, 60, 1000, 1010.5]) {
+    const endedAtMs = await endOf(new VirtualClock(), limitMs);
+    t.true(endedAtMs >= limitMs && endedAtMs <= limitMs + 3, `${limitMs}: ${endedAtMs}`);
+  }
+});
+
+test(proves('busy-loop', 'a turn of the event loop counts at most 50 ms, however long the host keeps it busy'), (t) => {
+  const clock = new VirtualClock();
+  let isUp = false;
+  startLimit(clock, 400, () => {
+    isUp = true;
+  });
+  // Seven turns of five seconds: the timers run late, and no time in between was spent waiting for an answer.
+  for (let turn = 0; turn < 7; turn += 1) {
+    clock.nowMs += 5000;
+    clock.fire();
+    t.false(isUp, `${turn}`);
+  }
+  clock.nowMs += 5000;
+  clock.fire();
+  clock.fire();
+  t.true(isUp);
+});
+
+test(proves('busy-loop', 'what arrives in the turn in which a limit ends is read before'), async (t) => {
+  const clock = new VirtualClock();
+  const stop = startLimit(clock, 100, () => t.fail());
+  clock.nowMs = 100;
+  // The timer of the limit, and nothing after it: the answer arrives now.
+  clock.fire();
+  stop();
+  await clock.advance(1000);
+  t.is(clock.pendingTimers, 0);
+});
+
+test('many limits have one timer, which does not keep the process alive', async (t) => {
+  const clock = new VirtualClock();
+  const ended: string[] = [];
+  startLimit(clock, 300, () => ended.push('300'));
+  startLimit(clock, 100, () => ended.push('100'));
+  const stop = startLimit(clock, 200, () => ended.push('200'));
+  t.is(clock.pendingTimers, 1);
+  t.is(clock.pendingRefTimers, 0);
+  await clock.advance(101);
+  stop();
+  stop();
+  await clock.advance(202);
+  t.deepEqual(ended, ['100', '300']);
+  await clock.advance(50);
+  t.is(clock.pendingTimers, 0);
+});
+
+test('a limit that starts later has its whole time', async (t) => {
+  const clock = new VirtualClock();
+  startLimit(clock, 1000, () => undefined);
+  await clock.advance(510);
+  const endedAtMs = await endOf(clock, 100);
+  t.true(endedAtMs >= 610 && endedAtMs <= 613, `${endedAtMs}`);
+});
+
+test('a cancelled limit leaves no timer', (t) => {
+  const clock = new VirtualClock();
+  const stop = startLimit(clock, 1000, () => t.fail());
+  stop();
+  stop();
+  t.is(clock.pendingTimers, 0);
+});
