@@ -4,6 +4,7 @@
 import { checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
+import { LOAD_REASON } from './late.js';
 import { attemptThen, BUSY_REASON, CONNECT_REASON, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
@@ -26,6 +27,12 @@ const OPEN_REASON = 'circuit_open';
 
 /** Reason of an attempt that got no answer in time; it counts for every kind of outcome. */
 const TIMEOUT_REASON = 'timeout';
+
+/**
+ * Reasons of pauses in which nothing was tried; `circuit_open` comes from a breaker further inside. Every other pause was asked for by the
+ * server.
+ */
+const UNTRIED: ReadonlySet<string> = new Set([OPEN_REASON, BUSY_REASON, LOAD_REASON]);
 
 /** How long other events wait while a probe is in flight. A probe is one attempt: at most one second by default. */
 const PROBE_POLL_MS = 250;
@@ -138,8 +145,7 @@ function deferred(waitMs: number): SendOutcome {
 function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {
   if (outcome.kind === 'sent') return 'reachable';
   if (outcome.kind === 'refused' || outcome.kind === 'aborted') return 'unknown';
-  // `circuit_open` comes from a breaker further inside, which tried nothing, as `busy` did. Every other pause was asked for by the server.
-  if (outcome.kind === 'deferred') return outcome.reason === OPEN_REASON || outcome.reason === BUSY_REASON ? 'unknown' : 'reachable';
+  if (outcome.kind === 'deferred') return UNTRIED.has(outcome.reason) ? 'unknown' : 'reachable';
   if (outcome.reason === TIMEOUT_REASON) return 'unreachable';
   if (outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON) return 'unreachable';
   return /^http_|^redirect_refused$/.test(outcome.reason) ? 'reachable' : 'unknown';
