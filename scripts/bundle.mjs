@@ -1,6 +1,7 @@
 // Writes the JavaScript of dist/: one file for each entry point, and a few chunks that they share. Each file costs the host time when its
-// process starts. The compiler writes the declarations beside them, file by file. Dependencies are not bundled.
-import { readFileSync } from 'node:fs';
+// process starts. The compiler writes the declarations beside them, file by file. Dependencies are not bundled, except into the spare.
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { build } from 'esbuild';
 
 const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -31,3 +32,35 @@ for (const files of [[main], others]) {
     logLevel: 'warning',
   });
 }
+
+const SPARE = {
+  entryPoints: ['src/delivery/spare.ts'],
+  outfile: 'dist/cosmos-telemetry-spare.cjs',
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20.19',
+  // Required only by a Node without web streams, and larger than all the rest.
+  external: ['web-streams-polyfill'],
+  // The spare does not look for a spare.
+  logOverride: { 'empty-import-meta': 'silent' },
+  minify: false,
+  metafile: true,
+  logLevel: 'warning',
+};
+
+/** The licenses of the packages that a bundle contains, as a comment. */
+function licensesOf({ inputs }) {
+  const folders = new Set(Object.keys(inputs).flatMap((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []));
+  const texts = Array.from(folders, (folder) => {
+    const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+    const { name, version, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+    const text = file === undefined ? `${license}, by ${author?.name ?? author}` : readFileSync(path.join(folder, file), 'utf8').trim();
+    return `${name} ${version}\n\n${text}`;
+  });
+  return `/*\nThis file contains these packages:\n\n${texts.join('\n\n').replaceAll('*/', '* /')}\n*/`;
+}
+
+// The first build only tells which packages it contains.
+const { metafile } = await build({ ...SPARE, write: false });
+await build({ ...SPARE, footer: { js: licensesOf(metafile) } });

@@ -4,6 +4,7 @@
 import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
+import { LOAD_REASON } from './late.js';
 import { attemptThen, BUSY_REASON, CONNECT_REASON, decorate, OPEN_REASON, steering, UNWRITTEN_REASON } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
@@ -233,7 +234,7 @@ function deferred({ openSinceMs }: Doubt, waitMs: number): SendOutcome {
 }
 
 /** Reasons of a `deferred` outcome that say nothing of the network: those of a breaker further inside, and of an attempt without a turn. */
-const UNTRIED_REASONS: ReadonlySet<string> = new Set([OPEN_REASON, CONNECT_REASON, BUSY_REASON, UNWRITTEN_REASON]);
+const UNTRIED_REASONS: ReadonlySet<string> = new Set([OPEN_REASON, CONNECT_REASON, BUSY_REASON, LOAD_REASON, UNWRITTEN_REASON]);
 
 /** What an outcome says about the network between the host and the endpoint. */
 function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {

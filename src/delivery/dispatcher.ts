@@ -9,6 +9,7 @@ import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
+import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { EventLoopBudget, NextTick, Pause } from './pacing.js';
 import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
 import type { Cause, SendOutcome, Transport } from './transport.js';
@@ -28,11 +29,19 @@ export interface DispatcherOptions {
   onStarted?: () => void;
   /** Called with the outcome of each batch, after it was entered into the ledger. */
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
+  /** Loads p-queue at the first event. @default this package's p-queue */
+  loadQueue?: () => Promise<typeof PQueue>;
 }
+
+/** Loads p-queue. Rejects with a `NotLoadedError`; the next call tries again. */
+export const loadPQueue = late('pQueue', async () => (await import('p-queue')).default);
 
 /** p-queue copies its options into new objects. Without these keys it would read them from a polluted Object.prototype. */
 const QUEUE: object = bare({ timeout: undefined });
 const TASK: object = bare({ priority: 0, signal: undefined, timeout: undefined });
+
+/** How long events wait after a load that failed in another way than ours. */
+const DEFAULT_LOAD_WAIT_MS = 1000;
 
 /** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
 const ABORT_ROUNDS = 50;
@@ -51,6 +60,7 @@ export class Dispatcher {
   readonly #startLater: NextTick;
   #queue: PQueue | undefined;
   #isLoading = false;
+  #hasWarned = false;
   #isStopped = false;
   /** Whether a pause was begun because the network failed. */
   #isInDoubt = false;
@@ -134,15 +144,21 @@ export class Dispatcher {
     if (this.#isLoading) return;
     this.#isLoading = true;
     try {
-      const { default: Queue } = await import('p-queue');
+      const Queue = await (given(this.#options, 'loadQueue') ?? loadPQueue)();
       this.#queue = new Queue(QUEUE);
-    } catch {
-      // The events keep waiting, and the next call tries again.
-      this.#options.log.warn('load_failed', 'p-queue could not be loaded');
+    } catch (error) {
+      this.#waitForLoad(loadWaitMs(error));
     } finally {
       this.#isLoading = false;
     }
     if (this.#queue !== undefined) this.startWorkers();
+  }
+
+  /** The events wait in the buffer. A drain, a close or the exit tries again at once. */
+  #waitForLoad(waitMs = DEFAULT_LOAD_WAIT_MS): void {
+    if (!this.#hasWarned) this.#options.log.warn(LOAD_REASON, 'a dependency cannot be loaded now: events wait until it can');
+    this.#hasWarned = true;
+    if (!this.#isStopped) this.pause.backOff(waitMs);
   }
 
   /** The task of the queue. */
@@ -205,6 +221,7 @@ export class Dispatcher {
   }
 
   #wait({ reason, waitMs }: Extract<SendOutcome, { kind: 'deferred' }>): void {
+    if (reason === LOAD_REASON) return this.#waitForLoad(waitMs);
     // Ended by us, who know when to go on.
     if (reason === UNWRITTEN_REASON) return this.pause.backOff(waitMs);
     // The server asked for its pause. Ours ends with the next success.
@@ -233,8 +250,10 @@ export class Dispatcher {
     const { buffer, ledger, log, onSettled } = this.#options;
     const events = taken.length;
     this.#inFlight -= events;
-    if (outcome.kind === 'sent') ledger.sent += events;
-    else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
+    if (outcome.kind === 'sent') {
+      ledger.sent += events;
+      this.#hasWarned = false;
+    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
     else if (outcome.kind === 'aborted') ledger.fail('aborted', events);
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
     else {

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
 import { bare } from '../base/foreign-values.js';
 import type { Gate } from '../opt-out/gate.js';
+import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { attempt, attemptThen, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
@@ -78,6 +79,8 @@ const ABORTED: SendOutcome = { kind: 'aborted' };
 /** The event goes back to the buffer: the dispatcher starts nothing until the gate is open. */
 const UNDECIDED: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'undecided' };
 
+const loadPRetry = late('pRetry', async () => (await import('p-retry')).default);
+
 /** p-retry goes on only if something is thrown. The outcome itself is kept in a variable. */
 class RetryableOutcomeError extends Error {}
 
@@ -111,7 +114,7 @@ class Retrier {
   async #retry(first: SendOutcome, events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     let last = first;
     try {
-      const { default: pRetry } = await import('p-retry');
+      const pRetry = await loadPRetry();
       await pRetry(
         async (attemptNumber) => {
           if (attemptNumber > 1) last = await attempt(this.#inner, events, signal);
@@ -133,7 +136,10 @@ class Retrier {
           signal,
         },
       );
-    } catch {
+    } catch (error) {
+      const waitMs = loadWaitMs(error);
+      // A retryable event was not counted, so it may go back and be tried once more.
+      if (waitMs !== undefined) return { kind: 'deferred', waitMs, reason: LOAD_REASON };
       // The retries are used up or not wanted, or the signal fired: `last` and the signal tell which.
     }
     // An event that was delivered stays delivered, even if the signal fired before p-retry returned.

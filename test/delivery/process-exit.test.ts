@@ -157,7 +157,7 @@ test(
     const { endpoint, requests } = await alive(t);
     const report = await run(t, { events: 0, end: 'return', publishBeforeExit: true, options: { endpoint, exitDeadlineMs: 500 } });
     t.true(report.stats.sent >= 1, JSON.stringify(report.stats));
-    t.is(requests(), report.stats.sent);
+    t.true(requests() >= report.stats.sent && requests() <= report.stats.published, `${requests()} requests`);
     // The delivery brings `beforeExit` back, and the host publishes again: that must end, too.
     t.true(report.afterEndMs < 500 + SLOW_MACHINE_MS, `${report.afterEndMs} ms`);
   },

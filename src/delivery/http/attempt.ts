@@ -2,6 +2,7 @@
 import type { Agent } from 'node:http';
 import { setImmediate } from 'node:timers';
 import type { Clock } from '../../base/clock.js';
+import { LOAD_REASON, loadWaitMs } from '../late.js';
 import { startLimit } from '../pacing.js';
 import { BUSY_REASON, CONNECT_REASON } from '../transport.js';
 import type { SendOutcome } from '../transport.js';
@@ -90,7 +91,7 @@ export class Attempt {
   start(url: string): void {
     const http = this.#settings.http();
     if (http instanceof Promise) {
-      http.then((loaded) => this.#waitForTurn(loaded, url)).catch(() => this.#fail());
+      http.then((loaded) => this.#waitForTurn(loaded, url)).catch((error: unknown) => this.#fail(error));
     } else this.#waitForTurn(http, url);
   }
 
@@ -108,7 +109,7 @@ export class Attempt {
     this.#endTurn = this.#turns.take(() => {
       this.#isWaiting = false;
       this.#stopLimit?.();
-      this.#run(http, url).catch(() => this.#fail());
+      this.#run(http, url).catch((error: unknown) => this.#fail(error));
     });
     if (this.#isOver) this.#endTurn();
     else if (this.#isWaiting) this.#stopLimit = startLimit(this.#settings.clock, MAX_TURN_WAIT_MS, () => this.#settle(BUSY));
@@ -155,7 +156,10 @@ export class Attempt {
     return statusOutcome(status, headers, this.#settings.clock);
   }
 
-  #fail(): void {
+  #fail(error: unknown): void {
+    const waitMs = loadWaitMs(error);
+    // No request was made, or only one whose answer leads elsewhere.
+    if (waitMs !== undefined) return this.#settle({ kind: 'deferred', waitMs, reason: LOAD_REASON });
     this.#exchange?.broke();
     this.#settle(this.#answer ?? this.#failure());
   }

@@ -9,6 +9,7 @@ import { Log } from '../../base/log.js';
 import type { Logger } from '../../base/log.js';
 import { trustedEnvironment } from '../../opt-out/variables.js';
 import { isTooLong, parseEndpoint, requestUrl } from '../../wire/url.js';
+import { late } from '../late.js';
 import { startLimit } from '../pacing.js';
 import { steering } from '../transport.js';
 import type { SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
@@ -158,8 +159,10 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
 const loadContext = new (process.getBuiltinModule('node:async_hooks').AsyncResource)('cosmos-telemetry');
 
 /** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. */
+export const loadClient = late('httpClient', () => import('./client.js'));
+
 async function loadHttp(settings: RouteSettings): Promise<Http> {
-  const { openHttp } = await import('./client.js');
+  const { openHttp } = await loadClient();
   return openHttp(settings);
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Agent } from 'node:http';
 import type { Clock } from '../../base/clock.js';
+import { late } from '../late.js';
 import type { StartLimit } from '../pacing.js';
 import { Connections, createAgent } from './agents.js';
 import { machineNames } from './name-files.js';
@@ -104,9 +105,11 @@ export class Pool {
   }
 }
 
+const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
+
 /** Loads the library for tunnels, which only hosts behind a proxy need. */
 async function createTunnel(connections: Connections, proxy: Proxy): Promise<Agent> {
-  const { TunnelAgent } = await import('./tunnel-agent.js');
+  const { TunnelAgent } = await loadTunnelAgent();
   return new TunnelAgent(connections, proxy);
 }
 
