@@ -161,6 +161,8 @@ const loadContext = new (process.getBuiltinModule('node:async_hooks').AsyncResou
 /** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. */
 export const loadClient = late('httpClient', () => import('./client.js'));
 
+const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
+
 async function loadHttp(settings: RouteSettings): Promise<Http> {
   const { openHttp } = await loadClient();
   return openHttp(settings);
@@ -192,7 +194,7 @@ class FetchTransport implements Transport {
     const load = parts.load ?? loadHttp;
     this.#endpoint = settings.endpoint;
     const isShared = clock === systemClock && parts.lookup === undefined;
-    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup, isShared });
+    this.#load = async () => load({ ...settings, clock, log, startLimit, loadTunnelAgent, lookup: parts.lookup, isShared });
     this.#attempts = {
       connectLimit: () => this.#connectLimit,
       attemptTimeoutMs: settings.attemptTimeoutMs,
