@@ -5,12 +5,10 @@ import { VirtualClock } from '../helpers/virtual-clock.js';
 
 /** Runs a limit until it ends. @returns When, on the clock. */
 async function endOf(clock: VirtualClock, limitMs: number): Promise<number> {
-  let endedAtMs: number | undefined;
-  startLimit(clock, limitMs, () => {
-    endedAtMs = clock.now();
-  });
-  while (endedAtMs === undefined) await clock.advance(1);
-  return endedAtMs;
+  const ends: number[] = [];
+  startLimit(clock, limitMs, () => ends.push(clock.now()));
+  while (ends.length === 0) await clock.advance(1);
+  return ends[0] ?? Number.NaN;
 }
 
 test('a limit ends at its time, after the network was read once more', async (t) => {
