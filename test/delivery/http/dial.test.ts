@@ -51,15 +51,16 @@ function connectTo(
     process.nextTick(callback, found.length === 0 ? Object.assign(new Error('none'), { code: 'ENOTFOUND' }) : null, found);
   };
   const startedAtMs = performance.now();
-  let end: () => void = () => {};
+  const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, ...more };
+  const ends: (() => void)[] = [];
   const dialled = new Promise<Dialled>((resolve) => {
-    const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, ...more };
-    end = dial(settings, { host: 'collector.test', port }, (error, socket) => {
+    const end = dial(settings, { host: 'collector.test', port }, (error, socket) => {
       t.teardown(() => socket?.destroy());
       resolve({ error, socket, tookMs: performance.now() - startedAtMs });
     });
+    ends.push(end);
   });
-  return { dialled, end };
+  return { dialled, end: () => ends[0]?.() };
 }
 
 // A connect does not keep the process alive.
