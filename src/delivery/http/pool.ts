@@ -4,13 +4,13 @@
  */
 import type { Agent } from 'node:http';
 import type { Clock } from '../../base/clock.js';
-import { late } from '../late.js';
 import type { StartLimit } from '../pacing.js';
 import { Connections, createAgent } from './agents.js';
 import { machineNames } from './name-files.js';
 import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
+import type * as tunnelAgent from './tunnel-agent.js';
 
 /** What a pool is made from. Transports share one if these are equal. */
 export interface PoolSettings {
@@ -24,6 +24,8 @@ export interface PoolSettings {
   readonly lookup?: Lookup | undefined;
   /** Whether other transports may use the same pool: not with a clock or a look-up of one's own. */
   readonly isShared: boolean;
+  /** Loads the library for tunnels, which only hosts behind a proxy need. */
+  readonly loadTunnelAgent: () => Promise<typeof tunnelAgent>;
 }
 
 /** The most attempts at a time of all transports together that share a pool, unless one alone may have more. */
@@ -96,21 +98,17 @@ export class Pool {
   }
 
   async #createAgent(isSecure: boolean, proxy: Proxy | undefined): Promise<Agent> {
-    const agent =
-      proxy === undefined || !isSecure ? createAgent(this.connections, isSecure, proxy) : await createTunnel(this.connections, proxy);
+    const agent = proxy === undefined || !isSecure ? createAgent(this.connections, isSecure, proxy) : await this.#createTunnel(proxy);
     this.#created.push(agent);
     // The last transport may have left meanwhile.
     if (this.#users === 0) agent.destroy();
     return agent;
   }
-}
 
-const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
-
-/** Loads the library for tunnels, which only hosts behind a proxy need. */
-async function createTunnel(connections: Connections, proxy: Proxy): Promise<Agent> {
-  const { TunnelAgent } = await loadTunnelAgent();
-  return new TunnelAgent(connections, proxy);
+  async #createTunnel(proxy: Proxy): Promise<Agent> {
+    const { TunnelAgent } = await this.#settings.loadTunnelAgent();
+    return new TunnelAgent(this.connections, proxy);
+  }
 }
 
 function keyOf({ endpoint, connectTimeoutMs, maxSockets, env }: PoolSettings): string {
