@@ -5,6 +5,7 @@
  */
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
+import { bare } from '../base/foreign-values.js';
 
 /** Reason of an event that waits because a module cannot be loaded: nothing was tried. */
 export const LOAD_REASON = 'load_failed';
@@ -55,7 +56,7 @@ interface LateParts {
  * @returns rejects with a {@link NotLoadedError} if it cannot be loaded now; the next call tries again
  */
 export function late<T>(name: string, load: () => Promise<T>, parts: LateParts = {}): () => Promise<T> {
-  const { clock = systemClock, requireSpare = requireSpareFile } = parts;
+  const { clock = systemClock, requireSpare = requireSpareFile } = bare(parts);
   let loading: Promise<T> | undefined;
   let importing: Promise<T> | undefined;
   let hasFailed = false;
