@@ -29,8 +29,6 @@ export interface DispatcherOptions {
   onStarted?: () => void;
   /** Called with the outcome of each batch, after it was entered into the ledger. */
   onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
-  /** Loads p-queue at the first event. @default this package's p-queue */
-  loadQueue?: () => Promise<typeof PQueue>;
 }
 
 /** Loads p-queue. Rejects with a `NotLoadedError`; the next call tries again. */
@@ -144,7 +142,7 @@ export class Dispatcher {
     if (this.#isLoading) return;
     this.#isLoading = true;
     try {
-      const Queue = await (given(this.#options, 'loadQueue') ?? loadPQueue)();
+      const Queue = await loadPQueue();
       this.#queue = new Queue(QUEUE);
     } catch (error) {
       this.#waitForLoad(loadWaitMs(error));

@@ -47,6 +47,8 @@ export const PROMISES = [
 
   'log-secrets',
   'error-secrets',
+  'load-again',
+  'realm',
   'tests-loopback',
   'machine-facts',
 

@@ -1,6 +1,6 @@
 /** One attempt to deliver one event: redirects, the time limit, and the outcome. */
 import type { Agent } from 'node:http';
-import { setImmediate } from 'node:timers';
+import { systemClock } from '../../base/clock.js';
 import type { Clock } from '../../base/clock.js';
 import { LOAD_REASON, loadWaitMs } from '../late.js';
 import { startLimit } from '../pacing.js';
@@ -218,7 +218,7 @@ function hasFree({ freeSockets }: Agent): boolean {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    systemClock.defer(resolve, true);
   });
 }
 

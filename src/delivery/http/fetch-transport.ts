@@ -159,8 +159,9 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
 const loadContext = new (process.getBuiltinModule('node:async_hooks').AsyncResource)('cosmos-telemetry');
 
 /** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. */
-export const loadClient = late('httpClient', () => import('./client.js'));
+const loadClient = late('httpClient', () => import('./client.js'));
 
+/** Handed to what `client.ts` loads: a chunk that imported `late.ts` would share it, and each host would load two files at its start. */
 const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
 
 async function loadHttp(settings: RouteSettings): Promise<Http> {
@@ -194,7 +195,7 @@ class FetchTransport implements Transport {
     const load = parts.load ?? loadHttp;
     this.#endpoint = settings.endpoint;
     const isShared = clock === systemClock && parts.lookup === undefined;
-    this.#load = async () => load({ ...settings, clock, log, startLimit, loadTunnelAgent, lookup: parts.lookup, isShared });
+    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup, isShared, loadTunnelAgent });
     this.#attempts = {
       connectLimit: () => this.#connectLimit,
       attemptTimeoutMs: settings.attemptTimeoutMs,
