@@ -12,7 +12,7 @@ import type { EventBuilder } from './event-builder.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { EventLoopBudget, NextTick, Pause } from './pacing.js';
 import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
-import type { Cause, SendOutcome, Transport } from './transport.js';
+import type { Cause, SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** What a dispatcher needs. */
 export interface DispatcherOptions {
@@ -40,6 +40,9 @@ const TASK: object = bare({ priority: 0, signal: undefined, timeout: undefined }
 
 /** How long events wait after a load that failed in another way than ours. */
 const DEFAULT_LOAD_WAIT_MS = 1000;
+
+/** The outcome of events that cannot be built. */
+const UNBUILT: SendOutcome = { kind: 'refused', reason: 'invalid' };
 
 /** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
 const ABORT_ROUNDS = 50;
@@ -200,7 +203,14 @@ export class Dispatcher {
     const batch = worker.begin(taken);
     this.#budget.spend(nowMs);
     this.#inFlight += taken.length;
-    const events = taken.map((event) => (event.built ??= builder.build(event)));
+    let events: UsageEvent[];
+    try {
+      events = taken.map((event) => (event.built ??= builder.build(event)));
+    } catch {
+      // Our own code does not throw, but what it calls may, as a host may change what is built in.
+      this.#settle(batch, UNBUILT);
+      return true;
+    }
     attemptThen(transport, events, batch.controller.signal, (outcome) => this.#settle(batch, outcome));
     onStarted?.();
     return true;

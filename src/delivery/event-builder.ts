@@ -91,10 +91,12 @@ class BuiltEvent implements UsageEvent {
   declare readonly metrics: Readonly<UsageMetrics>;
   // Collected at the first access, because most transports need the request target only. It is an own property all the same:
   // transports copy events, write them as JSON and post them to workers.
-  static readonly #ownMetrics: PropertyDescriptor & ThisType<BuiltEvent> = {
+  // Without a prototype: `Object.defineProperty` reads inherited properties of a descriptor, too.
+  static readonly #ownMetrics = {
+    __proto__: null,
     configurable: true,
     enumerable: true,
-    get() {
+    get(this: BuiltEvent) {
       return (this.#metrics ??= this.#collect());
     },
   };

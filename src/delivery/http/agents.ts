@@ -260,6 +260,7 @@ const NOT_GIVEN = {
   secureContext: undefined,
   signal: undefined,
   socket: undefined,
+  timeout: undefined,
   writable: undefined,
   write: undefined,
 };

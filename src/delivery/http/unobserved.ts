@@ -45,11 +45,14 @@ function setRequest(module: { request: typeof http.request }, request: typeof ht
   } catch {}
 }
 
+/** Without a prototype: `Object.defineProperty` reads inherited properties of a descriptor, too. */
+const SILENT = { __proto__: null, value: false, configurable: true };
+
 /** Runs a function while no subscriber hears of it, and in a context without spans. */
 function unpublished<T>(run: () => T): T {
   if (!CHANNELS.some(isHeard)) return suppressTracing(run);
   const silenced = CHANNELS.filter(isHeard);
-  for (const each of silenced) Object.defineProperty(each, 'hasSubscribers', { value: false, configurable: true });
+  for (const each of silenced) Object.defineProperty(each, 'hasSubscribers', SILENT);
   try {
     return suppressTracing(run);
   } finally {
