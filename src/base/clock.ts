@@ -27,13 +27,16 @@ export interface Timer {
  * which has no `unref`. Libraries of fake timers replace them later, in the modules, too: a deadline would then wait for a test.
  */
 const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: startImmediate } = process.getBuiltinModule('node:timers');
-const { performance: nodePerformance } = process.getBuiltinModule('node:perf_hooks');
-const monotonicNow = nodePerformance.now.bind(nodePerformance);
+// Not `performance.now`: merely to name it loads modules of Node for a millisecond, at the start of each host.
+const { hrtime } = process;
 const wallClock = Date;
 
 /** The clock of the machine. */
 export const systemClock: Clock = {
-  now: monotonicNow,
+  now: () => {
+    const [seconds, nanoseconds] = hrtime();
+    return seconds * 1000 + nanoseconds / 1e6;
+  },
   wallNow: () => wallClock.now(),
   setTimeout: (callback, delayMs) => startTimer(callback, delayMs),
   clearTimeout: (timer) => {

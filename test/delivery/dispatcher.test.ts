@@ -2,7 +2,7 @@ import test from 'ava';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { Pause } from '../../src/delivery/pacing.js';
 import type { Transport } from '../../src/delivery/transport.js';
-import { VirtualClock } from '../helpers/virtual-clock.js';
+import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { addsUp, telemetryRig, virtualMachine } from '../helpers/telemetry-rig.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { proves } from '../helpers/promises.js';
@@ -116,6 +116,31 @@ test('a drain wakes a back-off of our own, but not a pause that the network aske
   t.deepEqual(over, [5000]);
 });
 
+test('a back-off that has passed is over: what the network asks for next is not woken', async (t) => {
+  const clock = new VirtualClock();
+  const pause = new Pause(clock, () => undefined);
+  pause.backOff(100);
+  await clock.advance(100);
+  pause.begin(5000);
+  pause.wake();
+  t.is(pause.untilMs, 5100);
+  pause.backOffUntilProbe(200);
+  t.is(pause.untilMs, 5100, 'a probe of ours does not shorten it either');
+});
+
+test('a back-off ends when a probe is due, if that is earlier', async (t) => {
+  const clock = new VirtualClock();
+  const pause = new Pause(clock, () => undefined);
+  pause.backOffUntilProbe(3000);
+  pause.backOffUntilProbe(250);
+  t.is(pause.untilMs, 250);
+  pause.backOffUntilProbe(1000);
+  t.is(pause.untilMs, 250, 'it is not prolonged');
+  t.is(clock.pendingTimers, 1);
+  await clock.advance(250);
+  t.false(pause.isOn);
+});
+
 test('an event keeps its id when it returns to the buffer', async (t) => {
   const { publish, transport, clock } = telemetryRig({ concurrency: 1 });
   await publish(2);
@@ -156,6 +181,22 @@ test('a send that never settles loses its slot at the cap, and a late answer cha
   stuck?.answer(SENT);
   await clock.advance(0);
   t.is(telemetry.stats().sent, 0);
+});
+
+test(proves('busy-loop', 'a host that keeps the event loop busy does not bring a send nearer to its cap'), async (t) => {
+  const { publish, transport, telemetry, clock } = telemetryRig({ concurrency: 1, attemptTimeoutMs: 1000, retries: 0 });
+  await publish(1);
+  // Turns of an hour: heartbeats come late, and one in each turn.
+  for (let turn = 0; turn < 2; turn += 1) {
+    clock.nowMs += 3_600_000;
+    for (const _timer of clock.timers) clock.fire();
+  }
+  await settle();
+  t.is(transport.open.length, 1);
+  t.like(telemetry.stats(), { pending: 1, failed: 0 });
+  transport.open[0]?.answer(SENT);
+  await clock.advance(0);
+  t.like(telemetry.stats(), { sent: 1, failed: 0 });
 });
 
 for (const [name, act] of [

@@ -13,6 +13,8 @@ import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { defineEvent } from '../../src/index.js';
 
 const REFUSED: SendOutcome = { kind: 'retryable', reason: 'connect', cause: 'refused' };
+/** Of an attempt that is aborted while it connects. */
+const UNWRITTEN: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'aborted' };
 const SLOW: SendOutcome = { kind: 'retryable', reason: 'connect', cause: 'slow' };
 
 /** How long a request takes, and how long a connect takes to be refused. */
@@ -27,30 +29,43 @@ const SYN_MS = [0, 1000, 3000];
 /** A client of a network that the test switches off and on. */
 function arrange(random = seededRandom(3)) {
   const clock = new VirtualClock();
-  const network = { isUp: true, isSilent: false, firstSentAtMs: Number.NaN, attempts: 0 };
+  const network = { isUp: true, isSilent: false, refusesEvery: Infinity, firstSentAtMs: Number.NaN, attempts: 0, connecting: 0 };
   const after = (delayMs: number): Promise<void> => new Promise((resolve) => void clock.setTimeout(resolve, delayMs));
   let limitMs = CONNECT_LIMIT_MS;
+  const connect = async (): Promise<SendOutcome> => {
+    network.attempts += 1;
+    const isRefused = network.attempts % network.refusesEvery === 0;
+    const ownLimitMs = limitMs;
+    let waitedMs = 0;
+    for (const synMs of SYN_MS.filter((atMs) => atMs < ownLimitMs)) {
+      await after(synMs - waitedMs);
+      waitedMs = synMs;
+      if (!network.isUp && network.isSilent) continue;
+      await after(TRIP_MS);
+      if (!network.isUp || isRefused) return REFUSED;
+      if (Number.isNaN(network.firstSentAtMs)) network.firstSentAtMs = clock.now();
+      return { kind: 'sent' };
+    }
+    await after(ownLimitMs - waitedMs);
+    return SLOW;
+  };
   const attempt: Transport = {
     [steering]: {
       limitConnects: (connectMs) => {
         limitMs = connectMs ?? CONNECT_LIMIT_MS;
       },
     },
-    send: async () => {
-      network.attempts += 1;
-      const ownLimitMs = limitMs;
-      let waitedMs = 0;
-      for (const synMs of SYN_MS.filter((atMs) => atMs < ownLimitMs)) {
-        await after(synMs - waitedMs);
-        waitedMs = synMs;
-        if (!network.isUp && network.isSilent) continue;
-        await after(TRIP_MS);
-        if (!network.isUp) return REFUSED;
-        if (Number.isNaN(network.firstSentAtMs)) network.firstSentAtMs = clock.now();
-        return { kind: 'sent' };
-      }
-      await after(ownLimitMs - waitedMs);
-      return SLOW;
+    send: async (_events, signal) => {
+      let aborted = (): void => {};
+      const whenAborted = new Promise<SendOutcome>((resolve) => {
+        aborted = () => resolve(UNWRITTEN);
+        signal.addEventListener('abort', aborted);
+      });
+      network.connecting += 1;
+      const outcome = await Promise.race([connect(), whenAborted]);
+      network.connecting -= 1;
+      signal.removeEventListener('abort', aborted);
+      return outcome;
     },
   };
   const transport = retrying(circuitBreaker(attempt, { clock, random }), { clock, random });
@@ -93,7 +108,8 @@ for (const [downMs, isSilent] of [
     proves('outage-recovers', `${downMs} ms of ${kind}: the first event is confirmed within 5 s of the end, and the rest follows`),
     async (t) => {
       const { clock, network, telemetry, publish } = arrange();
-      const perSecond = 100;
+      // No more than the buffer holds.
+      const perSecond = downMs <= 1000 ? 200 : 50;
       const run = async (forMs: number): Promise<void> => {
         for (let elapsedMs = 0; elapsedMs < forMs; elapsedMs += 1000 / perSecond) {
           publish();
@@ -116,6 +132,35 @@ for (const [downMs, isSilent] of [
     },
   );
 }
+
+const CHANCES: readonly (readonly [name: string, random: () => number, isSilent?: boolean])[] = [
+  ['least', () => 0],
+  ['middle', () => 0.5],
+  ['most', () => 0.999],
+  ['seeded', seededRandom(11)],
+  ['least, and silence', () => 0, true],
+];
+
+test(proves('breaker-firewall', 'a client of a dead network makes at most 60 attempts in the first hour, then two'), async (t) => {
+  for (const [name, random, isSilent = false] of CHANCES) {
+    const { clock, network, telemetry, publish } = arrange(random);
+    Object.assign(network, { isUp: false, isSilent });
+    const attemptsInHour = async (): Promise<number> => {
+      const before = network.attempts;
+      for (let second = 0; second < 3600; second += 20) {
+        publish();
+        await clock.advance(20_000);
+      }
+      return network.attempts - before;
+    };
+    for (let count = 0; count < 20; count += 1) publish();
+    const first = await attemptsInHour();
+    const second = await attemptsInHour();
+    t.true(first >= 20 && first <= 60, `${name}: ${first}`);
+    t.true(second >= 1 && second <= 2, `${name}: ${second}`);
+    t.like(telemetry.stats(), { published: 380, sent: 0, failed: 0, dropped: 0 });
+  }
+});
 
 async function closeWith(clock: VirtualClock, telemetry: { close(): Promise<DrainReport> }): Promise<DrainReport> {
   const closing = telemetry.close();
@@ -144,12 +189,53 @@ test(proves('close-tries-again', 'close() delivers what it can if the endpoint i
   }
 });
 
+test(proves('close-tries-again', 'a connection that fails now and then does not end a close() of many that deliver'), async (t) => {
+  const { clock, network, telemetry, publish } = arrange();
+  network.refusesEvery = 10;
+  for (let count = 0; count < 500; count += 1) publish();
+  const report = await closeWith(clock, telemetry);
+  t.like(report, { sent: 500, failed: 0, dropped: 0, timedOut: false });
+});
+
+test(proves('close-tries-again', 'close() of an open circuit sends one probe, and the rest is `deadline`'), async (t) => {
+  for (const isSilent of [false, true]) {
+    const { clock, network, telemetry, publish } = arrange();
+    Object.assign(network, { isUp: false, isSilent });
+    for (let count = 0; count < 100; count += 1) publish();
+    await clock.advance(12_000);
+    while (network.connecting > 0) await clock.advance(10);
+    const before = network.attempts;
+    const report = await closeWith(clock, telemetry);
+    t.is(network.attempts - before, 1);
+    t.like(report, { sent: 0, failed: 0, dropped: 100, reasons: { deadline: 100 }, timedOut: false });
+    // The probe of a silent network is cut after a second.
+    const probeMs = isSilent ? 1000 : TRIP_MS;
+    t.true(report.durationMs >= probeMs && report.durationMs <= probeMs + 5, `${report.durationMs} ms`);
+  }
+});
+
+test(
+  proves('outage-recovers', 'a drain of a silent network ends at its deadline, and what it left is sent when the network is back'),
+  async (t) => {
+    const { clock, network, telemetry, publish } = arrange();
+    network.isUp = false;
+    network.isSilent = true;
+    for (let count = 0; count < 100; count += 1) publish();
+    const drained = telemetry.drain({ deadlineMs: 500 });
+    await clock.advance(500);
+    t.like(await drained, { timedOut: true, pending: 100 });
+    network.isUp = true;
+    await clock.advance(5000);
+    t.like(telemetry.stats(), { sent: 100, pending: 0 });
+  },
+);
+
 test('close() against silence takes its deadline', async (t) => {
   const { clock, network, telemetry, publish } = arrange();
   Object.assign(network, { isUp: false, isSilent: true });
   for (let count = 0; count < 100; count += 1) publish();
   const report = await closeWith(clock, telemetry);
-  t.like(report, { sent: 0, timedOut: true, durationMs: 2000, pending: 0 });
+  t.like(report, { sent: 0, failed: 0, timedOut: true, durationMs: 2000, pending: 0, reasons: { deadline: 100 } });
 });
 
 test('one line says that delivery stopped, with its cause and how many events wait, and one that it is back', async (t) => {

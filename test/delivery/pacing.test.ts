@@ -5,12 +5,10 @@ import { VirtualClock } from '../helpers/virtual-clock.js';
 
 /** Runs a limit until it ends. @returns When, on the clock. */
 async function endOf(clock: VirtualClock, limitMs: number): Promise<number> {
-  let endedAtMs: number | undefined;
-  startLimit(clock, limitMs, () => {
-    endedAtMs = clock.now();
-  });
-  while (endedAtMs === undefined) await clock.advance(1);
-  return endedAtMs;
+  const ends: number[] = [];
+  startLimit(clock, limitMs, () => ends.push(clock.now()));
+  while (ends.length === 0) await clock.advance(1);
+  return ends[0] ?? Number.NaN;
 }
 
 test('a limit ends at its time, after the network was read once more', async (t) => {
@@ -41,9 +39,11 @@ test(proves('busy-loop', 'a turn of the event loop counts at most 50 ms, however
 test(proves('busy-loop', 'what arrives in the turn in which a limit ends is read before'), async (t) => {
   const clock = new VirtualClock();
   const stop = startLimit(clock, 100, () => t.fail());
-  clock.nowMs = 100;
-  // The timer of the limit, and nothing after it: the answer arrives now.
-  clock.fire();
+  for (let turn = 0; turn < 2; turn += 1) {
+    clock.nowMs += 50;
+    clock.fire();
+  }
+  // The time is up, and the answer arrives in the same turn.
   stop();
   await clock.advance(1000);
   t.is(clock.pendingTimers, 0);
@@ -72,6 +72,46 @@ test('a limit that starts later has its whole time', async (t) => {
   await clock.advance(510);
   const endedAtMs = await endOf(clock, 100);
   t.true(endedAtMs >= 610 && endedAtMs <= 613, `${endedAtMs}`);
+});
+
+test(proves('busy-loop', 'a limit that starts at the end of a long turn of the host has its whole time'), async (t) => {
+  const clock = new VirtualClock();
+  let up = 0;
+  const stop = startLimit(clock, 10_000, () => undefined);
+  // The host has kept the loop busy for five seconds, and publishes: no timer has run since.
+  clock.nowMs += 5000;
+  startLimit(clock, 100, () => (up += 1));
+  clock.fire();
+  stop();
+  await clock.advance(99);
+  t.is(up, 0);
+  await clock.advance(3);
+  t.is(up, 1);
+});
+
+test('a limit may be started and cancelled where another one ends', async (t) => {
+  const clock = new VirtualClock();
+  const ended: string[] = [];
+  const stop = startLimit(clock, 100, () => ended.push('cancelled'));
+  startLimit(clock, 50, () => {
+    stop();
+    startLimit(clock, 50, () => ended.push('next'));
+  });
+  await clock.advance(90);
+  t.deepEqual(ended, []);
+  await clock.advance(15);
+  t.deepEqual(ended, ['next']);
+  await clock.advance(50);
+  t.is(clock.pendingTimers, 0);
+});
+
+test('each clock has its own limits', async (t) => {
+  const clocks = [new VirtualClock(), new VirtualClock()] as const;
+  let up = 0;
+  startLimit(clocks[0], 100, () => (up += 1));
+  startLimit(clocks[1], 100, () => (up += 1));
+  await clocks[0].advance(200);
+  t.is(up, 1);
 });
 
 test('a cancelled limit leaves no timer', (t) => {
