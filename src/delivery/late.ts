@@ -38,7 +38,7 @@ const MAX_WAIT_MS = 60_000;
  * How long an `import()` may take: so many turns of the event loop of this length, since a host that is busy meanwhile says nothing about
  * the import. It reads files through the thread pool, which may be full of the host's own work.
  */
-const TURNS = 20;
+const TURNS = 10;
 const TURN_MS = 50;
 
 /** What tests replace. */

@@ -56,15 +56,14 @@ function arrange(random = seededRandom(3)) {
       },
     },
     send: async (_events, signal) => {
-      let aborted = (): void => {};
+      const ended = new AbortController();
       const whenAborted = new Promise<SendOutcome>((resolve) => {
-        aborted = () => resolve(UNWRITTEN);
-        signal.addEventListener('abort', aborted);
+        signal.addEventListener('abort', () => resolve(UNWRITTEN), { signal: ended.signal });
       });
       network.connecting += 1;
       const outcome = await Promise.race([connect(), whenAborted]);
       network.connecting -= 1;
-      signal.removeEventListener('abort', aborted);
+      ended.abort();
       return outcome;
     },
   };

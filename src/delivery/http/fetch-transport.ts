@@ -195,7 +195,7 @@ class FetchTransport implements Transport {
     const load = parts.load ?? loadHttp;
     this.#endpoint = settings.endpoint;
     const isShared = clock === systemClock && parts.lookup === undefined;
-    this.#load = async () => load({ ...settings, clock, log, startLimit, loadTunnelAgent, lookup: parts.lookup, isShared });
+    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup, isShared, loadTunnelAgent });
     this.#attempts = {
       connectLimit: () => this.#connectLimit,
       attemptTimeoutMs: settings.attemptTimeoutMs,

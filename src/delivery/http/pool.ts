@@ -10,7 +10,7 @@ import { machineNames } from './name-files.js';
 import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
 import type { Proxy } from './proxy.js';
-import type * as TunnelModule from './tunnel-agent.js';
+import type * as tunnelAgent from './tunnel-agent.js';
 
 /** What a pool is made from. Transports share one if these are equal. */
 export interface PoolSettings {
@@ -20,12 +20,12 @@ export interface PoolSettings {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly startLimit: StartLimit;
-  /** Loads the library for tunnels, which only hosts behind a proxy need. */
-  readonly loadTunnelAgent: () => Promise<typeof TunnelModule>;
   /** Replaces the look-up of names. */
   readonly lookup?: Lookup | undefined;
   /** Whether other transports may use the same pool: not with a clock or a look-up of one's own. */
   readonly isShared: boolean;
+  /** Loads the library for tunnels, which only hosts behind a proxy need. */
+  readonly loadTunnelAgent: () => Promise<typeof tunnelAgent>;
 }
 
 /** The most attempts at a time of all transports together that share a pool, unless one alone may have more. */
