@@ -7,7 +7,8 @@ import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
 import { circuitBreaker } from './circuit-breaker.js';
 import type { CircuitBreakerOptions } from './circuit-breaker.js';
-import { fetchTransportWith } from './http/fetch-transport.js';
+import { loadPQueue } from './dispatcher.js';
+import { fetchTransportWith, loadClient, loadTunnelAgent } from './http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from './http/fetch-transport.js';
 import { gated } from './retry.js';
 import { UNWRITTEN_REASON } from './transport.js';
@@ -47,4 +48,12 @@ export function endpointTransport(options: EndpointTransportOptions, parts: Endp
     { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }), ...(unreadableAnswer && { unreadableAnswer }) },
   );
   return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, random, ...breaker });
+}
+
+/**
+ * Loads at once what is else loaded with the first event. For a program that only delivers: it has descriptors at its start, and perhaps
+ * none later. What cannot be loaded now is loaded later.
+ */
+export async function loadDelivery(): Promise<void> {
+  await Promise.allSettled([loadPQueue(), loadClient(), loadTunnelAgent()]);
 }

@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { settlesWithin } from '../base/clock.js';
 import type { Gate } from '../opt-out/gate.js';
+import { hasFreeDescriptor } from './descriptors.js';
 import type { RelayLog } from './log.js';
 import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
@@ -124,9 +125,10 @@ export class RelayCore {
   }
 
   /** What a relay that accepts events cannot do now; undefined if it works in full. */
-  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_offline' | 'ready_paused' | undefined {
+  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_without_descriptors' | 'ready_offline' | 'ready_paused' | undefined {
     if (this.isUndecided) return 'ready_undecided';
     if (this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false) return 'ready_in_memory';
+    if (!(this.#options.parts.hasFreeDescriptor ?? hasFreeDescriptor)()) return 'ready_without_descriptors';
     if (this.#pump?.isOffline === true) return 'ready_offline';
     return this.#pump?.isPaused === true ? 'ready_paused' : undefined;
   }

@@ -7,6 +7,7 @@ import { openGate } from '../opt-out/gate.js';
 import { COSMOS } from '../opt-out/variables.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
 import { DISK_GRACE_MS, RelayCore } from './core.js';
+import { connectionsWithin } from './descriptors.js';
 import { Answers } from './http/answers.js';
 import { AllowedHosts, SecretPrefix, serviceNames } from './http/guard.js';
 import { Operations, RateLimit, RequestHandler } from './http/handler.js';
@@ -104,6 +105,7 @@ class RelayServer implements Relay {
     try {
       this.#assertNotClosed();
       await this.#core.open();
+      await this.#parts.loadDelivery?.();
       this.#assertNotClosed();
       const address = await this.#startServer(listen, this.#requestHandler.handle);
       checkNoLoop(forward, address);
@@ -130,7 +132,7 @@ class RelayServer implements Relay {
   }
 
   async #startServer(address: ListenAddress, listener: Relay['handler']): Promise<ListenAddress> {
-    const connections = new ConnectionLimit(this.#settings.maxConnections, () => {
+    const connections = new ConnectionLimit(this.#maxConnections(), () => {
       this.#answers.refuseConnection();
       this.#log.warn('connection_refused', 'a connection is closed without an answer: too many are open');
     });
@@ -139,6 +141,17 @@ class RelayServer implements Relay {
       this.#servers.push(server);
       return server;
     }, address);
+  }
+
+  #maxConnections(): number {
+    const { concurrency, drainConcurrency, maxConnections, metricsListen } = this.#settings;
+    const servers = metricsListen === undefined ? 1 : 2;
+    const sending = Math.max(2 * concurrency, drainConcurrency);
+    const { most, limit } = connectionsWithin(maxConnections * servers, sending, this.#parts.machine.readFile);
+    const each = Math.floor(most / servers);
+    if (each < maxConnections)
+      this.#log.warn('connections_limited', `the limit of open files (${limit}) leaves room for ${each} connections of clients at a time`);
+    return each;
   }
 
   /** Starts the server for metrics and health only. */

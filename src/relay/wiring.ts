@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.js';
 import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
 import { debugTransport } from '../delivery/debug-transport.js';
-import { endpointTransport } from '../delivery/endpoint-transport.js';
+import { endpointTransport, loadDelivery } from '../delivery/endpoint-transport.js';
 import { decorate } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -12,6 +12,7 @@ import type { RelayLog } from './log.js';
 import { NOT_HTTP_REASON } from './refusals.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
+import { machineBoot, memoryStore, openSpool } from './spool/index.js';
 import type { SpoolOptions } from './spool/index.js';
 import type { RelayStore } from '../delivery/relay-store.js';
 
@@ -22,6 +23,10 @@ export interface RelayParts {
   readonly openStore: (request: StoreRequest) => Promise<RelayStore>;
   /** @default imports the package prom-client */
   readonly loadProm?: (() => Promise<PromClient>) | undefined;
+  /** Loads what delivers, before the relay listens. @default it is loaded with the first event */
+  readonly loadDelivery?: (() => Promise<void>) | undefined;
+  /** Whether a file could be opened now. @default asks the system */
+  readonly hasFreeDescriptor?: (() => boolean) | undefined;
 }
 
 /** The options of `openSpool`; without a directory, those of `memoryStore`. */
@@ -29,11 +34,11 @@ export interface StoreRequest extends Omit<SpoolOptions, 'directory' | 'segmentB
   directory: string | undefined;
 }
 
-/** The parts of `createRelay`: this machine, and the stores of `spool/`, which are loaded when one is opened. */
+/** The parts of `createRelay`: this machine, and the stores of `spool/`. */
 export const defaultParts: RelayParts = {
   machine: thisMachine,
+  loadDelivery,
   openStore: async ({ directory, log, admit, onRecovered, required, ...rest }) => {
-    const { machineBoot, memoryStore, openSpool } = await import('./spool/index.js');
     const shared = { boot: () => machineBoot(), ...rest };
     return directory === undefined ? memoryStore(shared) : openSpool({ directory, log, admit, onRecovered, required, ...shared });
   },

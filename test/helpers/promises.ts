@@ -68,6 +68,7 @@ export const PROMISES = [
   'relay-browser',
   'relay-clients',
   'relay-connections',
+  'relay-descriptors',
   'relay-undecided',
   'relay-opt-out',
 ] as const;

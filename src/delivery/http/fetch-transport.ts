@@ -159,10 +159,10 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
 const loadContext = new (process.getBuiltinModule('node:async_hooks').AsyncResource)('cosmos-telemetry');
 
 /** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. */
-const loadClient = late('httpClient', () => import('./client.js'));
+export const loadClient = late('httpClient', () => import('./client.js'));
 
 /** Handed to what `client.ts` loads: a chunk that imported `late.ts` would share it, and each host would load two files at its start. */
-const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
+export const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
 
 async function loadHttp(settings: RouteSettings): Promise<Http> {
   const { openHttp } = await loadClient();

@@ -13,6 +13,8 @@ const ANSWERS = {
   ready_in_memory: [200, 'ready, but the spool cannot be used: events are in memory only'],
   /** Events are accepted and kept: see `GateState`. */
   ready_undecided: [200, 'ready, but nothing is sent: a file that may opt out cannot be read'],
+  /** See `hasFreeDescriptor`. */
+  ready_without_descriptors: [200, 'ready, but nothing can be sent: no file descriptor is free'],
   /** The endpoint refused three different events in a row: see `Refusals`. */
   ready_paused: [200, 'ready, but the endpoint refuses events: they are kept, and one at a time is tried'],
   /** The circuit breaker is open: see `circuitBreaker`. */

@@ -1,4 +1,4 @@
-// The stores of a relay. The relay loads this file lazily: nothing else loads the file system code of the spool.
+// The stores of a relay: the door of this folder.
 
 export { machineBoot } from './age.js';
 export { SpoolError } from './files.js';

@@ -26,9 +26,12 @@ export class RelayChild {
   readonly ended: Promise<number | string | null>;
   #changed = (): void => undefined;
 
-  constructor(t: ExecutionContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  /** @param descriptors The most file descriptors that it may have open. @default as many as this process */
+  constructor(t: ExecutionContext, args: readonly string[], env: NodeJS.ProcessEnv = {}, descriptors?: number) {
     const home = makeFolder(t);
-    this.process = spawn(process.execPath, [BIN, 'relay', ...args], {
+    const limited = descriptors === undefined ? [] : ['/bin/sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'];
+    const [file, ...rest] = [...limited, process.execPath, BIN, 'relay', ...args] as [string, ...string[]];
+    this.process = spawn(file, rest, {
       env: guardedEnv({
         PATH: process.env['PATH'],
         NODE_V8_COVERAGE: process.env['NODE_V8_COVERAGE'] ?? '',
