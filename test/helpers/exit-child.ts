@@ -2,8 +2,13 @@
 // Argument: ChildSettings as JSON.
 import { writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
-import { createTelemetry } from '../../src/index.js';
+import { thisMachine } from '../../src/base/machine.js';
+import { systemClock } from '../../src/base/clock.js';
+import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { NameLookup } from '../../src/delivery/http/name-lookup.js';
+import { startLimit } from '../../src/delivery/pacing.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
+import { nameMachine } from './dns-server.js';
 import { starvedMs } from './starved.js';
 
 /** The task of the child. */
@@ -14,6 +19,8 @@ export interface ChildSettings {
   publishBeforeExit?: boolean;
   deadlineMs?: number;
   options: Partial<TelemetryOptions>;
+  /** The name server. @default that of the machine */
+  nameServer?: string;
   /** How long the host continues after the last event, in milliseconds. */
   liveOnMs?: number;
 }
@@ -34,7 +41,12 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException', 'unhandledR
 const settings = JSON.parse(process.argv[2] ?? '{}') as ChildSettings;
 const count = () => SIGNALS.map((name) => process.listenerCount(name));
 const before = count();
-const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, ...(settings.options as { endpoint: string }) });
+const { nameServer } = settings;
+const names = { clock: systemClock, startLimit, timeoutMs: 10_000, machine: nameMachine(), servers: [nameServer ?? ''] };
+const telemetry = createTelemetryWith(
+  { product: { name: 'acme', version: '1.0.0' }, env: {}, ...(settings.options as { endpoint: string }) },
+  nameServer === undefined ? thisMachine : { ...thisMachine, lookup: new NameLookup(names).lookup },
+);
 const publish = (): boolean =>
   telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
 for (let event = 0; event < settings.events; event += 1) publish();
