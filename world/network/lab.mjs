@@ -184,9 +184,10 @@ class Lab {
    * Starts a server in the server's namespace.
    *
    * @param {object} options
-   * @param {'http' | 'https' | 'proxy' | 'silent'} options.kind `proxy` takes CONNECT; `silent` takes bytes and says nothing. A port where
-   * nothing was started refuses; packets vanish at NOWHERE, and by `drop`.
+   * @param {'http' | 'https' | 'proxy' | 'silent'} options.kind `proxy` takes CONNECT and passes http on; `silent` takes bytes and says
+   * nothing. A port where nothing was started refuses; packets vanish at NOWHERE, and by `drop`.
    * @param {number} options.port
+   * @param {number} [options.ports] how many ports from `port` on, each with a server of its own, counted together
    * @param {string} [options.address]
    * @param {'TLSv1.2' | 'TLSv1.3'} [options.tls] the one version that https speaks
    * @param {number} [options.lateMs] how long each answer takes

@@ -1,12 +1,21 @@
-// A host in the client's namespace: publishes events with the built package at default options, and prints what became of them.
-// Argument, as JSON: { endpoint, events, everyMs, aliveMs, options, warmUp, fullPool }
-import { constants, closeSync, open, openSync } from 'node:fs';
+// A host in the client's namespace: publishes events with the built package at default options, and prints at its exit what became of them.
+// Argument, as JSON, all but `endpoint` optional:
+//   endpoint, options   of the client
+//   events, everyMs     how many events, and how far apart
+//   end                 'alive': waits until nothing is pending, for at most `aliveMs`. 'close': calls `close()`, with `deadlineMs` if it is
+//                       given. 'plain': lives on for `liveOnMs` and ends by itself
+//   warmUp              an endpoint to which one event goes first, so that everything is loaded that is loaded late
+//   turnMs              how long each turn of the event loop takes
+//   fullPool            a pipe that keeps each thread of libuv's pool waiting
+import { constants, closeSync, open, openSync, writeSync } from 'node:fs';
+import { starvedMs } from '../../build/test/helpers/starved.js';
 import { createTelemetry } from '../../dist/index.js';
 
-const job = { events: 8, everyMs: 50, aliveMs: 3000, options: {}, ...JSON.parse(process.argv[2]) };
+const defaults = { events: 8, everyMs: 50, end: 'alive', aliveMs: 3000, liveOnMs: 0, options: {} };
+const job = { ...defaults, ...JSON.parse(process.argv[2]) };
 
-function host(endpoint) {
-  return createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, endpoint, ...job.options });
+function host(endpoint, options = {}) {
+  return createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, endpoint, ...options });
 }
 
 function publish(telemetry) {
@@ -21,9 +30,13 @@ async function settled(telemetry, limitMs) {
   while (telemetry.stats().pending > 0 && performance.now() < until) await pause(10);
 }
 
-// Loads what is loaded at the first event, by an endpoint that needs no name.
+function work() {
+  for (const until = performance.now() + job.turnMs; performance.now() < until; );
+  setImmediate(work);
+}
+
 if (job.warmUp !== undefined) {
-  const first = host(job.warmUp);
+  const first = host(job.warmUp, { connectTimeoutMs: 4999 });
   publish(first);
   await settled(first, 5000);
   if (first.stats().sent !== 1) throw new Error('the warm-up was not delivered');
@@ -33,17 +46,32 @@ if (job.warmUp !== undefined) {
 // Opening a pipe for reading takes a thread of libuv's pool until the pipe is opened for writing.
 if (job.fullPool !== undefined) for (let thread = 0; thread < 4; thread += 1) open(job.fullPool, 'r', () => {});
 
-const telemetry = host(job.endpoint);
+if (job.turnMs !== undefined) work();
+
+const telemetry = host(job.endpoint, job.options);
 const started = performance.now();
 for (let event = 0; event < job.events; event += 1) {
-  if (event > 0) await pause(job.everyMs);
+  if (event > 0 && job.everyMs > 0) await pause(job.everyMs);
   publish(telemetry);
 }
-await settled(telemetry, job.aliveMs);
-const stats = telemetry.stats();
-const tookMs = performance.now() - started;
-process.stdout.write(`${JSON.stringify({ ...stats, tookMs })}\n`);
-await telemetry.close({ deadlineMs: 0 });
-// A process does not end while a thread of the pool waits.
-if (job.fullPool !== undefined) closeSync(openSync(job.fullPool, constants.O_WRONLY | constants.O_NONBLOCK));
-process.exit();
+let stats;
+if (job.end === 'alive') {
+  await settled(telemetry, job.aliveMs);
+  stats = telemetry.stats();
+} else if (job.liveOnMs > 0) await pause(job.liveOnMs);
+
+const [endedAt, starvedBeforeMs] = [performance.now(), starvedMs()];
+process.once('exit', () => {
+  // Without the time in which other processes had the processor.
+  const afterEndMs = performance.now() - endedAt - (starvedMs() - starvedBeforeMs);
+  stats ??= telemetry.stats();
+  writeSync(1, `${JSON.stringify({ ...stats, tookMs: endedAt - started, afterEndMs })}\n`);
+});
+
+if (job.end === 'alive') {
+  await telemetry.close({ deadlineMs: 0 });
+  // A process does not end while a thread of the pool waits.
+  if (job.fullPool !== undefined) closeSync(openSync(job.fullPool, constants.O_WRONLY | constants.O_NONBLOCK));
+  process.exit();
+}
+if (job.end === 'close') await telemetry.close(job.deadlineMs === undefined ? {} : { deadlineMs: job.deadlineMs });

@@ -1,7 +1,7 @@
 // One server of the lab, in a process of its own inside the server's namespace. lab.mjs forks it, hands it its options, and asks it
 // for its counts; all of them are sums since the start.
 import { readFileSync } from 'node:fs';
-import { createServer as createHttp } from 'node:http';
+import { createServer as createHttp, request as requestHttp } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import { connect, createServer as createTcp } from 'node:net';
 import { startDns } from './dns.mjs';
@@ -40,15 +40,29 @@ function web() {
   return server;
 }
 
-/** A forward proxy: CONNECT, answered after `lateMs`. */
+/** A forward proxy: CONNECT and plain requests, each passed on after `lateMs`. Every name leads to its own host. */
 function proxy() {
-  const server = createHttp((_request, response) => response.writeHead(501).end());
+  const server = createHttp((request, response) => {
+    counts.connections += 1;
+    const { port, pathname, search } = new URL(request.url);
+    const path = `${pathname}${search}`;
+    request.resume();
+    response.on('error', () => {});
+    later(options.lateMs ?? 0, () => {
+      const onward = requestHttp({ host: options.address, port, path, agent: false }, (answered) => {
+        response.writeHead(answered.statusCode);
+        answered.pipe(response);
+      });
+      onward.on('error', () => response.destroy());
+      onward.end();
+    });
+  });
   server.on('connect', (request, socket, head) => {
     counts.connections += 1;
     socket.on('error', () => {});
-    const [host, port] = request.url.split(':');
+    const port = request.url.split(':').at(-1);
     later(options.lateMs ?? 0, () => {
-      const target = connect(Number(port), host, () => {
+      const target = connect(Number(port), options.address, () => {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
         target.write(head);
         socket.pipe(target).pipe(socket);
@@ -69,15 +83,18 @@ function silent() {
   });
 }
 
-async function listen(server) {
+async function listen(server, port) {
   await new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.address, resolve);
+    server.listen(port, options.address, resolve);
   });
 }
 
 if (options.kind === 'dns') await startDns(options, counts);
-else await listen({ http: web, https: web, proxy, silent }[options.kind]());
+else {
+  const make = { http: web, https: web, proxy, silent }[options.kind];
+  for (let port = options.port; port < options.port + (options.ports ?? 1); port += 1) await listen(make(), port);
+}
 
 process.on('message', (message) => {
   if (message.do === 'count') process.send({ counts });

@@ -126,7 +126,7 @@ export class Attempt {
       if (route === undefined) return this.#settle(PROXY_INVALID);
       if (endsOnResponse()) return this.#settle(CONNECT);
       // A connection that waits may have been closed by the server while the host was busy: the loop looks at the network first.
-      if (hasFree(route.agent)) await nextTurn();
+      if (hasFree(route.agent)) await nextPoll();
       if (this.#isOver) return;
       this.#exchange = http.client.begin({ url, headers: HEADERS, agent: route.agent, maxBodyBytes: MAX_BODY_BYTES });
       const response = await this.#exchange.response;
@@ -216,9 +216,13 @@ function hasFree({ freeSockets }: Agent): boolean {
   return false;
 }
 
-function nextTurn(): Promise<void> {
+/**
+ * Resolves when the loop has looked at every connection. The first turn may come from within such a look, which reads an answer
+ * and leaves the end of the same connection for the next one.
+ */
+function nextPoll(): Promise<void> {
   return new Promise((resolve) => {
-    systemClock.defer(resolve, true);
+    systemClock.defer(() => systemClock.defer(resolve, true), true);
   });
 }
 

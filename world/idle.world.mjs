@@ -1,0 +1,86 @@
+// Servers that close idle connections, in the network lab: 40 ms from a packet to its answer, events that come seldom, some just when the
+// server closes the connection; hosts that are busy or frozen meanwhile. At most one of 200 events may be lost, and none in the relay.
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openLab, SERVER } from './network/lab.mjs';
+
+const SELDOM = join(import.meta.dirname, 'network', 'seldom.mjs');
+const ROUND_TRIP_MS = 40;
+const IDLE_MS = [500, 1000, 2000, 5000];
+const EVENTS = 200;
+const MOST_LOST = 1;
+/** Ports of one idle time, one for each client. */
+const MOST_CLIENTS = 40;
+
+const failures = [];
+const lab = await openLab({ roundTripMs: ROUND_TRIP_MS });
+const portsOf = (idleMs) => 8000 + IDLE_MS.indexOf(idleMs) * MOST_CLIENTS;
+
+function start({ idleMs, clients, ...job }) {
+  const endpoints = Array.from({ length: clients }, (_, index) => `http://${SERVER}:${portsOf(idleMs) + index}/e`);
+  return lab.start([SELDOM, JSON.stringify({ endpoints, rounds: EVENTS / clients, ...job })]);
+}
+
+async function judge(title, child, mostLost) {
+  const { code, stdout, stderr } = await child.exit;
+  if (code !== 0 || stderr !== '') failures.push(`${title}: ended with ${code}: ${stderr}`);
+  const { sent, pending, reasons, wanted } = JSON.parse(stdout.trim().split('\n').at(-1));
+  console.log(`${title}: ${sent} of ${wanted} delivered${sent === wanted ? '' : `, ${JSON.stringify(reasons)}, ${pending} wait`}`);
+  if (wanted - sent > mostLost) failures.push(`${title}: ${wanted - sent} of ${wanted} lost`);
+}
+
+/** Runs jobs at the same time: they wait nearly all of the time. */
+async function together(jobs) {
+  await Promise.all(
+    jobs.flatMap(({ title, idleMs, ...job }) =>
+      [false, true].map((relay) => {
+        const name = `server closes after ${idleMs} ms, ${title}${relay ? ', relay' : ''}`;
+        return judge(name, start({ ...job, idleMs, relay }), relay ? 0 : MOST_LOST);
+      }),
+    ),
+  );
+}
+
+/** Events that come at equal intervals, the clients spread over an interval. */
+function regular(idleMs, everyMs, clients) {
+  return { title: `an event each ${everyMs} ms`, idleMs, everyMs, clients, spreadMs: everyMs };
+}
+
+/**
+ * Events that leave about when the server closes: its close takes half a round trip to arrive. A connection is a round trip old when its
+ * request leaves, and the answer leaves the server half a round trip later.
+ */
+function crossing(idleMs, clients) {
+  return { title: 'events that cross the close', idleMs, everyMs: idleMs + ROUND_TRIP_MS, clients, spreadMs: 2 * ROUND_TRIP_MS };
+}
+
+/** The clients' events leave in one instant, after the loop was busy for longer than the server keeps a connection. */
+async function busy(idleMs, relay) {
+  const name = `server closes after ${idleMs} ms, host busy for ${idleMs + 200} ms between events${relay ? ', relay' : ''}`;
+  await judge(name, start({ idleMs, clients: 20, everyMs: 300, busyMs: idleMs + 200, relay }), relay ? 0 : MOST_LOST);
+}
+
+async function frozen(idleMs, relay) {
+  const child = start({ idleMs, clients: 10, everyMs: 100, spreadMs: 100, relay, rounds: 60 });
+  await sleep(1500);
+  for (let freeze = 0; freeze < 4; freeze += 1) {
+    child.kill('SIGSTOP');
+    await sleep(1500);
+    child.kill('SIGCONT');
+    await sleep(700);
+  }
+  await judge(`server closes after ${idleMs} ms, frozen four times for 1.5 s${relay ? ', relay' : ''}`, child, relay ? 0 : 3 * MOST_LOST);
+}
+
+try {
+  for (const idleMs of IDLE_MS) await lab.startServer({ kind: 'http', port: portsOf(idleMs), ports: MOST_CLIENTS, idleMs });
+  await together(IDLE_MS.map((idleMs) => regular(idleMs, 1000, 20)));
+  await together(IDLE_MS.map((idleMs) => regular(idleMs, 300, 10)));
+  await together(IDLE_MS.map((idleMs) => crossing(idleMs, { 500: 10, 1000: 20, 2000: 20, 5000: 40 }[idleMs])));
+  for (const relay of [false, true]) await busy(500, relay);
+  await Promise.all([500, 1000].flatMap((idleMs) => [frozen(idleMs, false), frozen(idleMs, true)]));
+} finally {
+  await lab.close();
+}
+for (const what of failures) console.log(`FAILED: ${what}`);
+process.exitCode = failures.length === 0 ? 0 : 1;
