@@ -8,9 +8,11 @@ import type { Clock } from '../../../src/base/clock.js';
 import { dial } from '../../../src/delivery/http/dial.js';
 import type { Lookup } from '../../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../../src/delivery/pacing.js';
+import { underWay } from '../../../src/delivery/http/under-way.js';
 import { blockedPort } from '../../helpers/blocked-port.js';
 import { until } from '../../helpers/loopback.js';
 import { proves } from '../../helpers/promises.js';
+import { VirtualClock } from '../../helpers/virtual-clock.js';
 
 /** A server on one address of loopback that counts its connections. */
 async function listen(t: ExecutionContext, address: string, port: number): Promise<Socket[]> {
@@ -77,6 +79,64 @@ test(
     t.is(socket?.remoteAddress, '127.0.0.2');
     t.true(tookMs >= 249 && tookMs < 10_000, `${tookMs} ms`);
     t.is(connections.length, 1);
+    t.deepEqual([socket?.listenerCount('error'), socket?.listenerCount('close')], [0, 0], 'the winner is handed over as it was made');
+  },
+);
+
+/** Connects of this process that have not ended, ours and those of the test. */
+function connecting(): number {
+  return process.getActiveResourcesInfo().filter((name) => name.endsWith('ConnectWrap')).length;
+}
+
+// In series: what is under way is counted for the whole process.
+test.serial('when one address has answered, or at the end of the dial, the connects to the others end', async (t) => {
+  const port = await blockedPort(t);
+  await listen(t, '127.0.0.2', port);
+  const before = connecting();
+  const won = connectTo(t, port, ['127.0.0.1', '127.0.0.2']);
+  await until(() => underWay.connects.count === 1);
+  const { socket } = await won.dialled;
+  t.is(socket?.remoteAddress, '127.0.0.2');
+  t.is(underWay.connects.count, 0);
+  await until(() => connecting() === before);
+
+  const clock = new VirtualClock();
+  const { end } = connectTo(t, port, ['127.0.0.1', '127.0.0.1', '127.0.0.2'], { clock });
+  await until(() => underWay.connects.count === 1);
+  await clock.advance(250);
+  t.is(underWay.connects.count, 2);
+  end();
+  t.is(underWay.connects.count, 0);
+  t.is(clock.pendingTimers, 0);
+  await until(() => connecting() === before);
+});
+
+test.serial('a dial that ends while its name is looked up leaves no timer', (t) => {
+  const clock = new VirtualClock();
+  let cancelled = 0;
+  const lookup: Lookup = () => () => {
+    cancelled += 1;
+  };
+  const end = dial({ clock, connectTimeoutMs: 50, lookup, startLimit }, { host: 'collector.test', port: 9 }, () => t.fail());
+  t.is(clock.pendingTimers, 1);
+  end();
+  end();
+  t.is(cancelled, 1);
+  t.is(clock.pendingTimers, 0);
+});
+
+test(
+  proves('addresses-race', 'the families of the addresses take turns: a broken one costs 250 ms, however many addresses it has'),
+  async (t) => {
+    const port = await blockedPort(t);
+    // Another spelling of an IPv4 address, for a machine without IPv6.
+    const other = '::ffff:127.0.0.2';
+    await listen(t, '127.0.0.2', port);
+    const clock = new VirtualClock();
+    const { dialled } = connectTo(t, port, ['127.0.0.1', '127.0.0.1', '127.0.0.1', other], { clock });
+    await new Promise(setImmediate);
+    await clock.advance(250);
+    t.is((await dialled).socket?.remoteAddress, other);
   },
 );
 

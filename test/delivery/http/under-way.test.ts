@@ -33,6 +33,7 @@ test.serial('standard output and error keep nothing alive, other pipes and termi
   t.false(ended(['ConnectWrap', 'PipeWrap'], []), 'the channel to a parent process');
   t.false(ended(['ConnectWrap', 'PipeWrap', 'PipeWrap'], [STDOUT]), 'and beside standard output');
   t.false(ended(['ConnectWrap', 'TTYWrap'], [{ fd: 0, _isStdio: true }]), 'standard input');
+  t.false(ended(['ConnectWrap', 'PipeWrap'], [{ fd: 1 }]), 'a pipe that the host opened itself');
   done();
 });
 
