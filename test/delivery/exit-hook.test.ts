@@ -53,7 +53,7 @@ function arrange(options: Partial<TelemetryOptions>) {
     lastCall: (isLast) => calls.push(`lastCall ${isLast}`),
     letGo: () => {
       calls.push('letGo');
-      for (const open of [...scripted.open]) open.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
+      for (const open of scripted.open.slice()) open.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
     },
     hostHasEnded: () => host.hasEnded,
   };

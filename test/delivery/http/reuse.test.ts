@@ -43,6 +43,7 @@ async function closingServer(t: ExecutionContext) {
     arrived: () => Atomics.load(counts, 0),
     /** Answers while this thread sleeps: when it looks at the network again, answer and end have both arrived. */
     answerMeanwhile: (closed: number): void => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no origin
       worker.postMessage('answer');
       while (Atomics.load(counts, 1) < closed) Atomics.wait(counts, 1, closed - 1);
     },
