@@ -134,7 +134,7 @@ test(
     await listen(t, '127.0.0.2', port);
     const clock = new VirtualClock();
     const { dialled } = connectTo(t, port, ['127.0.0.1', '127.0.0.1', '127.0.0.1', other], { clock });
-    await new Promise(setImmediate);
+    await setImmediate();
     await clock.advance(250);
     t.is((await dialled).socket?.remoteAddress, other);
   },
