@@ -208,7 +208,8 @@ export class Dispatcher {
       events = taken.map((event) => (event.built ??= builder.build(event)));
     } catch {
       // Our own code does not throw, but what it calls may, as a host may change what is built in.
-      this.#settle(batch, UNBUILT);
+      // Not at once: the next batch may throw, too, and each would go deeper into the stack.
+      void Promise.resolve().then(() => this.#settle(batch, UNBUILT));
       return true;
     }
     attemptThen(transport, events, batch.controller.signal, (outcome) => this.#settle(batch, outcome));

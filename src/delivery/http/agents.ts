@@ -296,8 +296,8 @@ export function attach<A extends HttpAgent>(
   const methods: TakesRequests & Pick<HttpAgent, 'keepSocketAlive' | 'reuseSocket'> = {
     addRequest(request, options) {
       connections.requested(request);
-      // The types of Node do not have this property.
-      Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES });
+      // The types of Node do not have the first property. Without the second one, Node reads a polluted one.
+      Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES, timeout: undefined });
       request.removeHeader('proxy-authorization');
       const prepared = prepare(request, options);
       isolateRequest(request);
