@@ -150,7 +150,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['keep-alive-timeout-ms', limit('keepAliveTimeoutMs', 'MS', 'longest time that a connection may be idle')],
   ['concurrency', limit('concurrency', 'N', 'most events in flight')],
   ['drain-concurrency', limit('drainConcurrency', 'N', 'the same during shutdown')],
-  ['connect-timeout-ms', limit('connectTimeoutMs', 'MS', 'time limit for a connection to the endpoint')],
+  ['connect-timeout-ms', limit('connectTimeoutMs', 'MS', 'time limit for each step of a connection to the endpoint')],
   ['attempt-timeout-ms', limit('attemptTimeoutMs', 'MS', 'time limit for an attempt to send')],
   ['backoff-ms', limit('backoffMs', 'MS', 'longest first wait after a failure; doubles each time')],
   ['max-backoff-ms', limit('maxBackoffMs', 'MS', 'longest wait after a failure')],

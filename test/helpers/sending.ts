@@ -2,10 +2,14 @@ import type { ExecutionContext } from 'ava';
 // Loaded before the first send, so that no limit of time is spent on loading.
 import '../../src/delivery/http/client.js';
 import '../../src/delivery/http/tunnel-agent.js';
+import { systemClock } from '../../src/base/clock.js';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/http/fetch-transport.js';
 import type { Cause, SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { usageEvent } from './usage-event.js';
+
+/** A clock on which no limit runs out and no connection gets too old to be used again, however busy the machine is. */
+export const STILL: typeof systemClock = { ...systemClock, now: () => 0 };
 
 /** A transport to a port of loopback, with limits of time for a machine under load. It is closed at the end of the test. */
 export function transportTo(

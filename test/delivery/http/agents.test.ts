@@ -6,15 +6,12 @@ import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { freePort, listen, startHttp, startTcp, tlsFile, tlsPath, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
-import { send, transportTo, unconnected } from '../../helpers/sending.js';
+import { send, STILL, transportTo, unconnected } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
 
 const ok: RequestListener = (_request, response) => {
   response.end('ok');
 };
-
-/** A clock on which no limit runs out. */
-const STILL: typeof systemClock = { ...systemClock, now: () => 0 };
 
 const ABORTED: SendOutcome = { kind: 'aborted' };
 const SENT: SendOutcome = { kind: 'sent' };
@@ -23,7 +20,6 @@ const TRUST = { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname };
 
 test('sends one after the other use one connection', async (t) => {
   const server = await startHttp(t, ok);
-  // However busy the machine is, no connection gets too old.
   const transport = transportTo(t, server.port, {}, { clock: STILL });
   for (let index = 0; index < 20; index += 1) t.deepEqual(await send(transport), SENT);
   t.is(server.connections.length, 1);

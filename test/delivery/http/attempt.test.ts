@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/base/clock.js';
 import type { FetchTransportParts } from '../../../src/delivery/http/fetch-transport.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { freePort, startHttp, startTcp, until, writeForever } from '../../helpers/loopback.js';
-import { send, transportTo, unconnected } from '../../helpers/sending.js';
+import { send, STILL, transportTo, unconnected } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
 
 const ok: RequestListener = (_request, response) => {
@@ -171,7 +171,7 @@ test('after a reset of a connection that was used before, the request may be del
       socket.once('data', () => socket.resetAndDestroy());
     });
   });
-  const transport = transportTo(t, server.port);
+  const transport = transportTo(t, server.port, {}, { clock: STILL });
   t.deepEqual(await send(transport), SENT);
   t.deepEqual(await send(transport), { ...NETWORK, cause: 'reset' });
   t.is(server.connections.length, 1);
@@ -180,7 +180,7 @@ test('after a reset of a connection that was used before, the request may be del
 
 test('a body of up to 64 KiB is read, and its connection used again', async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(Buffer.alloc(65_536)));
-  const transport = transportTo(t, server.port);
+  const transport = transportTo(t, server.port, {}, { clock: STILL });
   for (let index = 0; index < 5; index += 1) t.deepEqual(await send(transport), SENT);
   t.is(server.connections.length, 1);
 });
@@ -271,7 +271,7 @@ test.serial(proves('body-bound', 'a gzip bomb is neither asked for nor decoded')
     asked.push(request.headers['accept-encoding']);
     response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb);
   });
-  const transport = transportTo(t, server.port);
+  const transport = transportTo(t, server.port, {}, { clock: STILL });
   t.deepEqual(await send(transport), SENT);
   const before = process.cpuUsage();
   t.deepEqual(await send(transport), SENT);
@@ -292,7 +292,7 @@ for (const status of [301, 302, 303, 307, 308]) {
       if (request.url?.startsWith('/moved') === true) response.end('ok');
       else response.writeHead(status, { location: '/moved?a=%252B&b=%2A+c' }).end('gone there');
     });
-    t.deepEqual(await send(transportTo(t, server.port), '/v3/x?a=%252B'), SENT);
+    t.deepEqual(await send(transportTo(t, server.port, {}, { clock: STILL }), '/v3/x?a=%252B'), SENT);
     t.deepEqual(server.targets, ['/base/v3/x?a=%252B', '/moved?a=%252B&b=%2A+c']);
     t.is(server.connections.length, 1);
   });

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { suppressTracing } from '../../../src/delivery/http/unobserved.js';
 import { freePort, startHttp, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
-import { send, transportTo, unconnected } from '../../helpers/sending.js';
+import { send, STILL, transportTo, unconnected } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
 
 const ofNode = { ClientRequest: http.ClientRequest, request: http.request, get: http.get };
@@ -76,7 +76,7 @@ test.serial('an instrumentation that observes a request gets the response, too',
   const seen: http.ClientRequest[] = [];
   const statuses: unknown[] = [];
   observe(seen, (status) => statuses.push(status));
-  const transport = transportTo(t, server.port);
+  const transport = transportTo(t, server.port, {}, { clock: STILL });
   t.deepEqual(await send(transport, '/ok'), { kind: 'sent' });
   t.deepEqual(await send(transport, '/busy'), { kind: 'deferred', waitMs: 7000, reason: 'http_503' });
   t.deepEqual(statuses, [200, 503]);
