@@ -34,8 +34,9 @@ const wallClock = Date;
 /** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => {
-    const [seconds, nanoseconds] = hrtime();
-    return seconds * 1000 + nanoseconds / 1e6;
+    // Not taken apart as an array: `return` on a polluted `Object.prototype` breaks every iterator that is not read to its end.
+    const time = hrtime();
+    return time[0] * 1000 + time[1] / 1e6;
   },
   wallNow: () => wallClock.now(),
   setTimeout: (callback, delayMs) => startTimer(callback, delayMs),

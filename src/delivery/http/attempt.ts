@@ -124,7 +124,7 @@ export class Attempt {
     let route = http.routes.home;
     for (let hops = 0; !this.#isOver; hops += 1) {
       if (route === undefined) return this.#settle(PROXY_INVALID);
-      if (endsOnResponse()) return this.#settle(CONNECT);
+      if (http.client.wouldThrow()) return this.#settle(CONNECT);
       // A connection that waits may have been closed by the server while the host was busy: the loop looks at the network first.
       if (hasFree(route.agent)) await nextPoll();
       if (this.#isOver) return;
@@ -224,12 +224,4 @@ function nextPoll(): Promise<void> {
   return new Promise((resolve) => {
     systemClock.defer(() => systemClock.defer(resolve, true), true);
   });
-}
-
-/**
- * Whether a response would end the process: with a `signal` on `Object.prototype`, Node throws where it makes the response, and nothing
- * can catch that (seen in Node 20). No request is made then.
- */
-function endsOnResponse(): boolean {
-  return Object.hasOwn(Object.prototype, 'signal');
 }

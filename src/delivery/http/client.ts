@@ -2,7 +2,9 @@
  * HTTP over node-fetch, behind an interface that says nothing about node-fetch. Every workaround for node-fetch is in this file. The file
  * is a load border: importing it loads node-fetch and Node's HTTP, about 30 ms, so the transport imports it at the first send.
  */
+import { IncomingMessage } from 'node:http';
 import type { Agent, ClientRequest } from 'node:http';
+import type { Socket } from 'node:net';
 import type { RequestInit } from 'node-fetch';
 // The file and not the package: Bun replaces the package by its own fetch, which ignores `agent` and sends a request again after a reset.
 import fetch from 'node-fetch/src/index.js';
@@ -56,6 +58,8 @@ export interface Exchange {
 export interface HttpClient {
   /** Starts a request. Never throws. */
   begin(request: HttpRequest): Exchange;
+  /** Whether a request would make Node throw where nothing can catch it. */
+  wouldThrow(): boolean;
 }
 
 /** All of HTTP that a transport loads at its first send. */
@@ -96,6 +100,8 @@ class NodeFetchClient implements HttpClient {
     this.#connections = connections;
   }
 
+  readonly wouldThrow = wouldThrow;
+
   begin({ url, headers, agent, maxBodyBytes }: HttpRequest): Exchange {
     const controller = this.#isCapturing ? undefined : new AbortController();
     // Every option of node-fetch, in an object without a prototype: it would take the others from a polluted Object.prototype.
@@ -123,6 +129,29 @@ class NodeFetchClient implements HttpClient {
     return new NodeFetchExchange(response, request, controller, this.#connections);
   }
 }
+
+/** The own properties of `Object.prototype` of a realm that is not polluted. */
+const CLEAN = Reflect.ownKeys(Object.prototype).length;
+
+/** Events of sockets and responses to which Node's HTTP listens. */
+const STREAM_EVENTS = ['agentRemove', 'close', 'connect', 'data', 'drain', 'end', 'error', 'free', 'session', 'timeout'];
+
+/**
+ * Whether what is on a polluted `Object.prototype` makes Node throw while it handles a request: `signal: 1`, for example, as it makes the
+ * response. Node throws in a callback of its own, and that would end the process (seen in Node 20 to 26). So the same is tried here.
+ */
+function wouldThrow(): boolean {
+  if (Reflect.ownKeys(Object.prototype).length === CLEAN) return false;
+  try {
+    const response = new IncomingMessage({ readableHighWaterMark: HIGH_WATER_MARK } as Socket);
+    for (const name of STREAM_EVENTS) response.on(name, doNothing);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function doNothing(): void {}
 
 class NodeFetchExchange implements Exchange {
   readonly response: Promise<HttpResponse>;

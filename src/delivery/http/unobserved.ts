@@ -15,10 +15,29 @@ const CHANNELS = ['http.client.request.created', 'http.client.request.start', 'a
   channel(name),
 );
 
+/**
+ * Options of a request that we do not give. Node copies the options into an object with a prototype, so without these keys it would read
+ * them from a polluted `Object.prototype`.
+ */
+const NOT_GIVEN = {
+  auth: undefined,
+  createConnection: undefined,
+  insecureHTTPParser: undefined,
+  joinDuplicateHeaders: undefined,
+  localAddress: undefined,
+  maxHeaderSize: undefined,
+  setDefaultHeaders: undefined,
+  setHost: undefined,
+  signal: undefined,
+  socketPath: undefined,
+  timeout: undefined,
+  uniqueHeaders: undefined,
+};
+
 /** What node-fetch calls as `http.request`. The class is read at each call: a library for tests may have replaced it. */
 const plainRequest = ((url: string, options: RequestOptions): ClientRequest =>
   // The types of Node leave the options out, which the class takes as `http.request` does.
-  Reflect.construct(http.ClientRequest, [url, options]) as ClientRequest) as typeof http.request;
+  Reflect.construct(http.ClientRequest, [url, { __proto__: null, ...options, ...NOT_GIVEN }]) as ClientRequest) as typeof http.request;
 
 /**
  * Runs a function that makes one request of ours, so that nothing in the process observes the request.
