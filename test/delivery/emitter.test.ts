@@ -329,7 +329,7 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
         const host = { hasEnded: false };
         const lead: Steering = {
           letGo: () => {
-            for (const send of [...scripted.open]) send.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
+            while (scripted.open.length > 0) scripted.open[0]?.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
           },
           hostHasEnded: () => host.hasEnded,
         };
