@@ -1,7 +1,9 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { retrying } from '../../src/index.js';
+import { circuitBreaker, retrying } from '../../src/index.js';
 import type { DrainReport, SendOutcome, TelemetryStats } from '../../src/index.js';
+import { steering } from '../../src/delivery/transport.js';
+import type { Steering } from '../../src/delivery/transport.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
@@ -288,10 +290,11 @@ type Action =
   | { do: 'advance'; ms: number }
   | { do: 'drain'; deadlineMs: number }
   | { do: 'close'; deadlineMs: number }
+  | { do: 'end'; hasEnded: boolean }
   | { do: 'optOut' };
 
 const index = fc.nat(30);
-const reason = fc.constantFrom('connect', 'http_503', 'timeout', 'network', 'too_large');
+const reason = fc.constantFrom('connect', 'http_503', 'timeout', 'network', 'too_large', 'circuit_open', 'aborted', 'busy');
 const outcome: fc.Arbitrary<SendOutcome> = fc.oneof(
   { weight: 4, arbitrary: fc.constant<SendOutcome>({ kind: 'sent' }) },
   fc.record({ kind: fc.constantFrom('retryable' as const, 'rejected' as const, 'refused' as const), reason }),
@@ -307,6 +310,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(30_000) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('drain' as const), deadlineMs }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), deadlineMs }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('end' as const), hasEnded: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('optOut' as const) }) },
 );
 
@@ -314,14 +318,28 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
   await fc.assert(
     fc.asyncProperty(
       fc.array(action, { maxLength: 40 }),
-      fc.record({ maxBatchSize: fc.integer({ min: 1, max: 7 }), concurrency: fc.integer({ min: 1, max: 5 }), retries: fc.nat(2) }),
-      async (actions, { maxBatchSize, concurrency, retries }) => {
-        const scripted = new ScriptedTransport({ maxBatchSize });
+      fc.record({
+        maxBatchSize: fc.integer({ min: 1, max: 7 }),
+        concurrency: fc.integer({ min: 1, max: 5 }),
+        retries: fc.nat(2),
+        hasBreaker: fc.boolean(),
+        drainOnExit: fc.boolean(),
+      }),
+      async (actions, { maxBatchSize, concurrency, retries, hasBreaker, drainOnExit }) => {
+        const host = { hasEnded: false };
+        const lead: Steering = {
+          letGo: () => {
+            while (scripted.open.length > 0) scripted.open[0]?.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
+          },
+          hostHasEnded: () => host.hasEnded,
+        };
+        const scripted = Object.assign(new ScriptedTransport({ maxBatchSize }), { [steering]: lead });
         const faults: string[] = [];
         let last: TelemetryStats | undefined;
         const logger = { debug: () => check('in the logger'), warn: () => check('in the logger') };
         const clock = new VirtualClock();
-        const transport = retries === 0 ? scripted : retrying(scripted, { retries, clock });
+        const tested = hasBreaker ? circuitBreaker(scripted, { clock, failureThreshold: 2 }) : scripted;
+        const transport = retries === 0 ? tested : retrying(tested, { retries, clock });
         const {
           telemetry,
           env,
@@ -332,6 +350,7 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
           concurrency,
           drainConcurrency: concurrency + 3,
           maxPendingEvents: 25,
+          drainOnExit,
           logger,
         });
         const check = (where: string) => {
@@ -374,6 +393,9 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
               break;
             case 'close':
               waits.push(telemetry.close({ deadlineMs: step.deadlineMs }));
+              break;
+            case 'end':
+              host.hasEnded = step.hasEnded;
               break;
             case 'optOut':
               env['DO_NOT_TRACK'] = '1';

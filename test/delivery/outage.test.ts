@@ -188,6 +188,15 @@ test(proves('close-tries-again', 'close() delivers what it can if the endpoint i
   }
 });
 
+test(proves('close-tries-again', 'close() delivers to an endpoint that refuses its first connects only'), async (t) => {
+  const { clock, network, telemetry, publish } = arrange();
+  network.isUp = false;
+  for (let count = 0; count < 100; count += 1) publish();
+  const closed = closeWith(clock, telemetry);
+  clock.setTimeout(() => (network.isUp = true), 60);
+  t.like(await closed, { sent: 100, failed: 0, dropped: 0, timedOut: false });
+});
+
 test(proves('close-tries-again', 'a connection that fails now and then does not end a close() of many that deliver'), async (t) => {
   const { clock, network, telemetry, publish } = arrange();
   network.refusesEvery = 10;
