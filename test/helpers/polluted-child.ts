@@ -9,9 +9,11 @@ export interface Pollution {
   values: Record<string, unknown>;
   /** `before` the package is imported, or `each` after the import: one name after the other. */
   when: 'before' | 'each';
+  /** The names with which nothing is sent. */
+  waiting: readonly string[];
 }
 
-const { endpoint, values, when } = JSON.parse(process.argv[2] ?? '') as Pollution;
+const { endpoint, values, when, waiting } = JSON.parse(process.argv[2] ?? '') as Pollution;
 const failures: string[] = [];
 process.on('uncaughtException', (error) => failures.push(`uncaught: ${error.message}`));
 process.on('unhandledRejection', (error) => failures.push(`unhandled: ${String(error)}`));
@@ -31,7 +33,7 @@ const TASK = { module: 'acme.operators.local', operatorName: 'SqlTask' };
 const ENV: NodeJS.ProcessEnv = { HOME: '/nowhere' };
 
 /** All public functions that take options, each with the fewest. @returns What they gave. */
-async function run(index: typeof Index, path: string): Promise<unknown> {
+async function run(index: typeof Index, path: string, waits = false): Promise<unknown> {
   const lines: string[] = [];
   const logger = { debug: (line: string) => void lines.push(line), warn: (line: string) => void lines.push(line) };
   const product = { name: 'acme', version: '1.0.0' } as const;
@@ -42,7 +44,7 @@ async function run(index: typeof Index, path: string): Promise<unknown> {
   host.emit('task_instance.success', { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: TASK } });
   host.emit('dag_run.failed', { dagRun: { dagId: 'd', dag: { params: {}, tasks: [TASK] } } });
   telemetry.publish('tick', { n: 7 }, index.compressTelemetryMetadata({ database: 'postgres' }));
-  const drained = await telemetry.drain();
+  const drained = await telemetry.drain(waits ? { deadlineMs: 50 } : {});
   const { durationMs: _, ...report } = await telemetry.close();
   const dag: { params?: Record<string, unknown> } = { params: {} };
   return {
@@ -75,7 +77,7 @@ if (when === 'before') {
   let number = 0;
   for (const name of [undefined, ...Object.keys(values)]) {
     if (name !== undefined) pollute([name]);
-    const result = await run(index, `/${number}`).catch((error: unknown) => String(error));
+    const result = await run(index, `/${number}`, name !== undefined && waiting.includes(name)).catch((error: unknown) => String(error));
     clean();
     results.push(result);
     number += 1;
