@@ -74,8 +74,7 @@ async function frozen(idleMs, relay) {
 
 try {
   for (const idleMs of IDLE_MS) await lab.startServer({ kind: 'http', port: portsOf(idleMs), ports: MOST_CLIENTS, idleMs });
-  await together(IDLE_MS.map((idleMs) => regular(idleMs, 1000, 20)));
-  await together(IDLE_MS.map((idleMs) => regular(idleMs, 300, 10)));
+  await together(IDLE_MS.flatMap((idleMs) => [regular(idleMs, 1000, 20), regular(idleMs, 300, 10)]));
   await together(IDLE_MS.map((idleMs) => crossing(idleMs, { 500: 10, 1000: 20, 2000: 20, 5000: 40 }[idleMs])));
   for (const relay of [false, true]) await busy(500, relay);
   await Promise.all([500, 1000].flatMap((idleMs) => [frozen(idleMs, false), frozen(idleMs, true)]));

@@ -15,14 +15,24 @@ function later(delayMs, run) {
 }
 
 function answer(request, response) {
+  clearTimeout(request.socket.idleTimer);
   counts.requests += 1;
   counts.urls.push(request.url);
   request.resume();
   later(options.lateMs ?? 0, () => {
-    // Node announces its idle time to clients, unless the header `connection` is set by hand; a server that says nothing is the harder case.
-    const connection = options.announceIdle === true ? {} : { connection: 'keep-alive' };
-    response.writeHead(options.status ?? 200, { ...connection, ...options.headers });
+    // A server that does not announce its idle time is the harder case.
+    const idle = options.announceIdle === true ? { 'keep-alive': `timeout=${Math.round(options.idleMs / 1000)}` } : {};
+    response.writeHead(options.status ?? 200, { connection: 'keep-alive', ...idle, ...options.headers });
     response.end(options.body ?? '');
+    if (options.idleMs !== undefined) closeWhenIdle(request, response);
+  });
+}
+
+/** Not by Node's `keepAliveTimeout`, to which Node 20 adds a second. */
+function closeWhenIdle({ socket }, response) {
+  response.once('finish', () => {
+    clearTimeout(socket.idleTimer);
+    socket.idleTimer = setTimeout(() => socket.destroy(), options.idleMs);
   });
 }
 
@@ -34,7 +44,7 @@ function web() {
     minVersion: options.tls,
     maxVersion: options.tls,
   });
-  const settings = { keepAliveTimeout: options.idleMs ?? 0, keepAliveTimeoutBuffer: 0, ...(options.kind === 'https' ? tls() : {}) };
+  const settings = { keepAliveTimeout: 0, ...(options.kind === 'https' ? tls() : {}) };
   const server = options.kind === 'https' ? createHttps(settings, answer) : createHttp(settings, answer);
   server.on(options.kind === 'https' ? 'secureConnection' : 'connection', () => (counts.connections += 1));
   return server;
