@@ -124,7 +124,6 @@ const VALUES: Readonly<Record<string, unknown>> = {
   capture: true,
   timeout: 1000,
   encoding: 1,
-  defaultEncoding: 1,
   insecureHTTPParser: -1,
   get: 1,
   set: 1,
@@ -136,7 +135,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
 };
 
 /** With these, Node throws in a callback of its own as it handles a request, so nothing is sent. */
-const ENDS_PROCESS = new Set(['signal', 'timeout', 'encoding', 'defaultEncoding']);
+const ENDS_PROCESS = new Set(['signal', 'timeout', 'encoding']);
 
 /** With these, Node itself cannot load a module (`signal`, `path`, `auth`), or its own `node:dns` (`tries`). */
 const STOPS_NODE = new Set(['signal', 'path', 'auth', 'tries', 'get', 'set', 'value', 'writable', ...ENDS_PROCESS]);
