@@ -35,7 +35,13 @@ const ENDS = {
   'plain end after 400 ms': { end: 'plain', liveOnMs: 400, byMs: EXIT_MS },
   'plain end, connectTimeoutMs 2000': { end: 'plain', liveOnMs: 100, options: { connectTimeoutMs: 2000 }, byMs: EXIT_MS },
   'plain end, drainOnExit false': { end: 'plain', liveOnMs: 100, options: { drainOnExit: false }, byMs: 0 },
-  'plain end, circuit open': { end: 'plain', liveOnMs: 2500, options: { connectTimeoutMs: 150 }, byMs: EXIT_MS, only: /^SYN dropped$|^name/ },
+  'plain end, circuit open': {
+    end: 'plain',
+    liveOnMs: 2500,
+    options: { connectTimeoutMs: 150 },
+    byMs: EXIT_MS,
+    only: /^SYN dropped$|^name/,
+  },
   'plain end, drainOnExit false, circuit open': {
     end: 'plain',
     liveOnMs: 2500,

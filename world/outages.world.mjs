@@ -17,7 +17,9 @@ function expect(holds, what) {
 
 /** @param job as for sender.mjs */
 async function deliver(lab, title, job) {
-  const { stdout } = await lab.run([SENDER, JSON.stringify({ aliveMs: 15_000, ...job })], { env: { NODE_EXTRA_CA_CERTS: lab.tls.authority } });
+  const { stdout } = await lab.run([SENDER, JSON.stringify({ aliveMs: 15_000, ...job })], {
+    env: { NODE_EXTRA_CA_CERTS: lab.tls.authority },
+  });
   const { published, sent, tookMs, reasons } = JSON.parse(stdout);
   console.log(`${title}: ${sent} of ${published} delivered, ${Math.round(tookMs)} ms, ${JSON.stringify(reasons)}`);
   expect(sent === published && sent === (job.events ?? EVENTS), `${title}: ${sent} of ${published} delivered`);
@@ -40,7 +42,10 @@ async function outage(cutMs) {
     const mendedAtMs = Date.now();
     const { stdout, stderr } = await child.exit;
     expect(stderr === '', `outage of ${cutMs} ms: ${stderr}`);
-    const lines = stdout.trim().split('\n').map((line) => JSON.parse(line));
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     const { sent, pending, failed, dropped, reasons, wanted } = lines.at(-1);
     const first = lines.find(({ atMs }) => atMs >= mendedAtMs);
     const firstMs = first === undefined ? Infinity : first.atMs - mendedAtMs;

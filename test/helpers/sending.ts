@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 // Loaded before the first send, so that no limit of time is spent on loading.
 import '../../src/delivery/http/client.js';
+import '../../src/delivery/http/tunnel-agent.js';
 import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from '../../src/delivery/http/fetch-transport.js';
 import type { Cause, SendOutcome, Transport } from '../../src/delivery/transport.js';
