@@ -15,7 +15,7 @@ import { validPayload } from '../src/testing/valid-payloads.js';
 import { systemClock } from '../src/base/clock.js';
 import { atATime } from './helpers/at-a-time.js';
 import { NETWORK_FAULTS } from './helpers/faults.js';
-import type { FaultSite, NetworkFault } from './helpers/faults.js';
+import type { FaultSite, NetworkFault } from './helpers/fault-types.js';
 import { proves } from './helpers/promises.js';
 
 const PASSWORD = 'hunter2';
@@ -69,11 +69,11 @@ function emitAll(host: EventEmitter): void {
 
 const PRODUCT = { name: 'acme', version: '1.0.0' } as const;
 
-async function fail({ endpoint, nameServer, proxy }: FaultSite['where'], logger: Logger): Promise<string> {
+async function fail({ endpoint, nameServers, proxy }: FaultSite['where'], logger: Logger): Promise<string> {
   const names =
-    nameServer === undefined
+    nameServers === undefined
       ? undefined
-      : new NameLookup({ timeoutMs: 300, startLimit, clock: systemClock, machine: nameMachine(), servers: [nameServer] });
+      : new NameLookup({ timeoutMs: 300, startLimit, clock: systemClock, machine: nameMachine(), servers: nameServers });
   const telemetry = createTelemetryWith(
     {
       product: PRODUCT,

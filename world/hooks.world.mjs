@@ -1,7 +1,7 @@
 // The hooks of a host whose endpoint is far away, in the network lab: the child of `npm run test:faults` at 200 and 600 ms, for each hook.
 // The limits are those of test/helpers/fault-run.ts.
 import { join } from 'node:path';
-import { HOOKS } from '../build/test/helpers/faults.js';
+import { HOOKS } from '../build/test/helpers/fault-types.js';
 import { NAME_SERVERS, openLab, SERVER } from './network/lab.mjs';
 
 const CHILD = join(import.meta.dirname, '..', 'build', 'test', 'helpers', 'fault-child.js');

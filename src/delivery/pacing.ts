@@ -176,6 +176,9 @@ export class Heartbeat {
 /** How often the time of running limits is counted: often enough that a turn which is longer was a busy one. */
 const TICK_MS = 25;
 
+/** A longer time between two ticks means that the loop was away. */
+const AWAY_MS = 3 * TICK_MS;
+
 /** The most that one turn of the event loop counts: the rest of a longer turn belongs to the host, who did not let us look. */
 const MOST_PER_TURN_MS = 50;
 
@@ -191,10 +194,22 @@ class PolledTime {
   readonly #limits = new Set<Limit>();
   #nowMs = 0;
   #countedAtMs = 0;
+  /** When the loop went away last, and when it was back. */
+  #awayFromMs = 0;
+  #awayUntilMs = -Infinity;
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** @see seenUntilMs */
+  get seenUntilMs(): number {
+    const nowMs = this.#clock.now();
+    if (this.#timer === undefined) return nowMs;
+    if (nowMs - this.#countedAtMs > AWAY_MS) return this.#countedAtMs;
+    // Back, but what arrived meanwhile may not be read yet.
+    return nowMs - this.#awayUntilMs > AWAY_MS ? nowMs : this.#awayFromMs;
   }
 
   start(limitMs: number, timeUp: () => void): () => void {
@@ -220,8 +235,10 @@ class PolledTime {
 
   readonly #tick = (): void => {
     this.#timer = undefined;
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#countedAtMs > AWAY_MS) [this.#awayFromMs, this.#awayUntilMs] = [this.#countedAtMs, nowMs];
     this.#nowMs += this.#sinceCounted();
-    this.#countedAtMs = this.#clock.now();
+    this.#countedAtMs = nowMs;
     let nextMs = TICK_MS;
     for (const limit of this.#limits) {
       const leftMs = limit.dueMs - this.#nowMs;
@@ -261,6 +278,12 @@ export function startLimit(clock: Clock, limitMs: number, timeUp: () => void): (
   if (time === undefined) polledTimes.set(clock, (time = new PolledTime(clock)));
   return time.start(limitMs, timeUp);
 }
+
+/**
+ * Since when at the latest nothing has arrived that the event loop has not seen: what is read now came after this time. It is now, unless
+ * the host keeps the loop busy or was frozen. It is known while a limit runs.
+ */
+startLimit.seenUntilMs = (clock: Clock): number => polledTimes.get(clock)?.seenUntilMs ?? clock.now();
 
 /** The type of {@link startLimit}, for modules that are loaded later: they get the function as a value, which saves a file to load. */
 export type StartLimit = typeof startLimit;

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { holdsThePromise } from '../helpers/fault-run.js';
-import { HOOKS, NETWORK_FAULTS } from '../helpers/faults.js';
+import { HOOKS } from '../helpers/fault-types.js';
+import { NETWORK_FAULTS } from '../helpers/faults.js';
 import { proves } from '../helpers/promises.js';
 
 for (const fault of NETWORK_FAULTS) {

@@ -1,7 +1,8 @@
 // A host process with a telemetry endpoint that fails: calls its hooks for a while, closes, ends, and prints at exit what that cost.
 // Argument: FaultChildSettings as JSON.
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../src/delivery/pacing.js';
@@ -12,7 +13,8 @@ import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { validPackedMetadata, validPayload } from '../../src/testing/valid-payloads.js';
 import { systemClock } from '../../src/base/clock.js';
 import type { DrainReport } from '../../src/client/telemetry.js';
-import type { FaultChildSettings, Hook } from './faults.js';
+import { DEFAULTS } from '../../src/base/constants.js';
+import type { FaultChildSettings, Hook } from './fault-types.js';
 import { starvedMs } from './starved.js';
 
 /** What the child says about itself when it exits. */
@@ -30,10 +32,6 @@ export interface FaultChildReport {
   grownMb: number;
 }
 
-/** Calls of each hook. The network has time for its answers in the pause between two rounds. */
-const ROUNDS = 20;
-const PAUSE_MS = 5;
-
 const MIB = 1024 * 1024;
 
 const startBytes = process.memoryUsage.rss();
@@ -44,6 +42,8 @@ const look = (): void => {
 setInterval(look, 10).unref();
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as FaultChildSettings;
+// The network has time for its answers in the pause between two rounds.
+const { rounds = 20, pauseMs = 5, isBusy = false, turnMs = 0, startPort } = settings;
 const codes = new Set<string>();
 const note = (line: unknown): void => {
   codes.add(/^\[telemetry\] (\w+):/.exec(String(line))?.[1] ?? String(line));
@@ -56,13 +56,31 @@ const telemetry = createTelemetryWith(
     logger: { debug: note, warn: note },
     ...(settings.proxy !== undefined && { proxy: settings.proxy }),
   },
-  { ...thisMachine, ...namesOf(settings.nameServer) },
+  { ...thisMachine, ...namesOf(settings.nameServers) },
 );
 
-function namesOf(server: string | undefined): Partial<MachineAccess> {
-  if (server === undefined) return {};
-  const names = new NameLookup({ timeoutMs: 400, startLimit, clock: systemClock, machine: nameMachine(), servers: [server] });
+function namesOf(servers: readonly string[] | undefined): Partial<MachineAccess> {
+  if (servers === undefined) return {};
+  const timeoutMs = DEFAULTS.connectTimeoutMs;
+  const names = new NameLookup({ timeoutMs, startLimit, clock: systemClock, machine: nameMachine(), servers });
   return { lookup: names.lookup };
+}
+
+/** Keeps the event loop busy. */
+function work(ms: number): void {
+  for (const untilMs = performance.now() + ms; performance.now() < untilMs; );
+}
+
+/** Makes each turn of the event loop last. */
+function workInEachTurn(): void {
+  work(turnMs);
+  turn = setImmediate(workInEachTurn);
+}
+let turn: NodeJS.Immediate | undefined;
+if (turnMs > 0) {
+  // Each file of an import takes a turn. The package has a spare in one file for hosts like this; what the tests compile has none.
+  await Promise.all([import('p-queue'), import('../../src/delivery/http/client.js')]);
+  workInEachTurn();
 }
 
 const host = new EventEmitter();
@@ -85,8 +103,14 @@ function emit(event: Exclude<Hook, 'publish' | 'bus.publish'>): () => void {
   };
 }
 
+if (startPort !== undefined) {
+  const told = connect(startPort, '127.0.0.1');
+  await once(told, 'connect');
+  told.destroy();
+}
+
 let slowestHook = { name: '', cpuMs: 0 };
-for (let round = 0; round < ROUNDS; round += 1) {
+for (let round = 0; round < rounds; round += 1) {
   for (const name of settings.hooks) {
     const before = process.cpuUsage();
     const startedAtMs = performance.now();
@@ -98,13 +122,15 @@ for (let round = 0; round < ROUNDS; round += 1) {
     const cpuMs = Math.min(wallMs, (user + system) / 1000);
     if (cpuMs > slowestHook.cpuMs) slowestHook = { name, cpuMs };
   }
-  await sleep(PAUSE_MS);
+  if (isBusy) work(pauseMs);
+  await sleep(isBusy ? 0 : pauseMs);
 }
 
 const starvedBeforeMs = starvedMs();
 const closeAtMs = performance.now();
 const report = await telemetry.close({ deadlineMs: 1500 });
 const closedAtMs = performance.now();
+clearImmediate(turn);
 const starvedInCloseMs = starvedMs() - starvedBeforeMs;
 
 process.on('exit', () => {

@@ -5,49 +5,10 @@ import { blockedPort } from './blocked-port.js';
 import { selfSignedCertificate } from './certificate.js';
 import { startDnsServer } from './dns-server.js';
 import type { DnsAnswer } from './dns-server.js';
+import { BAD_MINUTES } from './bad-minutes.js';
+import type { NetworkFault } from './fault-types.js';
 import { startHttpProxy } from './http-proxy.js';
 import { tlsFile } from './loopback.js';
-
-/** The calls by which a host publishes an event. */
-export const HOOKS = [
-  'publish',
-  'bus.publish',
-  'dag_run.success',
-  'dag_run.failed',
-  'task_instance.success',
-  'task_instance.failed',
-] as const;
-export type Hook = (typeof HOOKS)[number];
-
-/** What `fault-child` is told. */
-export interface FaultChildSettings {
-  endpoint: string;
-  proxy?: string;
-  /** A name server to ask in place of the system's. */
-  nameServer?: string;
-  hooks: readonly Hook[];
-}
-
-/** What a child is pointed at. */
-export interface FaultSite {
-  /** The settings of the child. */
-  where: Omit<FaultChildSettings, 'hooks'>;
-  /** Number of requests that were answered with 2xx. */
-  answered2xx: () => number;
-  /** Connections to a host that must not be contacted. */
-  strayConnections?: () => number;
-}
-
-/** One way in which a network fails. */
-export interface NetworkFault {
-  readonly name: string;
-  /** At least one of these reasons is in the report, or in the log for a deferred event. An empty list: events arrive. */
-  readonly told: readonly string[];
-  /** A variant of another fault, for `npm run test:faults` only, which keeps `npm test` fast. */
-  readonly variant?: true;
-  /** Starts the fault. It stops at the end of the test. */
-  readonly begin: (t: ExecutionContext) => Promise<FaultSite>;
-}
 
 /** The breaker opens after a few failures, so an event has either reason. */
 const UNREACHABLE = ['connect', 'circuit_open'];
@@ -78,7 +39,7 @@ function names(answer: DnsAnswer, name: string): NetworkFault {
     told: UNREACHABLE,
     begin: async (t) => {
       const { address } = await startDnsServer(t, () => answer);
-      return { where: { endpoint: 'http://collector.test', nameServer: address }, answered2xx: () => 0 };
+      return { where: { endpoint: 'http://collector.test', nameServers: [address] }, answered2xx: () => 0 };
     },
   };
 }
@@ -98,8 +59,8 @@ function variant(fault: NetworkFault): NetworkFault {
   return { ...fault, variant: true };
 }
 
-/** The ways in which a network fails, each on loopback alone. */
-export const NETWORK_FAULTS: readonly NetworkFault[] = [
+/** The ways in which a network fails, each on loopback alone. {@link BAD_MINUTES} has more of them. */
+const ALWAYS: readonly NetworkFault[] = [
   names('unknown', 'a name that does not exist'),
   names('silent', 'a name server that never answers'),
   {
@@ -173,3 +134,6 @@ export const NETWORK_FAULTS: readonly NetworkFault[] = [
   proxyRefuses('https://collector.test', 'a proxy that refuses the tunnel with 407'),
   variant(proxyRefuses('http://collector.test', 'a proxy that answers 407')),
 ];
+
+/** All of them. */
+export const NETWORK_FAULTS: readonly NetworkFault[] = [...ALWAYS, ...BAD_MINUTES.map(variant)];

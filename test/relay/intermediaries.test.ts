@@ -110,7 +110,7 @@ const INTERMEDIARIES: readonly (readonly [name: string, fault: Fault])[] = [
   ['a server answers an HTTP/2 frame', { kind: 'not_http', bytes: Buffer.from('00000604000000000000030000006400', 'hex') }],
   ['an edge answers 503 with a header of 20 KB', { kind: 'status', status: 503, headers: { 'x-cache': 'x'.repeat(20_000) } }],
   ['an edge answers 503 with more headers than are read', { kind: 'status', status: 503, headers: { 'x-cache': 'x'.repeat(200_000) } }],
-  ['an edge answers 503 with a header that is none', { kind: 'not_http', bytes: 'HTTP/1.1 503 Away\r\nX Cache: miss\r\n\r\n' }],
+  ['an edge answers 503 with a header that is none', { kind: 'not_http', bytes: 'HTTP/1.1 503 Away\r\nX(Cache: miss\r\n\r\n' }],
   [
     'an edge answers 502 with two lengths',
     { kind: 'not_http', bytes: 'HTTP/1.1 502 Bad\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' },
@@ -138,7 +138,7 @@ const MAYBE_COUNTED: readonly (readonly [name: string, fault: Fault])[] = [
   ['the end of the connection without an answer', { kind: 'not_http', bytes: '' }],
   ['an answer that ends in its status line', { kind: 'not_http', bytes: 'HTTP/1.1 5' }],
   ['an answer that ends in its headers', { kind: 'not_http', bytes: 'HTTP/1.1 503 Away\r\nX-Cache: mi' }],
-  ['a 200 with a header that is none', { kind: 'not_http', bytes: 'HTTP/1.1 200 OK\r\nX Cache: miss\r\n\r\n' }],
+  ['a 200 with a header that is none', { kind: 'not_http', bytes: 'HTTP/1.1 200 OK\r\nX(Cache: miss\r\n\r\n' }],
   [
     'a 204 after an interim answer, with two lengths',
     {

@@ -52,6 +52,7 @@ if (job.trace === true) {
   }, 5).unref();
 }
 
+console.log(JSON.stringify({ started: true }));
 const startedMs = performance.now();
 for (let round = 0; round < job.rounds; round += 1) {
   if (job.busyMs > 0 && round > 0) for (const until = performance.now() + job.busyMs; performance.now() < until; );

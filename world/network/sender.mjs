@@ -63,9 +63,10 @@ if (job.end === 'alive') {
 const [endedAt, starvedBeforeMs] = [performance.now(), starvedMs()];
 process.once('exit', () => {
   // Without the time in which other processes had the processor.
-  const afterEndMs = performance.now() - endedAt - (starvedMs() - starvedBeforeMs);
+  const starved = starvedMs() - starvedBeforeMs;
+  const afterEndMs = performance.now() - endedAt - starved;
   stats ??= telemetry.stats();
-  writeSync(1, `${JSON.stringify({ ...stats, tookMs: endedAt - started, afterEndMs })}\n`);
+  writeSync(1, `${JSON.stringify({ ...stats, tookMs: endedAt - started, afterEndMs, starvedMs: starved })}\n`);
 });
 
 if (job.end === 'alive') {

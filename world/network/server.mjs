@@ -16,6 +16,7 @@ function later(delayMs, run) {
 
 function answer(request, response) {
   clearTimeout(request.socket.idleTimer);
+  request.socket.idleTimer = undefined;
   counts.requests += 1;
   counts.urls.push(request.url);
   request.resume();
@@ -32,7 +33,11 @@ function answer(request, response) {
 function closeWhenIdle({ socket }, response) {
   response.once('finish', () => {
     clearTimeout(socket.idleTimer);
-    socket.idleTimer = setTimeout(() => socket.destroy(), options.idleMs);
+    const timer = setTimeout(() => {
+      // A timer that is late, on a busy machine, must not close on a request that has arrived meanwhile.
+      setImmediate(() => setImmediate(() => socket.idleTimer === timer && socket.destroy()));
+    }, options.idleMs);
+    socket.idleTimer = timer;
   });
 }
 

@@ -107,9 +107,9 @@ export class Connections {
 
   /** Reports that a connection waits for another request. @returns Whether it may. */
   keeps(socket: Socket): boolean {
-    const nowMs = this.now();
-    this.#freeSinceMs.set(socket, nowMs);
-    return nowMs >= this.#reuseFromMs;
+    // A busy or frozen host reads an answer late: for the server, the connection may have been idle for as long.
+    this.#freeSinceMs.set(socket, this.#settings.startLimit.seenUntilMs(this.#settings.clock));
+    return this.mayKeep;
   }
 
   /** Destroys the connections that have waited for too long. The timer of a socket is no help: a busy host runs it late. */
