@@ -163,16 +163,23 @@ for (const [name, fault] of MAYBE_COUNTED) {
 test(
   proves('relay-once', 'on a connection that was used before, bytes without a status line may be the rest of the answer before'),
   async (t) => {
-    // A server that sends a body after 204, when the next request has come.
-    const answered = 'HTTP/1.1 204 No Content\r\n\r\n';
-    const answers = [answered, 'a body that 204 has not'];
-    const server = await startTcp(t, (socket) => socket.on('data', () => socket.write(answers.shift() ?? answered)));
+    // A server that sends a body after 204, when the next request has come over the same connection.
+    const server = await startTcp(t, (socket) => {
+      let requests = 0;
+      socket.on('data', () => {
+        requests += 1;
+        socket.write(requests === 1 ? 'HTTP/1.1 204 No Content\r\n\r\n' : 'a body that 204 has not');
+      });
+    });
     const rig = await startRig(t, { ...QUICK, forward: `http://127.0.0.1:${server.port}`, concurrency: 1 });
-    // Together, so that each follows the one before at once: a connection is used again for a moment only.
-    const statuses = await Promise.all([1, 2, 3].map(async (count) => (await rig.get(event(count))).status));
-    t.deepEqual(statuses, [204, 204, 204]);
-    await until(() => rig.relay.stats().pending === 0);
-    t.deepEqual(accounts(rig), { published: 3, sent: 2, failedBy: { network: 1 }, droppedBy: {}, pending: 0 });
+    // On a busy machine a connection may be too old to be used again: then two more events follow each other.
+    for (let count = 1; rig.relay.stats().failed === 0; count += 2) {
+      await Promise.all([rig.get(event(count)), rig.get(event(count + 1))]);
+      await until(() => rig.relay.stats().pending === 0);
+    }
+    const { published, sent, failedBy, droppedBy } = rig.relay.stats();
+    t.deepEqual({ failedBy, droppedBy }, { failedBy: { network: 1 }, droppedBy: {} });
+    t.is(sent, published - 1);
   },
 );
 
