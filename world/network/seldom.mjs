@@ -58,7 +58,7 @@ for (let round = 0; round < job.rounds; round += 1) {
   if (job.busyMs > 0 && round > 0) for (const until = performance.now() + job.busyMs; performance.now() < until; );
   for (const [index, source] of sources.entries()) {
     const delayMs = (index * job.spreadMs) / sources.length;
-    if (delayMs > 0) setTimeout(source.publish, delayMs);
+    if (delayMs > 0) setTimeout(() => source.publish(), delayMs);
     else source.publish();
   }
   // Counted from the start, so that the timers' own delays do not add up.
