@@ -86,9 +86,14 @@ async function freeze(child) {
 
 try {
   for (const idleMs of IDLE_MS) await lab.startServer({ kind: 'http', port: portsOf(idleMs), ports: MOST_CLIENTS, idleMs });
-  await together(IDLE_MS.flatMap((idleMs) => [regular(idleMs, 1000, 20), regular(idleMs, 300, 10)]));
-  await together(IDLE_MS.map((idleMs) => crossing(idleMs, { 500: 10, 1000: 20, 2000: 20, 5000: 40 }[idleMs])));
-  for (const relay of [false, true]) await busy(500, relay);
+  await together(
+    IDLE_MS.toReversed().flatMap((idleMs) => [
+      crossing(idleMs, { 500: 10, 1000: 20, 2000: 20, 5000: 40 }[idleMs]),
+      regular(idleMs, 1000, 20),
+      regular(idleMs, 300, 10),
+    ]),
+  );
+  await Promise.all([busy(500, false), busy(500, true)]);
   await Promise.all([500, 1000].flatMap((idleMs) => [frozen(idleMs, false), frozen(idleMs, true)]));
 } finally {
   await lab.close();

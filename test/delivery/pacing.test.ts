@@ -121,3 +121,20 @@ test('a cancelled limit leaves no timer', (t) => {
   stop();
   t.is(clock.pendingTimers, 0);
 });
+
+test('what is read after the loop was away may have arrived at any time since it was seen last', async (t) => {
+  const clock = new VirtualClock();
+  t.is(startLimit.seenUntilMs(clock), 0);
+  const stop = startLimit(clock, 60_000, () => t.fail());
+  await clock.advance(1000);
+  t.is(startLimit.seenUntilMs(clock), 1000);
+  // Away, and read before any timer.
+  clock.nowMs += 500;
+  t.is(startLimit.seenUntilMs(clock), 1000);
+  // Read after the timers, which come first.
+  clock.fire();
+  t.is(startLimit.seenUntilMs(clock), 1000);
+  await clock.advance(100);
+  t.is(startLimit.seenUntilMs(clock), 1600);
+  stop();
+});
