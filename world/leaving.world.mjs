@@ -10,7 +10,7 @@ const NODES = ['node-20', 'node-26'].map((name) => [name, join(import.meta.dirna
 const BOUND_MS = 50;
 const EXIT_MS = 250;
 const CLOSE_MS = 700;
-const AT_A_TIME = 5;
+const AT_A_TIME = 3;
 
 const failures = [];
 const lab = await openLab({ roundTripMs: 20 });
