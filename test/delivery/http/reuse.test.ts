@@ -58,7 +58,9 @@ test(proves('reuse-short', 'a connection whose end arrived with its answer, whil
   const transport = transportTo(t, server.port, {}, { clock: { ...systemClock, now: () => 0 } });
   for (let index = 1; index <= 5; index += 1) {
     let isOver = false;
-    const sent = send(transport).finally(() => (isOver = true));
+    const sent = send(transport).finally(() => {
+      isOver = true;
+    });
     await until(() => isOver || server.arrived() === index);
     if (server.arrived() === index) server.answerMeanwhile(index);
     t.deepEqual(await sent, { kind: 'sent' }, `request ${index}`);
