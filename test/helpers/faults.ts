@@ -36,7 +36,8 @@ function misbehaving(fault: Fault | (() => Fault), told: readonly string[], name
 function names(answer: DnsAnswer, name: string): NetworkFault {
   return {
     name,
-    told: UNREACHABLE,
+    // Until the deadline of close() a silent server says nothing.
+    told: answer === 'silent' ? ['deadline', ...UNREACHABLE] : UNREACHABLE,
     begin: async (t) => {
       const { address } = await startDnsServer(t, () => answer);
       return { where: { endpoint: 'http://collector.test', nameServers: [address] }, answered2xx: () => 0 };

@@ -63,7 +63,9 @@ onLinux(
       delivered += 1;
       response.end();
     });
-    const args = ['--listen', '127.0.0.1:0', '--forward', `http://127.0.0.1:${endpoint.port}/up`];
+    // No connection is too slow for a machine under load.
+    const patience = ['--headers-timeout-ms', '60000', '--request-timeout-ms', '60000', '--keep-alive-timeout-ms', '60000'];
+    const args = ['--listen', '127.0.0.1:0', '--forward', `http://127.0.0.1:${endpoint.port}/up`, ...patience];
     const child = new RelayChild(t, [...args, '--spool', path.join(makeFolder(t), 'spool')], {}, 96);
     const port = await child.port();
     await child.says(/connections_limited.*the limit of open files \(96\) leaves room for 24 connections/);

@@ -113,10 +113,16 @@ export class Connections {
   }
 
   /** Destroys the connections that have waited for too long. The timer of a socket is no help: a busy host runs it late. */
-  prune({ freeSockets }: HttpAgent): void {
+  prune(agent: HttpAgent): void {
     const usableSinceMs = this.now() - REUSE_MS;
-    for (const sockets of Object.values(freeSockets)) {
-      for (const socket of sockets ?? []) if ((this.#freeSinceMs.get(socket) ?? 0) < usableSinceMs) socket.destroy();
+    const freeSockets = agent.freeSockets as Record<string, Socket[]>;
+    for (const [name, sockets] of Object.entries(freeSockets)) {
+      const usable = sockets.filter((socket) => !socket.destroyed && (this.#freeSinceMs.get(socket) ?? 0) >= usableSinceMs);
+      if (usable.length === sockets.length) continue;
+      for (const socket of sockets) if (!usable.includes(socket)) socket.destroy();
+      // Node takes the last of the list, and skips destroyed ones at its start only.
+      if (usable.length === 0) delete freeSockets[name];
+      else freeSockets[name] = usable;
     }
   }
 

@@ -1,7 +1,10 @@
-import type { RequestListener } from 'node:http';
+import type { Agent, RequestListener } from 'node:http';
+import { Socket } from 'node:net';
 import { createServer } from 'node:https';
 import test from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
+import { Connections } from '../../../src/delivery/http/agents.js';
+import { startLimit } from '../../../src/delivery/pacing.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { freePort, listen, startHttp, startTcp, tlsFile, tlsPath, until } from '../../helpers/loopback.js';
@@ -70,6 +73,26 @@ test(proves('reuse-short', 'after a reset of a connection that was used before, 
   t.is(server.connections.length, 4);
   t.deepEqual(asked, ['keep-alive', 'keep-alive', 'close', 'close', 'keep-alive', 'keep-alive']);
 });
+
+test(
+  proves('reuse-short', 'a connection that is too old is taken out of the list of its agent, wherever it is: Node takes the last one'),
+  (t) => {
+    let nowMs = 0;
+    const clock = { ...systemClock, now: () => nowMs };
+    const connections = new Connections({ clock, connectTimeoutMs: 1, lookup: () => {}, startLimit });
+    const [old, fresh] = [new Socket(), new Socket()];
+    connections.keeps(old);
+    nowMs = 300;
+    connections.keeps(fresh);
+    const agent = { freeSockets: { first: [fresh, old], second: [old] } };
+    connections.prune(agent as unknown as Agent);
+    t.deepEqual(agent.freeSockets, { first: [fresh] } as object);
+    t.deepEqual([old.destroyed, fresh.destroyed], [true, false]);
+    fresh.destroy();
+    connections.prune(agent as unknown as Agent);
+    t.deepEqual(agent.freeSockets, {} as object);
+  },
+);
 
 test('concurrent sends use at most maxSockets connections at a time', async (t) => {
   let mostOpen = 0;
