@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { integer, checkOptions } from '../src/base/check-options.js';
 import { toProgram } from '../src/cli/program.js';
+import { connectionOptions } from '../src/delivery/http/agents.js';
 import { decideProxy } from '../src/delivery/http/proxy.js';
 import { trustedEnvironment } from '../src/opt-out/variables.js';
 import { checkRelayOptions } from '../src/relay/options.js';
@@ -253,3 +254,14 @@ test.serial('options may be an instance of a class, whose accessors are checked 
   }
   t.throws(() => checkOptions('options', new Wrong(), checks), { message: /`retries`/ });
 });
+
+test.serial(
+  proves('prototype-pollution', 'no option of a connection comes from Object.prototype, and the check of certificates stays on'),
+  (t) => {
+    const values = { blockList: 1, hints: 1, NODE_TLS_REJECT_UNAUTHORIZED: '0' };
+    const options = withPollution(values, () => connectionOptions({ host: 'collector.test' }, { port: 443 }));
+    t.like(options, { host: 'collector.test', port: 443, blockList: undefined, hints: undefined, rejectUnauthorized: true });
+    t.is(Object.getPrototypeOf(options), null);
+    t.false('rejectUnauthorized' in connectionOptions({}, {}));
+  },
+);

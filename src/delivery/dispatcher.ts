@@ -105,7 +105,8 @@ export class Dispatcher {
     const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(buffer.length / this.#batchSize));
     while (this.#started < wanted) {
       this.#started += 1;
-      void this.#queue.add(this.#work, TASK).catch(() => undefined);
+      // Rejected only if p-queue refuses the task: its slot is free then.
+      void this.#queue.add(this.#work, TASK).catch(() => (this.#started -= 1));
     }
   }
 

@@ -51,7 +51,11 @@ function timed(inner: Transport, clock: Pick<Clock, 'now'>, observe: (seconds: n
     try {
       return await inner.send(events, signal);
     } finally {
-      observe((clock.now() - startedAtMs) / 1000);
+      try {
+        observe((clock.now() - startedAtMs) / 1000);
+      } catch {
+        // prom-client throws for names on a polluted `Object.prototype`. A figure is missing; the outcome of the event is not.
+      }
     }
   });
 }

@@ -271,9 +271,39 @@ const NOT_GIVEN = {
   write: undefined,
 };
 
+/** What `Object.prototype` has by the standard of the language, beside names that begin with two underscores. */
+const STANDARD = new Set([
+  '__proto__',
+  'constructor',
+  'hasOwnProperty',
+  'isPrototypeOf',
+  'propertyIsEnumerable',
+  'toLocaleString',
+  'toString',
+  'valueOf',
+]);
+
+/** Options for which Node has a default that an own `undefined` would replace. Node gives them itself, so they are never inherited. */
+const HAVE_DEFAULT: ReadonlySet<string> = new Set(['checkServerIdentity', 'ciphers', 'minDHSize', 'rejectUnauthorized']);
+
+const REJECT = 'NODE_TLS_REJECT_UNAUTHORIZED';
+
+/**
+ * As {@link NOT_GIVEN}, with every name that is on a polluted `Object.prototype` now. Node reads one variable from `process.env`, which
+ * inherits: a polluted one must not switch the check of certificates off.
+ */
+function notGiven(): object {
+  const masked: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  for (const name of Object.getOwnPropertyNames(Object.prototype)) {
+    if (!STANDARD.has(name) && !name.startsWith('__') && !HAVE_DEFAULT.has(name)) masked[name] = undefined;
+  }
+  if (Object.hasOwn(Object.prototype, REJECT) && !Object.hasOwn(process.env, REJECT)) masked['rejectUnauthorized'] = true;
+  return masked;
+}
+
 /** The options of a connection, without a prototype. */
 export function connectionOptions<O extends object, M extends object>(options: O, more: M): O & M {
-  return { __proto__: null, ...NOT_GIVEN, ...options, ...more };
+  return { __proto__: null, ...NOT_GIVEN, ...notGiven(), ...options, ...more };
 }
 
 /** The method by which an agent takes a request: not documented, but every library of agents builds on it. */

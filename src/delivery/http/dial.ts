@@ -1,7 +1,7 @@
 /** Opens a TCP connection to the first address of a host that answers: "Happy Eyeballs" (RFC 8305). */
 import { connect, isIP } from 'node:net';
 import type { Socket, TcpNetConnectOpts } from 'node:net';
-import type { LookupAddress } from 'node:dns';
+import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { StartLimit } from '../pacing.js';
 import type { Lookup } from './name-lookup.js';
@@ -19,6 +19,9 @@ export interface ConnectSettings {
 
 /** How long one address is tried alone (RFC 8305, 5). */
 const NEXT_ADDRESS_MS = 250;
+
+/** Without a prototype: a polluted one must not choose the family. */
+const ALL: LookupAllOptions = Object.assign(Object.create(null) as LookupAllOptions, { all: true });
 
 /** A step of a connect took longer than it may. */
 export function slowError(): NodeJS.ErrnoException {
@@ -76,7 +79,7 @@ class Race {
       return;
     }
     const stop = startLimit(clock, connectTimeoutMs, () => this.#finish(slowError()));
-    const cancel = lookup(host, { all: true }, (error, found) => {
+    const cancel = lookup(host, ALL, (error, found) => {
       stop();
       this.#cancelLookup = undefined;
       if (this.#isOver) return;

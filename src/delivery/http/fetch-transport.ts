@@ -210,7 +210,7 @@ class FetchTransport implements Transport {
 
   async send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     if (this.#isClosed || signal.aborted) return this.#attempts.abortedUnwritten;
-    const [event] = events;
+    const event = events[0];
     if (event === undefined || events.length > this.maxBatchSize) return INVALID;
     let url: string;
     try {
@@ -287,8 +287,8 @@ class SharedAbortListeners {
 
   /** Aborts every attempt and removes every listener. */
   abortAll(): void {
-    for (const [signal, attempts] of this.#bySignal) {
-      this.#abort(attempts);
+    for (const signal of this.#bySignal.keys()) {
+      this.#abort(this.#bySignal.get(signal));
       this.#forget(signal);
     }
   }

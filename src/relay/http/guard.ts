@@ -109,8 +109,9 @@ function isLoopbackName(name: string): boolean {
 
 /** The parts of a Host header, in lower case. The port is empty if there is none. */
 function splitHost(host: string): { name: string; port: string } {
-  const [, name = '', port = ''] = /^(.*?)(?::(\d*))?$/.exec(host.toLowerCase()) ?? [];
-  return { name: withoutFinalDot(name), port };
+  // Not taken apart as an array: `return` on a polluted `Object.prototype` would throw.
+  const match = /^(.*?)(?::(\d*))?$/.exec(host.toLowerCase());
+  return { name: withoutFinalDot(match?.[1] ?? ''), port: match?.[2] ?? '' };
 }
 
 function joinHost({ name, port }: { name: string; port: string }): string {

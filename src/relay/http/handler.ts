@@ -134,7 +134,7 @@ export class Operations {
   /** The handler of a server for these paths only. */
   handlerFor(hosts: AllowedHosts): (request: IncomingMessage, response: ServerResponse) => void {
     return (request, response) => {
-      const [path = ''] = (request.url ?? '').split('?', 1);
+      const path = (request.url ?? '').split('?', 1)[0] ?? '';
       const refusal = guard(request, hosts, () => operationsPathOf(path));
       if (refusal === undefined) this.answer(path, response);
       else this.#answers.send(response, refusal);

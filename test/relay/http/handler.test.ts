@@ -3,6 +3,8 @@ import test from 'ava';
 import { startCollector } from '../../../src/testing/index.js';
 import { exchange, get as getFrom, startRig, statuses } from '../helpers/relay-rig.js';
 import { until } from '../helpers/until.js';
+import { startHttp } from '../../helpers/loopback.js';
+import type { PromClient } from '../../../src/relay/metrics.js';
 import { proves } from '../../helpers/promises.js';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
@@ -204,6 +206,21 @@ test('/metrics has the counters of stats()', async (t) => {
   t.is(again.get('cosmos_relay_answers_total{status="200"}'), 1);
   const { register } = await import('prom-client');
   t.is(register.getMetricsAsArray().length, 0);
+});
+
+test('a figure that prom-client does not take costs no event', async (t) => {
+  const { Histogram, ...others } = await import('prom-client');
+  class Refusing extends Histogram<string> {
+    override observe(): void {
+      throw new Error('a name on Object.prototype is no label');
+    }
+  }
+  const server = await startHttp(t, (_request, response) => response.end());
+  const prom = { ...others, Histogram: Refusing } as unknown as PromClient;
+  const { get, relay } = await startRig(t, { forward: `http://127.0.0.1:${server.port}` }, { loadProm: () => Promise.resolve(prom) });
+  t.true((await get('/astronomer-cosmos/v3/dag_run?status=success')).status < 300);
+  await until(() => relay.stats().pending === 0);
+  t.like(relay.stats(), { published: 1, sent: 1, failed: 0 });
 });
 
 test('without prom-client /metrics answers 501, and one log line gives the reason', async (t) => {
