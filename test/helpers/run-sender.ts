@@ -7,6 +7,8 @@ import { guardedEnv } from './guarded-env.js';
 
 /** The task of a sender process. */
 export interface SenderJob {
+  /** Its clock stands still: no limit runs out, and no connection gets too old to be used again. */
+  isStill?: boolean;
   options: Omit<FetchTransportOptions, 'logger' | 'env'>;
   /** Number of sends. @default 1 */
   sends?: number;

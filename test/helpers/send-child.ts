@@ -38,7 +38,10 @@ function chooseLookup(names: SenderJob['names'] = 'loopback'): Lookup | undefine
 
 const options: FetchTransportOptions = { connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, ...job.options };
 const lookup = chooseLookup(job.names);
-const transport = fetchTransportWith(options, lookup === undefined ? {} : { lookup });
+const transport = fetchTransportWith(options, {
+  ...(lookup && { lookup }),
+  ...(job.isStill === true && { clock: { ...systemClock, now: () => 0 } }),
+});
 const { signal } = new AbortController();
 
 /** Sends an event, again if HTTP could not be loaded on a machine under load, as the dispatcher does. */

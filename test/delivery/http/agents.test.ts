@@ -124,7 +124,7 @@ test('a send that does not get its turn was not tried, and can come back', async
 
 test(proves('tls-extra-ca', 'a private authority is trusted by NODE_EXTRA_CA_CERTS, and one connection serves many sends'), async (t) => {
   const server = await startHttp(t, (_request, response) => response.end(), true);
-  const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, sends: 3 };
+  const job = { options: { endpoint: `https://collector.test:${server.port}/base` }, sends: 3, isStill: true };
   const end = await runSender(t, job, { NODE_EXTRA_CA_CERTS: tlsPath('authority.pem').pathname });
   t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
   t.is(server.connections.length, 1);
@@ -214,7 +214,7 @@ test('an https endpoint is reached through a tunnel, over one connection', async
   const proxy = await startHttpProxy(t, { targetPort: server.port });
   const proxyUrl = `http://me:s%40cret@127.0.0.1:${proxy.port}`;
   const env = { ...TRUST, HTTPS_PROXY: proxyUrl, DEBUG: '*' };
-  const end = await runSender(t, { options: { endpoint: 'https://collector.test/base' }, sends: 3 }, env);
+  const end = await runSender(t, { options: { endpoint: 'https://collector.test/base' }, sends: 3, isStill: true }, env);
   t.deepEqual(end.outcomes, [SENT, SENT, SENT]);
   t.deepEqual(proxy.asked, ['CONNECT collector.test:443']);
   t.deepEqual(proxy.authorizations, ['Basic bWU6c0BjcmV0']);
@@ -238,7 +238,7 @@ test('a proxy with an https URL gets TLS, for http and https endpoints', async (
   );
   const second = await runSender(
     t,
-    { options: { endpoint: 'https://collector.test' }, sends: 2 },
+    { options: { endpoint: 'https://collector.test' }, sends: 2, isStill: true },
     { ...TRUST, https_proxy: `https://proxy.test:${toSecure.port}` },
   );
   t.deepEqual(first.outcomes, [SENT, SENT]);

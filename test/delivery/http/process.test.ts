@@ -64,7 +64,12 @@ for (const scheme of ['http', 'https']) {
       },
       scheme === 'https',
     );
-    await endsAtOnce(t, { options: { endpoint: `${scheme}://collector.test:${server.port}`, ...LONG }, sends: 2, waitFor: 1 });
+    await endsAtOnce(t, {
+      options: { endpoint: `${scheme}://collector.test:${server.port}`, ...LONG },
+      sends: 2,
+      waitFor: 1,
+      isStill: true,
+    });
     t.is(server.targets.length, 2);
     t.is(server.connections.length, 1);
   });
@@ -80,7 +85,7 @@ childTest('a reused tunnel does not hold the process', async (t) => {
   );
   const proxy = await startHttpProxy(t, { targetPort: server.port });
   const options = { endpoint: 'https://collector.test', proxy: `http://127.0.0.1:${proxy.port}`, ...LONG };
-  await endsAtOnce(t, { options, sends: 2, waitFor: 1 });
+  await endsAtOnce(t, { options, sends: 2, waitFor: 1, isStill: true });
   t.is(server.targets.length, 2);
   t.is(proxy.connections.length, 1);
 });
