@@ -1,5 +1,5 @@
 /** Opens a TCP connection to the first address of a host that answers: "Happy Eyeballs" (RFC 8305). */
-import { connect, isIP } from 'node:net';
+import net, { isIP } from 'node:net';
 import type { Socket, TcpNetConnectOpts } from 'node:net';
 import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
@@ -61,6 +61,7 @@ class Race {
   #firstError: NodeJS.ErrnoException | undefined;
   #cancelLookup: (() => void) | undefined;
   #next: Timer | undefined;
+  #unknown: NodeJS.ErrnoException | undefined;
   #isOver = false;
 
   constructor(settings: ConnectSettings, options: TcpNetConnectOpts, done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void) {
@@ -83,7 +84,13 @@ class Race {
       stop();
       this.#cancelLookup = undefined;
       if (this.#isOver) return;
-      if (error !== null) return this.#finish(error);
+      if (error !== null) {
+        // Libraries for tests take connections to names that do not exist. To any other `net.connect` the name has no address again.
+        this.#unknown = error;
+        this.#addresses = [{ address: host, family: 0 }];
+        this.#tryNext();
+        return;
+      }
       this.#addresses = typeof found === 'string' ? [{ address: found, family: found.includes(':') ? 6 : 4 }] : alternate(found);
       this.#tryNext();
     });
@@ -130,10 +137,13 @@ class Race {
     };
     const closed = (): void => failed(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
     // Without a prototype: Node would read what is not given from a polluted one.
-    const options = { __proto__: null, ...this.#options, host: address, family, autoSelectFamily: false } as TcpNetConnectOpts;
+    const unknown = this.#unknown;
+    const more =
+      unknown === undefined ? { family } : { lookup: (_name: string, _options: object, found: (error: Error) => void) => found(unknown) };
+    const options = { __proto__: null, ...this.#options, host: address, ...more, autoSelectFamily: false } as object as TcpNetConnectOpts;
     let socket: Socket;
     try {
-      socket = unobserved(() => connect(options));
+      socket = unobserved(() => net.connect(options));
     } catch (error) {
       // Node refuses the options.
       this.#firstError ??= error as NodeJS.ErrnoException;

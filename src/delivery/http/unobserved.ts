@@ -34,10 +34,21 @@ const NOT_GIVEN = {
   uniqueHeaders: undefined,
 };
 
+/** The own properties of `Object.prototype` of a realm that is not polluted. */
+const CLEAN = Reflect.ownKeys(Object.prototype).length;
+
+/** Libraries for tests do not take options without a prototype, so they get such ones only where there is a need. */
+function isPolluted(): boolean {
+  return Reflect.ownKeys(Object.prototype).length !== CLEAN;
+}
+
 /** What node-fetch calls as `http.request`. The class is read at each call: a library for tests may have replaced it. */
 const plainRequest = ((url: string, options: RequestOptions): ClientRequest =>
   // The types of Node leave the options out, which the class takes as `http.request` does.
-  Reflect.construct(http.ClientRequest, [url, { __proto__: null, ...options, ...NOT_GIVEN }]) as ClientRequest) as typeof http.request;
+  Reflect.construct(http.ClientRequest, [
+    url,
+    isPolluted() ? { __proto__: null, ...options, ...NOT_GIVEN } : options,
+  ]) as ClientRequest) as typeof http.request;
 
 /**
  * Runs a function that makes one request of ours, so that nothing in the process observes the request.
