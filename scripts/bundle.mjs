@@ -1,6 +1,6 @@
 // Writes the JavaScript of dist/: one file for each entry point, and a few chunks that they share. Each file costs the host time when its
 // process starts. The compiler writes the declarations beside them, file by file. Dependencies are not bundled, except into the spare.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
@@ -51,6 +51,7 @@ const SPARE = {
   logOverride: { 'empty-import-meta': 'silent' },
   minify: false,
   metafile: true,
+  write: false,
   logLevel: 'warning',
 };
 
@@ -66,6 +67,6 @@ function licensesOf({ inputs }) {
   return `/*\nThis file contains these packages:\n\n${texts.join('\n\n').replaceAll('*/', '* /')}\n*/`;
 }
 
-// The first build only tells which packages it contains.
-const { metafile: parts } = await build({ ...SPARE, write: false });
-await build({ ...SPARE, footer: { js: licensesOf(parts) } });
+// Only the build tells which packages it contains.
+const { metafile, outputFiles } = await build(SPARE);
+writeFileSync(SPARE.outfile, `${outputFiles[0].text}${licensesOf(metafile)}\n`);

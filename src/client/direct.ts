@@ -117,10 +117,10 @@ function emitOptions(given: EmitOptions): EmitOptions {
 async function send({ event_type: type, ...metrics }: UsageMetrics & { event_type: string }, options: EmitOptions): Promise<boolean> {
   if (typeof type !== 'string' || !NAME_PATTERN.test(type) || !Object.values(metrics).every(isMetricValue)) return false;
   const log = new Log(options.logger, systemClock);
-  const transport = transportOf(options, log);
+  const { attemptTimeoutMs = AWAITED_TIMEOUT_MS } = options;
+  const transport = transportOf({ ...options, attemptTimeoutMs }, log);
   const event: UsageEvent = { id: type, type, metrics, requestTarget: () => `/${WIRE_VERSION}/${type}?${urlencode(metrics)}` };
   const controller = new AbortController();
-  const { attemptTimeoutMs = AWAITED_TIMEOUT_MS } = options;
   // Our sockets do not keep the process alive, but a caller awaits the result. What has arrived is read before the time is up.
   let timer = systemClock.setTimeout(() => {
     timer = systemClock.setTimeout(() => controller.abort(), 0);
@@ -146,8 +146,8 @@ async function sendInTurn(transport: Transport, event: UsageEvent, signal: Abort
 }
 
 /** One attempt over HTTP, or in debug mode one printed line. */
-function transportOf({ endpoint: given = COSMOS_ENDPOINT, product, env = process.env, proxy, ...rest }: EmitOptions, log: Log): Transport {
-  const { attemptTimeoutMs = AWAITED_TIMEOUT_MS } = rest;
+function transportOf(options: EmitOptions & { attemptTimeoutMs: number }, log: Log): Transport {
+  const { endpoint: given = COSMOS_ENDPOINT, product, env = process.env, proxy, attemptTimeoutMs } = options;
   const name = product?.name ?? 'cosmos';
   const endpoint = operatorEndpoint(name, env, log) ?? given;
   const mode = debugMode(name, env);

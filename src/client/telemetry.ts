@@ -13,7 +13,6 @@ import { EventBus } from '../bus/bus.js';
 import type { TelemetryBus } from '../bus/bus.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { Emitter } from '../delivery/emitter.js';
-import { HEARTBEAT_MS } from '../delivery/pacing.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { EventBuilder } from '../delivery/event-builder.js';
 import { retrying } from '../delivery/retry.js';
@@ -129,8 +128,7 @@ class TelemetryClient implements AsyncDisposable {
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
-    const sendCapBeats = Math.ceil(sendCapMs / HEARTBEAT_MS);
-    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapBeats, drainOnExit });
+    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
     bus.attach(this.#emitter.accept);
     const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });

@@ -27,6 +27,7 @@ export interface CircuitBreakerOptions {
 }
 
 const PROBE_AFTER_MS = 2000;
+const MAX_PROBE_AFTER_MS = 3_600_000;
 
 /** Failures within a shorter time are one event of the network: a server that restarts, a route that changes. */
 const MIN_SPAN_MS = 1000;
@@ -90,7 +91,7 @@ export function circuitBreaker(inner: Transport, options: CircuitBreakerOptions 
     random: aFunction,
     clock: withMethods('now'),
   });
-  const { failureThreshold = 5, maxProbeAfterMs = FOR_GOOD_MS, random = Math.random, clock = systemClock } = checked;
+  const { failureThreshold = 5, maxProbeAfterMs = MAX_PROBE_AFTER_MS, random = Math.random, clock = systemClock } = checked;
   const { probeAfterMs = Math.min(PROBE_AFTER_MS, maxProbeAfterMs) } = checked;
   checkValue('maxProbeAfterMs', maxProbeAfterMs, milliseconds(probeAfterMs, MAX_TIMER_MS));
   const breaker = new Breaker(inner, { failureThreshold, probeAfterMs, maxProbeAfterMs, random, clock });

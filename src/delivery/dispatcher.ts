@@ -10,7 +10,7 @@ import type { Gate } from '../opt-out/gate.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
-import { EventLoopBudget, NextTick, Pause } from './pacing.js';
+import { EventLoopBudget, HEARTBEAT_MS, NextTick, Pause } from './pacing.js';
 import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
 import type { Cause, SendOutcome, Transport, UsageEvent } from './transport.js';
 
@@ -65,8 +65,7 @@ export class Dispatcher {
   #isStopped = false;
   /** Whether a pause was begun because the network failed. */
   #isInDoubt = false;
-  /** Whether the circuit is open. */
-  isOffline = false;
+  #isOffline = false;
   /** Why an attempt failed last. */
   #cause: Cause | undefined;
   /** Workers that run or are queued to run. */
@@ -80,6 +79,11 @@ export class Dispatcher {
     this.#startLater = new NextTick(options.clock, () => this.startWorkers());
     this.pause = new Pause(options.clock, () => this.startWorkers());
     options.gate.whenOpen(() => this.startWorkers());
+  }
+
+  /** Whether the circuit is open. */
+  get isOffline(): boolean {
+    return this.#isOffline;
   }
 
   /** The number of events in flight. */
@@ -111,13 +115,14 @@ export class Dispatcher {
   }
 
   /**
-   * Ends batches that have been in flight for that many calls: a transport that never settles loses its slot. Calls are counted and not
-   * time: while the host keeps the event loop busy, nothing can settle.
+   * Ends batches that have been in flight for longer than the cap: a transport that never settles loses its slot. To be called at each
+   * heartbeat. Heartbeats are counted and not time: while the host keeps the event loop busy, nothing can settle.
    */
-  abortOverdue(maxCalls: number): void {
+  abortOverdue(capMs: number): void {
+    const mostBeats = Math.ceil(capMs / HEARTBEAT_MS);
     for (const batch of this.#workers.inFlight) {
-      batch.calls += 1;
-      if (batch.calls > maxCalls) this.#abort(batch, { kind: 'rejected', reason: 'timeout' });
+      batch.beats += 1;
+      if (batch.beats > mostBeats) this.#abort(batch, { kind: 'rejected', reason: 'timeout' });
     }
   }
 
@@ -243,16 +248,16 @@ export class Dispatcher {
 
   /** Says once that the circuit is open. */
   #stopped(): void {
-    if (this.isOffline) return;
-    this.isOffline = true;
+    if (this.#isOffline) return;
+    this.#isOffline = true;
     const why = this.#cause === undefined ? '' : ` (${this.#cause})`;
     const waiting = this.#options.buffer.length + this.#inFlight;
     this.#options.log.warn('delivery_stopped', `the endpoint cannot be reached${why}; waiting events: ${waiting}`);
   }
 
   #resumed(): void {
-    if (!this.isOffline) return;
-    this.isOffline = false;
+    if (!this.#isOffline) return;
+    this.#isOffline = false;
     this.#options.log.warn('delivery_resumed', 'the endpoint can be reached again');
   }
 
@@ -290,8 +295,8 @@ export class Dispatcher {
 interface InFlightBatch {
   readonly worker: Worker;
   readonly taken: readonly TakenEvent[];
-  /** How often {@link Dispatcher.abortOverdue} has seen it. */
-  calls: number;
+  /** How many heartbeats it has been in flight for. */
+  beats: number;
   readonly controller: AbortController;
 }
 
@@ -332,7 +337,7 @@ class Worker {
   begin(taken: readonly TakenEvent[]): InFlightBatch {
     if (this.#sends > 0 && this.#sends % SENDS_PER_SIGNAL === 0) this.#controller = new AbortController();
     this.#sends += 1;
-    this.#batch = { worker: this, taken, calls: 0, controller: this.#controller };
+    this.#batch = { worker: this, taken, beats: 0, controller: this.#controller };
     return this.#batch;
   }
 

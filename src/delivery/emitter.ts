@@ -19,8 +19,8 @@ interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'o
   maxPendingEvents: number;
   concurrency: number;
   drainConcurrency: number;
-  /** A `send()` that has not settled after so many heartbeats loses its slot, and its events count as `timeout`. */
-  sendCapBeats: number;
+  /** A `send()` that has not settled after this time loses its slot, and its events count as `timeout`. */
+  sendCapMs: number;
   drainOnExit: boolean;
   exitDeadlineMs: number;
 }
@@ -150,12 +150,12 @@ export class Emitter {
   }
 
   #onHeartbeat(): void {
-    const { drainOnExit, gate, sendCapBeats } = this.#options;
+    const { drainOnExit, gate, sendCapMs } = this.#options;
     gate.check();
     if (gate.state === 'shut') return;
     // The process did not end after all.
     if (drainOnExit && this.#leaving === undefined && this.#pending() > 0) this.#exitHook.set();
-    this.#dispatcher.abortOverdue(sendCapBeats);
+    this.#dispatcher.abortOverdue(sendCapMs);
     this.#startWorkers();
   }
 

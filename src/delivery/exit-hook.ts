@@ -1,6 +1,7 @@
 // What happens when the process has nothing else to do: one `beforeExit` listener for all emitters of this copy of the package, and a look
 // at what keeps the process alive.
-import type { Clock, Timer } from '../base/clock.js';
+import type { Clock } from '../base/clock.js';
+import { Heartbeat } from './pacing.js';
 
 const armedHooks = new Set<() => void>();
 
@@ -49,32 +50,27 @@ interface EndWatchOptions {
 
 /** Notices the end of a host for which `beforeExit` does not come: a connect or a query under way cannot be unref'd. */
 export class EndWatch {
-  readonly #clock: Clock;
   readonly #options: EndWatchOptions;
-  #timer: Timer | undefined;
+  readonly #looks: Heartbeat;
 
   constructor(clock: Clock, options: EndWatchOptions) {
-    this.#clock = clock;
     this.#options = options;
+    this.#looks = new Heartbeat(clock, () => this.#look(), LOOK_MS);
   }
 
   /** Looks from now on, until it is no longer needed. */
   start(): void {
-    if (this.#timer !== undefined) return;
-    this.#timer = this.#clock.setTimeout(this.#look, LOOK_MS);
-    this.#timer.unref();
+    this.#looks.keepGoing();
   }
 
   stop(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#looks.stop();
   }
 
-  readonly #look = (): void => {
-    this.#timer = undefined;
+  #look(): void {
     const { isNeeded, hasEnded, onEnd } = this.#options;
     if (!isNeeded()) return;
     if (hasEnded()) onEnd();
     this.start();
-  };
+  }
 }

@@ -11,7 +11,7 @@ import { bare } from '../base/foreign-values.js';
 export const LOAD_REASON = 'load_failed';
 
 /** The file that holds all modules that are loaded late: `spare.ts`, bundled by `scripts/bundle.mjs`. */
-export const SPARE_FILE = 'cosmos-telemetry-spare.cjs';
+const SPARE_FILE = 'cosmos-telemetry-spare.cjs';
 
 /** A module could not be loaded. */
 export class NotLoadedError extends Error {

@@ -146,15 +146,18 @@ export class NextTick {
 /** How often opt-outs and overdue sends are checked while events wait or are in flight. */
 export const HEARTBEAT_MS = 1000;
 
-/** One timer that calls back a second after `keepGoing()`. */
+/** One timer that calls back a time after `keepGoing()`. */
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #beat: () => void;
+  readonly #everyMs: number;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, beat: () => void) {
+  /** @param everyMs How long after, in milliseconds. @default a second */
+  constructor(clock: Clock, beat: () => void, everyMs = HEARTBEAT_MS) {
     this.#clock = clock;
     this.#beat = beat;
+    this.#everyMs = everyMs;
   }
 
   /** Schedules the next beat unless one is scheduled. */
@@ -163,7 +166,7 @@ export class Heartbeat {
     this.#timer = this.#clock.setTimeout(() => {
       this.#timer = undefined;
       this.#beat();
-    }, HEARTBEAT_MS);
+    }, this.#everyMs);
     this.#timer.unref();
   }
 

@@ -21,7 +21,7 @@ export interface UsageEvent {
 }
 
 /** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */
-export const CAUSES = [
+const CAUSES = [
   /** The name has no address, or no name server answered. */
   'no_address',
   /** The port is closed. */

@@ -9,7 +9,6 @@ import type { Metrics } from './metrics.js';
 import { RETRY_WHEN_FULL_MS } from './options.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import { dropExpired, Pump, RelayLedger } from './pump.js';
-import { HEARTBEAT_MS } from '../delivery/pacing.js';
 import { readmitTarget } from './request-target.js';
 import type { DroppedField, TargetOptions } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
@@ -231,7 +230,7 @@ export class RelayCore {
       maxBackoffMs,
       concurrency,
       drainConcurrency,
-      sendCapBeats: Math.ceil((attemptTimeoutMs + TRANSPORT_GRACE_MS) / HEARTBEAT_MS),
+      sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,
       hasRoom: () => this.#hasRoom(store),
     });
   }

@@ -27,8 +27,8 @@ interface PumpOptions extends BackoffOptions {
   clock: Clock;
   concurrency: number;
   drainConcurrency: number;
-  /** An attempt that has not settled after so many heartbeats loses its slot, and its event fails with reason `timeout`. */
-  sendCapBeats: number;
+  /** An attempt that has not settled after this time loses its slot, and its event fails with reason `timeout`. */
+  sendCapMs: number;
   /** Whether the store has room for more events. If not, sending does not pause, since only sending makes room. */
   hasRoom: () => boolean;
   /** @default the load of this process */
@@ -212,12 +212,12 @@ export class Pump {
 
   /** Once a second: looks for opt-outs, drops expired events, and ends attempts that do not settle. Stops after an opt-out. */
   readonly #beat = (): void => {
-    const { gate, store, ledger, log, sendCapBeats } = this.#options;
+    const { gate, store, ledger, log, sendCapMs } = this.#options;
     gate.checkAttempt();
     if (this.#isStopped || gate.state === 'shut') return;
     dropExpired(store, ledger, log);
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
-    this.#dispatcher.abortOverdue(sendCapBeats);
+    this.#dispatcher.abortOverdue(sendCapMs);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };

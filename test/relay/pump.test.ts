@@ -36,7 +36,7 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
     maxBackoffMs: 60_000,
     concurrency: 1,
     drainConcurrency: 1,
-    sendCapBeats: 1,
+    sendCapMs: 1000,
     hasRoom: () => state.hasRoom,
     load: {
       add: () => undefined,

@@ -5,9 +5,10 @@ import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket, TcpNetConnectOpts } from 'node:net';
 import { bareHost } from '../../wire/host.js';
-import { dial, slowError } from './dial.js';
+import { closedError, dial, slowError } from './dial.js';
 import type { ConnectSettings } from './dial.js';
 import type { Lookup } from './name-lookup.js';
+import { pollutedNames } from './pollution.js';
 import type { Proxy } from './proxy.js';
 import { isolateRequest, unobserved } from './unobserved.js';
 
@@ -203,7 +204,7 @@ export class Connections {
       socket.unref();
       socket.once('secureConnect', () => finish(null, socket));
       socket.on('error', (error) => finish(error));
-      socket.once('close', () => finish(Object.assign(new Error('closed'), { code: 'ECONNRESET' })));
+      socket.once('close', () => finish(closedError()));
     } catch (error) {
       finish(error as NodeJS.ErrnoException);
     }
@@ -271,18 +272,6 @@ const NOT_GIVEN = {
   write: undefined,
 };
 
-/** What `Object.prototype` has by the standard of the language, beside names that begin with two underscores. */
-const STANDARD = new Set([
-  '__proto__',
-  'constructor',
-  'hasOwnProperty',
-  'isPrototypeOf',
-  'propertyIsEnumerable',
-  'toLocaleString',
-  'toString',
-  'valueOf',
-]);
-
 /** Options for which Node has a default that an own `undefined` would replace. Node gives them itself, so they are never inherited. */
 const HAVE_DEFAULT: ReadonlySet<string> = new Set(['checkServerIdentity', 'ciphers', 'minDHSize', 'rejectUnauthorized']);
 
@@ -294,9 +283,7 @@ const REJECT = 'NODE_TLS_REJECT_UNAUTHORIZED';
  */
 function notGiven(): object {
   const masked: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  for (const name of Object.getOwnPropertyNames(Object.prototype)) {
-    if (!STANDARD.has(name) && !name.startsWith('__') && !HAVE_DEFAULT.has(name)) masked[name] = undefined;
-  }
+  for (const name of pollutedNames()) if (!HAVE_DEFAULT.has(name)) masked[name] = undefined;
   if (Object.hasOwn(Object.prototype, REJECT) && !Object.hasOwn(process.env, REJECT)) masked['rejectUnauthorized'] = true;
   return masked;
 }

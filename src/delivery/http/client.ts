@@ -11,6 +11,7 @@ import fetch from 'node-fetch/src/index.js';
 import type { Cause } from '../transport.js';
 import type { Connections } from './agents.js';
 import { causeOfCode } from './causes.js';
+import { isPolluted } from './pollution.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
@@ -130,9 +131,6 @@ class NodeFetchClient implements HttpClient {
   }
 }
 
-/** The own properties of `Object.prototype` of a realm that is not polluted. */
-const CLEAN = Reflect.ownKeys(Object.prototype).length;
-
 /** Events of sockets and responses to which Node's HTTP listens. */
 const STREAM_EVENTS = ['agentRemove', 'close', 'connect', 'data', 'drain', 'end', 'error', 'free', 'session', 'timeout'];
 
@@ -141,7 +139,7 @@ const STREAM_EVENTS = ['agentRemove', 'close', 'connect', 'data', 'drain', 'end'
  * response. Node throws in a callback of its own, and that would end the process (seen in Node 20 to 26). So the same is tried here.
  */
 function wouldThrow(): boolean {
-  if (Reflect.ownKeys(Object.prototype).length === CLEAN) return false;
+  if (!isPolluted()) return false;
   try {
     const response = new IncomingMessage({ readableHighWaterMark: HIGH_WATER_MARK } as Socket);
     for (const name of STREAM_EVENTS) response.on(name, doNothing);

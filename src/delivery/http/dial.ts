@@ -28,6 +28,11 @@ export function slowError(): NodeJS.ErrnoException {
   return Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' });
 }
 
+/** The other side closed a connection before it was ready. */
+export function closedError(): NodeJS.ErrnoException {
+  return Object.assign(new Error('closed'), { code: 'ECONNRESET' });
+}
+
 /**
  * Connects to a host. While one address does not answer, the next one is tried beside it; the first that answers wins, and the others are
  * destroyed. Each address has the connect timeout to itself.
@@ -135,7 +140,7 @@ class Race {
       this.#firstError ??= error;
       this.#tryNext();
     };
-    const closed = (): void => failed(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
+    const closed = (): void => failed(closedError());
     // Without a prototype: Node would read what is not given from a polluted one.
     const unknown = this.#unknown;
     const more =

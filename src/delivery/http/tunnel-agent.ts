@@ -8,7 +8,7 @@ import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections } from './agents.js';
-import { slowError } from './dial.js';
+import { closedError, slowError } from './dial.js';
 import type { Proxy } from './proxy.js';
 import { underWay } from './under-way.js';
 import { unobserved } from './unobserved.js';
@@ -109,7 +109,7 @@ function refused(status: number): NodeJS.ErrnoException {
 async function secured(socket: Socket): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve).once('error', reject);
-    socket.once('close', () => reject(Object.assign(new Error('no TLS connection'), { code: 'ECONNRESET' })));
+    socket.once('close', () => reject(closedError()));
   });
 }
 

@@ -9,6 +9,7 @@ import type { Channel } from 'node:diagnostics_channel';
 import http from 'node:http';
 import type { ClientRequest, OutgoingHttpHeader, RequestOptions } from 'node:http';
 import https from 'node:https';
+import { isPolluted } from './pollution.js';
 
 /** The channels on which Node publishes a request while it is made, and those from which dd-trace makes spans of connects and look-ups. */
 const CHANNELS = ['http.client.request.created', 'http.client.request.start', 'apm:net:tcp:start', 'apm:dns:resolve:start'].map((name) =>
@@ -34,17 +35,10 @@ const NOT_GIVEN = {
   uniqueHeaders: undefined,
 };
 
-/** How many properties `Object.prototype` has by the standard of the language. (It may be polluted before this file is loaded.) */
-const CLEAN = 12;
-
-/** Libraries for tests do not take options without a prototype, so they get such ones only where there is a need. */
-function isPolluted(): boolean {
-  return Reflect.ownKeys(Object.prototype).length !== CLEAN;
-}
-
 /** What node-fetch calls as `http.request`. The class is read at each call: a library for tests may have replaced it. */
 const plainRequest = ((url: string, options: RequestOptions): ClientRequest =>
-  // The types of Node leave the options out, which the class takes as `http.request` does.
+  // The types of Node leave the options out, which the class takes as `http.request` does. Libraries for tests take none without a
+  // prototype, so there are such ones only where there is a need.
   Reflect.construct(http.ClientRequest, [
     url,
     isPolluted() ? { __proto__: null, ...options, ...NOT_GIVEN } : options,

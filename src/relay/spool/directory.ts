@@ -14,7 +14,7 @@ export interface SpoolDirectory {
 }
 
 /** Why permissions were taken back. */
-export type TakenBackBecause = 'other users could write' | 'this user could not use';
+type TakenBackBecause = 'other users could write' | 'this user could not use';
 
 /** Told of each path whose permissions were taken back, with the mode that it had, such as `2770`. */
 export type OnTakenBack = (path: string, mode: string, why: TakenBackBecause) => void;

@@ -57,7 +57,7 @@ export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrenc
     maxBackoffMs: 60_000,
     concurrency,
     drainConcurrency: 24,
-    sendCapBeats: 600,
+    sendCapMs: 600_000,
     hasRoom: () => true,
     load: { add: () => undefined, isHigh: false },
   });
