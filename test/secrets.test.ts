@@ -7,6 +7,7 @@ import { createTelemetry, emitUsageMetrics, fetchTransport } from '../src/index.
 import type { Logger, TelemetryOptions } from '../src/index.js';
 import { NameLookup } from '../src/delivery/http/name-lookup.js';
 import { startLimit } from '../src/delivery/pacing.js';
+import { underWay } from '../src/delivery/under-way.js';
 import { nameMachine } from './helpers/dns-server.js';
 import { thisMachine } from '../src/base/machine.js';
 import { createTelemetryWith } from '../src/client/telemetry.js';
@@ -73,7 +74,7 @@ async function fail({ endpoint, nameServers, proxy }: FaultSite['where'], logger
   const names =
     nameServers === undefined
       ? undefined
-      : new NameLookup({ timeoutMs: 300, startLimit, clock: systemClock, machine: nameMachine(), servers: nameServers });
+      : new NameLookup({ timeoutMs: 300, startLimit, underWay, clock: systemClock, machine: nameMachine(), servers: nameServers });
   const telemetry = createTelemetryWith(
     {
       product: PRODUCT,

@@ -38,6 +38,10 @@ async function all(jobs, atATime, run) {
   return results;
 }
 
+function awaits(what) {
+  return { end: 'plain', everyMs: 0, awaits: what, liveOnMs: 8000 };
+}
+
 async function whileTheProcessLives(roundTripMs) {
   await lab.setRoundTrip(roundTripMs);
   const named = 'api.example.test';
@@ -52,6 +56,9 @@ async function whileTheProcessLives(roundTripMs) {
     'http, a proxy that takes 600 ms more': { endpoint: endpoint('http', named), ...proxied },
     'https, TLS 1.2, a CONNECT that takes 600 ms more': { endpoint: endpoint('TLS 1.2'), ...proxied },
     'https, TLS 1.3, a CONNECT that takes 600 ms more': { endpoint: endpoint('TLS 1.3'), ...proxied },
+    // Node lists nothing that keeps these hosts alive.
+    'https, TLS 1.3, a host that awaits a worker': { endpoint: endpoint('TLS 1.3'), ...awaits('worker') },
+    'https, TLS 1.3, a host that awaits scrypt': { endpoint: endpoint('TLS 1.3'), ...awaits('scrypt') },
   });
   const reports = await all(jobs, AT_A_TIME.alive, ([, job]) => send({ aliveMs: 15_000, ...job }));
   for (const [index, [title]] of jobs.entries()) {

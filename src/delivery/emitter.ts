@@ -9,10 +9,12 @@ import type { EventConsumer } from '../bus/bus.js';
 import { Dispatcher } from './dispatcher.js';
 import type { DispatcherOptions } from './dispatcher.js';
 import { EventBuffer } from './event-buffer.js';
-import { EndWatch, ExitHook } from './exit-hook.js';
 import { Heartbeat, HEARTBEAT_MS, NextTick } from './pacing.js';
+import { ProcessEnd } from './process-end.js';
+import type { Leaver } from './process-end.js';
 import { steering } from './transport.js';
 import type { SendOutcome } from './transport.js';
+import { underWay } from './under-way.js';
 
 /** What an emitter needs. */
 interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'onSettled'> {
@@ -41,14 +43,12 @@ export class Emitter {
   readonly #leaveWaiters: DrainWaiters;
   readonly #heartbeat: Heartbeat;
   readonly #flushLater: NextTick;
-  readonly #endWatch: EndWatch;
-  readonly #exitHook = new ExitHook(() => this.#onBeforeExit());
+  readonly #processEnd: ProcessEnd;
+  readonly #leaver: Leaver;
   /** If true, a flush is scheduled and the exit hook is set, so an event only needs to be kept. */
   #isArmed = false;
   #isStopped = false;
   #drains = 0;
-  /** Until when an exit may hold the process; undefined before the first. */
-  #exitUntilMs: number | undefined;
   #leaving: Leaving | undefined;
 
   constructor(options: EmitterOptions) {
@@ -63,14 +63,18 @@ export class Emitter {
       ...options,
       buffer: this.#buffer,
       limit: () => this.#limit(),
-      onStarted: () => this.#endWatch.start(),
+      onStarted: () => this.#processEnd.sends(this.#leaver),
       onSettled: (outcome) => this.#onSettled(outcome),
     });
-    this.#endWatch = new EndWatch(options.clock, {
-      isNeeded: () => this.#dispatcher.inFlight > 0 && !this.#isStopped,
-      hasEnded: () => options.transport[steering]?.hostHasEnded?.() === true,
-      onEnd: () => this.#onHostEnded(),
-    });
+    this.#processEnd = ProcessEnd.of(options.clock);
+    const isSending = () => this.#dispatcher.inFlight > 0 && !this.#isStopped;
+    this.#leaver = {
+      get isSending() {
+        return isSending();
+      },
+      leave: (isCertain) => this.#leaveProcess(isCertain),
+      liveOn: () => this.#liveOn(),
+    };
     options.gate.whenShut(() => {
       void this.#stop('opted_out');
     });
@@ -133,9 +137,9 @@ export class Emitter {
     this.#isArmed = true;
     // A host may publish in its own `beforeExit`: only a flush that holds the process for one turn happens after that. If the host does so
     // each time, the process must end all the same.
-    const mayHold = this.#options.drainOnExit && this.#exitTimeLeftMs() > 0;
+    const mayHold = this.#exitTimeLeftMs() > 0;
     this.#flushLater.schedule(mayHold);
-    if (mayHold) this.#exitHook.set();
+    if (mayHold) this.#processEnd.arm(this.#leaver);
   }
 
   #flush(): void {
@@ -150,11 +154,9 @@ export class Emitter {
   }
 
   #onHeartbeat(): void {
-    const { drainOnExit, gate, sendCapMs } = this.#options;
+    const { gate, sendCapMs } = this.#options;
     gate.check();
     if (gate.state === 'shut') return;
-    // The process did not end after all.
-    if (drainOnExit && this.#leaving === undefined && this.#pending() > 0) this.#exitHook.set();
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#startWorkers();
   }
@@ -175,9 +177,9 @@ export class Emitter {
     for (const waiters of [this.#drainWaiters, this.#leaveWaiters]) {
       if (waiters.mayEndAt(oldestWaiting)) waiters.reached(this.#dispatcher.oldestSeq);
     }
-    if (this.#exitHook.isSet && this.#pending() === 0) {
+    if (this.#processEnd.isArmed(this.#leaver) && this.#pending() === 0) {
       this.#isArmed = false;
-      this.#exitHook.clear();
+      this.#processEnd.disarm(this.#leaver);
     }
   }
 
@@ -187,17 +189,25 @@ export class Emitter {
     this.#isStopped = true;
     this.#options.ledger.drop(reason, this.#buffer.clear());
     this.#heartbeat.stop();
-    this.#endWatch.stop();
+    this.#processEnd.forget(this.#leaver);
     await this.#dispatcher.stop();
     // Events that were not tried have come back.
     this.#options.ledger.drop(reason, this.#buffer.clear());
     this.#notifyWaiters();
   }
 
-  #onBeforeExit(): void {
+  /** The process has nothing else to do, or so it seems. @returns Resolves when it is let go; undefined if that was at once. */
+  #leaveProcess(isCertain: boolean): Promise<unknown> | undefined {
     this.#isArmed = false;
     const { clock, gate } = this.#options;
     const deadlineMs = this.#exitTimeLeftMs();
+    // A close() has its own deadline and continues.
+    if (this.#isStopped || this.#leaving !== undefined || this.#pending() === 0) return undefined;
+    // Nothing may be sent now, and a file that cannot be read must not hold the process.
+    if (deadlineMs === 0 || gate.state === 'unknown') {
+      this.#letGo();
+      return undefined;
+    }
     // Keep pending events but start nothing: that would keep a finished process alive. If the host began a close() meanwhile, that
     // has its own deadline and continues.
     const giveUp = () => {
@@ -207,18 +217,11 @@ export class Emitter {
       this.#leaveWaiters.reached(Infinity);
     };
     const leaving: Leaving = { untilMs: clock.now() + deadlineMs, giveUp };
-    // Nothing may be sent now, and a file that cannot be read must not hold the process.
-    if (deadlineMs === 0 || gate.state === 'unknown') return this.#letGo();
-    this.#exitUntilMs ??= leaving.untilMs;
-    void this.#leave(leaving, deadlineMs).then(giveUp);
-  }
-
-  /** The host has nothing else to do, but a connect of ours keeps `beforeExit` from coming. */
-  #onHostEnded(): void {
-    this.#exitHook.clear();
-    if (this.#leaving !== undefined) return;
-    if (this.#options.drainOnExit) this.#onBeforeExit();
-    else this.#letGo();
+    const waited = underWay.waits.begin();
+    return this.#leave(leaving, deadlineMs, isCertain).then(() => {
+      waited();
+      giveUp();
+    });
   }
 
   /** Releases the process: connects end, and nothing starts until the next heartbeat. What waits stays in the buffer. */
@@ -228,21 +231,22 @@ export class Emitter {
     this.#options.transport[steering]?.letGo?.();
   }
 
-  /** How long an exit may hold the process: `exitDeadlineMs` in all, however often the host comes back from its `beforeExit`. */
-  #exitTimeLeftMs(): number {
-    const { clock, exitDeadlineMs } = this.#options;
-    if (this.#exitUntilMs === undefined) return exitDeadlineMs;
-    const leftMs = this.#exitUntilMs - clock.now();
-    if (leftMs > -HEARTBEAT_MS) return Math.max(0, leftMs);
-    // It has lived on.
-    this.#exitUntilMs = undefined;
-    return exitDeadlineMs;
+  #liveOn(): void {
+    this.#dispatcher.pause.wake();
+    if (!this.#isStopped && this.#pending() > 0) this.#arm();
   }
 
-  async #leave(leaving: Leaving, deadlineMs: number): Promise<boolean> {
+  /** How long an exit may hold the process: `exitDeadlineMs` in all, however often the host comes back from its `beforeExit`. */
+  #exitTimeLeftMs(): number {
+    const { drainOnExit, exitDeadlineMs } = this.#options;
+    return drainOnExit ? Math.max(0, exitDeadlineMs - this.#processEnd.elapsedMs) : 0;
+  }
+
+  /** @param isLast Whether nothing follows: an end that is only guessed must cost no event its retries. */
+  async #leave(leaving: Leaving, deadlineMs: number, isLast = true): Promise<boolean> {
     const { gate, transport } = this.#options;
     this.#leaving = leaving;
-    transport[steering]?.lastCall?.(true);
+    if (isLast) transport[steering]?.lastCall?.(true);
     this.#dispatcher.pause.wake();
     // Before giving up: giving up ends the wait, so the wait must have begun.
     const waited = this.#wait(this.#leaveWaiters, deadlineMs);
@@ -254,7 +258,7 @@ export class Emitter {
     const timedOut = await waited;
     if (this.#leaving === leaving) {
       this.#leaving = undefined;
-      transport[steering]?.lastCall?.(false);
+      if (isLast) transport[steering]?.lastCall?.(false);
     }
     return timedOut;
   }

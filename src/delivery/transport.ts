@@ -112,8 +112,6 @@ export interface Steering {
   limitConnects?(limitMs: number | undefined, isFirm: boolean): void;
   /** Ends each attempt that has written nothing: its event goes back to the buffer, and it holds the process no longer. */
   letGo?(): void;
-  /** Whether nothing but our own connects and look-ups keeps the process alive. */
-  hostHasEnded?(): boolean;
 }
 
 /** Why an attempt failed, if the outcome tells. */
@@ -203,7 +201,6 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
       },
       limitConnects: (limitMs, isFirm) => inner[steering]?.limitConnects?.(limitMs, isFirm),
       letGo: () => inner[steering]?.letGo?.(),
-      hostHasEnded: () => inner[steering]?.hostHasEnded?.() ?? false,
     },
   };
 }

@@ -331,7 +331,6 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
           letGo: () => {
             while (scripted.open.length > 0) scripted.open[0]?.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
           },
-          hostHasEnded: () => host.hasEnded,
         };
         const scripted = Object.assign(new ScriptedTransport({ maxBatchSize }), { [steering]: lead });
         const faults: string[] = [];
@@ -352,6 +351,7 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
           maxPendingEvents: 25,
           drainOnExit,
           logger,
+          isHeldByUs: () => host.hasEnded,
         });
         const check = (where: string) => {
           const stats = telemetry.stats();

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/base/clock.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../src/delivery/pacing.js';
+import { underWay } from '../../src/delivery/under-way.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
 import { nameMachine } from './dns-server.js';
 import { starvedMs } from './starved.js';
@@ -42,7 +43,7 @@ const settings = JSON.parse(process.argv[2] ?? '{}') as ChildSettings;
 const count = () => SIGNALS.map((name) => process.listenerCount(name));
 const before = count();
 const { nameServer } = settings;
-const names = { clock: systemClock, startLimit, timeoutMs: 10_000, machine: nameMachine(), servers: [nameServer ?? ''] };
+const names = { clock: systemClock, startLimit, underWay, timeoutMs: 10_000, machine: nameMachine(), servers: [nameServer ?? ''] };
 const telemetry = createTelemetryWith(
   { product: { name: 'acme', version: '1.0.0' }, env: {}, ...(settings.options as { endpoint: string }) },
   nameServer === undefined ? thisMachine : { ...thisMachine, lookup: new NameLookup(names).lookup },

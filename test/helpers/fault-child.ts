@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../src/delivery/pacing.js';
+import { underWay } from '../../src/delivery/under-way.js';
 import { nameMachine } from './dns-server.js';
 import { thisMachine } from '../../src/base/machine.js';
 import type { MachineAccess } from '../../src/base/machine.js';
@@ -62,7 +63,7 @@ const telemetry = createTelemetryWith(
 function namesOf(servers: readonly string[] | undefined): Partial<MachineAccess> {
   if (servers === undefined) return {};
   const timeoutMs = DEFAULTS.connectTimeoutMs;
-  const names = new NameLookup({ timeoutMs, startLimit, clock: systemClock, machine: nameMachine(), servers });
+  const names = new NameLookup({ timeoutMs, startLimit, underWay, clock: systemClock, machine: nameMachine(), servers });
   return { lookup: names.lookup };
 }
 

@@ -43,6 +43,8 @@ export const PROMISES = [
   'exit-no-delay',
   'exit-silent-endpoint',
   'exit-connect',
+  'exit-clients',
+  'exit-guess',
   'exit-isolation',
 
   'log-secrets',

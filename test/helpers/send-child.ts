@@ -4,6 +4,7 @@ import { fetchTransportWith } from '../../src/delivery/http/fetch-transport.js';
 import type { FetchTransportOptions } from '../../src/delivery/http/fetch-transport.js';
 import { NameLookup } from '../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../src/delivery/pacing.js';
+import { underWay } from '../../src/delivery/under-way.js';
 import { nameMachine } from './dns-server.js';
 import type { Lookup } from '../../src/delivery/http/name-lookup.js';
 import { systemClock } from '../../src/base/clock.js';
@@ -31,6 +32,7 @@ function chooseLookup(names: SenderJob['names'] = 'loopback'): Lookup | undefine
     timeoutMs: job.options.connectTimeoutMs ?? 10_000,
     clock: systemClock,
     startLimit,
+    underWay,
     machine: nameMachine(),
     servers: [names.server],
   }).lookup;

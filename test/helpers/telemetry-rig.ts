@@ -3,6 +3,7 @@ import { count, defineEvent, optional } from '../../src/index.js';
 import type { TelemetryOptions, TelemetryStats } from '../../src/index.js';
 import type { MachineAccess } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { ProcessEnd } from '../../src/delivery/process-end.js';
 import { ScriptedTransport } from './scripted-transport.js';
 import { settle, VirtualClock } from './virtual-clock.js';
 
@@ -21,10 +22,18 @@ export function virtualMachine(clock: VirtualClock, random: () => number = () =>
   };
 }
 
+/** What a rig takes beside the options of a client. */
+interface RigOptions {
+  scripted?: ScriptedTransport;
+  clock?: VirtualClock;
+  /** Whether only connects of this package keep the process alive. */
+  isHeldByUs?: () => boolean;
+}
+
 /** A client of product `acme` with one event `tick` on a virtual machine. It has a scripted transport unless `options` has one. */
-export function telemetryRig(options: Partial<TelemetryOptions> & { scripted?: ScriptedTransport } = {}) {
-  const { scripted = new ScriptedTransport(), transport = scripted, env = {}, ...rest } = options;
-  const clock = new VirtualClock();
+export function telemetryRig(options: Partial<TelemetryOptions> & RigOptions = {}) {
+  const { scripted = new ScriptedTransport(), transport = scripted, env = {}, clock = new VirtualClock(), isHeldByUs, ...rest } = options;
+  ProcessEnd.of(clock, isHeldByUs ?? (() => false));
   const telemetry = createTelemetryWith(
     { product: { name: 'acme', version: '1.0.0' }, transport, env, events: [tick], drainOnExit: false, ...(rest as object) },
     virtualMachine(clock),

@@ -5,6 +5,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket, TcpNetConnectOpts } from 'node:net';
 import { bareHost } from '../../wire/host.js';
+import type { UnderWay } from '../under-way.js';
 import { closedError, dial, slowError } from './dial.js';
 import type { ConnectSettings } from './dial.js';
 import type { Lookup } from './name-lookup.js';
@@ -130,6 +131,11 @@ export class Connections {
   /** Reports that a request got no answer: if its connection had been used before, the server may have closed it while it was idle. */
   broke(request: ClientRequest): void {
     if (this.wasReused(request)) this.#reuseFromMs = this.now() + NO_REUSE_MS;
+  }
+
+  /** Counts what keeps the process alive. */
+  get underWay(): UnderWay {
+    return this.#settings.underWay;
   }
 
   /** Whether a request may ask the server to keep its connection. */

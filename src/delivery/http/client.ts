@@ -15,7 +15,6 @@ import { isPolluted } from './pollution.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
-import { hostHasEnded } from './under-way.js';
 import { unobserved } from './unobserved.js';
 
 /** One GET. */
@@ -67,14 +66,12 @@ export interface HttpClient {
 export interface Http {
   readonly client: HttpClient;
   readonly routes: Routes;
-  /** Whether nothing but our own connects and look-ups keeps the process alive. */
-  readonly hostHasEnded: () => boolean;
 }
 
 /** Opens HTTP, with the route to the endpoint ready. */
 export async function openHttp(settings: RouteSettings): Promise<Http> {
   const routes = await Routes.open(settings);
-  return { client: new NodeFetchClient(routes.pool.connections), routes, hostHasEnded };
+  return { client: new NodeFetchClient(routes.pool.connections), routes };
 }
 
 /** The default of node-fetch. */

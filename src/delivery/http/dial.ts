@@ -4,9 +4,9 @@ import type { Socket, TcpNetConnectOpts } from 'node:net';
 import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { StartLimit } from '../pacing.js';
+import type { UnderWay } from '../under-way.js';
 import type { Lookup } from './name-lookup.js';
 import { unobserved } from './unobserved.js';
-import { underWay } from './under-way.js';
 
 /** What a connect needs. */
 export interface ConnectSettings {
@@ -15,6 +15,7 @@ export interface ConnectSettings {
   readonly clock: Clock;
   readonly lookup: Lookup;
   readonly startLimit: StartLimit;
+  readonly underWay: UnderWay;
 }
 
 /** How long one address is tried alone (RFC 8305, 5). */
@@ -132,7 +133,7 @@ class Race {
   }
 
   #try({ address, family }: LookupAddress): void {
-    const { clock, connectTimeoutMs, startLimit } = this.#settings;
+    const { clock, connectTimeoutMs, startLimit, underWay } = this.#settings;
     const failed = (error: NodeJS.ErrnoException): void => {
       if (!this.#runners.delete(runner)) return;
       leave();

@@ -13,6 +13,7 @@ import { late } from '../late.js';
 import { startLimit } from '../pacing.js';
 import { steering } from '../transport.js';
 import type { SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
+import { underWay } from '../under-way.js';
 import { ABORTED, Attempt, NETWORK } from './attempt.js';
 import type { AttemptSettings, ConnectLimit, FinalFailure } from './attempt.js';
 import type { Http } from './client.js';
@@ -184,7 +185,6 @@ class FetchTransport implements Transport {
       this.#connectLimit = limitMs === undefined ? undefined : { limitMs, isFirm };
     },
     letGo: () => this.#abortListeners.letGo(),
-    hostHasEnded: () => this.#http !== undefined && !(this.#http instanceof Promise) && this.#http.hostHasEnded(),
   };
 
   constructor(options: FetchTransportOptions, replaced: FetchTransportParts) {
@@ -195,7 +195,7 @@ class FetchTransport implements Transport {
     const load = parts.load ?? loadHttp;
     this.#endpoint = settings.endpoint;
     const isShared = clock === systemClock && parts.lookup === undefined;
-    this.#load = async () => load({ ...settings, clock, log, startLimit, lookup: parts.lookup, isShared, loadTunnelAgent });
+    this.#load = async () => load({ ...settings, clock, log, startLimit, underWay, lookup: parts.lookup, isShared, loadTunnelAgent });
     this.#attempts = {
       connectLimit: () => this.#connectLimit,
       attemptTimeoutMs: settings.attemptTimeoutMs,

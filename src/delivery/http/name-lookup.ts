@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import type { Clock } from '../../base/clock.js';
 import { bareHost, isLocalhostName } from '../../wire/host.js';
 import type { StartLimit } from '../pacing.js';
+import type { UnderWay } from '../under-way.js';
 import { candidates, findInHosts, readNameRules } from './name-files.js';
 import type { NameMachine, NameRules } from './name-files.js';
 import { AddressQuery } from './name-servers.js';
@@ -22,6 +23,7 @@ interface LookupSettings {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly startLimit: StartLimit;
+  readonly underWay: UnderWay;
   /** What this system knows of names. It is read at each look-up that no cached address answers. */
   readonly machine: NameMachine;
   /** The name servers to ask. @default those of the system */
@@ -124,8 +126,8 @@ export class NameLookup {
   }
 
   async #askDns(query: Query, rules: NameRules): Promise<readonly LookupAddress[]> {
-    const { clock } = this.#settings;
-    const settings = { clock, families: rules.families, servers: this.#servers(rules) };
+    const { clock, underWay } = this.#settings;
+    const settings = { clock, underWay, families: rules.families, servers: this.#servers(rules) };
     let onlyAsItIs = false;
     for (const name of candidates(query.host, rules)) {
       if (onlyAsItIs && name !== query.host) continue;

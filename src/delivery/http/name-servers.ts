@@ -3,7 +3,7 @@ import { Resolver } from 'node:dns';
 import type { LookupAddress, ResolverOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Family } from './name-files.js';
-import { underWay } from './under-way.js';
+import type { UnderWay } from '../under-way.js';
 import { unobserved } from './unobserved.js';
 
 /**
@@ -15,6 +15,7 @@ export type DnsAnswer = readonly LookupAddress[] | 'absent' | 'servfail' | 'fail
 /** What a question needs. */
 interface DnsSettings {
   readonly clock: Clock;
+  readonly underWay: UnderWay;
   readonly families: readonly Family[];
   /** In the order in which they are asked. The one that answers first becomes the first. */
   readonly servers: string[];
@@ -51,7 +52,7 @@ export class AddressQuery {
   readonly #resolvers = new Map<string, Resolver>();
   readonly #timers = new Set<Timer>();
   readonly #answers = new Map<Family, DnsAnswer>();
-  readonly #ended = underWay.queries.begin();
+  readonly #ended: () => void;
   #isOver = false;
 
   /**
@@ -62,6 +63,7 @@ export class AddressQuery {
   constructor(settings: DnsSettings, name: string, end: (answer: DnsAnswer) => void) {
     this.#settings = settings;
     this.#end = end;
+    this.#ended = settings.underWay.queries.begin();
     for (const family of settings.families) this.#ask(family, name);
   }
 

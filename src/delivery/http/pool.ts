@@ -5,6 +5,7 @@
 import type { Agent } from 'node:http';
 import type { Clock } from '../../base/clock.js';
 import type { StartLimit } from '../pacing.js';
+import type { UnderWay } from '../under-way.js';
 import { Connections, createAgent } from './agents.js';
 import { machineNames } from './name-files.js';
 import { NameLookup } from './name-lookup.js';
@@ -20,6 +21,7 @@ export interface PoolSettings {
   readonly env: NodeJS.ProcessEnv;
   readonly clock: Clock;
   readonly startLimit: StartLimit;
+  readonly underWay: UnderWay;
   /** Replaces the look-up of names. */
   readonly lookup?: Lookup | undefined;
   /** Whether other transports may use the same pool: not with a clock or a look-up of one's own. */
@@ -49,10 +51,16 @@ export class Pool {
   #users = 0;
 
   private constructor(settings: PoolSettings, key: string | undefined) {
-    const { clock, connectTimeoutMs, env, startLimit } = settings;
+    const { clock, connectTimeoutMs, env, startLimit, underWay } = settings;
     this.#settings = settings;
     this.#key = key;
-    this.#names = new NameLookup({ timeoutMs: connectTimeoutMs, clock, startLimit, machine: machineNames(process.platform, env) });
+    this.#names = new NameLookup({
+      timeoutMs: connectTimeoutMs,
+      clock,
+      startLimit,
+      underWay,
+      machine: machineNames(process.platform, env),
+    });
     this.turns = new Turns(settings.maxSockets, clock);
     this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
   }

@@ -10,7 +10,6 @@ import { attach, connectionOptions, IDLE_MS } from './agents.js';
 import type { Connections } from './agents.js';
 import { closedError, slowError } from './dial.js';
 import type { Proxy } from './proxy.js';
-import { underWay } from './under-way.js';
 import { unobserved } from './unobserved.js';
 
 const ONCE = { __proto__: null, once: true };
@@ -51,7 +50,7 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
     const controller = new AbortController();
     const abort = (reason?: Error): void => controller.abort(reason);
     const steps = this.#connections.steps(() => abort(slowError()));
-    const tunnelled = underWay.tunnels.begin();
+    const tunnelled = this.#connections.underWay.tunnels.begin();
     this.#connecting.add(abort);
     this.#connections.whenAbandoned(request, () => this.#connecting.has(abort) && abort());
     try {

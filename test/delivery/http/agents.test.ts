@@ -5,6 +5,7 @@ import test from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import { Connections } from '../../../src/delivery/http/agents.js';
 import { startLimit } from '../../../src/delivery/pacing.js';
+import { underWay } from '../../../src/delivery/under-way.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { freePort, listen, startHttp, startTcp, tlsFile, tlsPath, until } from '../../helpers/loopback.js';
@@ -79,7 +80,7 @@ test(
   (t) => {
     let nowMs = 0;
     const clock = { ...systemClock, now: () => nowMs };
-    const connections = new Connections({ clock, connectTimeoutMs: 1, lookup: () => {}, startLimit });
+    const connections = new Connections({ clock, connectTimeoutMs: 1, lookup: () => {}, startLimit, underWay });
     const [old, fresh] = [new Socket(), new Socket()];
     connections.keeps(old);
     nowMs = 300;

@@ -8,7 +8,7 @@ import type { Clock } from '../../../src/base/clock.js';
 import { dial } from '../../../src/delivery/http/dial.js';
 import type { Lookup } from '../../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../../src/delivery/pacing.js';
-import { underWay } from '../../../src/delivery/http/under-way.js';
+import { underWay } from '../../../src/delivery/under-way.js';
 import { blockedPort } from '../../helpers/blocked-port.js';
 import { until } from '../../helpers/loopback.js';
 import { proves } from '../../helpers/promises.js';
@@ -54,7 +54,7 @@ function connectTo(
     process.nextTick(callback, found.length === 0 ? Object.assign(new Error('none'), { code: 'ENOTFOUND' }) : null, found);
   };
   const startedAtMs = performance.now();
-  const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, ...more };
+  const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, underWay, ...more };
   const ends: (() => void)[] = [];
   const dialled = new Promise<Dialled>((resolve) => {
     const end = dial(settings, { host: 'collector.test', port }, (error, socket) => {
@@ -117,7 +117,7 @@ test.serial('a dial that ends while its name is looked up leaves no timer', (t) 
   const lookup: Lookup = () => () => {
     cancelled += 1;
   };
-  const end = dial({ clock, connectTimeoutMs: 50, lookup, startLimit }, { host: 'collector.test', port: 9 }, () => t.fail());
+  const end = dial({ clock, connectTimeoutMs: 50, lookup, startLimit, underWay }, { host: 'collector.test', port: 9 }, () => t.fail());
   t.is(clock.pendingTimers, 1);
   end();
   end();
@@ -173,7 +173,7 @@ test('a name without an address, and a look-up that takes too long', async (t) =
     cancelled += 1;
   };
   const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
-    dial({ clock: systemClock, connectTimeoutMs: 50, lookup, startLimit }, { host: 'collector.test', port: 9 }, resolve);
+    dial({ clock: systemClock, connectTimeoutMs: 50, lookup, startLimit, underWay }, { host: 'collector.test', port: 9 }, resolve);
   });
   t.is(error?.code, 'ETIMEDOUT');
   t.is(cancelled, 1);

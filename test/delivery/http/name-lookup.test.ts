@@ -4,6 +4,7 @@ import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import { NameLookup } from '../../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../../src/delivery/pacing.js';
+import { underWay } from '../../../src/delivery/under-way.js';
 import { nameMachine, startDnsServer } from '../../helpers/dns-server.js';
 import type { DnsAnswer, DnsServer } from '../../helpers/dns-server.js';
 import { proves } from '../../helpers/promises.js';
@@ -25,6 +26,7 @@ async function setUp(t: ExecutionContext, setup: Setup = {}): Promise<{ names: N
     timeoutMs: setup.timeoutMs ?? 2000,
     clock,
     startLimit,
+    underWay,
     machine: nameMachine(setup),
     servers: [...(setup.before ?? []), server.address, ...(setup.after ?? [])],
   });
@@ -347,7 +349,7 @@ test(proves('names-at-once', 'what the system says of names is read at each look
   const server = await startDnsServer(t, () => 'unknown');
   let hosts = '';
   const machine = { ...nameMachine(), files: () => ({ hosts, resolvConf: '', nsswitch: '' }) };
-  const names = new NameLookup({ timeoutMs: 2000, startLimit, clock: systemClock, machine, servers: [server.address] });
+  const names = new NameLookup({ timeoutMs: 2000, startLimit, underWay, clock: systemClock, machine, servers: [server.address] });
   t.deepEqual(await resolve(names, 'example.org', {}), { code: 'ENOTFOUND' });
   hosts = '192.0.2.66 example.org';
   let turns = 0;
@@ -364,6 +366,6 @@ test('a machine whose files cannot be read finds no address, and throws nothing'
       throw new Error('broken');
     },
   };
-  const names = new NameLookup({ timeoutMs: 2000, startLimit, clock: systemClock, machine, servers: [] });
+  const names = new NameLookup({ timeoutMs: 2000, startLimit, underWay, clock: systemClock, machine, servers: [] });
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
 });
