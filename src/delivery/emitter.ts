@@ -50,6 +50,8 @@ export class Emitter {
   #isStopped = false;
   #drains = 0;
   #leaving: Leaving | undefined;
+  /** Whether the process seems to end. */
+  #isHurrying = false;
 
   constructor(options: EmitterOptions) {
     this.#options = options;
@@ -72,7 +74,12 @@ export class Emitter {
       get isSending() {
         return isSending();
       },
-      leave: (isCertain) => this.#leaveProcess(isCertain),
+      exitMs: options.drainOnExit ? options.exitDeadlineMs : 0,
+      hurry: () => this.#hurry(),
+      leave: () => this.#leaveProcess(),
+      letGo: () => {
+        if (!this.#isStopped && this.#leaving === undefined) this.#letGo();
+      },
       liveOn: () => this.#liveOn(),
     };
     options.gate.whenShut(() => {
@@ -196,8 +203,8 @@ export class Emitter {
     this.#notifyWaiters();
   }
 
-  /** The process has nothing else to do, or so it seems. @returns Resolves when it is let go; undefined if that was at once. */
-  #leaveProcess(isCertain: boolean): Promise<unknown> | undefined {
+  /** The process has nothing else to do. @returns Resolves when it is let go; undefined if that was at once. */
+  #leaveProcess(): Promise<unknown> | undefined {
     this.#isArmed = false;
     const { clock, gate } = this.#options;
     const deadlineMs = this.#exitTimeLeftMs();
@@ -210,28 +217,33 @@ export class Emitter {
     }
     // Keep pending events but start nothing: that would keep a finished process alive. If the host began a close() meanwhile, that
     // has its own deadline and continues.
+    const waited = underWay.waits.begin();
     const giveUp = () => {
+      waited();
       const isReplaced = this.#leaving !== undefined && this.#leaving !== leaving;
       if (this.#isStopped || isReplaced || this.#pending() === 0) return;
       this.#letGo();
       this.#leaveWaiters.reached(Infinity);
     };
     const leaving: Leaving = { untilMs: clock.now() + deadlineMs, giveUp };
-    const waited = underWay.waits.begin();
-    return this.#leave(leaving, deadlineMs, isCertain).then(() => {
-      waited();
-      giveUp();
-    });
+    return this.#leave(leaving, deadlineMs).then(giveUp, giveUp);
   }
 
   /** Releases the process: connects end, and nothing starts until the next heartbeat. What waits stays in the buffer. */
   #letGo(): void {
+    this.#isHurrying = false;
     this.#dispatcher.pause.wake();
     this.#dispatcher.pause.backOff(HEARTBEAT_MS);
     this.#options.transport[steering]?.letGo?.();
   }
 
+  #hurry(): void {
+    this.#isHurrying = true;
+    this.#startWorkers();
+  }
+
   #liveOn(): void {
+    this.#isHurrying = false;
     this.#dispatcher.pause.wake();
     if (!this.#isStopped && this.#pending() > 0) this.#arm();
   }
@@ -242,11 +254,10 @@ export class Emitter {
     return drainOnExit ? Math.max(0, exitDeadlineMs - this.#processEnd.elapsedMs) : 0;
   }
 
-  /** @param isLast Whether nothing follows: an end that is only guessed must cost no event its retries. */
-  async #leave(leaving: Leaving, deadlineMs: number, isLast = true): Promise<boolean> {
+  async #leave(leaving: Leaving, deadlineMs: number): Promise<boolean> {
     const { gate, transport } = this.#options;
     this.#leaving = leaving;
-    if (isLast) transport[steering]?.lastCall?.(true);
+    transport[steering]?.lastCall?.(true);
     this.#dispatcher.pause.wake();
     // Before giving up: giving up ends the wait, so the wait must have begun.
     const waited = this.#wait(this.#leaveWaiters, deadlineMs);
@@ -258,7 +269,7 @@ export class Emitter {
     const timedOut = await waited;
     if (this.#leaving === leaving) {
       this.#leaving = undefined;
-      if (isLast) transport[steering]?.lastCall?.(false);
+      transport[steering]?.lastCall?.(false);
     }
     return timedOut;
   }
@@ -278,7 +289,7 @@ export class Emitter {
 
   #limit(): number {
     const { concurrency, drainConcurrency } = this.#options;
-    return this.#drains > 0 || this.#leaving !== undefined ? Math.max(concurrency, drainConcurrency) : concurrency;
+    return this.#drains > 0 || this.#isHurrying || this.#leaving !== undefined ? Math.max(concurrency, drainConcurrency) : concurrency;
   }
 
   #pending(): number {

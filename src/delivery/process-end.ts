@@ -2,7 +2,7 @@
  * The end of the process: `beforeExit`, or a look at what keeps the process alive if a connect of ours keeps `beforeExit` from coming.
  * All emitters leave together, so that none of them takes what another one still does for work of the host.
  */
-import type { Clock } from '../base/clock.js';
+import type { Clock, Timer } from '../base/clock.js';
 import { Heartbeat } from './pacing.js';
 import { isHeldByUs } from './under-way.js';
 
@@ -10,22 +10,27 @@ import { isHeldByUs } from './under-way.js';
 export interface Leaver {
   /** Whether an attempt is in flight: it may keep the process alive. */
   readonly isSending: boolean;
+  /** How long it may hold the process, in milliseconds. */
+  readonly exitMs: number;
+  /** The process seems to end: sends with the concurrency of a drain. */
+  hurry(): void;
   /**
-   * Delivers what it can within its deadline, then lets the process go.
+   * The process ends: delivers what it can within its deadline, then lets the process go.
    *
-   * @param isCertain False if the end is a guess.
    * @returns Resolves when it lets the process go; undefined if it does so at once.
    */
-  leave(isCertain: boolean): Promise<unknown> | undefined;
+  leave(): Promise<unknown> | undefined;
+  /** Ends its connects, and begins none. */
+  letGo(): void;
   /** The process lives on. */
   liveOn(): void;
 }
 
 /** How often it is looked at what keeps the process alive. */
-const LOOK_MS = 25;
+const LOOK_MS = 15;
 
-/** A process in which nothing of ours is under way lives on if it is still there after so many looks. */
-const LOOKS_ALIVE = 4;
+/** A process lives on if it is still there after so many looks in a row that found something else than our connects, or nothing. */
+const LOOKS_ALIVE = 6;
 
 /** The longest time after a wrong guess without another one. No attempt takes longer by default. */
 const MAX_PATIENCE_MS = 10_000;
@@ -42,7 +47,9 @@ export class ProcessEnd {
   readonly #left = new Set<Leaver>();
   /** When the process came to its end; undefined while it lives. */
   #sinceMs: number | undefined;
-  #isGuess = false;
+  /** Whether connects were ended because of a guess. */
+  #hasCut = false;
+  #cutTimer: Timer | undefined;
   /** How many still use their deadline. */
   #leaving = 0;
   #looksAlive = 0;
@@ -71,7 +78,7 @@ export class ProcessEnd {
     return this.#sinceMs === undefined ? 0 : this.#clock.now() - this.#sinceMs;
   }
 
-  /** Has a leaver told when the process has nothing else to do: once, whether by `beforeExit` or by a look. */
+  /** Has a leaver called at the next `beforeExit`. */
   arm(leaver: Leaver): void {
     if (this.#armed.size === 0) process.on('beforeExit', this.#onBeforeExit);
     this.#armed.add(leaver);
@@ -97,26 +104,34 @@ export class ProcessEnd {
     this.#sending.delete(leaver);
     this.#left.delete(leaver);
     if (this.#sending.size > 0 || this.#left.size > 0) return;
-    this.#sinceMs = undefined;
+    this.#reset();
     this.#looks.stop();
   }
 
-  readonly #onBeforeExit = (): void => this.#begin(true);
-
-  #begin(isCertain: boolean): void {
-    const leavers = new Set([...this.#armed, ...this.#sending]);
+  readonly #onBeforeExit = (): void => {
+    const leavers = this.#all();
     // Detached before any leaver acts: one that writes to a stream would otherwise bring `beforeExit` back for ever.
     for (const leaver of leavers) this.disarm(leaver);
-    this.#sinceMs ??= this.#clock.now();
-    this.#isGuess = !isCertain;
-    this.#looksAlive = 0;
+    this.#begin();
+    this.#hasCut = false;
     for (const leaver of leavers) {
-      this.#left.add(leaver);
-      const left = leaver.leave(isCertain);
+      const left = leaver.leave();
       if (left === undefined) continue;
       this.#leaving += 1;
       void left.then(() => (this.#leaving -= 1));
     }
+  };
+
+  /** Everyone who has something to send. */
+  #all(): Set<Leaver> {
+    const leavers = new Set([...this.#armed, ...this.#sending]);
+    for (const leaver of leavers) this.#left.add(leaver);
+    return leavers;
+  }
+
+  #begin(): void {
+    this.#sinceMs ??= this.#clock.now();
+    this.#looksAlive = 0;
     this.#looks.keepGoing();
   }
 
@@ -124,24 +139,55 @@ export class ProcessEnd {
     for (const leaver of this.#sending) if (!leaver.isSending) this.#sending.delete(leaver);
     if (this.#sinceMs === undefined) {
       if (this.#sending.size === 0) return;
-      if (this.#clock.now() >= this.#guessFromMs && this.#isHeldByUs()) this.#begin(false);
+      if (this.#clock.now() >= this.#guessFromMs && this.#isHeldByUs()) this.#guess();
     } else if (this.#leaving === 0) {
-      if (this.#isHeldByUs()) this.#begin(false);
+      if (this.#isHeldByUs()) this.#cutOverdue();
       else if (++this.#looksAlive >= LOOKS_ALIVE) this.#liveOn(this.#sinceMs);
     }
     this.#looks.keepGoing();
   }
 
+  /** Nothing but our connects keeps the process alive. If they end in time, `beforeExit` comes. */
+  #guess(): void {
+    this.#begin();
+    const leavers = this.#all();
+    for (const leaver of leavers) if (leaver.exitMs > 0) leaver.hurry();
+    this.#cutOverdue();
+    const afterMs = Math.min(...Array.from(leavers, ({ exitMs }) => exitMs).filter((exitMs) => exitMs > 0));
+    if (afterMs === Infinity) return;
+    this.#cutTimer = this.#clock.setTimeout(() => {
+      if (this.#leaving === 0 && this.#isHeldByUs()) this.#cutOverdue();
+    }, afterMs);
+    this.#cutTimer.unref();
+  }
+
+  /** Ends the connects of everyone whose time is over. */
+  #cutOverdue(): void {
+    this.#looksAlive = 0;
+    for (const leaver of this.#all()) {
+      if (this.elapsedMs < leaver.exitMs) continue;
+      this.#hasCut = true;
+      leaver.letGo();
+    }
+  }
+
   /** Something else keeps the process alive. If that is not listed, the next guess is wrong, too: it comes twice as late each time. */
   #liveOn(sinceMs: number): void {
     const nowMs = this.#clock.now();
-    if (this.#isGuess) {
+    if (this.#hasCut) {
       this.#patienceMs = Math.min(2 * Math.max(this.#patienceMs, nowMs - sinceMs), MAX_PATIENCE_MS);
       this.#guessFromMs = nowMs + this.#patienceMs;
     }
-    this.#sinceMs = undefined;
+    this.#reset();
     const left = [...this.#left];
     this.#left.clear();
     for (const leaver of left) leaver.liveOn();
+  }
+
+  #reset(): void {
+    this.#sinceMs = undefined;
+    this.#hasCut = false;
+    if (this.#cutTimer !== undefined) this.#clock.clearTimeout(this.#cutTimer);
+    this.#cutTimer = undefined;
   }
 }

@@ -1,4 +1,5 @@
 /** What of ours keeps the process alive: Node cannot unref a connect or a name query, and an exit waits for its deadline. */
+import { systemClock } from '../base/clock.js';
 
 /** Counts what is under way in this process. */
 class Counter {
@@ -69,14 +70,19 @@ export function isHeldByUs(inspect: Undocumented = process): boolean {
   const { connects, tunnels, queries, waits } = underWay;
   if (connects.count + tunnels.count + queries.count + waits.count === 0) return false;
   if (typeof inspect.getActiveResourcesInfo !== 'function') return false;
+  // Bun (seen in 1.4.5) lists nothing, whatever there is. A timer shows it.
+  const timer = systemClock.setTimeout(() => undefined, 1000);
+  const listed = inspect.getActiveResourcesInfo();
+  systemClock.clearTimeout(timer);
   const left = new Map<string, number>();
   const add = (kind: string, by: number): unknown => left.set(kind, (left.get(kind) ?? 0) + by);
-  for (const kind of inspect.getActiveResourcesInfo()) add(kind, 1);
+  for (const kind of listed) add(kind, 1);
+  if (!left.has('Timeout')) return false;
   for (const handle of inspect._getActiveHandles?.() ?? []) {
     const kind = kindOfIdle(handle);
     if (kind !== undefined) add(kind, -1);
   }
-  take(left, ['Timeout'], waits.count);
+  take(left, ['Timeout'], waits.count + 1);
   take(left, ['ConnectWrap', 'TCPConnectWrap'], connects.count + tunnels.count);
   take(left, ['TCPSocketWrap', 'TLSWrap'], tunnels.count);
   return Math.max(0, ...left.values()) === 0;
