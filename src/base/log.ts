@@ -4,7 +4,7 @@ import { onRejection } from './foreign-values.js';
 
 /**
  * Where the package logs: console, pino, winston or any object with these two methods. A line is `[telemetry] code: text`, at most
- * one a minute for each code. It never holds the query of a URL, credentials, the error text of a library or the data of an event.
+ * one a minute for each code, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`). It never holds the query of a URL, credentials, the error text of a library or the data of an event.
  * A logger that throws does no harm.
  */
 export interface Logger {
@@ -53,6 +53,11 @@ export class Log {
     this.#write('warn', code, text);
   }
 
+  /** A line for the operator that no other one may hide: a state has changed, and the last such line would be wrong. */
+  change(code: string, text: string): void {
+    this.#print('warn', code, text);
+  }
+
   /** A line for debugging telemetry. */
   debug(code: string, text: string): void {
     this.#write('debug', code, text);
@@ -66,8 +71,12 @@ export class Log {
     // Forgetting all codes repeats a line at worst.
     if (this.#lastAt.size >= MAX_CODES) this.#lastAt.clear();
     this.#lastAt.set(code, now);
+    this.#print(level, code, text);
+  }
+
+  #print(level: keyof Logger, code: string, text: string): void {
     try {
-      const written: unknown = this.#logger[level](`[telemetry] ${code}: ${text}`);
+      const written: unknown = this.#logger?.[level](`[telemetry] ${code}: ${text}`);
       onRejection(written, () => undefined);
     } catch {
       // The host's logger failed, so there is no place to report it.

@@ -5,7 +5,17 @@ import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, millisecond
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
 import { LOAD_REASON } from './late.js';
-import { attemptThen, BUSY_REASON, CONNECT_REASON, decorate, OPEN_REASON, steering, UNWRITTEN_REASON } from './transport.js';
+import {
+  attemptThen,
+  BUSY_REASON,
+  causeOf,
+  CONNECT_REASON,
+  decorate,
+  OPEN_REASON,
+  steering,
+  UNANSWERED_REASONS,
+  UNWRITTEN_REASON,
+} from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** When `circuitBreaker` opens, and when it probes. */
@@ -39,14 +49,17 @@ const RETRY_AFTER_MS = 400;
 const STEADY_MS = 60_000;
 const MAX_STEADY_PROBES = 36;
 
-/** A connect that tests the network is cut after this time, or after four times the slowest connect that succeeded. */
+/**
+ * A connect that tests the network is cut after this time, or after four times the slowest connect that succeeded. Each one that was cut
+ * doubles it: a far endpoint behind a proxy may take longer.
+ */
 const PROBE_CONNECT_MS = 3000;
 
 /** How long other events wait while a probe is in flight. */
 const PROBE_POLL_MS = 250;
 
-/** After this time a probe that has not settled no longer keeps the next one back. */
-const PROBE_LOST_MS = 30_000;
+/** A probe without an outcome has failed after this time: an endpoint that accepts connections and is silent takes the whole attempt. */
+const PROBE_LOST_MS = 1500;
 
 /** While the process leaves: the time between two connects, how many may fail in a row, and the longest connect of an open circuit. */
 const LEAVING_RETRY_MS = 50;
@@ -55,9 +68,6 @@ const LEAVING_CONNECT_MS = 1000;
 
 /** The pause that says that nothing more is tried until the process is gone. */
 const FOR_GOOD_MS = 3_600_000;
-
-/** Reason of an attempt that got no answer in time; it counts for every kind of outcome. */
-const TIMEOUT_REASON = 'timeout';
 
 /**
  * Keeps a network that is down cheap: a blocked firewall costs at most 60 attempts in the first hour and two in each later one, not one
@@ -70,9 +80,9 @@ const TIMEOUT_REASON = 'timeout';
  * An attempt that failed to connect has written nothing, so it uses up no retry: its outcome is `deferred` with the reason `connect`, and
  * its event returns to the head of the buffer.
  *
- * Only failed connections and timeouts count as failures. An answer of the server closes the circuit, even an error status: the
- * network works. Other outcomes do neither, `network` included (a reset after the request was sent): a connection was accepted,
- * but perhaps by the firewall that drops the next one. A probe that ends so makes way for the next one at once.
+ * Failed connections, timeouts and exchanges that ended without an answer (`network`) count as failures. An answer of the server closes
+ * the circuit, even an error status: the network works. Other outcomes do neither; a probe that ends so makes way for the next one at once.
+ * A probe without an outcome counts as a failure after 1.5 s, and the next one does not wait for it.
  *
  * While the process leaves, an open circuit lets one probe through, and after a failed connect the next one follows 50 ms later. Three in a
  * row without a success end it.
@@ -117,6 +127,8 @@ interface Doubt {
   /** Identifies the attempt that tests the network. */
   probe: symbol | undefined;
   probeLostAtMs: number;
+  /** The longest connect of a probe. */
+  connectMs: number;
 }
 
 class Breaker {
@@ -140,7 +152,12 @@ class Breaker {
     else {
       const nowMs = this.#options.clock.now();
       if (nowMs < doubt.nextAtMs) return Promise.resolve(deferred(doubt, doubt.nextAtMs - nowMs));
-      if (doubt.probe !== undefined && nowMs < doubt.probeLostAtMs) return Promise.resolve(deferred(doubt, PROBE_POLL_MS));
+      if (doubt.probe !== undefined) {
+        const leftMs = doubt.probeLostAtMs - nowMs;
+        if (leftMs > 0) return Promise.resolve(deferred(doubt, Math.min(leftMs, PROBE_POLL_MS)));
+        this.#fail(true);
+        return Promise.resolve(deferred(doubt, doubt.nextAtMs - nowMs));
+      }
       probe = Symbol('probe');
       doubt.probe = probe;
       doubt.probeLostAtMs = nowMs + PROBE_LOST_MS;
@@ -149,7 +166,7 @@ class Breaker {
     return new Promise((resolve, reject) => {
       attemptThen(this.#inner, events, signal, (outcome) => {
         try {
-          resolve(this.#learn(outcome, probe));
+          resolve(this.#learn(outcome, doubt, probe));
         } catch (error) {
           // The clock is the caller's, and so is its error.
           reject(error);
@@ -168,7 +185,7 @@ class Breaker {
   }
 
   /** Takes note of what an outcome says about the network. @returns The outcome of the event. */
-  #learn(outcome: SendOutcome, probe: symbol | undefined): SendOutcome {
+  #learn(outcome: SendOutcome, tested: Doubt | undefined, probe: symbol | undefined): SendOutcome {
     const verdict = judge(outcome);
     if (verdict === 'reachable') {
       // Also for an attempt that began before the first failure: its answer is as good as that of a probe.
@@ -177,11 +194,13 @@ class Breaker {
       return outcome;
     }
     const isProbe = probe !== undefined && probe === this.#doubt?.probe;
-    if (verdict === 'unreachable') this.#fail(isProbe);
+    // One that was given up has been counted.
+    const isCounted = probe !== undefined && !isProbe && tested === this.#doubt;
+    if (probe !== undefined && tested !== undefined && causeOf(outcome) === 'slow') tested.connectMs *= 2;
+    if (verdict === 'unreachable' && !isCounted) this.#fail(isProbe);
     else if (isProbe && this.#doubt !== undefined) this.#doubt.probe = undefined;
     if (outcome.kind !== 'retryable' || outcome.reason !== CONNECT_REASON || this.#doubt === undefined) return outcome;
-    const waitMs = Math.ceil(Math.max(0, this.#doubt.nextAtMs - this.#options.clock.now()));
-    return { ...outcome, kind: 'deferred', waitMs };
+    return { ...outcome, ...deferred(this.#doubt, Math.max(0, this.#doubt.nextAtMs - this.#options.clock.now())) };
   }
 
   #fail(isProbe: boolean): void {
@@ -197,6 +216,7 @@ class Breaker {
       nextAtMs: nowMs,
       probe: undefined,
       probeLostAtMs: nowMs,
+      connectMs: PROBE_CONNECT_MS,
     });
     doubt.failures += 1;
     // Only the first failure and the probe say when to try again: attempts that were in flight together fail together.
@@ -225,12 +245,12 @@ class Breaker {
     if (doubt === undefined && !this.#limitsConnects) return;
     this.#limitsConnects = doubt !== undefined;
     const isFirm = this.#failuresLeft !== undefined && doubt?.openSinceMs !== undefined;
-    const limitMs = doubt === undefined ? undefined : isFirm ? LEAVING_CONNECT_MS : PROBE_CONNECT_MS;
+    const limitMs = doubt === undefined ? undefined : isFirm ? LEAVING_CONNECT_MS : doubt.connectMs;
     this.#inner[steering]?.limitConnects?.(limitMs, isFirm);
   }
 }
 
-function deferred({ openSinceMs }: Doubt, waitMs: number): SendOutcome {
+function deferred({ openSinceMs }: Doubt, waitMs: number): Extract<SendOutcome, { kind: 'deferred' }> {
   return { kind: 'deferred', waitMs: Math.ceil(waitMs), reason: openSinceMs === undefined ? CONNECT_REASON : OPEN_REASON };
 }
 
@@ -243,7 +263,7 @@ function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {
   if (outcome.kind === 'refused' || outcome.kind === 'aborted') return 'unknown';
   // Every other pause was asked for by the server.
   if (outcome.kind === 'deferred') return UNTRIED_REASONS.has(outcome.reason) ? 'unknown' : 'reachable';
-  if (outcome.reason === TIMEOUT_REASON) return 'unreachable';
+  if (UNANSWERED_REASONS.has(outcome.reason)) return 'unreachable';
   if (outcome.kind === 'retryable' && outcome.reason === CONNECT_REASON) return 'unreachable';
   return /^http_|^redirect_refused$/.test(outcome.reason) ? 'reachable' : 'unknown';
 }

@@ -11,8 +11,8 @@ import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { EventLoopBudget, HEARTBEAT_MS, NextTick, Pause } from './pacing.js';
-import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNWRITTEN_REASON } from './transport.js';
-import type { Cause, SendOutcome, Transport, UsageEvent } from './transport.js';
+import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNANSWERED_REASONS, UNWRITTEN_REASON } from './transport.js';
+import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** What a dispatcher needs. */
 export interface DispatcherOptions {
@@ -66,8 +66,8 @@ export class Dispatcher {
   /** Whether a pause was begun because the network failed. */
   #isInDoubt = false;
   #isOffline = false;
-  /** Why an attempt failed last. */
-  #cause: Cause | undefined;
+  /** Why an attempt failed last: its cause, or the reason of one that got no answer. */
+  #cause: string | undefined;
   /** Workers that run or are queued to run. */
   #started = 0;
   #inFlight = 0;
@@ -252,13 +252,13 @@ export class Dispatcher {
     this.#isOffline = true;
     const why = this.#cause === undefined ? '' : ` (${this.#cause})`;
     const waiting = this.#options.buffer.length + this.#inFlight;
-    this.#options.log.warn('delivery_stopped', `the endpoint cannot be reached${why}; waiting events: ${waiting}`);
+    this.#options.log.change('delivery_stopped', `the endpoint cannot be reached${why}; waiting events: ${waiting}`);
   }
 
   #resumed(): void {
     if (!this.#isOffline) return;
     this.#isOffline = false;
-    this.#options.log.warn('delivery_resumed', 'the endpoint can be reached again');
+    this.#options.log.change('delivery_resumed', 'the endpoint can be reached again');
   }
 
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
@@ -285,6 +285,7 @@ export class Dispatcher {
     if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) {
       const cause = causeOf(outcome);
       if (cause !== undefined) this.#cause = cause;
+      else if (UNANSWERED_REASONS.has(outcome.reason)) this.#cause = outcome.reason;
       log.debug(outcome.reason, `${outcome.kind} by the transport${cause === undefined ? '' : ` (${cause})`}`);
     }
     onSettled(outcome, taken);

@@ -122,6 +122,9 @@ export function causeOf(outcome: SendOutcome): Cause | undefined {
 /** Reason of an attempt that did not reach a server: the request was certainly not sent. */
 export const CONNECT_REASON = 'connect';
 
+/** Reasons of an attempt whose request was written, perhaps, and got no answer: none in time, or the connection ended. */
+export const UNANSWERED_REASONS: ReadonlySet<string> = new Set(['timeout', 'network']);
+
 /** Reason of what an open circuit did not try. */
 export const OPEN_REASON = 'circuit_open';
 

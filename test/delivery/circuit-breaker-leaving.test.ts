@@ -33,6 +33,29 @@ test('the connect of an attempt that tests the network is cut at 3 s, later ones
   ]);
 });
 
+test(
+  proves('breaker-probe', 'a connect that was cut doubles the limit of the next one: a far endpoint is reached after a failure'),
+  async (t) => {
+    const { clock, limits, network, send } = limitsRig(CONNECT);
+    const slow = { ...CONNECT, cause: 'slow' } as const;
+    await send();
+    for (const answer of [slow, slow, CONNECT, SENT, CONNECT, SENT] as const) {
+      await clock.advance(3000);
+      network.answer = answer;
+      await send();
+    }
+    t.deepEqual(limits, [
+      [3000, false],
+      [6000, false],
+      [12_000, false],
+      [12_000, false],
+      // A success begins anew.
+      [undefined, false],
+      [3000, false],
+    ]);
+  },
+);
+
 test('while the process leaves, three connects 50 ms apart may fail, then nothing more is tried', async (t) => {
   const { clock, limits, send, transport, attempts } = limitsRig(CONNECT);
   transport[steering]?.lastCall?.(true);
@@ -84,7 +107,7 @@ test(proves('breaker-probe', 'while the process leaves, an open circuit lets one
   t.deepEqual(await send(), deferred(250));
   t.deepEqual(limits.at(-1), [1000, true]);
   probe.resolve(CONNECT);
-  t.deepEqual(await probing, deferred(HOUR_MS, 'connect'));
+  t.deepEqual(await probing, deferred(HOUR_MS));
   t.is(attempts(), 6);
 
   transport[steering]?.lastCall?.(false);
@@ -104,8 +127,8 @@ test('while the process leaves, a probe that began before is not waited for', as
   transport[steering]?.lastCall?.(true);
   network.answer = CONNECT;
   stuck.resolve(CONNECT);
-  t.deepEqual(await before, deferred(0, 'connect'));
-  t.deepEqual(await send(), deferred(HOUR_MS, 'connect'), 'the one probe of the last call');
+  t.deepEqual(await before, deferred(0));
+  t.deepEqual(await send(), deferred(HOUR_MS), 'the one probe of the last call');
   t.is(attempts(), 7);
 });
 

@@ -52,7 +52,7 @@ function arrange(random = seededRandom(3)) {
   const attempt: Transport = {
     [steering]: {
       limitConnects: (connectMs) => {
-        limitMs = connectMs ?? CONNECT_LIMIT_MS;
+        limitMs = Math.min(connectMs ?? CONNECT_LIMIT_MS, CONNECT_LIMIT_MS);
       },
     },
     send: async (_events, signal) => {
@@ -245,6 +245,64 @@ test('close() against silence takes its deadline', async (t) => {
   const report = await closeWith(clock, telemetry);
   t.like(report, { sent: 0, failed: 0, timedOut: true, durationMs: 2000, pending: 0, reasons: { deadline: 100 } });
 });
+
+test(
+  proves('outage-recovers', 'an endpoint that accepts connections and ends them costs an event now and then, not all of them'),
+  async (t) => {
+    const lines: string[] = [];
+    const logger = { debug: () => undefined, warn: (line: string) => lines.push(line) };
+    const clock = new VirtualClock();
+    const network: { answer: SendOutcome } = { answer: { kind: 'rejected', reason: 'network', cause: 'reset' } };
+    const attempt: Transport = {
+      send: async () => {
+        await new Promise<void>((resolve) => void clock.setTimeout(resolve, TRIP_MS));
+        return network.answer;
+      },
+    };
+    const random = seededRandom(3);
+    const transport = retrying(circuitBreaker(attempt, { clock, random }), { clock, random });
+    const rig = telemetryRig({ transport, clock, logger });
+    await rig.publish(500);
+    for (let elapsedMs = 0; elapsedMs < 60_000; elapsedMs += 100) await clock.advance(100);
+    const { failed, pending, reasons } = rig.telemetry.stats();
+    t.true(failed <= 50, `${failed} lost in a minute`);
+    t.is(failed + pending, 500);
+    t.deepEqual(reasons, { network: failed });
+    t.is(lines.length, 1);
+    t.regex(lines[0] ?? '', /^\[telemetry\] delivery_stopped: the endpoint cannot be reached \(reset\); waiting events: 4\d\d$/);
+    network.answer = { kind: 'sent' };
+    for (let elapsedMs = 0; elapsedMs < 10_000; elapsedMs += 100) await clock.advance(100);
+    t.like(rig.telemetry.stats(), { sent: 500 - failed, pending: 0 });
+    t.is(lines.length, 2);
+  },
+);
+
+test(
+  proves('outage-recovers', 'each outage is said, with its cause, also the second one within a minute, and with a single waiting event'),
+  async (t) => {
+    const lines: string[] = [];
+    const logger = { debug: () => undefined, warn: (line: string) => lines.push(line) };
+    const clock = new VirtualClock();
+    const network: { answer: SendOutcome } = { answer: REFUSED };
+    const attempt: Transport = { send: () => Promise.resolve(network.answer) };
+    const rig = telemetryRig({ transport: circuitBreaker(attempt, { clock, random: () => 0.5 }), clock, logger });
+    for (const answer of [REFUSED, { kind: 'rejected', reason: 'timeout' }, REFUSED] as const) {
+      network.answer = answer;
+      // An event that timed out is lost, so the next one must come.
+      for (let elapsedMs = 0; elapsedMs < 8000; elapsedMs += 400) {
+        if (rig.telemetry.stats().pending === 0) await rig.publish(1);
+        await clock.advance(400);
+      }
+      t.is(rig.telemetry.stats().pending, 1);
+      network.answer = { kind: 'sent' };
+      await clock.advance(5000);
+      t.is(rig.telemetry.stats().pending, 0);
+    }
+    const stopped = (why: string): string => `[telemetry] delivery_stopped: the endpoint cannot be reached (${why}); waiting events: 1`;
+    const resumed = '[telemetry] delivery_resumed: the endpoint can be reached again';
+    t.deepEqual(lines, [stopped('refused'), resumed, stopped('timeout'), resumed, stopped('refused'), resumed]);
+  },
+);
 
 test('one line says that delivery stopped, with its cause and how many events wait, and one that it is back', async (t) => {
   const lines: string[] = [];
