@@ -1,5 +1,5 @@
 // Checks of options. A wrong option is a programming error: it throws at once, with its name and its value.
-import { describe } from './describe.js';
+import { describe, hrefOf } from './describe.js';
 import { given } from './foreign-values.js';
 
 /** What an option must be, in words, and a test for it. */
@@ -65,6 +65,9 @@ export function anyOf(...values: readonly unknown[]): Check {
 
 /** A function. */
 export const aFunction: Check = ['a function', (value) => typeof value === 'function'];
+
+/** A string or a URL object of any realm. Whether the text is one is checked where it is used. */
+export const aUrl: Check = ['a URL', (value) => typeof value === 'string' || hrefOf(value) !== undefined];
 
 /** An object, but not an array. */
 export const anObject: Check = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)];

@@ -32,11 +32,18 @@ function describeObject(value: object): string {
   // Inspecting a proxy runs its traps, and throws if the proxy is revoked.
   if (types.isProxy(value)) return 'an object';
   if (Array.isArray(value)) return 'an array';
+  const href = hrefOf(value);
+  return href === undefined ? 'an object' : describe(href);
+}
+
+/** The text of a URL object; undefined for any other value. The class may be that of another realm: jsdom and `node:vm` have their own. */
+export function hrefOf(value: unknown): string | undefined {
   try {
-    const href: unknown = value instanceof URL ? value.href : undefined;
-    return typeof href === 'string' ? describe(href) : 'an object';
+    if (Object.prototype.toString.call(value) !== '[object URL]') return undefined;
+    const { href } = value as { href?: unknown };
+    return typeof href === 'string' ? href : undefined;
   } catch {
-    return 'an object';
+    return undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 /*
  * The options of the command, and their checks.
  */
-import { aFunction, anObject, anyOf, checkOptions } from '../base/check-options.js';
+import { aFunction, anObject, anyOf, aUrl, checkOptions } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { assertName } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
@@ -46,7 +46,7 @@ const A_VERSION: Check = ['a version', isVersion];
 
 const CHECKS: Checks<TelemetryCliOptions> = {
   product: anObject,
-  endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+  endpoint: aUrl,
   events: ['a list of event definitions', Array.isArray],
   host: anObject,
   consent: anyOf('opt-out', 'opt-in'),

@@ -5,6 +5,7 @@ import {
   aFunction,
   anObject,
   anyOf,
+  aUrl,
   checkOptions,
   checkValue,
   givenOptions,
@@ -95,7 +96,7 @@ const BOOLEAN = anyOf(true, false);
 
 const CHECKS: Checks<TelemetryOptions> = {
   product: anObject,
-  endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+  endpoint: aUrl,
   host: anObject,
   events: ['a list of event definitions', Array.isArray],
   enabled: ['false or left out (it can only opt out)', (value) => value === false],

@@ -1,5 +1,5 @@
 // The privacy notice of a product, generated from the declarations of its events.
-import { checkOptions } from '../base/check-options.js';
+import { aUrl, checkOptions } from '../base/check-options.js';
 import type { Check } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
@@ -43,7 +43,7 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
   const checked = checkOptions<PrivacyNoticeOptions>('options', options, {
     product: A_STRING,
     events: ['a list of event definitions', Array.isArray],
-    endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+    endpoint: aUrl,
     hostName: A_STRING,
   });
   const { product, events = [], hostName = 'airflow' } = checked;

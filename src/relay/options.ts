@@ -1,6 +1,6 @@
 /** What `createRelay` takes, its defaults and checks, and the addresses that a relay listens at. */
 import { networkInterfaces } from 'node:os';
-import { anObject, anyOf, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
+import { anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
@@ -194,7 +194,7 @@ const CHECKS: Checks<RelayOptions> = {
   ],
   prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
   metricsListen: A_LISTEN_ADDRESS,
-  forward: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+  forward: aUrl,
   verbatim: YES_OR_NO,
   spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
   spoolRequired: YES_OR_NO,

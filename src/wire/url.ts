@@ -1,5 +1,5 @@
 // URLs: the endpoint that requests go to, and their length.
-import { describe } from '../base/describe.js';
+import { describe, hrefOf } from '../base/describe.js';
 
 /**
  * Checks the base URL that request targets are appended to.
@@ -10,7 +10,7 @@ import { describe } from '../base/describe.js';
  * @throws TypeError with the option and the redacted value.
  */
 export function parseEndpoint(value: unknown, optionName: string): string {
-  const text = value instanceof URL ? value.href : value;
+  const text = hrefOf(value) ?? value;
   if (typeof text === 'string' && URL.canParse(text) && !/[?#]/.test(text)) {
     const url = new URL(text);
     const usable = url.protocol === 'http:' || url.protocol === 'https:';

@@ -298,9 +298,10 @@ test(
       await clock.advance(5000);
       t.is(rig.telemetry.stats().pending, 0);
     }
-    const stopped = (why: string): string => `[telemetry] delivery_stopped: the endpoint cannot be reached (${why}); waiting events: 1`;
-    const resumed = '[telemetry] delivery_resumed: the endpoint can be reached again';
-    t.deepEqual(lines, [stopped('refused'), resumed, stopped('timeout'), resumed, stopped('refused'), resumed]);
+    const said = lines.map((line) => /^\[telemetry\] (delivery_\w+): [^(]*(?:\((\w+)\); waiting events: 1)?$/.exec(line)?.slice(1, 3));
+    const resumed = ['delivery_resumed', undefined];
+    const expected = ['refused', 'timeout', 'refused'].flatMap((cause) => [['delivery_stopped', cause], resumed]);
+    t.deepEqual(said, expected);
   },
 );
 

@@ -5,6 +5,7 @@ import { COSMOS_ENDPOINT } from '../../src/base/constants.js';
 import { pythonFloat, pythonStr, quote, quotePlus, urlencode } from '../../src/wire/python.js';
 import type { MetricValue } from '../../src/wire/python.js';
 import { isTooLong, MAX_URL_BYTES, parseEndpoint, requestUrl } from '../../src/wire/url.js';
+import { proves } from '../helpers/promises.js';
 import { readVectors } from '../helpers/vectors.js';
 
 /** Written by hand, from the output of `repr(float)` in Python 3. */
@@ -188,6 +189,28 @@ for (const [index, [given, shown]] of refused.entries()) {
 
 test('the error names the option', (t) => {
   t.throws(() => parseEndpoint('', 'ACME_TELEMETRY_ENDPOINT'), { message: /^Expected ACME_TELEMETRY_ENDPOINT to be / });
+});
+
+test(proves('realm', 'parseEndpoint takes the URL object of another realm, and nothing that only looks like one'), (t) => {
+  // The classes of jsdom and of `node:vm` are others than the global one.
+  class OtherUrl {
+    readonly href: unknown;
+    constructor(href: unknown) {
+      this.href = href;
+    }
+    get [Symbol.toStringTag](): string {
+      return 'URL';
+    }
+  }
+  t.is(parseEndpoint(new OtherUrl('https://collector.example/base/'), 'endpoint'), 'https://collector.example/base');
+  const throwing = Object.defineProperty({}, Symbol.toStringTag, {
+    get: () => {
+      throw new Error('hostile');
+    },
+  });
+  for (const other of [new OtherUrl(7), { href: 'https://collector.example' }, throwing]) {
+    t.throws(() => parseEndpoint(other, 'endpoint'), { instanceOf: TypeError, message: /, got an object\.$/ });
+  }
 });
 
 test('a base and a target give the recorded URLs', (t) => {

@@ -47,7 +47,7 @@ export class Connections {
   #slowestConnectMs = 0;
 
   constructor(settings: ConnectSettings) {
-    this.#settings = settings;
+    this.#settings = { ...settings, answered: new Map() };
   }
 
   /** How long the slowest connect took that succeeded, in milliseconds; 0 before the first. */

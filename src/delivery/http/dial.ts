@@ -16,10 +16,15 @@ export interface ConnectSettings {
   readonly lookup: Lookup;
   readonly startLimit: StartLimit;
   readonly underWay: UnderWay;
+  /** By host: the address that answered last, which is tried first. */
+  readonly answered?: Map<string, string>;
 }
 
-/** How long one address is tried alone (RFC 8305, 5). */
-const NEXT_ADDRESS_MS = 250;
+/**
+ * How long one address is tried alone (RFC 8305, 5). The first dial to a host may be the last one of a process that ends within 250 ms, so it
+ * takes the least that the RFC recommends; later ones know which address answers.
+ */
+const NEXT_ADDRESS_MS = { unknown: 100, known: 250 };
 
 /** Without a prototype: a polluted one must not choose the family. */
 const ALL: LookupAllOptions = Object.assign(Object.create(null) as LookupAllOptions, { all: true });
@@ -68,6 +73,7 @@ class Race {
   #cancelLookup: (() => void) | undefined;
   #next: Timer | undefined;
   #unknown: NodeJS.ErrnoException | undefined;
+  #gapMs = NEXT_ADDRESS_MS.unknown;
   #isOver = false;
 
   constructor(settings: ConnectSettings, options: TcpNetConnectOpts, done: (error: NodeJS.ErrnoException | null, socket?: Socket) => void) {
@@ -97,13 +103,21 @@ class Race {
         this.#tryNext();
         return;
       }
-      this.#addresses = typeof found === 'string' ? [{ address: found, family: found.includes(':') ? 6 : 4 }] : alternate(found);
+      this.#addresses = typeof found === 'string' ? [{ address: found, family: found.includes(':') ? 6 : 4 }] : this.#order(found);
       this.#tryNext();
     });
     this.#cancelLookup = () => {
       stop();
       cancel?.();
     };
+  }
+
+  /** The addresses in the order in which they are tried: the one that answered last, then both families in turn. */
+  #order(found: readonly LookupAddress[]): LookupAddress[] {
+    const last = this.#settings.answered?.get(this.#options.host ?? '');
+    const first = found.filter(({ address }) => address === last);
+    if (first.length > 0) this.#gapMs = NEXT_ADDRESS_MS.known;
+    return [...first, ...alternate(found.filter(({ address }) => address !== last))];
   }
 
   /** Ends what is under way. Nothing is called any more. */
@@ -128,7 +142,7 @@ class Race {
     }
     this.#try(next);
     if (this.#addresses.length === 0 || this.#isOver) return;
-    this.#next = this.#settings.clock.setTimeout(() => this.#tryNext(), NEXT_ADDRESS_MS);
+    this.#next = this.#settings.clock.setTimeout(() => this.#tryNext(), this.#gapMs);
     this.#next.unref();
   }
 
@@ -171,6 +185,7 @@ class Race {
       if (!this.#runners.delete(runner)) return;
       leave();
       socket.off('close', closed).off('error', failed);
+      if (isIP(this.#options.host ?? '') === 0) this.#settings.answered?.set(this.#options.host ?? '', address);
       this.#finish(null, socket);
     });
   }

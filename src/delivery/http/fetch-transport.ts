@@ -1,5 +1,5 @@
 /** The default transport: each event is one GET over node-fetch. Importing this file loads nothing of HTTP. */
-import { anObject, checkOptions, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../../base/check-options.js';
+import { anObject, aUrl, checkOptions, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../../base/check-options.js';
 import type { Check } from '../../base/check-options.js';
 import { systemClock } from '../../base/clock.js';
 import type { Clock } from '../../base/clock.js';
@@ -127,7 +127,7 @@ const A_TIMEOUT = milliseconds(1, MAX_TIMER_MS);
  */
 export function checkTransportOptions(options: FetchTransportOptions): FetchTransportSettings {
   const checked = checkOptions<FetchTransportOptions>('options of fetchTransport', options, {
-    endpoint: ['a URL', (value) => typeof value === 'string' || value instanceof URL],
+    endpoint: aUrl,
     connectTimeoutMs: A_TIMEOUT,
     attemptTimeoutMs: A_TIMEOUT,
     allowedRedirectHosts: A_LIST_OF_HOSTS,
