@@ -72,7 +72,7 @@ async function frozen(idleMs, relay) {
     void freeze(child);
     return child;
   };
-  await judge(`server closes after ${idleMs} ms, frozen four times for 1.5 s${relay ? ', relay' : ''}`, begin, 3 * MOST_LOST);
+  await judge(`server closes after ${idleMs} ms, frozen four times for 1.5 s${relay ? ', relay' : ''}`, begin, MOST_LOST);
 }
 
 async function freeze(child) {
