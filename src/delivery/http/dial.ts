@@ -21,8 +21,8 @@ export interface ConnectSettings {
 }
 
 /**
- * How long one address is tried alone (RFC 8305, 5). The first dial to a host may be the last one of a process that ends within 250 ms, so it
- * takes the least that the RFC recommends; later ones know which address answers.
+ * How long one address is tried alone (RFC 8305, 5). The first dial to a host may be the last one of a process that ends within 250 ms, so
+ * it takes the least that the RFC recommends; later ones know which address answers.
  */
 const NEXT_ADDRESS_MS = { unknown: 100, known: 250 };
 
