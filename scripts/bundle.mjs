@@ -1,72 +1,124 @@
-// Writes the JavaScript of dist/: one file for each entry point, and a few chunks that they share. Each file costs the host time when its
-// process starts. The compiler writes the declarations beside them, file by file. Dependencies are not bundled, except into the spare.
+// Writes the JavaScript of dist/: one ES module for each entry point and a few chunks that they share, one CommonJS file for each entry
+// point, and one file with all that is loaded late. Each file costs the host time when its process starts. The compiler writes the
+// declarations beside them, file by file; here they are copied for CommonJS.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
 
-const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'));
-const main = exports['.'].default;
-const others = [...Object.values(exports).map((entry) => entry.default), ...Object.values(bin)].filter(
-  (file) => file !== undefined && file !== main,
-);
+const { exports, bin, version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const entries = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.import.default]));
+const [main] = entries;
+const others = [...entries.slice(1), ...Object.values(bin)];
+const sourceOf = (file) => file.replace(/^(?:\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts');
+
+/** What ES modules import from their package, so that a host has one copy of each. */
+const EXTERNAL = ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch'];
+
+/**
+ * What https-proxy-agent imports and we never use: lines for debugging, which hold URLs, and Kerberos. Bundlers warn of the optional packages
+ * behind them.
+ */
+const UNUSED = {
+  debug: 'export default () => () => undefined;',
+  'proxy-agent-negotiate': "export function createNegotiateAuth() { throw new Error('not part of this package'); }",
+};
+const withoutUnused = {
+  name: 'without-unused',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(?:debug|proxy-agent-negotiate)$/ }, ({ path: name }) => ({ path: name, namespace: 'unused' }));
+    onLoad({ filter: /.*/, namespace: 'unused' }, ({ path: name }) => ({ contents: UNUSED[name] }));
+  },
+};
+
+/** A bundle that runs in another place cannot ask its package.json. Not minified: Node prints the source line of an uncaught error. */
+const COMMON = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  define: { PACKAGE_VERSION: JSON.stringify(version) },
+  legalComments: 'none',
+  minify: false,
+  metafile: true,
+  logLevel: 'warning',
+};
 
 /** Entry points of a group share their code. The main one is alone, so that a host loads a single file. */
 for (const files of [[main], others]) {
   const { metafile } = await build({
-    entryPoints: files.map((file) => file.replace(/^(?:\.\/)?dist\//, 'src/').replace(/\.js$/, '.ts')),
+    ...COMMON,
+    entryPoints: files.map(sourceOf),
     outdir: 'dist',
     outbase: 'src',
     chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
     splitting: true,
     format: 'esm',
-    platform: 'node',
-    target: 'node20.19',
-    packages: 'external',
+    external: EXTERNAL.flatMap((name) => [name, `${name}/*`]),
+    plugins: [withoutUnused],
     sourcemap: true,
     sourcesContent: false,
-    legalComments: 'none',
-    // Not minified: Node prints the source line of an uncaught error, and a minified line has up to 60,000 characters.
-    // The import takes the same time, 14 to 15 ms here.
-    minify: false,
-    metafile: true,
-    logLevel: 'warning',
   });
   // What is loaded late may share nothing with the main entry but what it is handed as a value.
   const written = metafile.outputs[path.posix.normalize(main)];
   const shared = written?.imports.find(({ kind, external }) => kind === 'import-statement' && external !== true);
   if (shared !== undefined) throw new Error(`${main} is more than one file: it imports ${shared.path}`);
+  withLicenses(metafile);
 }
 
-const SPARE = {
-  entryPoints: ['src/delivery/spare.ts'],
-  outfile: 'dist/cosmos-telemetry-spare.cjs',
-  bundle: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20.19',
-  // Required only by a Node without web streams, and larger than all the rest.
-  external: ['web-streams-polyfill'],
-  // The spare does not look for a spare.
-  logOverride: { 'empty-import-meta': 'silent' },
-  minify: false,
-  metafile: true,
-  write: false,
-  logLevel: 'warning',
+/**
+ * Modules of Node in CommonJS: by a function of `process`, since a test runner refuses `require` after it has torn down its world, and one
+ * that runs them in a world of its own may replace what they give.
+ */
+const builtinsByProcess = {
+  name: 'builtins-by-process',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[a-z]/ }, ({ path: name }) => (isBuiltin(name) ? { path: name, namespace: 'builtin' } : undefined));
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path: name }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(name)});`,
+    }));
+  },
 };
 
-/** The licenses of the packages that a bundle contains, as a comment. */
-function licensesOf({ inputs }) {
-  const folders = new Set(Object.keys(inputs).flatMap((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []));
-  const texts = Array.from(folders, (folder) => {
-    const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
-    const { name, version, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
-    const text = file === undefined ? `${license}, by ${author?.name ?? author}` : readFileSync(path.join(folder, file), 'utf8').trim();
-    return `${name} ${version}\n\n${text}`;
-  });
-  return `/*\nThis file contains these packages:\n\n${texts.join('\n\n').replaceAll('*/', '* /')}\n*/`;
+const COMMON_JS = {
+  ...COMMON,
+  format: 'cjs',
+  // Required only by a Node without web streams, and larger than all the rest.
+  external: ['web-streams-polyfill'],
+  plugins: [withoutUnused, builtinsByProcess],
+  // What asks for the place of its file does without it.
+  logOverride: { 'empty-import-meta': 'silent' },
+};
+
+for (const file of entries) {
+  const { metafile } = await build({ ...COMMON_JS, entryPoints: [sourceOf(file)], outfile: file.replace(/\.js$/, '.cjs') });
+  withLicenses(metafile);
+}
+withLicenses(
+  (await build({ ...COMMON_JS, entryPoints: ['src/delivery/late-modules.ts'], outfile: 'dist/cosmos-telemetry-late.cjs' })).metafile,
+);
+
+/** Adds the licenses of the packages that bundles contain, as a comment at their end. Only the build tells which packages these are. */
+function withLicenses({ outputs }) {
+  for (const [file, { inputs }] of Object.entries(outputs)) {
+    const used = Object.keys(inputs).flatMap((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []);
+    const texts = Array.from(new Set(used), licenseOf);
+    if (texts.length === 0 || file.endsWith('.map')) continue;
+    const comment = `/*\nThis file contains these packages:\n\n${texts.join('\n\n').replaceAll('*/', '* /')}\n*/\n`;
+    writeFileSync(file, `${readFileSync(file, 'utf8')}${comment}`);
+  }
 }
 
-// Only the build tells which packages it contains.
-const { metafile, outputFiles } = await build(SPARE);
-writeFileSync(SPARE.outfile, `${outputFiles[0].text}${licensesOf(metafile)}\n`);
+function licenseOf(folder) {
+  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+  const { name, version: packageVersion, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  const text = file === undefined ? `${license}, by ${author?.name ?? author}` : readFileSync(path.join(folder, file), 'utf8').trim();
+  return `${name} ${packageVersion}\n\n${text}`;
+}
+
+// TypeScript takes the declarations beside an ES module for those of an ES module.
+for (const name of readdirSync('dist', { recursive: true, encoding: 'utf8' })) {
+  if (!name.endsWith('.d.ts')) continue;
+  const file = path.join('dist', name);
+  const text = readFileSync(file, 'utf8').replaceAll(/(['"])(\.{1,2}\/[^'"]+)\.js\1/g, '$1$2.cjs$1');
+  writeFileSync(file.replace(/\.ts$/, '.cts'), text.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '\n'));
+}

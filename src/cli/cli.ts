@@ -142,14 +142,13 @@ function versionLine({ product, command }: Program): string {
   return product.version === undefined ? own : `${command}: ${product.name} ${product.version}, ${own}`;
 }
 
+/** Written into the bundle by `scripts/bundle.mjs`: a program that bundles this package has no package.json of ours. */
+declare const PACKAGE_VERSION: string | undefined;
+
 function packageVersion(): string {
-  try {
-    const { version } = createRequire(import.meta.url)('cosmos-telemetry/package.json') as { version: string };
-    return version;
-  } catch {
-    // A bundler moved this code to a place without package.json.
-    return '(version unknown)';
-  }
+  if (typeof PACKAGE_VERSION === 'string') return PACKAGE_VERSION;
+  const { version } = createRequire(import.meta.url)('cosmos-telemetry/package.json') as { version: string };
+  return version;
 }
 
 const OPTIONS = [

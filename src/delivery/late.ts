@@ -1,17 +1,15 @@
 /*
- * Modules that are loaded late, so that a host that sends nothing does not pay for them. What cannot be loaded now is loaded later: Node
- * remembers a failed `import()` for as long as the process lives, and Node 20 each package.json that it could not read. So one moment
- * without file descriptors would cost every event of the process.
+ * Modules that are loaded late, so that a host that sends nothing does not pay for them. They come from one file, by Node's own `require`:
+ * that takes half the time of importing each of their files, remembers no failure (as `import()` does for as long as the process lives),
+ * needs one descriptor and no thread of libuv's pool, and works although a test runner has torn down its world.
  */
-import { systemClock } from '../base/clock.js';
-import type { Clock } from '../base/clock.js';
 import { bare } from '../base/foreign-values.js';
 
 /** Reason of an event that waits because a module cannot be loaded: nothing was tried. */
 export const LOAD_REASON = 'load_failed';
 
-/** The file that holds all modules that are loaded late: `spare.ts`, bundled by `scripts/bundle.mjs`. */
-const SPARE_FILE = 'cosmos-telemetry-spare.cjs';
+/** `late-modules.ts`, bundled by `scripts/bundle.mjs`. The other entry points, and chunks, lie one folder deeper than the main one. */
+const FILES = ['./cosmos-telemetry-late.cjs', '../cosmos-telemetry-late.cjs'];
 
 /** A module could not be loaded. */
 export class NotLoadedError extends Error {
@@ -34,58 +32,34 @@ export function loadWaitMs(error: unknown): number | undefined {
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 60_000;
 
-/**
- * How long an `import()` may take: so many turns of the event loop of this length, since a host that is busy meanwhile says nothing about
- * the import. It reads files through the thread pool, which may be full of the host's own work.
- */
-const TURNS = 10;
-const TURN_MS = 50;
+/** What the file exports. */
+type LateModules = Readonly<Record<string, () => Promise<unknown>>>;
 
 /** What tests replace. */
 interface LateParts {
-  clock?: Pick<Clock, 'setTimeout' | 'clearTimeout'>;
-  requireSpare?: () => unknown;
+  requireFile?: () => LateModules | undefined;
 }
 
 /**
- * A function that loads a module, once for all its calls. What `import()` does not give is taken from the spare, by `require`: that
- * remembers no failure, needs a single descriptor, and does not wait for the thread pool.
+ * A function that loads a module, once for all its calls.
  *
- * @param name its name among the exports of `spare.ts`
- * @param load imports it, with a name that bundlers can read
+ * @param name its name among the exports of `late-modules.ts`
+ * @param load imports it, for a program that is bundled and has no such file beside it
  * @returns rejects with a {@link NotLoadedError} if it cannot be loaded now; the next call tries again
  */
 export function late<T>(name: string, load: () => Promise<T>, parts: LateParts = {}): () => Promise<T> {
-  const { clock = systemClock, requireSpare = requireSpareFile } = bare(parts);
+  const { requireFile = requireLateModules } = bare(parts);
   let loading: Promise<T> | undefined;
-  let importing: Promise<T> | undefined;
-  let hasFailed = false;
   let failures = 0;
 
-  const byImport = (): Promise<T> => {
-    importing ??= load().catch((error: unknown) => {
-      hasFailed = true;
-      importing = undefined;
-      throw error;
-    });
-    return importing;
-  };
-  const bySpare = (): T | undefined => {
-    try {
-      return (requireSpare() as Record<string, T>)[name];
-    } catch {
-      return undefined;
-    }
-  };
   const loadOnce = async (): Promise<T> => {
-    // What `import()` could not load once, it can never load on Node.
-    const loaded = (hasFailed ? undefined : await withinTurns(byImport(), clock)) ?? bySpare();
-    if (loaded !== undefined) return loaded;
-    // There is no spare beside the bundle of a host, whose own loader may try again.
-    const again = hasFailed ? await withinTurns(byImport(), clock) : undefined;
-    if (again !== undefined) return again;
-    failures += 1;
-    throw new NotLoadedError(Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 10)));
+    try {
+      const fromFile = requireFile()?.[name];
+      return fromFile === undefined ? await load() : ((await fromFile()) as T);
+    } catch {
+      failures += 1;
+      throw new NotLoadedError(Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 10)));
+    }
   };
   return () => {
     loading ??= loadOnce().catch((error: unknown) => {
@@ -96,41 +70,26 @@ export function late<T>(name: string, load: () => Promise<T>, parts: LateParts =
   };
 }
 
-/** @returns Undefined if the promise rejects, or is not fulfilled after the turns. */
-function withinTurns<T>(promise: Promise<T>, clock: Pick<Clock, 'setTimeout' | 'clearTimeout'>): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    let turns = 0;
-    const wait = (): ReturnType<Clock['setTimeout']> => {
-      const timer = clock.setTimeout(() => {
-        turns += 1;
-        if (turns >= TURNS) resolve(undefined);
-        else next = wait();
-      }, TURN_MS);
-      timer.unref();
-      return timer;
-    };
-    let next = wait();
-    const settled = (value?: T): void => {
-      clock.clearTimeout(next);
-      resolve(value);
-    };
-    promise.then(settled, () => settled());
-  });
-}
+let modules: LateModules | undefined;
+let isMissing = false;
 
-let spare: unknown;
-
-/** @throws as `require` does */
-function requireSpareFile(): unknown {
-  if (spare !== undefined) return spare;
-  const { createRequire } = process.getBuiltinModule('node:module');
-  const require = createRequire(import.meta.url);
-  try {
-    spare = require(`./${SPARE_FILE}`);
-  } catch (error) {
-    // The other entry points, and chunks, lie one folder deeper.
-    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
-    spare = require(`../${SPARE_FILE}`);
+/**
+ * @returns undefined if there is no such file
+ * @throws as `require` does, if it cannot be read now
+ */
+function requireLateModules(): LateModules | undefined {
+  const { url } = import.meta;
+  // CommonJS has everything in one file.
+  if (modules !== undefined || isMissing || url === undefined) return modules;
+  const require = process.getBuiltinModule('node:module').createRequire(url);
+  for (const file of FILES) {
+    try {
+      modules = require(file) as LateModules;
+      return modules;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+    }
   }
-  return spare;
+  isMissing = true;
+  return undefined;
 }

@@ -51,9 +51,10 @@ export async function loadMetrics(
   }
 }
 
+/** By `require`, which no bundler reads: the package is optional. CommonJS has no `import.meta.url`, but the name of its file. */
 async function loadPromClient(): Promise<PromClient> {
-  const loaded: unknown = await import('prom-client');
-  return (loaded as { default: PromClient }).default;
+  const { createRequire } = process.getBuiltinModule('node:module');
+  return createRequire(import.meta.url ?? __filename)('prom-client') as PromClient;
 }
 
 /** In seconds: from a round trip within a data centre to the longest attempt. */

@@ -9,14 +9,17 @@ import { SCENES } from '../helpers/late-child.js';
 import type { LateReport, Scene } from '../helpers/late-child.js';
 import { guardedEnv } from '../helpers/guarded-env.js';
 import { proves } from '../helpers/promises.js';
-import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 
 const TOO_MANY_FILES = Object.assign(new Error('too many open files'), { code: 'EMFILE' });
 
-/** A module that can be loaded as the test says. */
+/** A module that can be loaded as the test says. `file` is what `require` of the file gives. */
 function arrange() {
-  const clock = new VirtualClock();
-  const world = { imports: 0, import: () => Promise.reject<string>(TOO_MANY_FILES), requires: 0, spare: undefined as object | undefined };
+  const world = {
+    imports: 0,
+    import: () => Promise.reject<string>(TOO_MANY_FILES),
+    requires: 0,
+    file: (): Readonly<Record<string, () => Promise<unknown>>> | undefined => undefined,
+  };
   const load = late<string>(
     'part',
     () => {
@@ -24,75 +27,44 @@ function arrange() {
       return world.import();
     },
     {
-      clock,
-      requireSpare: () => {
+      requireFile: () => {
         world.requires += 1;
-        if (world.spare === undefined) throw TOO_MANY_FILES;
-        return world.spare;
+        return world.file();
       },
     },
   );
-  return { clock, world, load };
+  return { world, load };
 }
 
-test('what can be imported is imported once, and the spare is not read', async (t) => {
+test('a module comes from the file, once for all calls, and nothing is imported', async (t) => {
+  const { world, load } = arrange();
+  world.file = () => ({ part: async () => 'from the file' });
+  t.deepEqual(await Promise.all([load(), load()]), ['from the file', 'from the file']);
+  t.is(await load(), 'from the file');
+  t.is(world.requires, 1);
+  t.is(world.imports, 0);
+});
+
+test('a program that was bundled has no such file: the module is imported, once', async (t) => {
   const { world, load } = arrange();
   world.import = async () => 'imported';
   t.deepEqual(await Promise.all([load(), load()]), ['imported', 'imported']);
   t.is(await load(), 'imported');
   t.is(world.imports, 1);
-  t.is(world.requires, 0);
 });
 
-test('what cannot be imported is taken from the spare, for good', async (t) => {
-  const { world, load } = arrange();
-  world.spare = { part: 'spare' };
-  t.is(await load(), 'spare');
-  t.is(await load(), 'spare');
-  t.is(world.imports, 1);
-  t.is(world.requires, 1);
-});
-
-test('while neither can be read, each call tries again, and says how long to wait: a second, doubling to a minute', async (t) => {
+test('while it cannot be read, each call tries again, and says how long to wait: a second, doubling to a minute', async (t) => {
   const { world, load } = arrange();
   const waits: (number | undefined)[] = [];
-  for (let call = 0; call < 8; call += 1) waits.push(loadWaitMs(await t.throwsAsync(load())));
+  for (let call = 0; call < 4; call += 1) waits.push(loadWaitMs(await t.throwsAsync(load())));
+  world.file = () => {
+    throw TOO_MANY_FILES;
+  };
+  for (let call = 0; call < 4; call += 1) waits.push(loadWaitMs(await t.throwsAsync(load())));
   t.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-  world.spare = { part: 'spare' };
-  t.is(await load(), 'spare');
-});
-
-test('a host that was bundled has no spare: its own loader is asked again', async (t) => {
-  const { world, load } = arrange();
-  await t.throwsAsync(load());
-  world.import = async () => 'imported';
-  t.is(await load(), 'imported');
-});
-
-test('an import that hangs for ten turns of 50 ms gives way to the spare; a long turn counts as one', async (t) => {
-  const { clock, world, load } = arrange();
-  world.import = () => new Promise(() => undefined);
-  world.spare = { part: 'spare' };
-  let loaded: string | undefined;
-  void load().then((value) => (loaded = value));
-  for (let turn = 1; turn < 10; turn += 1) await clock.advance(50);
-  t.is(loaded, undefined);
-  await clock.advance(50);
-  await settle();
-  t.is(loaded, 'spare');
-});
-
-test('an import that hangs without a spare is not started a second time, and is used when it ends', async (t) => {
-  const { clock, world, load } = arrange();
-  const ends: ((value: string) => void)[] = [];
-  world.import = () => new Promise((resolve) => ends.push(resolve));
-  const first = load().catch(loadWaitMs);
-  for (let turn = 0; turn < 10; turn += 1) await clock.advance(50);
-  t.is(await first, 1000);
-  const second = load();
-  for (const end of ends) end('imported');
-  t.is(await second, 'imported');
-  t.is(world.imports, 1);
+  t.is(world.imports, 4, 'what cannot be read now is not imported, since that would be remembered');
+  world.file = () => ({ part: async () => 'from the file' });
+  t.is(await load(), 'from the file');
 });
 
 /** Runs a scene in a child process that may have 64 descriptors. */

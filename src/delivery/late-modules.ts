@@ -1,0 +1,7 @@
+/*
+ * All modules that are loaded late, as one file that needs no other: see `late.ts`. Each is run when it is asked for.
+ */
+export const pQueue = async (): Promise<unknown> => (await import('p-queue')).default;
+export const pRetry = async (): Promise<unknown> => (await import('p-retry')).default;
+export const httpClient = async (): Promise<unknown> => import('./http/client.js');
+export const tunnelAgent = async (): Promise<unknown> => import('./http/tunnel-agent.js');
