@@ -20,7 +20,7 @@ type TakenBackBecause = 'other users could write' | 'this user could not use';
 export type OnTakenBack = (path: string, mode: string, why: TakenBackBecause) => void;
 
 /** The name of the subdirectory that is used where the directory itself is shared with other users. */
-const OWN_SUBDIRECTORY = 'cosmos-relay';
+export const OWN_SUBDIRECTORY = 'cosmos-relay';
 
 /**
  * Finds the directory that holds the events. It belongs to this user, and no other user can change it:
@@ -30,7 +30,7 @@ const OWN_SUBDIRECTORY = 'cosmos-relay';
  *   a group meanwhile, as the fsGroup pass of Kubernetes does;
  * - else its subdirectory `cosmos-relay`: the root of an emptyDir or of a volume belongs to root, or can be written by all.
  *
- * A directory that is this user's alone, and lacks rights of its owner (mode 0500 or 0000), gets them back.
+ * A directory of this user that lacks rights of its owner (mode 0500, 0000 or 0070) gets them back.
  *
  * @throws (rejects) SpoolError with the path and the reason.
  */
@@ -58,12 +58,17 @@ export async function regainDirectory(
   onTakenBack: OnTakenBack,
 ): Promise<void> {
   try {
-    if (given !== path) await regain(given, await files.lstat(given), files, onTakenBack);
+    if (given !== path) await regainRights(given, files, onTakenBack);
     const stats = await files.lstat(path);
     if (stats.dev === device && stats.ino === inode) await secureDirectory(path, stats, files, onTakenBack);
   } catch {
     // It is gone, or on a disk that fails.
   }
+}
+
+/** Takes back the rights that a directory of this user has lost. @throws (rejects) Errors of the file system. */
+export async function regainRights(path: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<void> {
+  await regain(path, await files.lstat(path), files, onTakenBack);
 }
 
 /** Takes back the rights that a file of this user has lost. It never rejects: what is still wrong shows when the file is used. */
@@ -120,7 +125,7 @@ export async function syncDirectory(path: string, files: SpoolFiles): Promise<vo
 
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** Whether only this user can change the content. Owner and mode have no meaning on Windows. */
+/** Whether only this user can change the content. Modes have no meaning on Windows either. */
 function isPrivate(stats: Stats): boolean {
   return process.platform === 'win32' || (isOwn(stats) && (stats.mode & WRITABLE_BY_OTHERS) === 0);
 }
@@ -131,21 +136,22 @@ function hasRights(stats: Stats, mode: number): boolean {
 }
 
 /**
- * Gives this user the rights back to a directory of its own. One that others can write is left as it is: they may share it on purpose.
+ * Gives this user the rights back to a directory of its own. Others keep theirs to one that they can write: they may share it on purpose.
  * If that fails, the next use of the directory does, and tells why.
  *
  * @returns Its stats now.
  */
 async function regain(path: string, stats: Stats, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<Stats> {
-  if (!stats.isDirectory() || !isPrivate(stats) || hasRights(stats, DIRECTORY_MODE)) return stats;
+  if (!stats.isDirectory() || !isOwn(stats) || hasRights(stats, DIRECTORY_MODE)) return stats;
   const before = octal(stats.mode);
-  const isBack = await files.chmod(path, DIRECTORY_MODE).then(
+  const mode = isPrivate(stats) ? DIRECTORY_MODE : (stats.mode & 0o7777) | DIRECTORY_MODE;
+  const isBack = await files.chmod(path, mode).then(
     () => true,
     () => false,
   );
   if (!isBack) return stats;
   onTakenBack(path, before, 'this user could not use');
-  return Object.assign(stats, { mode: (stats.mode & ~0o7777) | DIRECTORY_MODE });
+  return Object.assign(stats, { mode: (stats.mode & ~0o7777) | mode });
 }
 
 function octal(mode: number): string {
@@ -153,7 +159,29 @@ function octal(mode: number): string {
 }
 
 function assertOwn(path: string, stats: Stats): void {
-  if (!isOwn(stats)) throw unsafe(path, `belongs to user ${stats.uid}, and this process runs as user ${process.geteuid?.() ?? -1}`);
+  if (!isOwn(stats)) throw unsafe(path, otherOwner(stats));
+}
+
+function otherOwner({ uid }: Stats): string {
+  return `belongs to user ${uid}, and this process runs as user ${process.geteuid?.() ?? -1}`;
+}
+
+/**
+ * Why a path is not a file that a spool of this user wrote: others could write into the directory meanwhile.
+ *
+ * @returns Undefined for a file of this user, and for a missing one.
+ * @throws (rejects) Errors of the file system.
+ */
+export async function whyForeign(path: string, files: SpoolFiles): Promise<string | undefined> {
+  try {
+    const stats = await files.lstat(path);
+    if (stats.isSymbolicLink()) return 'is a symbolic link';
+    if (!stats.isFile()) return 'is not a file';
+    return isOwn(stats) ? undefined : otherOwner(stats);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** Makes sure that this user alone can change a directory. @throws (rejects) SpoolError for a directory of another user. */
@@ -176,7 +204,7 @@ const SPOOL_FILES = /^(?:events-\d+\.jsonl|lock\.\d+)$/;
 /** Whether a spool of this user is in the directory; false if it is missing. Only such a directory is changed: others may share it. */
 async function holdsSpool(directory: string, files: SpoolFiles, onTakenBack: OnTakenBack): Promise<boolean> {
   try {
-    await regain(directory, await files.lstat(directory), files, onTakenBack);
+    await regainRights(directory, files, onTakenBack);
     const names = (await files.readdir(directory)).filter((name) => SPOOL_FILES.test(name));
     for (const name of names) if (isOwn(await files.lstat(join(directory, name)))) return true;
     return false;
@@ -252,6 +280,7 @@ async function isMissing(path: string, files: SpoolFiles): Promise<boolean> {
   );
 }
 
-function isOwn(stats: Stats): boolean {
+/** Whether it belongs to this user. Owners have no meaning on Windows. */
+export function isOwn(stats: Stats): boolean {
   return process.platform === 'win32' || stats.uid === process.geteuid?.();
 }

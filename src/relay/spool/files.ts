@@ -2,7 +2,7 @@
 
 import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { chmod, link, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { errorCode } from '../../base/describe.js';
 
 export { errorCode };
@@ -27,6 +27,7 @@ export interface SpoolFiles {
   mkdir(path: string, options: { recursive: boolean; mode: number }): Promise<string | undefined>;
   open(path: string, flags: number, mode?: number): Promise<SpoolFile>;
   readdir(path: string): Promise<string[]>;
+  rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   closeSync(fd: number): void;
   openSync(path: string, flags: number, mode?: number): number;
@@ -42,6 +43,7 @@ export const nodeFiles: SpoolFiles = {
   mkdir,
   open,
   readdir,
+  rename,
   unlink,
   closeSync,
   openSync,
@@ -52,7 +54,7 @@ export const nodeFiles: SpoolFiles = {
 /** Does not follow a symbolic link: it may point to a file of another owner. Windows has no such flag. */
 const NO_FOLLOW = process.platform === 'win32' ? 0 : constants.O_NOFOLLOW;
 
-/** Without it, opening a named pipe blocks a thread until another process opens the other end. */
+/** Without it, opening a named pipe blocks until another process opens the other end: a thread, or with `openSync` the whole process. */
 const NON_BLOCKING = process.platform === 'win32' ? 0 : constants.O_NONBLOCK;
 
 /** Opens an existing file or directory for reading. */
@@ -60,7 +62,7 @@ export const READ = constants.O_RDONLY | NO_FOLLOW | NON_BLOCKING;
 /** Creates a file; fails if the name exists. */
 export const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW;
 /** Opens a file for writing in place; creates it if it is missing. */
-export const OVERWRITE = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW;
+export const OVERWRITE = constants.O_WRONLY | constants.O_CREAT | NO_FOLLOW | NON_BLOCKING;
 
 /** Only the owner can read and write the file. */
 export const FILE_MODE = 0o600;

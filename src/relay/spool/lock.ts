@@ -7,6 +7,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import type { Log } from '../../base/log.js';
 import { isSameDirectory, prepareDirectory, regainDirectory, unsafe, unusable } from './directory.js';
 import type { OnTakenBack, SpoolDirectory } from './directory.js';
 import { errorCode, FILE_MODE, SpoolError } from './files.js';
@@ -15,20 +16,23 @@ import type { SpoolFiles } from './files.js';
 /** The lease on a directory: held until it is released, or until the directory or its lock is deleted. */
 export class DirectoryLease {
   readonly files: SpoolFiles;
-  readonly #given: string;
+  /** The directory that it was given: `path` is this one, or its own subdirectory. */
+  readonly given: string;
   readonly #onTakenBack: OnTakenBack;
+  readonly #log: Pick<Log, 'warn'>;
   #directory: SpoolDirectory | undefined;
   #lock: DirectoryLock | undefined;
 
-  constructor(path: string, files: SpoolFiles, onTakenBack: OnTakenBack) {
-    this.#given = resolvePath(path);
+  constructor(path: string, files: SpoolFiles, onTakenBack: OnTakenBack, log: Pick<Log, 'warn'>) {
+    this.given = resolvePath(path);
     this.files = files;
     this.#onTakenBack = onTakenBack;
+    this.#log = log;
   }
 
   /** The directory that holds the events: the given one, or its own subdirectory, as the last `acquire()` found it. */
   get path(): string {
-    return this.#directory?.path ?? this.#given;
+    return this.#directory?.path ?? this.given;
   }
 
   /** False before the first `acquire()`, after `release()`, and after an `acquire()` that found the lease lost and failed. */
@@ -50,13 +54,13 @@ export class DirectoryLease {
     )
       return;
     await this.release();
-    this.#directory = await prepareDirectory(this.#given, this.files, this.#onTakenBack);
-    this.#lock = await lockDirectory(this.path, this.files);
+    this.#directory = await prepareDirectory(this.given, this.files, this.#onTakenBack);
+    this.#lock = await lockDirectory(this.path, this.files, this.#log);
   }
 
   /** Takes back the rights that the directory has lost since it was acquired. Never rejects. */
   async regain(): Promise<void> {
-    if (this.#directory !== undefined) await regainDirectory(this.#given, this.#directory, this.files, this.#onTakenBack);
+    if (this.#directory !== undefined) await regainDirectory(this.given, this.#directory, this.files, this.#onTakenBack);
   }
 
   /** Never rejects. */
@@ -68,7 +72,7 @@ export class DirectoryLease {
 }
 
 /** A lock that this process holds. */
-interface DirectoryLock {
+export interface DirectoryLock {
   /** Whether its name still exists: once it is deleted, another process can acquire the directory. */
   isHeld(): Promise<boolean>;
   /** Never rejects. */
@@ -76,9 +80,9 @@ interface DirectoryLock {
 }
 
 /** @throws (rejects) SpoolError: `in_use` if another process holds the lock, `unsafe` or `unusable` if no lock can be created. */
-async function lockDirectory(directory: string, files: SpoolFiles): Promise<DirectoryLock> {
+export async function lockDirectory(directory: string, files: SpoolFiles, log: Pick<Log, 'warn'>): Promise<DirectoryLock> {
   try {
-    return process.platform === 'win32' ? await lockByPipe(directory) : await new LockContender(directory, files).win();
+    return process.platform === 'win32' ? await lockByPipe(directory) : await new LockContender(directory, files, log).win();
   } catch (error) {
     throw unusable(directory, 'locked', error);
   }
@@ -109,6 +113,9 @@ const CANDIDATE_BYTES = 4;
 const PROBES = 4;
 const PROBE_PAUSE_MS = 30;
 
+/** The number with the most digits that the name of a lock has. */
+const MAX_NUMBER = 10 ** 15 - 1;
+
 /** Limit of lost races, far above what can happen. */
 const MAX_ROUNDS = 1000;
 
@@ -120,41 +127,68 @@ const MAX_ROUNDS = 1000;
  * numbered: `lock.1`, `lock.2` and so on. A contender listens on a candidate, `lock.new-<random>`, and links it to the number after the
  * highest. A link is atomic, so one contender wins. Only the owner of a higher number deletes lower ones, and the highest name stays when
  * its owner ends, so the highest number never falls. A contender that links a number below the highest has read an old list: it withdraws.
+ *
+ * What has the name of a lock and is not a socket holds nothing: others put it there. It stays, and its number counts as used, so that the
+ * highest number still never falls; the highest socket below it tells whether there is an owner.
  */
 class LockContender {
   readonly #directory: string;
   readonly #files: SpoolFiles;
+  readonly #log: Pick<Log, 'warn'>;
 
-  constructor(directory: string, files: SpoolFiles) {
+  constructor(directory: string, files: SpoolFiles, log: Pick<Log, 'warn'>) {
     this.#directory = directory;
     this.#files = files;
+    this.#log = log;
   }
 
   async win(): Promise<DirectoryLock> {
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const highest = highestNumber(await this.#files.readdir(this.#directory));
-      if (highest > 0 && (await this.#staysAlive(`lock.${highest}`))) throw inUse(this.#directory);
-      const lock = await this.#claim(highest + 1);
+      const names = await this.#files.readdir(this.#directory);
+      if (await this.#hasOwner(names)) throw inUse(this.#directory);
+      const number = highestNumber(names) + 1;
+      if (number > MAX_NUMBER) throw unsafe(this.#directory, 'has a lock with a number that no spool gives');
+      const lock = await this.#claim(number);
       if (lock !== undefined) return lock;
     }
     throw inUse(this.#directory);
   }
 
-  /** Probes the owner several times: a child process that a dead owner was starting has copies of its sockets until it calls exec. */
-  async #staysAlive(name: string): Promise<boolean> {
+  /** Whether the highest socket has an owner. */
+  async #hasOwner(names: readonly string[]): Promise<boolean> {
+    const locks = names.filter((name) => numberOf(name) > 0).sort((left, right) => numberOf(right) - numberOf(left));
+    for (const name of locks) {
+      const isAlive = await this.#staysAlive(name);
+      if (isAlive !== undefined) return isAlive;
+      this.#log.warn('spool_lock', `${JSON.stringify(this.#path(name))} is not a socket, so it is no lock: it is ignored, and stays`);
+    }
+    return false;
+  }
+
+  /**
+   * Probes the owner several times: a child process that a dead owner was starting has copies of its sockets until it calls exec.
+   *
+   * @returns Undefined for what is not a socket.
+   */
+  async #staysAlive(name: string): Promise<boolean | undefined> {
     for (let probe = 0; probe < PROBES; probe += 1) {
       if (probe > 0) await setTimeout(PROBE_PAUSE_MS);
-      if (!(await this.#isAlive(name))) return false;
+      const isAlive = await this.#isAlive(name);
+      if (isAlive !== true) return isAlive;
     }
     return true;
   }
 
-  /** Whether a process listens on the name. False for a deleted name: the next list shows a higher one. */
-  async #isAlive(name: string): Promise<boolean> {
+  /**
+   * Whether a process listens on the name. False for a deleted name: the next list shows a higher one.
+   *
+   * @returns Undefined for what is not a socket.
+   */
+  async #isAlive(name: string): Promise<boolean | undefined> {
     const path = this.#path(name);
     try {
       const stats = await this.#files.lstat(path);
-      if (!stats.isSocket()) throw unsafe(path, 'is not a socket');
+      if (!stats.isSocket()) return undefined;
       // A connect needs the permission to write, which a platform may have taken from all files of the directory.
       if (stats.uid === process.geteuid?.() && (stats.mode & FILE_MODE) !== FILE_MODE) await this.#files.chmod(path, FILE_MODE);
     } catch (error) {
@@ -200,13 +234,27 @@ class LockContender {
     }
   }
 
-  /** Deletes the names of earlier owners and of killed contenders. A name that cannot be deleted does no harm. */
+  /** Deletes the sockets of earlier owners and of killed contenders. One that cannot be deleted does no harm. */
   async #tidy(names: readonly string[], own: number): Promise<void> {
     for (const name of names) {
       const number = numberOf(name);
-      if (number > 0 && number < own) await this.#unlink(name);
-      else if (CANDIDATE_NAME.test(name) && !(await this.#isAlive(name).catch(() => true))) await this.#unlink(name);
+      const isStale = number > 0 ? number < own && this.#isSocket(name) : CANDIDATE_NAME.test(name) && this.#isDead(name);
+      if (await isStale) await this.#unlink(name);
     }
+  }
+
+  #isSocket(name: string): Promise<boolean> {
+    return this.#files.lstat(this.#path(name)).then(
+      (stats) => stats.isSocket(),
+      () => false,
+    );
+  }
+
+  #isDead(name: string): Promise<boolean> {
+    return this.#isAlive(name).then(
+      (isAlive) => isAlive === false,
+      () => false,
+    );
   }
 
   #unlink(name: string): Promise<void> {

@@ -1,17 +1,19 @@
 // Recovery: reads the events that an earlier process left in the directory.
 
 import { isUtf8 } from 'node:buffer';
-import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { basename, join } from 'node:path';
+import type { Log } from '../../base/log.js';
 import { continueAges, NO_BOOT, shifted } from './age.js';
 import type { AgeClock, Shift, Stamp } from './age.js';
 import { AGES_FILE, parseAges } from './ages-file.js';
-import { regainFile, secureFile, unsafe, unusable } from './directory.js';
+import { regainFile, secureFile, unsafe, unusable, whyForeign } from './directory.js';
 import type { OnTakenBack } from './directory.js';
-import { errorCode, READ, SpoolError } from './files.js';
+import { errorCode, READ } from './files.js';
 import type { SpoolFile, SpoolFiles } from './files.js';
-import { MARK, MARKS_FILES } from './marks.js';
+import { MARK } from './marks.js';
 import { EventRecord, MIN_LINE_BYTES, parseLine } from './record.js';
-import { EVENTS_FILES, Segment } from './segment.js';
+import { deleteOrphans, numbersIn, Segment } from './segment.js';
 
 /** What an earlier process left. */
 export interface Recovered {
@@ -41,27 +43,37 @@ interface RecoveryOptions {
   /** @returns The part of a target that may be sent; undefined for none. Another version, or an attacker, may have written the file. */
   readonly admit: (target: string) => string | undefined;
   readonly onTakenBack: OnTakenBack;
+  readonly log: Pick<Log, 'warn'>;
 }
 
 /**
  * Reads the directory. Files with other names are ignored.
  *
- * @throws (rejects) SpoolError for a file of the spool that belongs to another user, or that cannot be read.
+ * A file of events that is not a file of this user is stepped over and stays: an owner who gets it back finds it unchanged. Marks and ages
+ * that are not a file of this user are renamed, because the spool writes under these names.
+ *
+ * @throws (rejects) SpoolError for a file of the spool that cannot be read.
  */
 export async function recover(directory: string, options: RecoveryOptions): Promise<Recovered> {
-  const { files } = options;
+  const { files, log } = options;
   const names = await files.readdir(directory);
-  const numbers = names.flatMap((name) => EVENTS_FILES.numberOf(name) ?? []).sort((left, right) => left - right);
+  const { events, orphans, next: nextNumber } = numbersIn(names);
   const reader = new SegmentReader(options);
-  for (const number of numbers) await reader.read(new Segment(directory, number));
-  // A process that is killed between two deletions leaves marks without events. If they cannot be deleted now, the next recovery retries.
-  const orphans = names.flatMap((name) => MARKS_FILES.numberOf(name) ?? []).filter((number) => !numbers.includes(number));
-  for (const number of orphans) await files.unlink(join(directory, MARKS_FILES.nameOf(number))).catch(() => undefined);
-  const hasAges = names.includes(AGES_FILE);
+  const foreign: string[] = [];
+  for (const number of events) {
+    const segment = new Segment(directory, number);
+    const why = await whyForeign(segment.eventsPath, files);
+    if (why === undefined) await reader.read(segment);
+    else foreign.push(`${JSON.stringify(segment.eventsPath)} ${why}`);
+  }
+  if (foreign.length > 0) {
+    const [first = ''] = foreign;
+    log.warn('spool_not_ours', `files of events that are not read, and stay as they are: ${foreign.length}; the first of them, ${first}`);
+  }
+  await deleteOrphans(directory, orphans, files);
   return {
-    ...(await reader.result(hasAges ? join(directory, AGES_FILE) : undefined)),
-    hasAges,
-    nextNumber: [...numbers, ...orphans].reduce((max, number) => Math.max(max, number), 0) + 1,
+    ...(await reader.result(names.includes(AGES_FILE) ? join(directory, AGES_FILE) : undefined)),
+    nextNumber,
   };
 }
 
@@ -73,6 +85,7 @@ class SegmentReader {
   readonly #maxAgeMs: number;
   readonly #admit: RecoveryOptions['admit'];
   readonly #onTakenBack: OnTakenBack;
+  readonly #log: Pick<Log, 'warn'>;
   readonly #segments: Segment[] = [];
   readonly #bySeq = new Map<number, EventRecord>();
   readonly #duplicates: EventRecord[] = [];
@@ -86,7 +99,8 @@ class SegmentReader {
   #nextSeq = 0;
   #tornLines = 0;
 
-  constructor({ files, clock, maxAgeMs, admit, onTakenBack }: RecoveryOptions) {
+  constructor({ files, clock, maxAgeMs, admit, onTakenBack, log }: RecoveryOptions) {
+    this.#log = log;
     this.#maxAgeMs = maxAgeMs;
     this.#onTakenBack = onTakenBack;
     this.#files = files;
@@ -110,14 +124,16 @@ class SegmentReader {
     if (start < events.length) this.#tornLines += 1;
   }
 
-  async result(agesPath: string | undefined): Promise<Omit<Recovered, 'hasAges' | 'nextNumber'>> {
+  async result(agesPath: string | undefined): Promise<Omit<Recovered, 'nextNumber'>> {
     for (const record of this.#toRenumber) {
       record.seq = this.#nextSeq;
       this.#nextSeq += 1;
     }
     const records = [...this.#bySeq.values(), ...this.#toRenumber];
+    const ages = agesPath === undefined ? undefined : await this.#readAges(agesPath);
     return {
-      ...this.#tellAges(records, agesPath === undefined ? '' : await this.#readAges(agesPath)),
+      ...this.#tellAges(records, ages ?? ''),
+      hasAges: ages !== undefined,
       records,
       duplicates: this.#duplicates,
       segments: this.#segments,
@@ -143,7 +159,7 @@ class SegmentReader {
       this.#tornLines += 1;
       return;
     }
-    const earlier = this.#earlierLineOf(line.seq, target);
+    const earlier = this.#earlierLineOf(line.seq, target, line.stamp.atMs);
     if (earlier?.segment === segment.number && earlier.slot === line.mark) {
       this.#tornLines += 1;
       return;
@@ -189,26 +205,42 @@ class SegmentReader {
   }
 
   /** The same event from an earlier line. Another event of the same number, from files of two spools, gets a new number. */
-  #earlierLineOf(seq: number, target: string): EventRecord | undefined {
+  #earlierLineOf(seq: number, target: string, atMs: number): EventRecord | undefined {
     const earlier = this.#bySeq.get(seq);
-    if (earlier === undefined || earlier.target === target) return earlier;
+    if (earlier === undefined || (earlier.target === target && earlier.acceptedAtMs === atMs)) return earlier;
     this.#bySeq.delete(seq);
     this.#toRenumber.push(earlier);
     return undefined;
   }
 
-  /** Without it the lines alone tell the ages. */
-  async #readAges(path: string): Promise<string> {
+  /** Without it the lines alone tell the ages. @returns Undefined if there is no such file. */
+  async #readAges(path: string): Promise<string | undefined> {
     try {
+      if (await this.#setAside(path, 'spool_ages', 'the age of the events is known by their lines alone')) return undefined;
       return (await this.#readFile(path)).bytes.toString('latin1');
-    } catch (error) {
-      if (error instanceof SpoolError && error.code === 'unsafe') throw error;
+    } catch {
       return '';
     }
   }
 
+  /** Renames what is not a file of this user: the spool writes under this name. @returns Whether it did. */
+  async #setAside(path: string, code: string, consequence: string): Promise<boolean> {
+    const why = await whyForeign(path, this.#files);
+    if (why === undefined) return false;
+    const aside = `${path}.aside-${randomBytes(4).toString('hex')}`;
+    try {
+      await this.#files.rename(path, aside);
+    } catch (error) {
+      this.#log.warn(code, `${JSON.stringify(path)} ${why}, and it cannot be renamed (${errorCode(error)}); ${consequence}`);
+      throw error;
+    }
+    this.#log.warn(code, `${JSON.stringify(path)} ${why}: it was renamed to ${JSON.stringify(basename(aside))}; ${consequence}`);
+    return true;
+  }
+
   async #readMarks(path: string): Promise<string> {
     try {
+      if (await this.#setAside(path, 'spool_marks', 'what its events became is not known, and they may be sent again')) return '';
       return (await this.#readFile(path)).bytes.toString('latin1');
     } catch (error) {
       if (errorCode((error as Error).cause) === 'ENOENT') return '';

@@ -10,6 +10,19 @@ import type { EventRecord } from './record.js';
 /** `events-000001.jsonl`: one line of JSON for each event. */
 export const EVENTS_FILES = numberedFiles('events', 'jsonl');
 
+/** The numbers of the files in a directory, in order. */
+export function numbersIn(names: readonly string[]): { events: number[]; orphans: number[]; next: number } {
+  const events = names.flatMap((name) => EVENTS_FILES.numberOf(name) ?? []).sort((left, right) => left - right);
+  // A process that is killed between two deletions leaves marks without events.
+  const orphans = names.flatMap((name) => MARKS_FILES.numberOf(name) ?? []).filter((number) => !events.includes(number));
+  return { events, orphans, next: [...events, ...orphans].reduce((max, number) => Math.max(max, number), 0) + 1 };
+}
+
+/** Deletes marks without events. Those that cannot be deleted now are deleted by the next recovery. Never rejects. */
+export async function deleteOrphans(directory: string, orphans: readonly number[], files: SpoolFiles): Promise<void> {
+  for (const number of orphans) await files.unlink(join(directory, MARKS_FILES.nameOf(number))).catch(() => undefined);
+}
+
 /**
  * How many marks a segment writes at once, before they are needed, so that a full disk has room for them: one for every 64 bytes that
  * the segment can hold, at most 1024.

@@ -7,7 +7,9 @@ import type { Shift } from './age.js';
 import { AgesFile } from './ages-file.js';
 import { unusable } from './directory.js';
 import type { OnTakenBack } from './directory.js';
-import { nodeFiles } from './files.js';
+import { nodeFiles, SpoolError } from './files.js';
+import { takeLeftBehind, tellLeftBehind } from './left-behind.js';
+import type { PlacesOptions } from './left-behind.js';
 import { DirectoryLease } from './lock.js';
 import { MARK, MarkWriter } from './marks.js';
 import type { Mark } from './marks.js';
@@ -66,7 +68,7 @@ class Spool implements RelayStore {
     this.#options = options;
     this.#maxBytes = maxBytes;
     this.#segmentBytes = fittingSegmentBytes(segmentBytes, maxBytes);
-    this.#lease = new DirectoryLease(directory, fs, this.#onTakenBack);
+    this.#lease = new DirectoryLease(directory, fs, this.#onTakenBack, log);
     const marks = new MarkWriter(this.#lease, fs);
     this.#marks = marks;
     this.#ages = new AgeClock(clock, options.boot);
@@ -193,6 +195,11 @@ class Spool implements RelayStore {
     return this.#commit.isDurable && !this.#commit.isAbandoned && this.#lease.isHeld && !this.#marks.isBuffering;
   }
 
+  get #places(): PlacesOptions {
+    const { given, files } = this.#lease;
+    return { given, files, onTakenBack: this.#onTakenBack, log: this.#options.log };
+  }
+
   #saveAges(hasEvents: boolean): void {
     this.#agesSavedAtMs = this.#ages.now();
     if (hasEvents) this.#agesFile.save(this.#ages.stamp(), this.#shifts);
@@ -215,23 +222,35 @@ class Spool implements RelayStore {
   /** Prepares the directory for writing, at the start and before each retry. @throws (rejects) As `open()` does. */
   async #prepare(): Promise<void> {
     const { files } = this.#lease;
-    const { admit = (target) => target, maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
+    const { admit = (target) => target, maxAgeMs = DEFAULT_MAX_AGE_MS, log } = this.#options;
     await this.#lease.regain();
     await this.#segments.regain(this.#onTakenBack);
     // Before the lease is acquired: if another process owned the directory meanwhile, files of our names are that process's files.
     if (this.#recovered !== undefined) await this.#rewriteLost();
-    await this.#lease.acquire();
+    await this.#acquire();
     if (this.#recovered !== undefined) {
       await this.#segments.sweep();
       return;
     }
     const { path } = this.#lease;
-    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onTakenBack: this.#onTakenBack }).catch(
+    await takeLeftBehind(path, this.#places);
+    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onTakenBack: this.#onTakenBack, log }).catch(
       (error: unknown) => {
         throw unusable(path, 'read', error);
       },
     );
     if (!this.#commit.isAbandoned) this.#adopt(recovered);
+  }
+
+  /** @throws (rejects) As `open()` does. The log then also says where events of an earlier process lie. */
+  async #acquire(): Promise<void> {
+    try {
+      await this.#lease.acquire();
+    } catch (error) {
+      const isOthers = error instanceof SpoolError && error.code === 'in_use';
+      if (this.#recovered === undefined && !isOthers) await tellLeftBehind(this.#places);
+      throw error;
+    }
   }
 
   /** Events whose file was deleted are in memory alone, and are written again. @throws (rejects) Errors of the file system. */

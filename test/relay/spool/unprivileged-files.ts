@@ -56,6 +56,11 @@ export const unprivilegedFiles: SpoolFiles = {
     demand(path, READ);
     return nodeFiles.readdir(path);
   },
+  rename: async (from, to) => {
+    demand(dirname(from), WRITE | SEARCH);
+    demand(dirname(to), WRITE | SEARCH);
+    return nodeFiles.rename(from, to);
+  },
   unlink: async (path) => {
     demand(dirname(path), WRITE | SEARCH);
     return nodeFiles.unlink(path);
