@@ -66,7 +66,12 @@ export async function tellLeftBehind(options: PlacesOptions): Promise<void> {
   const { given, files } = options;
   for (const place of [given, join(given, OWN_SUBDIRECTORY)]) {
     const stats = await files.lstat(place).catch(() => undefined);
-    if (stats !== undefined && !isOwn(stats)) await tell(place, `The directory belongs to user ${stats.uid}.`, options);
+    if (stats !== undefined && !isOwn(stats))
+      await tell(
+        place,
+        `The directory belongs to user ${stats.uid}. Once this user owns it again, or may write to it, they are delivered`,
+        options,
+      );
   }
 }
 

@@ -1,4 +1,17 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -155,7 +168,7 @@ posix('the same in a subdirectory', async (t) => {
   t.is(fullModeOf(join(directory, 'cosmos-relay')), '700');
 });
 
-posix('a file of the spool that is no file of this user is not read, and the lock is released', async (t) => {
+posix('a file of events that is no file of this user is not read, stays, and does not keep the spool from working', async (t) => {
   const cases: [RegExp, (path: string) => void][] = [
     [
       /events-000001\.jsonl.*is a symbolic link/,
@@ -177,25 +190,63 @@ posix('a file of the spool that is no file of this user is not read, and the loc
   for (const [message, make] of cases) {
     const directory = freshDirectory(t);
     mkdirSync(directory, { mode: 0o700 });
-    make(join(directory, 'events-000001.jsonl'));
-    await t.throwsAsync(openRig(t, { directory, required: true }), { instanceOf: SpoolError, message, code: 'unsafe' });
-    await t.throwsAsync(
-      openRig(t, { directory, required: true }),
-      { instanceOf: SpoolError, message },
-      'the same error again, and not in_use',
-    );
+    const path = join(directory, 'events-000001.jsonl');
+    make(path);
+    const { ino } = lstatSync(path);
+    const { store, lines } = await openRig(t, { directory, required: true });
+    await appendAll(t, store, ['/a']);
+    t.regex(lines.join('\n'), new RegExp(`spool_not_ours: .*: 1; the first of them, .*${message.source}`));
+    t.is(lstatSync(path).ino, ino);
+    t.true(existsSync(join(directory, 'events-000002.jsonl')));
   }
 });
 
-posix('a file of marks that is a symbolic link is refused', async (t) => {
+posix(
+  'marks that are no file of this user are set aside, so that nothing is written to them, and their events may be second',
+  async (t) => {
+    const plants: [string, (path: string, elsewhere: string) => void][] = [
+      ['is a symbolic link', (path, elsewhere) => symlinkSync(elsewhere, path)],
+      ['is not a file', (path) => mkdirSync(path)],
+      ['is not a file', (path) => void execFileSync('mkfifo', [path])],
+    ];
+    for (const [reason, plant] of plants) {
+      const directory = freshDirectory(t);
+      const first = await openRig(t, { directory });
+      await appendAll(t, first.store, ['/a', '/b']);
+      await first.store.close();
+      const marks = join(directory, 'marks-000001.txt');
+      const elsewhere = join(folder(t), 'elsewhere');
+      writeFileSync(elsewhere, 'untouched');
+      rmSync(marks);
+      plant(marks, elsewhere);
+      const { store, lines, reopen } = await openRig(t, { directory, required: true });
+      t.is(store.stats().maybeSentTwice, 2);
+      store.settle(store.take(1));
+      t.is(readFileSync(elsewhere, 'utf8'), 'untouched');
+      t.regex(
+        lines.join('\n'),
+        new RegExp(`spool_marks: ".*marks-000001\\.txt" ${reason}: it was renamed to "marks-000001\\.txt\\.aside-`),
+      );
+      await store.close();
+      t.deepEqual(targetsOf((await reopen()).take(9)), ['/b'], reason);
+    }
+  },
+);
+
+posix('marks that cannot be set aside lead to memory, and nothing is written to what has their name', async (t) => {
   const directory = freshDirectory(t);
-  mkdirSync(directory, { mode: 0o700 });
-  writeFileSync(join(directory, 'events-000001.jsonl'), '', { mode: 0o600 });
-  symlinkSync('/etc/passwd', join(directory, 'marks-000001.txt'));
-  await t.throwsAsync(openRig(t, { directory, required: true }), {
-    instanceOf: SpoolError,
-    message: /marks-000001\.txt.*is a symbolic link/,
-  });
+  const first = await openRig(t, { directory });
+  await appendAll(t, first.store, ['/a']);
+  await first.store.close();
+  const elsewhere = join(folder(t), 'elsewhere');
+  writeFileSync(elsewhere, 'untouched');
+  rmSync(join(directory, 'marks-000001.txt'));
+  symlinkSync(elsewhere, join(directory, 'marks-000001.txt'));
+  const denied = Object.assign(new Error('denied'), { code: 'EPERM' });
+  const { store, lines } = await openRig(t, { directory, fs: { ...nodeFiles, rename: () => Promise.reject(denied) } });
+  t.is(await store.append('/b'), 'memory');
+  t.is(readFileSync(elsewhere, 'utf8'), 'untouched');
+  t.regex(lines.join('\n'), /spool_marks: .* is a symbolic link, and it cannot be renamed \(EPERM\)/);
 });
 
 test('a directory that cannot be created is said with its path and the error code of the system', async (t) => {

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
@@ -127,19 +128,55 @@ posix('the names of killed contenders are deleted, only the owner can use the lo
   t.deepEqual(locks(directory), ['lock.3']);
 });
 
-posix('a file that is not a socket under the name of the lock is refused and kept', async (t) => {
-  for (const plant of [(path: string) => writeFileSync(path, 'mine'), (path: string) => symlinkSync('/dev/null', path)]) {
+/** What is not a lock, and has the name of one. */
+const PLANTS: readonly ((path: string) => void)[] = [
+  (path) => writeFileSync(path, 'mine'),
+  (path) => symlinkSync('/dev/null', path),
+  (path) => symlinkSync('/nowhere', path),
+  (path) => mkdirSync(path),
+  (path) => void execFileSync('mkfifo', [path]),
+];
+
+posix(
+  proves('relay-lock', 'what is not a socket under the name of a lock is ignored and kept, and the directory has one owner'),
+  async (t) => {
+    for (const plant of PLANTS) {
+      const directory = freshDirectory(t);
+      mkdirSync(directory, { mode: 0o700 });
+      plant(join(directory, 'lock.7'));
+      for (const own of ['lock.8', 'lock.9']) {
+        const { store, lines } = await openRig(t, { directory, required: true });
+        await appendAll(t, store, ['/a']);
+        await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use' });
+        t.deepEqual(locks(directory).toSorted(), ['lock.7', own]);
+        if (own === 'lock.8')
+          t.regex(lines.join('\n'), /spool_lock: ".*lock\.7" is not a socket, so it is no lock: it is ignored, and stays/);
+        await store.close();
+      }
+    }
+  },
+);
+
+posix(proves('relay-lock', 'an owner keeps its directory when something with a higher number appears that is not a socket'), async (t) => {
+  for (const plant of PLANTS) {
     const directory = freshDirectory(t);
-    mkdirSync(directory);
-    chmodSync(directory, 0o700);
+    const { store } = await openRig(t, { directory });
     plant(join(directory, 'lock.7'));
-    await t.throwsAsync(openRig(t, { directory, required: true }), {
-      instanceOf: SpoolError,
-      code: 'unsafe',
-      message: /lock\.7.*is not a socket/,
-    });
-    t.deepEqual(readdirSync(directory), ['lock.7']);
+    await t.throwsAsync(openRig(t, { directory }), { instanceOf: SpoolError, code: 'in_use' });
+    await appendAll(t, store, ['/a']);
+    await store.close();
+    await appendAll(t, (await openRig(t, { directory })).store, ['/b']);
+    t.deepEqual(locks(directory).toSorted(), ['lock.7', 'lock.8']);
   }
+});
+
+posix('a lock with the last number that its name can have leads to memory: the next start would not see the one after it', async (t) => {
+  const directory = freshDirectory(t);
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(join(directory, 'lock.999999999999999'), '');
+  const { store, lines } = await openRig(t, { directory });
+  t.is(await store.append('/a'), 'memory');
+  t.regex(lines.join('\n'), /spool_refused: .*has a lock with a number that no spool gives/);
 });
 
 test('a deleted directory that another process uses by then is not reacquired', async (t) => {

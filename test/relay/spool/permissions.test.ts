@@ -1,5 +1,5 @@
 // A platform, or an operator, takes rights from the owner of the spool. `unprivilegedFiles` denies what they deny, also to root.
-import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { SpoolFiles } from '../../../src/relay/spool/files.js';
@@ -17,7 +17,7 @@ function takeRights(directory: string, mode: number): void {
   chmodSync(directory, mode);
 }
 
-for (const mode of [0o500, 0o000, 0o300, 0o600, 0o555]) {
+for (const mode of [0o500, 0o000, 0o300, 0o600, 0o555, 0o2070, 0o077, 0o020, 0o002]) {
   posix(
     proves('relay-directory', `a spool with mode ${mode.toString(8).padStart(4, '0')} and its files with 0000 get their rights back`),
     async (t) => {
@@ -98,6 +98,39 @@ posix('a umask that takes the rights of the owner does not keep a directory from
   await appendAll(t, store, ['/a']);
 });
 
+posix(
+  proves('relay-directory', 'where others could write meanwhile, only files of this user are taken, and the rest stays as it is'),
+  async (t) => {
+    const directory = freshDirectory(t);
+    const first = await openRig(t, { directory, fs });
+    await appendAll(t, first.store, ['/a', '/b']);
+    await first.store.close();
+    const line = '{"seq":7,"mark":0,"at":1767225600000,"target":"/planted"}\n';
+    const elsewhere = join(folder(t), 'elsewhere');
+    writeFileSync(elsewhere, line);
+    symlinkSync(elsewhere, join(directory, 'events-000004.jsonl'));
+    mkdirSync(join(directory, 'events-000005.jsonl'));
+    const foreign = join(directory, 'events-000006.jsonl');
+    writeFileSync(foreign, line);
+    chmodSync(directory, 0o2070);
+    const lstat: SpoolFiles['lstat'] = async (path) => {
+      const stats = await fs.lstat(path);
+      if (path === foreign) stats.uid += 1;
+      return stats;
+    };
+    const { store, lines } = await openRig(t, { directory, fs: { ...fs, lstat }, required: true });
+    t.deepEqual(targetsOf(store.take(9)), ['/a', '/b']);
+    await appendAll(t, store, ['/c']);
+    t.deepEqual(
+      readdirSync(directory).filter((name) => name.startsWith('events')),
+      [1, 4, 5, 6, 7].map((number) => `events-00000${number}.jsonl`),
+      'no number is used twice',
+    );
+    t.is(readFileSync(foreign, 'utf8'), line);
+    t.regex(lines.join('\n'), /spool_not_ours: .* stay as they are: 3; the first of them, ".*events-000004\.jsonl" is a symbolic link/);
+  },
+);
+
 posix('what belongs to another user, or what others share, keeps its mode', async (t) => {
   const foreign = folder(t);
   const stat: SpoolFiles['lstat'] = async (path) => {
@@ -111,11 +144,12 @@ posix('what belongs to another user, or what others share, keeps its mode', asyn
 
   const shared = join(folder(t), 'shared');
   mkdirSync(shared);
-  chmodSync(shared, 0o77);
+  chmodSync(shared, 0o2077);
   const { store, lines } = await openRig(t, { directory: shared, fs });
-  t.is(await store.append('/a'), 'memory');
-  t.is(modeOf(shared), '77');
-  t.regex(lines.join('\n'), /spool_refused: .*shared".*cannot be read \(EACCES\)/);
+  await appendAll(t, store, ['/a']);
+  t.is(modeOf(shared), '2777', 'the others keep their rights, and the owner gets his');
+  t.is(modeOf(join(shared, 'cosmos-relay')), '700');
+  t.regex(lines.join('\n'), /this user could not use ".*shared" \(mode 2077\)/);
 });
 
 posix('rights that cannot be taken back lead to memory, with the path and the code of the system', async (t) => {
