@@ -158,7 +158,8 @@ function octal(mode: number): string {
   return (mode & 0o7777).toString(8);
 }
 
-function assertOwn(path: string, stats: Stats): void {
+/** @throws SpoolError for what belongs to another user. */
+export function assertOwn(path: string, stats: Stats): void {
   if (!isOwn(stats)) throw unsafe(path, otherOwner(stats));
 }
 

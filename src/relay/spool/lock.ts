@@ -8,7 +8,7 @@ import { connect, createServer } from 'node:net';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Log } from '../../base/log.js';
-import { isSameDirectory, prepareDirectory, regainDirectory, unsafe, unusable } from './directory.js';
+import { assertOwn, isOwn, isSameDirectory, prepareDirectory, regainDirectory, unsafe, unusable } from './directory.js';
 import type { OnTakenBack, SpoolDirectory } from './directory.js';
 import { errorCode, FILE_MODE, SpoolError } from './files.js';
 import type { SpoolFiles } from './files.js';
@@ -190,12 +190,16 @@ class LockContender {
       const stats = await this.#files.lstat(path);
       if (!stats.isSocket()) return undefined;
       // A connect needs the permission to write, which a platform may have taken from all files of the directory.
-      if (stats.uid === process.geteuid?.() && (stats.mode & FILE_MODE) !== FILE_MODE) await this.#files.chmod(path, FILE_MODE);
+      if (isOwn(stats) && (stats.mode & FILE_MODE) !== FILE_MODE) await this.#files.chmod(path, FILE_MODE);
+      return await canConnect(this.#directory, name).catch((error: unknown) => {
+        // A relay that another user started may hold it.
+        if (errorCode(error) === 'EACCES') assertOwn(path, stats);
+        throw error;
+      });
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return false;
       throw error;
     }
-    return canConnect(this.#directory, name);
   }
 
   /** @returns Undefined if another contender won. */

@@ -133,7 +133,7 @@ posix(
       before,
     );
     foreign.pop();
-    while (!store.stats().isDurable) await clock.advance(1000);
+    while (!store.stats().isDurable) await clock.advance(10);
     t.deepEqual(targetsOf(store.take(9)), [...LEFT, '/new']);
   },
 );
