@@ -1,6 +1,5 @@
 // The marks of the spool: its tombstones. One character for each event says whether it waits, may have been sent, or is done.
 
-import { join } from 'node:path';
 import { FILE_MODE, numberedFiles, OVERWRITE, systemError } from './files.js';
 import type { SpoolFiles } from './files.js';
 import type { EventRecord } from './record.js';
@@ -23,7 +22,7 @@ const MAX_OPEN = 16;
  * SIGKILL.
  */
 export class MarkWriter {
-  readonly #directory: { readonly path: string };
+  readonly #pathOf: (segment: number) => string;
   readonly #files: SpoolFiles;
   /** File descriptors by segment number, the least recently used first. */
   readonly #open = new Map<number, number>();
@@ -31,8 +30,9 @@ export class MarkWriter {
   /** Segments to be closed by `flush()`. */
   readonly #toClose = new Set<number>();
 
-  constructor(directory: { readonly path: string }, files: SpoolFiles) {
-    this.#directory = directory;
+  /** `pathOf`: the file with the marks of a segment. */
+  constructor(pathOf: (segment: number) => string, files: SpoolFiles) {
+    this.#pathOf = pathOf;
     this.#files = files;
   }
 
@@ -113,7 +113,7 @@ export class MarkWriter {
     }
     const [oldest] = this.#open.keys();
     if (this.#open.size >= MAX_OPEN && oldest !== undefined) this.close(oldest);
-    const descriptor = this.#files.openSync(join(this.#directory.path, MARKS_FILES.nameOf(segment)), OVERWRITE, FILE_MODE);
+    const descriptor = this.#files.openSync(this.#pathOf(segment), OVERWRITE, FILE_MODE);
     this.#open.set(segment, descriptor);
     return descriptor;
   }

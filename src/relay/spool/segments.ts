@@ -45,6 +45,11 @@ export class Segments {
     return bytes;
   }
 
+  /** The file with the marks of a segment. The directory in use may have changed since the segment was begun. */
+  marksPathOf(number: number): string {
+    return (this.#byNumber.get(number) ?? new Segment(this.#directory.path, number)).marksPath;
+  }
+
   /** Adds the segments of an earlier process. `seqOffset`: difference between the numbers on disk and in memory. */
   adopt(segments: readonly Segment[], nextNumber: number, seqOffset: number): void {
     this.#nextNumber = nextNumber;

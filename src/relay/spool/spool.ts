@@ -69,7 +69,7 @@ class Spool implements RelayStore {
     this.#maxBytes = maxBytes;
     this.#segmentBytes = fittingSegmentBytes(segmentBytes, maxBytes);
     this.#lease = new DirectoryLease(directory, fs, this.#onTakenBack, log);
-    const marks = new MarkWriter(this.#lease, fs);
+    const marks = new MarkWriter((segment) => this.#segments.marksPathOf(segment), fs);
     this.#marks = marks;
     this.#ages = new AgeClock(clock, options.boot);
     this.#openedAtMs = this.#ages.now();

@@ -154,6 +154,36 @@ posix('the same if the subdirectory exists: new events go there', async (t) => {
 
 const isStep = (path: string): boolean => /(?:events|marks)-\d+\.(?:jsonl|txt)$/.test(path);
 
+posix('a relay that goes to the other place while it runs still marks the events at the first one, and delivers none twice', async (t) => {
+  const directory = freshDirectory(t);
+  const foreign: string[] = [];
+  const fs = withOwner(foreign);
+  let isBroken = false;
+  const broken = Object.assign(new Error('broken'), { code: 'EIO' });
+  const open: SpoolFiles['open'] = (...args) => (isBroken ? Promise.reject(broken) : fs.open(...args));
+  const { store, clock } = await openRig(t, { directory, segmentBytes: 1024, maxBytes: 16 * 1024, fs: { ...fs, open } });
+  const long = `/${'a'.repeat(1024)}`;
+  await appendAll(t, store, ['/begun', '/begun too', long]);
+  // Another user gets the directory and tidies it up; the next segment shows that the lock is gone.
+  foreign.push(directory);
+  chmodSync(directory, 0o777);
+  rmSync(join(directory, 'lock.1'));
+  isBroken = true;
+  t.is(await store.append('/b'), 'memory');
+  isBroken = false;
+  while (!store.stats().isDurable) await clock.advance(10);
+  await appendAll(t, store, ['/c']);
+  t.deepEqual(targetsOf(store.take(2)), ['/begun', '/begun too']);
+  t.regex(readFileSync(join(directory, 'marks-000001.txt'), 'latin1'), /^bb\./);
+  t.false(existsSync(join(subdirectory(directory), 'marks-000001.txt')));
+  await store.close();
+  const again = await openRig(t, { directory, fs });
+  t.deepEqual(
+    [again.store.stats().maybeSentTwice, targetsOf(again.store.take(9)).toSorted()],
+    [2, ['/b', '/begun', '/begun too', '/c', long].toSorted()],
+  );
+});
+
 posix('a move that is cut short at any step loses no event, and delivers none twice', async (t) => {
   for (const call of ['link', 'rename', 'unlink'] as const) {
     const directory = freshDirectory(t);
