@@ -9,9 +9,11 @@ import type { UnderWay } from '../under-way.js';
 import { closedError, dial, slowError } from './dial.js';
 import type { ConnectSettings } from './dial.js';
 import type { Lookup } from './name-lookup.js';
+import { harden } from './message.js';
 import { pollutedNames } from './pollution.js';
 import type { Proxy } from './proxy.js';
-import { isolateRequest, unobserved } from './unobserved.js';
+import { AlteredError, isolateRequest, unobserved } from './unobserved.js';
+import type { Head } from './unobserved.js';
 
 /**
  * How long after an answer its connection may be used again. Servers close idle connections (gunicorn after 2 s, Node after 5), and a
@@ -43,6 +45,7 @@ export class Connections {
   readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
   readonly #freeSinceMs = new WeakMap<Socket, number>();
   #latestRequest: ClientRequest | undefined;
+  #wanted: Wanted | undefined;
   #reuseFromMs = 0;
   #slowestConnectMs = 0;
 
@@ -60,15 +63,23 @@ export class Connections {
    *
    * @returns `request` is undefined if none reached an agent of ours
    */
-  capture<T>(run: () => T): { result: T; request: ClientRequest | undefined } {
+  capture<T>(wanted: Wanted, run: () => T): { result: T; request: ClientRequest | undefined } {
     this.#latestRequest = undefined;
-    const result = run();
-    return { result, request: this.#latestRequest };
+    this.#wanted = wanted;
+    try {
+      const result = run();
+      return { result, request: this.#latestRequest };
+    } finally {
+      this.#wanted = undefined;
+    }
   }
 
-  /** Reports a request that reached an agent. */
-  requested(request: ClientRequest): void {
-    this.#latestRequest = request;
+  /** Reports a request that reached an agent. @returns What was asked for; undefined if it was no request, or has been made. */
+  requested(request: ClientRequest): Wanted | undefined {
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    if (wanted !== undefined) this.#latestRequest = request;
+    return wanted;
   }
 
   /** Has a function called if the request is abandoned: a connect for it that Node does not know of ends then, too. */
@@ -100,6 +111,7 @@ export class Connections {
   /** Reports that a connection is ready: from now on the server may read what is written to it. */
   opened(socket: Socket, startedAtMs: number): void {
     this.#opened.add(socket);
+    harden(socket);
     this.#slowestConnectMs = Math.max(this.#slowestConnectMs, this.now() - startedAtMs);
   }
 
@@ -182,6 +194,7 @@ export class Connections {
       done(error, socket);
     };
     const endDial = dial(this.#settings, options, (error, socket) => {
+      if (socket !== undefined) harden(socket);
       if (socket === undefined || secure === undefined) finish(error, socket);
       else endTls = this.#secure(socket, secure, finish);
     });
@@ -207,6 +220,7 @@ export class Connections {
     const stop = startLimit(clock, connectTimeoutMs, () => finish(slowError()));
     try {
       const socket = unobserved(() => secure(plain));
+      harden(socket);
       socket.unref();
       socket.once('secureConnect', () => finish(null, socket));
       socket.on('error', (error) => finish(error));
@@ -221,6 +235,12 @@ export class Connections {
       plain.destroy();
     };
   }
+}
+
+/** A request as it was asked for. A host that replaces the class of requests may have made another one of it. */
+export interface Wanted {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 type Done = (error: NodeJS.ErrnoException | null, socket?: Socket) => void;
@@ -244,7 +264,7 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
-  return attach(agent, connections, (request, options) => toProxy(request, options, proxy));
+  return attach(agent, connections, (way) => viaProxy(way, proxy));
 }
 
 /**
@@ -309,30 +329,53 @@ const MAX_HEAD_BYTES = 65_536;
 
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
 
+/** What a request writes, and where it connects. */
+interface Way {
+  readonly head: Head;
+  readonly server: { readonly host: string; readonly port: number; readonly servername: string };
+  readonly mayKeep: boolean;
+}
+
+/** What node-fetch sends beside the headers that it is given. */
+const ACCEPT = { accept: '*/*' };
+
+function directWay({ url: text, headers }: Wanted): Way {
+  const url = new URL(text);
+  url.hash = '';
+  return {
+    head: { target: url.href.slice(url.origin.length), headers: { ...ACCEPT, ...headers, Host: url.host } },
+    server: serverOf(url, url.hostname.replace(/^\[|\]$/g, '')),
+    mayKeep: true,
+  };
+}
+
+function serverOf({ port, protocol }: URL, host: string): Way['server'] {
+  return { host, port: Number(port) || (protocol === 'https:' ? 443 : 80), servername: isIP(host) === 0 ? host : '' };
+}
+
 /**
- * Has an agent report its requests to `connections`, write no header but ours, and unref a connection each time it is used again,
- * since Node refs it then.
+ * Has an agent report its requests to `connections`, write each of them as it was asked for, and unref a connection each time it is used
+ * again, since Node refs it then.
  *
- * @param prepare changes a request and its options before Node sees them
+ * @param change changes what is written and where it goes
  */
-export function attach<A extends HttpAgent>(
-  agent: A,
-  connections: Connections,
-  prepare: (request: ClientRequest, options: object) => object = (_request, options) => options,
-): A {
+export function attach<A extends HttpAgent>(agent: A, connections: Connections, change: (way: Way) => Way = (way) => way): A {
   const reuseSocket = agent.reuseSocket.bind(agent);
   const keepSocketAlive = agent.keepSocketAlive.bind(agent);
   const methods: TakesRequests & Pick<HttpAgent, 'keepSocketAlive' | 'reuseSocket'> = {
     addRequest(request, options) {
-      connections.requested(request);
+      const wanted = connections.requested(request);
+      if (wanted === undefined) {
+        request.destroy(new AlteredError());
+        return;
+      }
       // The types of Node do not have the first property. Without the second one, Node reads a polluted one.
       Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES, timeout: undefined });
-      request.removeHeader('proxy-authorization');
-      const prepared = prepare(request, options);
-      isolateRequest(request);
+      const { head, server, mayKeep } = change(directWay(wanted));
+      isolateRequest(request, head);
       connections.prune(agent);
-      if (!connections.mayKeep) request.shouldKeepAlive = false;
-      ofNode.addRequest.call(agent, request, prepared);
+      if (!connections.mayKeep || !mayKeep) request.shouldKeepAlive = false;
+      ofNode.addRequest.call(agent, request, { __proto__: null, ...options, ...server, socketPath: undefined });
     },
     keepSocketAlive(socket) {
       // Node returns whether it keeps the connection; its types say that it returns nothing.
@@ -349,14 +392,16 @@ export function attach<A extends HttpAgent>(
   return Object.assign(agent, methods);
 }
 
-/** Turns a request into one to an HTTP proxy (RFC 9112, 3.2.2) and returns the options that lead to the proxy. */
-function toProxy(request: ClientRequest, options: object, proxy: Proxy): object {
-  request.path = `http://${String(request.getHeader('host'))}${request.path}`;
-  // A connection for each request: some proxies (tinyproxy) promise to keep a connection and still close it, and a request that crosses
-  // the close is lost, since it may have been read. A proxy is near, so a connection costs little.
-  request.shouldKeepAlive = false;
-  if (proxy.authorization !== undefined) request.setHeader('proxy-authorization', proxy.authorization);
-  const host = bareHost(proxy.url.hostname);
-  const port = Number(proxy.url.port) || (proxy.url.protocol === 'https:' ? 443 : 80);
-  return { __proto__: null, ...options, host, port, servername: isIP(host) === 0 ? host : '' };
+/**
+ * Turns a request into one to an HTTP proxy (RFC 9112, 3.2.2). Each has a connection of its own: some proxies (tinyproxy) promise to keep
+ * a connection and still close it, and a request that crosses the close is lost, since it may have been read. A proxy is near, so a
+ * connection costs little.
+ */
+function viaProxy({ head: { target, headers } }: Way, { authorization, url }: Proxy): Way {
+  const more = authorization === undefined ? {} : { 'proxy-authorization': authorization };
+  return {
+    head: { target: `http://${headers['Host'] ?? ''}${target}`, headers: { ...headers, ...more } },
+    server: serverOf(url, bareHost(url.hostname)),
+    mayKeep: false,
+  };
 }

@@ -2,6 +2,7 @@
  * HTTP over node-fetch, behind an interface that says nothing about node-fetch. Every workaround for node-fetch is in this file. The file
  * is a load border: importing it loads node-fetch and Node's HTTP, about 30 ms, so the transport imports it at the first send.
  */
+import { EventEmitter } from 'node:events';
 import { IncomingMessage } from 'node:http';
 import type { Agent, ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,7 +16,7 @@ import { isPolluted } from './pollution.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
-import { unobserved } from './unobserved.js';
+import { AlteredError, unobserved } from './unobserved.js';
 
 /** One GET. */
 export interface HttpRequest {
@@ -118,7 +119,7 @@ class NodeFetchClient implements HttpClient {
       highWaterMark: HIGH_WATER_MARK,
     } as RequestInit;
     // node-fetch hands its request to our agent before `fetch` returns.
-    const { result, request } = this.#connections.capture(() => unobserved(() => fetch(url, init)));
+    const { result, request } = this.#connections.capture({ url, headers }, () => unobserved(() => fetch(url, init)));
     this.#isCapturing = request !== undefined;
     const response =
       request !== undefined && hasNoOtherListener(request)
@@ -129,17 +130,42 @@ class NodeFetchClient implements HttpClient {
 }
 
 /** Events of sockets and responses to which Node's HTTP listens. */
-const STREAM_EVENTS = ['agentRemove', 'close', 'connect', 'data', 'drain', 'end', 'error', 'free', 'session', 'timeout'];
+const HEARD_EVENTS = ['agentRemove', 'close', 'connect', 'data', 'drain', 'end', 'error', 'free', 'session', 'timeout'];
+
+/** Events of sockets and responses that Node emits whether anything listens or not. */
+const EMITTED_EVENTS = [
+  'OCSPResponse',
+  '_tlsError',
+  'connectionAttempt',
+  'connectionAttemptFailed',
+  'connectionAttemptTimeout',
+  'finish',
+  'keylog',
+  'lookup',
+  'newListener',
+  'pause',
+  'prefinish',
+  'readable',
+  'ready',
+  'removeListener',
+  'resume',
+  'secure',
+  'secureConnect',
+];
 
 /**
- * Whether what is on a polluted `Object.prototype` makes Node throw while it handles a request: `signal: 1`, for example, as it makes the
- * response. Node throws in a callback of its own, and that would end the process (seen in Node 20 to 26). So the same is tried here.
+ * Whether what is on a polluted `Object.prototype` makes Node throw while it opens a connection or handles a request: `signal: 1`, for
+ * example, as it makes the response. Node throws in a callback of its own, and that would end the process (seen in Node 20 to 26). So
+ * the same is tried here. What is polluted while a request is under way meets hardened objects: see `harden`.
  */
 function wouldThrow(): boolean {
   if (!isPolluted()) return false;
   try {
-    const response = new IncomingMessage({ readableHighWaterMark: HIGH_WATER_MARK } as Socket);
-    for (const name of STREAM_EVENTS) response.on(name, doNothing);
+    const stream = new IncomingMessage({ readableHighWaterMark: HIGH_WATER_MARK } as Socket);
+    // Not by the methods of the stream, which would start to read. A function that is polluted is called by Node, too, and not here.
+    const { emit, on } = EventEmitter.prototype;
+    for (const name of EMITTED_EVENTS) if (typeof Reflect.get(Object.prototype, name) !== 'function') emit.call(stream, name);
+    for (const name of HEARD_EVENTS) on.call(stream, name, doNothing);
     return false;
   } catch {
     return true;
@@ -171,7 +197,8 @@ class NodeFetchExchange implements Exchange {
     request?.once('error', (error: NodeJS.ErrnoException) => {
       this.#cause = causeOfCode(error.code);
       this.#isUnreadable = isUnreadable(error, connections.wasReused(request));
-      this.#isUnread = !connections.wasReused(request) && NO_CLIENT_CERTIFICATE.test(String(error.code));
+      this.#isUnread =
+        error instanceof AlteredError || (!connections.wasReused(request) && NO_CLIENT_CERTIFICATE.test(String(error.code)));
     });
   }
 

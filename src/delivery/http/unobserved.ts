@@ -7,14 +7,22 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Channel } from 'node:diagnostics_channel';
 import http from 'node:http';
-import type { ClientRequest, OutgoingHttpHeader, RequestOptions } from 'node:http';
+import type { ClientRequest, RequestOptions } from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import { isPolluted } from './pollution.js';
 
-/** The channels on which Node publishes a request while it is made, and those from which dd-trace makes spans of connects and look-ups. */
-const CHANNELS = ['http.client.request.created', 'http.client.request.start', 'apm:net:tcp:start', 'apm:dns:resolve:start'].map((name) =>
-  channel(name),
-);
+/** The channels on which Node publishes a request or a socket while it is made, and those from which dd-trace makes spans. */
+const CHANNELS = [
+  'http.client.request.created',
+  'http.client.request.start',
+  'net.client.socket',
+  'apm:net:tcp:start',
+  'apm:dns:resolve:start',
+].map((name) => channel(name));
+
+/** The channels on which Node publishes a request later, in callbacks of its own. */
+const LATER_CHANNELS = ['http.client.request.error', 'http.client.response.finish'].map((name) => channel(name));
 
 /**
  * Options of a request that we do not give. Node copies the options into an object with a prototype, so without these keys it would read
@@ -88,8 +96,27 @@ function isHeard({ hasSubscribers }: Channel): boolean {
   return hasSubscribers;
 }
 
-/** All headers of a request but `connection`, which Node adds as it writes them. */
-const OWN_HEADERS: ReadonlySet<string> = new Set(['accept', 'host', 'proxy-authorization', 'user-agent']);
+const ours = new WeakSet<object>();
+let isFiltered = false;
+
+/** Has no subscriber hear of a request, whenever Node publishes it. */
+function neverPublish(request: ClientRequest): void {
+  ours.add(request);
+  if (isFiltered) return;
+  isFiltered = true;
+  for (const each of LATER_CHANNELS) {
+    // There is one if another copy of this package is loaded.
+    const before = Object.getOwnPropertyDescriptor(each, 'publish')?.value as Channel['publish'] | undefined;
+    const publish = (message: unknown, name: string | symbol): void => {
+      if (ours.has((message as { request: object }).request)) return;
+      // The class of a channel changes as its first subscriber comes and as its last one goes.
+      const { publish: ofNode } = Object.getPrototypeOf(each) as Channel;
+      (before ?? (ofNode as (message: unknown, name: unknown) => void)).call(each, message, name);
+    };
+    const descriptor = { __proto__: null, value: publish, configurable: true, writable: true };
+    Object.defineProperty(each, 'publish', descriptor);
+  }
+}
 
 /** Two steps of Node that are not documented: the last one that every header passes, and the one that says that a request starts. */
 interface Steps {
@@ -97,21 +124,58 @@ interface Steps {
   _finish?: () => void;
 }
 
+/** What a request writes, beside the header `connection`, which Node adds. */
+export interface Head {
+  /** What follows the method in the first line. */
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The ends of a head: Node decides whether the connection is kept. */
+const HEAD_ENDS: ReadonlySet<string> = new Set(['Connection: keep-alive\r\n\r\n', 'Connection: close\r\n\r\n']);
+
+/** Something in the host has changed what a request of ours writes. Nothing of it was written. */
+export class AlteredError extends Error {}
+
 /**
- * Has a request write those of its headers that are ours, as they are now, whatever is set on it later and by whatever way: some agents
- * patch the class of requests. Its start, which comes once it has a connection, is not observed either.
+ * Has a request write this head and nothing else, whatever else it was made from, and whatever is set on it later: some agents patch the
+ * class of requests. If what would be written is different all the same, the request fails with an {@link AlteredError}. Neither its
+ * start, which comes once it has a connection, nor its end is observed.
  */
-export function isolateRequest(request: ClientRequest): void {
-  const own: Record<string, OutgoingHttpHeader> = {};
-  for (const name of request.getRawHeaderNames()) {
-    if (OWN_HEADERS.has(name.toLowerCase())) own[name] = request.getHeader(name) ?? '';
-  }
-  // Sentry wraps `_storeHeader` of the class of requests, so it is taken from the class below.
-  const { _storeHeader: storeHeader } = http.OutgoingMessage.prototype as Steps;
-  const { _finish: finish } = http.ClientRequest.prototype as Steps;
+export function isolateRequest(request: ClientRequest, { target, headers }: Head): void {
+  neverPublish(request);
+  // Both are taken from the class below: Sentry wraps `_storeHeader` of the class of requests, whose `_finish` tells of the start.
+  const { _storeHeader: storeHeader, _finish: finish } = http.OutgoingMessage.prototype as Steps;
   const steps = request as Steps;
-  if (storeHeader !== undefined) steps._storeHeader = (firstLine) => storeHeader.call(request, firstLine, own);
-  if (finish !== undefined) steps._finish = () => unpublished(() => finish.call(request));
+  if (finish !== undefined) steps._finish = finish;
+  // Deno has no such step.
+  if (storeHeader === undefined) return;
+  const firstLine = `GET ${target} HTTP/1.1\r\n`;
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  steps._storeHeader = () => storeHeader.call(request, firstLine, headers);
+  request.prependOnceListener('socket', (socket) => allow(socket, request, [firstLine, ...lines].join('')));
+}
+
+/** What the request on a connection has still to write. */
+const toWrite = new WeakMap<Socket, { request: ClientRequest; head: string }>();
+
+/** Lets nothing but the head of its request be written to a connection. */
+function allow(socket: Socket, request: ClientRequest, head: string): void {
+  const isGuarded = toWrite.has(socket);
+  toWrite.set(socket, { request, head });
+  if (isGuarded) return;
+  const write = socket.write as (...args: unknown[]) => boolean;
+  const guarded = (...args: unknown[]): boolean => {
+    const next = toWrite.get(socket);
+    if (next === undefined) return false;
+    const [data] = args;
+    if (typeof data === 'string' && data.startsWith(next.head) && HEAD_ENDS.has(data.slice(next.head.length))) {
+      return write.apply(socket, args);
+    }
+    next.request.destroy(new AlteredError());
+    return false;
+  };
+  Object.assign(socket, { write: guarded });
 }
 
 /** Every copy of `@opentelemetry/api` 1.x keeps under this key what the host registered. */
