@@ -18,12 +18,12 @@ export function checkOptions<O extends object>(name: string, options: O, checks:
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`Expected \`${name}\` to be an object, got ${describe(options)}.`);
   }
-  for (const [key, value] of Object.entries(options)) {
+  for (const { 0: key, 1: value } of Object.entries(options)) {
     if (Object.hasOwn(checks, key)) continue;
     throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${key.slice(0, 64)}\` with ${describe(value)}.`);
   }
   const checked = givenOptions(options, Object.keys(checks) as (keyof O)[]);
-  for (const [key, value] of Object.entries(checked)) checkValue(key, value, checks[key as keyof O]);
+  for (const { 0: key, 1: value } of Object.entries(checked)) checkValue(key, value, checks[key as keyof O]);
   return checked;
 }
 
@@ -38,7 +38,7 @@ export function givenOptions<O extends object>(options: O, names: readonly (keyo
 }
 
 /** @throws TypeError with the name and the value, if the check fails. */
-export function checkValue(name: string, value: unknown, [expected, accepts]: Check): void {
+export function checkValue(name: string, value: unknown, { 0: expected, 1: accepts }: Check): void {
   if (!accepts(value)) throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}.`);
 }
 

@@ -158,7 +158,7 @@ const OWNER_ONLY = 0o600;
 export function machineDescriptors(): FileDescriptors {
   const fs = process.getBuiltinModule('node:fs');
   const { promisify } = process.getBuiltinModule('node:util');
-  const [openLater, closeLater, statLater] = [promisify(fs.open), promisify(fs.close), promisify(fs.fstat)];
+  const { 0: openLater, 1: closeLater, 2: statLater } = [promisify(fs.open), promisify(fs.close), promisify(fs.fstat)];
   // Windows has neither O_NOFOLLOW nor O_NONBLOCK, and no such links and pipes to guard against.
   const { O_APPEND, O_CREAT, O_WRONLY } = fs.constants;
   const appendFlags = O_APPEND | O_CREAT | O_WRONLY | (fs.constants.O_NOFOLLOW ?? 0) | (fs.constants.O_NONBLOCK ?? 0);

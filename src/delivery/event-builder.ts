@@ -133,7 +133,7 @@ class WireFields {
   readonly #order: (WireField | undefined)[] = [];
 
   constructor(fields: Fields) {
-    this.#byName = new Map(Object.entries(fields).map(([name, field]) => [name, new WireField(name, field)]));
+    this.#byName = new Map(Object.entries(fields).map(({ 0: name, 1: field }) => [name, new WireField(name, field)]));
   }
 
   has(name: string): boolean {

@@ -49,7 +49,7 @@ export function defineEvent<const T extends string, const F extends Fields>(
   if (typeof fields !== 'object' || fields === null) {
     throw new TypeError(`Expected \`fields\` of event \`${type}\` to be an object of fields, got ${describe(fields)}.`);
   }
-  for (const [name, field] of Object.entries(fields)) {
+  for (const { 0: name, 1: field } of Object.entries(fields)) {
     assertName(`field name of event \`${type}\``, name);
     if (!isField(field)) {
       throw new TypeError(`Expected field \`${name}\` of event \`${type}\` to be made by count(), oneOf() or another kind.`);

@@ -82,12 +82,12 @@ export class ListenerRegistry {
     const undo = () => {
       // An old function that is called again leaves a newer registration alone.
       if (this.#hosts.get(host) === undo) this.#hosts.delete(host);
-      for (const [name, handler] of added.splice(0)) this.#remove(host, methods[1], name, handler);
+      for (const { 0: name, 1: handler } of added.splice(0)) this.#remove(host, methods[1], name, handler);
     };
     // Stored before the host's methods are called: code that they call must find the host registered.
     this.#hosts.set(host, undo);
     try {
-      for (const [name, handler] of handlers) {
+      for (const { 0: name, 1: handler } of handlers) {
         // Noted first: a host that throws may still have added the handler.
         added.push([name, handler]);
         call(host, methods[0], name, handler);
@@ -97,7 +97,7 @@ export class ListenerRegistry {
       throw error;
     }
     // The host called `undo` or `close` while it added handlers: remove those that it added afterwards.
-    if (this.#hosts.get(host) !== undo) for (const [name, handler] of handlers) this.#remove(host, methods[1], name, handler);
+    if (this.#hosts.get(host) !== undo) for (const { 0: name, 1: handler } of handlers) this.#remove(host, methods[1], name, handler);
     return undo;
   }
 

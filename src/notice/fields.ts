@@ -85,7 +85,7 @@ function eventSection(product: string, { type, fields, description }: EventDefin
 
 function fieldList(fields: Fields): string {
   return list(
-    Object.entries(fields).map(([name, field]) => [
+    Object.entries(fields).map(({ 0: name, 1: field }) => [
       `**${codeSpan(name)}**, for example ${exampleOf(field)}: ${fieldBounds(field)}`,
       prose(field.description),
       `*Why:* ${prose(field.reason)}`,
@@ -104,10 +104,12 @@ const REQUEST_WIDTH = 90;
 function completeRequest(standard: Fields, event: EventDefinition): string {
   // The version of Node is sent only where there is no Python.
   const { node_version: _, ...facts } = standard;
-  const pairs = Object.entries({ ...facts, ...event.fields }).map(([name, field]) => `${name}=${fieldOnWire(field, fieldExample(field))}`);
+  const pairs = Object.entries({ ...facts, ...event.fields }).map(
+    ({ 0: name, 1: field }) => `${name}=${fieldOnWire(field, fieldExample(field))}`,
+  );
   const lines: string[] = [];
   let line = `GET /${WIRE_VERSION}/${event.type}?`;
-  for (const [index, pair] of pairs.entries()) {
+  for (const { 0: index, 1: pair } of pairs.entries()) {
     const part = index === pairs.length - 1 ? pair : `${pair}&`;
     if (line.length + part.length > REQUEST_WIDTH) {
       lines.push(line);

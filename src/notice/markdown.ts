@@ -12,7 +12,7 @@ const WORDS = /(?:`+[^`]*`+|\[[^\]]*\]\([^)]*\)|[^\s`]|`)+/g;
 /** Any text as a code span (CommonMark 0.31, 6.1). A line break becomes a space. */
 export function codeSpan(text: string): string {
   const line = text.replace(/\s+/g, ' ');
-  const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(([run]) => run.length));
+  const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(({ 0: run }) => run.length));
   const fence = '`'.repeat(longest + 1);
   const pad = line.startsWith('`') || line.endsWith('`') ? ' ' : '';
   return `${fence}${pad}${line}${pad}${fence}`;
@@ -31,7 +31,7 @@ export function paragraph(text: string, first = '', rest = ''): string {
   const lines: string[] = [];
   let line = first;
   let isEmpty = true;
-  for (const [word] of text.matchAll(WORDS)) {
+  for (const { 0: word } of text.matchAll(WORDS)) {
     if (isEmpty) line += word;
     else if (line.length + 1 + word.length <= WIDTH || STARTS_A_BLOCK.test(word)) line += ` ${word}`;
     else {

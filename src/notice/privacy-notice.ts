@@ -136,8 +136,8 @@ const EVERY_REQUEST =
   'single site.';
 
 function namesOf(fields: readonly Fields[], kinds: readonly string[]): string[] {
-  const found = fields.flatMap((each) => Object.entries(each).filter(([, { kind }]) => kinds.includes(kind)));
-  return [...new Set(found.map(([name]) => codeSpan(name)))];
+  const found = fields.flatMap((each) => Object.entries(each).filter(({ 1: { kind } }) => kinds.includes(kind)));
+  return [...new Set(found.map(({ 0: name }) => codeSpan(name)))];
 }
 
 function howToStopIt(product: string): string[] {

@@ -292,7 +292,7 @@ class SourceWatch implements GateWatch {
   #isMalformedForGood(): boolean {
     const { clock, log } = this.#options;
     const since = clock.now() - MALFORMED_MS;
-    const found = [...this.#malformedSince].find(([, sinceMs]) => sinceMs <= since);
+    const found = [...this.#malformedSince].find(({ 1: sinceMs }) => sinceMs <= since);
     if (found === undefined) return false;
     log.warn('config_unreadable', `${placeName(found[0] ?? '', undefined)} still cannot be used, which counts as an opt-out`);
     return true;

@@ -133,7 +133,7 @@ export function readTelemetryJson(text: string): JsonEntry {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return { kind: 'broken', reason: 'not a JSON object', isWhole: true };
   if (!Object.hasOwn(value, KEY)) return { kind: 'absent' };
-  const [line = 1, second] = linesOf(json);
+  const { 0: line = 1, 1: second } = linesOf(json);
   if (second !== undefined) return { kind: 'broken', reason: 'duplicate "enabled"', isWhole: true, line: second };
   const enabled: unknown = Reflect.get(value, KEY);
   if (typeof enabled !== 'boolean') return { kind: 'broken', reason: '"enabled" is neither true nor false', isWhole: true, line };

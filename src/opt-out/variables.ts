@@ -42,11 +42,10 @@ export function optOutVariables(product: string): readonly OptOutVariable[] {
  */
 export function environmentOptsOut(env: NodeJS.ProcessEnv, variables: readonly OptOutVariable[]): boolean {
   try {
-    for (const { name, optsOut } of variables) {
+    return variables.some(({ name, optsOut }) => {
       const value = readVariable(env, name);
-      if (value !== undefined && optsOut(value, env)) return true;
-    }
-    return false;
+      return value !== undefined && optsOut(value, env);
+    });
   } catch {
     return true;
   }
@@ -118,7 +117,7 @@ export function airflowValue(value: string, env: NodeJS.ProcessEnv): boolean | u
 
 /** Airflow's `getboolean`: the text before `#`, in any case. Undefined if it is no boolean; Airflow raises an error then. */
 export function airflowBoolean(value: string): boolean | undefined {
-  const [beforeComment = ''] = value.split('#', 1);
+  const { 0: beforeComment = '' } = value.split('#', 1);
   switch (strip(beforeComment).toLowerCase()) {
     case 't':
     case 'true':

@@ -64,7 +64,7 @@ const LINE = /^\[telemetry\] ([a-z0-9_]{1,40}): (.*)$/s;
 export function jsonLines(write: (line: string) => unknown, lowest: LogLevel, clock: Pick<Clock, 'wallNow'>): RelayLogger {
   const log = (level: 'debug' | 'info' | 'warn') => (text: string) => {
     if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(lowest)) return;
-    const [, code = 'log', message = text] = LINE.exec(text) ?? [];
+    const { 1: code = 'log', 2: message = text } = LINE.exec(text) ?? [];
     write(`${JSON.stringify({ time: new Date(clock.wallNow()).toISOString(), level, code, message })}\n`);
   };
   return { debug: log('debug'), info: log('info'), warn: log('warn') };

@@ -72,7 +72,7 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
     );
   };
   const byLabel = (name: string, label: string, help: string, read: (now: RelayStats) => Readonly<Record<string, number>>): void => {
-    const collect = collectInto((now) => Object.entries(read(now)).map(([value, events]) => [{ [label]: value }, events]));
+    const collect = collectInto((now) => Object.entries(read(now)).map(({ 0: value, 1: events }) => [{ [label]: value }, events]));
     registry.registerMetric(new Counter({ name: `cosmos_relay_${name}_total`, help, labelNames: [label], registers, collect }));
   };
   const gauge = (name: string, help: string, read: (now: RelayStats) => number): void => {
@@ -82,7 +82,7 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
   function collectInto(read: (now: RelayStats) => [Record<string, string>, number][]) {
     return function collect(this: Collected) {
       this.reset();
-      for (const [labels, value] of read(relay.stats())) this.inc(labels, value);
+      for (const { 0: labels, 1: value } of read(relay.stats())) this.inc(labels, value);
     };
   }
 

@@ -152,7 +152,7 @@ export function checkRelayOptions(given: RelayOptions): { settings: RelaySetting
   const forward = parseEndpoint(options.forward ?? COSMOS_ENDPOINT, '`forward`');
   checkNoLoop(forward, listen);
   const limits = Object.fromEntries(
-    Object.entries(RELAY_DEFAULTS).map(([name, value]) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
+    Object.entries(RELAY_DEFAULTS).map(({ 0: name, 1: value }) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
   ) as Record<keyof typeof RELAY_DEFAULTS, number>;
   const settings = { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, isSpoolRequired, env };
   return { settings, options };
@@ -231,7 +231,7 @@ const MAX_PORT = 65_535;
 
 /** @returns Undefined for a text that is not `host:port`. An IPv6 address needs brackets: `[::1]:8787`. */
 function parseListenAddress(text: string): ListenAddress | undefined {
-  const [, address, name, digits] = ADDRESS.exec(text) ?? [];
+  const { 1: address, 2: name, 3: digits } = ADDRESS.exec(text) ?? [];
   const host = bareHost(address ?? name ?? '');
   const port = Number(digits);
   return host === '' || !(port <= MAX_PORT) ? undefined : { host, port };

@@ -154,7 +154,11 @@ export class Refusals {
     if ((this.#aside.get(seq)?.refusals ?? 0) > 0) {
       this.#inDoubtUntilMs = clock.now() + DOUBT_BACKOFFS * maxBackoffMs;
       // After an outage these are most of the events.
-      for (const [each, { refusals }] of this.#aside) if (refusals <= 1) this.#aside.delete(each);
+      for (const {
+        0: each,
+        1: { refusals },
+      } of this.#aside)
+        if (refusals <= 1) this.#aside.delete(each);
     }
     this.#aside.delete(seq);
     if (!this.#isPaused) return;

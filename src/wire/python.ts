@@ -53,7 +53,7 @@ export function quote(text: string): string {
 /** `urlencode(dict)` of Python's urllib: pairs in insertion order. */
 export function urlencode(metrics: Readonly<Record<string, MetricValue>>): string {
   let query = '';
-  for (const [key, value] of Object.entries(metrics)) {
+  for (const { 0: key, 1: value } of Object.entries(metrics)) {
     query += `${query === '' ? '' : '&'}${quotePlus(key)}=${quotePlus(pythonStr(value))}`;
   }
   return query;

@@ -130,7 +130,7 @@ export class Connections {
   prune(agent: HttpAgent): void {
     const usableSinceMs = this.now() - REUSE_MS;
     const freeSockets = agent.freeSockets as Record<string, Socket[]>;
-    for (const [name, sockets] of Object.entries(freeSockets)) {
+    for (const { 0: name, 1: sockets } of Object.entries(freeSockets)) {
       const usable = sockets.filter((socket) => !socket.destroyed && (this.#freeSinceMs.get(socket) ?? 0) >= usableSinceMs);
       if (usable.length === sockets.length) continue;
       for (const socket of sockets) if (!usable.includes(socket)) socket.destroy();

@@ -294,7 +294,8 @@ class SharedAbortListeners {
   }
 
   #forgetOldestIdle(): void {
-    for (const [signal, attempts] of this.#bySignal) if (attempts.size === 0) return this.#forget(signal);
+    const idle = [...this.#bySignal].find(({ 1: attempts }) => attempts.size === 0);
+    if (idle !== undefined) this.#forget(idle[0]);
   }
 
   #forget(signal: AbortSignal): void {

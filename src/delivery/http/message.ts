@@ -14,12 +14,15 @@ export class BareMessage extends IncomingMessage {
     this.socket = socket;
     // Not documented: the same as `socket`.
     Object.assign(this, { client: socket });
-    withoutPrototype(this);
+    hardenListeners(this);
   }
 }
 
-/** Takes the prototype away from the object in which a stream keeps its listeners. Node does so itself for what is no stream. */
-function withoutPrototype(stream: object): void {
+/**
+ * Takes the prototype away from the object in which a stream keeps its listeners: nothing on a polluted `Object.prototype` is taken for a
+ * listener then. Node does so itself for what is no stream.
+ */
+export function hardenListeners(stream: object): void {
   const { _events: listeners } = stream as { _events?: unknown };
   if (typeof listeners === 'object' && listeners !== null) Object.setPrototypeOf(listeners, null);
 }
@@ -27,9 +30,9 @@ function withoutPrototype(stream: object): void {
 /** What Node's parser reads of a connection: the class of the messages on it, which is the documented option of a server. */
 let holder: object | undefined;
 
-/** Has nothing on a polluted `Object.prototype` taken for a listener of a connection, and the answers on it made as {@link BareMessage}. */
+/** Hardens a connection of a client, and has Node make the answers on it as {@link BareMessage}. */
 export function harden(socket: Socket): void {
-  withoutPrototype(socket);
+  hardenListeners(socket);
   try {
     holder ??= holderOf(BareMessage);
     Object.assign(socket, { server: holder });

@@ -88,7 +88,7 @@ export function readResolvConf(text: string, env: NodeJS.ProcessEnv): { search: 
   const options = new Map<string, number>();
   for (const line of text.split('\n')) {
     // A keyword starts its line: glibc knows neither an indented one nor a comment behind one.
-    const [, keyword, values = ''] = /^(search|domain|options)[ \t]+(.*)/.exec(line) ?? [];
+    const { 1: keyword, 2: values = '' } = /^(search|domain|options)[ \t]+(.*)/.exec(line) ?? [];
     if (keyword === 'options') readOptions(values, options);
     else if (keyword === 'search') search = words(values);
     else if (keyword === 'domain') search = words(values).slice(0, 1);
@@ -101,7 +101,7 @@ export function readResolvConf(text: string, env: NodeJS.ProcessEnv): { search: 
 
 function readOptions(text: string, options: Map<string, number>): void {
   for (const word of words(text)) {
-    const [name = '', value = ''] = word.split(':');
+    const { 0: name = '', 1: value = '' } = word.split(':');
     options.set(name, Math.max(0, Number.parseInt(value, 10) || 0));
   }
 }
@@ -138,7 +138,7 @@ const DEFAULT_SOURCES: readonly NameSource[] = [
 function readSources(nsswitch: string): readonly NameSource[] {
   const line = [...nsswitch.matchAll(/^[ \t]*hosts:([^#\n]*)/gm)].at(-1)?.[1] ?? '';
   const sources: NameSource[] = [];
-  for (const [, name = '', action = ''] of line.matchAll(/([^\s[\]]+)\s*((?:\[[^\]]*\]\s*)*)/g)) {
+  for (const { 1: name = '', 2: action = '' } of line.matchAll(/([^\s[\]]+)\s*((?:\[[^\]]*\]\s*)*)/g)) {
     const kind = name === 'files' ? 'files' : name === 'dns' || name === 'resolve' ? 'dns' : undefined;
     if (kind === undefined || sources.some((source) => source.kind === kind)) continue;
     sources.push({ kind, isLast: name !== 'resolve' && returnsIfNotFound(action) });
@@ -149,7 +149,7 @@ function readSources(nsswitch: string): readonly NameSource[] {
 /** Whether actions such as `[NOTFOUND=return]` or `[!UNAVAIL=return]` end the look-up at a name that is not found. */
 function returnsIfNotFound(actions: string): boolean {
   const found = [...actions.toLowerCase().matchAll(/(!?)(\w+)=return/g)];
-  return found.some(([, not, status]) => (not === '!') !== (status === 'notfound'));
+  return found.some(({ 1: not, 2: status }) => (not === '!') !== (status === 'notfound'));
 }
 
 /**

@@ -117,7 +117,9 @@ export class NameLookup {
   async #askSources(query: Query): Promise<void> {
     if (!this.#isOpen(query)) return;
     const rules = readNameRules(this.#settings.machine);
-    for (const { kind, isLast } of rules.sources) {
+    const left = [...rules.sources];
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const { kind, isLast } = next;
       const found = kind === 'files' ? findInHosts(rules.hosts, bareHost(query.host)) : await this.#askDns(query, rules);
       if (!this.#isOpen(query)) return;
       if (found.length > 0 || isLast) return this.#end(query, found);
@@ -129,7 +131,9 @@ export class NameLookup {
     const { clock, underWay } = this.#settings;
     const settings = { clock, underWay, families: rules.families, servers: this.#servers(rules) };
     let onlyAsItIs = false;
-    for (const name of candidates(query.host, rules)) {
+    const names = candidates(query.host, rules);
+    for (let next = names.shift(); next !== undefined; next = names.shift()) {
+      const name = next;
       if (onlyAsItIs && name !== query.host) continue;
       // A query that is cancelled never answers.
       const said = await new Promise<DnsAnswer>((resolve) => {
@@ -169,7 +173,7 @@ export class NameLookup {
   }
 
   #remember(host: string, addresses: Addresses): void {
-    const [oldest] = this.#cache.keys();
+    const oldest = this.#cache.keys().next().value;
     if (this.#cache.size >= MAX_CACHED_NAMES && oldest !== undefined) this.#cache.delete(oldest);
     this.#cache.set(host, { addresses, untilMs: this.#settings.clock.now() + CACHE_MS });
   }
@@ -179,7 +183,7 @@ export class NameLookup {
 function answer(addresses: Addresses, hostname: string, options: LookupOptions, callback: LookupCallback): void {
   const family = options.family === 'IPv6' ? 6 : options.family === 'IPv4' ? 4 : (options.family ?? 0);
   const usable = (addresses ?? []).filter((each) => family === 0 || each.family === family);
-  const [first] = usable;
+  const { 0: first } = usable;
   if (first === undefined) callback(notFound(hostname), '');
   else if (options.all === true) callback(null, usable);
   else callback(null, first.address, first.family);

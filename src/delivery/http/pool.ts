@@ -71,7 +71,7 @@ export class Pool {
     const shared = key === undefined ? undefined : pools.get(key)?.deref();
     const pool = shared ?? new Pool(settings, key);
     if (shared === undefined && key !== undefined) {
-      for (const [other, reference] of pools) if (reference.deref() === undefined) pools.delete(other);
+      for (const { 0: other, 1: reference } of pools) if (reference.deref() === undefined) pools.delete(other);
       pools.set(key, new WeakRef(pool));
     }
     pool.#changeUsers(1);
@@ -162,8 +162,9 @@ export class Turns {
   }
 
   #start(): void {
-    for (const start of this.#waiting) {
-      if (this.#running >= this.#limit) return;
+    while (this.#running < this.#limit) {
+      const start = this.#waiting.values().next().value;
+      if (start === undefined) return;
       this.#waiting.delete(start);
       this.#running += 1;
       start();

@@ -36,11 +36,10 @@ export function decideProxy(target: URL, option: string | false | undefined, env
 
 /** The first variable that is set for a scheme. An empty one means "no proxy", as in curl and Python, so later ones do not count. */
 function fromEnvironment(scheme: string, env: NodeJS.ProcessEnv): { source: string; value: string } | undefined {
-  for (const name of [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY']) {
-    const value = env[name];
-    if (value !== undefined) return value.trim() === '' ? undefined : { source: name, value };
-  }
-  return undefined;
+  const names = [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY'];
+  const source = names.find((name) => env[name] !== undefined);
+  const value = source === undefined ? '' : (env[source] ?? '');
+  return source === undefined || value.trim() === '' ? undefined : { source, value };
 }
 
 /** A proxy from its URL; without a scheme it is an http proxy, as in curl. Undefined for SOCKS, PAC and what is not a URL. */
@@ -88,7 +87,7 @@ function matches(host: string, port: number, entry: string): boolean {
   if (entry === '*') return true;
   if (entry.includes('/')) return isInRange(host, entry);
   // An IPv6 address contains colons, so it can have a port only if it is in brackets.
-  const [, name = entry, entryPort] = (isIP(entry) === 0 && /^(.+?)(?::(\d+))?$/.exec(entry)) || [];
+  const { 1: name = entry, 2: entryPort } = (isIP(entry) === 0 && /^(.+?)(?::(\d+))?$/.exec(entry)) || [];
   if (entryPort !== undefined && Number(entryPort) !== port) return false;
   const suffix = bareHost(name).replace(/^\*?\./, '');
   return suffix !== '' && (host === suffix || (isIP(host) === 0 && host.endsWith(`.${suffix}`)));
@@ -98,7 +97,7 @@ const FAMILIES = { 4: 'ipv4', 6: 'ipv6' } as const;
 
 /** Whether an address is in a range such as `10.0.0.0/8`; false if either is malformed. */
 function isInRange(host: string, range: string): boolean {
-  const [network = '', prefix = ''] = range.split('/');
+  const { 0: network = '', 1: prefix = '' } = range.split('/');
   const family = isIP(network);
   const hostFamily = isIP(host);
   if ((family !== 4 && family !== 6) || (hostFamily !== 4 && hostFamily !== 6)) return false;

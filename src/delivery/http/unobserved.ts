@@ -106,12 +106,12 @@ function neverPublish(request: ClientRequest): void {
   isFiltered = true;
   for (const each of LATER_CHANNELS) {
     // There is one if another copy of this package is loaded.
-    const before = Object.getOwnPropertyDescriptor(each, 'publish')?.value as Channel['publish'] | undefined;
+    const before = Object.getOwnPropertyDescriptor(each, 'publish')?.value as unknown;
     const publish = (message: unknown, name: string | symbol): void => {
       if (ours.has((message as { request: object }).request)) return;
       // The class of a channel changes as its first subscriber comes and as its last one goes.
-      const { publish: ofNode } = Object.getPrototypeOf(each) as Channel;
-      (before ?? (ofNode as (message: unknown, name: unknown) => void)).call(each, message, name);
+      const next: unknown = before ?? Reflect.get(Object.getPrototypeOf(each) as Channel, 'publish');
+      (next as (...args: unknown[]) => void).call(each, message, name);
     };
     const descriptor = { __proto__: null, value: publish, configurable: true, writable: true };
     Object.defineProperty(each, 'publish', descriptor);
@@ -151,7 +151,7 @@ export function isolateRequest(request: ClientRequest, { target, headers }: Head
   // Deno has no such step.
   if (storeHeader === undefined) return;
   const firstLine = `GET ${target} HTTP/1.1\r\n`;
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries(headers).map(({ 0: name, 1: value }) => `${name}: ${value}\r\n`);
   steps._storeHeader = () => storeHeader.call(request, firstLine, headers);
   request.prependOnceListener('socket', (socket) => allow(socket, request, [firstLine, ...lines].join('')));
 }
@@ -164,11 +164,11 @@ function allow(socket: Socket, request: ClientRequest, head: string): void {
   const isGuarded = toWrite.has(socket);
   toWrite.set(socket, { request, head });
   if (isGuarded) return;
-  const write = socket.write as (...args: unknown[]) => boolean;
+  const write = Reflect.get(socket, 'write') as (...args: unknown[]) => boolean;
   const guarded = (...args: unknown[]): boolean => {
     const next = toWrite.get(socket);
     if (next === undefined) return false;
-    const [data] = args;
+    const { 0: data } = args;
     if (typeof data === 'string' && data.startsWith(next.head) && HEAD_ENDS.has(data.slice(next.head.length))) {
       return write.apply(socket, args);
     }

@@ -60,7 +60,7 @@ interface PreparedAnswer {
 }
 
 function prepare(name: AnswerName): PreparedAnswer {
-  const [status, reason] = ANSWERS[name];
+  const { 0: status, 1: reason } = ANSWERS[name];
   const body = status === 204 ? '' : `${reason}\n`;
   const ofBody =
     body === ''
@@ -112,6 +112,6 @@ export class Answers {
 
   /** The number of answers by status, in ascending order of status. */
   counts(): Record<string, number> {
-    return Object.fromEntries([...this.#counts].sort(([left], [right]) => left - right));
+    return Object.fromEntries([...this.#counts].sort((left, right) => left[0] - right[0]));
   }
 }

@@ -144,10 +144,10 @@ export function serviceNames(names: readonly string[], readFile: (path: string) 
   const short = names.filter((name) => !/[.[]/.test(name));
   if (short.length === 0) return [];
   return searchList(readFile).flatMap((entry) => {
-    const [, namespace, cluster] = CLUSTER_SUFFIX.exec(entry) ?? [];
+    const { 1: namespace, 2: cluster } = CLUSTER_SUFFIX.exec(entry) ?? [];
     if (namespace === undefined || cluster === undefined) return [];
     return short.flatMap((each) => {
-      const [name = '', port] = each.split(':');
+      const { 0: name = '', 1: port } = each.split(':');
       return [`${name}.${namespace}.svc`, `${name}.${namespace}.svc.${cluster}`].map((full) =>
         port === undefined ? full : `${full}:${port}`,
       );
