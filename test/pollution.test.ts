@@ -8,6 +8,7 @@ import { decideProxy } from '../src/delivery/http/proxy.js';
 import { trustedEnvironment } from '../src/opt-out/variables.js';
 import { checkRelayOptions } from '../src/relay/options.js';
 import { startCollector } from '../src/testing/index.js';
+import type { Seen } from './helpers/polluted-callback-child.js';
 import type { Pollution } from './helpers/polluted-child.js';
 import { runChild } from './helpers/run-child.js';
 import { proves } from './helpers/promises.js';
@@ -133,10 +134,15 @@ const VALUES: Readonly<Record<string, unknown>> = {
   uniqueHeaders: 1,
   setDefaultHeaders: 1,
   joinDuplicateHeaders: 1,
+  // What the language reads as it takes an array apart or awaits a value.
+  return: 1,
+  next: 1,
+  done: 1,
+  then: 1,
 };
 
-/** With these, Node throws in a callback of its own as it handles a request, so nothing is sent. */
-const ENDS_PROCESS = new Set(['signal', 'timeout', 'encoding']);
+/** With these, Node throws in a callback of its own as it handles a request, or node-fetch throws as it makes one, so nothing is sent. */
+const ENDS_PROCESS = new Set(['signal', 'timeout', 'encoding', 'return']);
 
 /** With these, Node itself cannot load a module (`signal`, `path`, `auth`), or its own `node:dns` (`tries`). */
 const STOPS_NODE = new Set(['signal', 'path', 'auth', 'tries', 'get', 'set', 'value', 'writable', ...ENDS_PROCESS]);
@@ -178,7 +184,7 @@ test(
     for (const name of ENDS_PROCESS) {
       const run = names.indexOf(name);
       t.like(results[run], { isOn: true, once: false, stored: true, report: { published: 3, sent: 0, dropped: 3, pending: 0 } }, name);
-      t.is(requests(run).length, 0, `with ${name} Node would end the process at any request`);
+      t.is(requests(run).length, 0, `with ${name} no request is made`);
     }
     t.deepEqual(changed, [], JSON.stringify(results[names.indexOf(changed[0] ?? '')]));
   },
@@ -193,6 +199,32 @@ test(proves('prototype-pollution', 'all of them at once, before the package is i
   t.deepEqual(polluted.requests(0), clean.requests(0));
   t.is(clean.requests(0).length, 4);
 });
+
+/** Options of streams, and names of events, which Node looks up among the listeners. */
+const IN_CALLBACKS = ['signal', 'encoding', 'captureRejections', 'objectMode', 'timeout', 'newListener', 'removeListener', 'resume'];
+
+test(
+  proves('prototype-pollution', 'what is polluted while a request is under way, or while the relay accepts a connection, ends no process'),
+  async (t) => {
+    const { code, stdout, stderr } = await runChild('polluted-callback-child', [JSON.stringify(IN_CALLBACKS)]);
+    t.is(code, 0, stderr);
+    const { results, failures } = JSON.parse(stdout) as { results: Seen[]; failures: string[] };
+    t.deepEqual(failures, []);
+    t.deepEqual(
+      results.map(({ name, sent }) => [name, sent]),
+      IN_CALLBACKS.map((name) => [name, 1]),
+    );
+    for (const { name, answers, refused } of results) {
+      const [polluted, clean] = answers;
+      t.is(clean, 200, name);
+      t.deepEqual([polluted, refused], refused === 0 ? [200, 0] : ['ECONNRESET', 1], `${name}: answered, or refused and counted`);
+    }
+    t.like(
+      results.find(({ name }) => name === 'signal'),
+      { refused: 1 },
+    );
+  },
+);
 
 const relay = () => ({ ...checkRelayOptions({ env: {} }) });
 const program = () => ({ ...toProgram({ product: { name: 'acme', version: '1.0.0' } }), definitions: 0 });

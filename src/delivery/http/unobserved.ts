@@ -150,29 +150,38 @@ export function isolateRequest(request: ClientRequest, { target, headers }: Head
   if (finish !== undefined) steps._finish = finish;
   // Deno has no such step.
   if (storeHeader === undefined) return;
+  // A head that is stored already is not ours, nor is another method, which would add headers. The types of Node have neither property.
+  Object.assign(request, { _header: null, method: 'GET', useChunkedEncodingByDefault: false });
   const firstLine = `GET ${target} HTTP/1.1\r\n`;
   const lines = Object.entries(headers).map(({ 0: name, 1: value }) => `${name}: ${value}\r\n`);
   steps._storeHeader = () => storeHeader.call(request, firstLine, headers);
   request.prependOnceListener('socket', (socket) => allow(socket, request, [firstLine, ...lines].join('')));
 }
 
-/** What the request on a connection has still to write. */
-const toWrite = new WeakMap<Socket, { request: ClientRequest; head: string }>();
+/** What the latest request on a connection writes. */
+interface Writing {
+  readonly request: ClientRequest;
+  readonly head: string;
+  isDone: boolean;
+}
 
-/** Lets nothing but the head of its request be written to a connection. */
+const writing = new WeakMap<Socket, Writing>();
+
+/** Lets nothing but the head of its request be written to a connection, and only once: a second request would count twice. */
 function allow(socket: Socket, request: ClientRequest, head: string): void {
-  const isGuarded = toWrite.has(socket);
-  toWrite.set(socket, { request, head });
+  const isGuarded = writing.has(socket);
+  writing.set(socket, { request, head, isDone: false });
   if (isGuarded) return;
   const write = Reflect.get(socket, 'write') as (...args: unknown[]) => boolean;
   const guarded = (...args: unknown[]): boolean => {
-    const next = toWrite.get(socket);
-    if (next === undefined) return false;
     const { 0: data } = args;
-    if (typeof data === 'string' && data.startsWith(next.head) && HEAD_ENDS.has(data.slice(next.head.length))) {
+    const latest = writing.get(socket);
+    if (latest === undefined || latest.isDone) return false;
+    if (typeof data === 'string' && data.startsWith(latest.head) && HEAD_ENDS.has(data.slice(latest.head.length))) {
+      latest.isDone = true;
       return write.apply(socket, args);
     }
-    next.request.destroy(new AlteredError());
+    latest.request.destroy(new AlteredError());
     return false;
   };
   Object.assign(socket, { write: guarded });
