@@ -375,7 +375,7 @@ export function attach<A extends HttpAgent>(agent: A, connections: Connections, 
       isolateRequest(request, head);
       connections.prune(agent);
       if (!connections.mayKeep || !mayKeep) request.shouldKeepAlive = false;
-      ofNode.addRequest.call(agent, request, { __proto__: null, ...options, ...server, socketPath: undefined });
+      ofNode.addRequest.call(agent, request, Object.assign(options, server, { socketPath: undefined }));
     },
     keepSocketAlive(socket) {
       // Node returns whether it keeps the connection; its types say that it returns nothing.
