@@ -139,6 +139,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   return: 1,
   next: 1,
   done: 1,
+  // oxlint-disable-next-line unicorn/no-thenable -- this is the pollution
   then: 1,
 };
 

@@ -59,7 +59,7 @@ for (const name of names) {
   const draining = telemetry.drain({ deadlineMs: 10_000 });
   await arrived;
   pollute(name);
-  worker.postMessage(0);
+  worker.postMessage(0); // oxlint-disable-line unicorn/require-post-message-target-origin -- a worker, no window
   await draining;
   Reflect.deleteProperty(Object.prototype, name);
   const { sent } = await telemetry.close();
@@ -69,7 +69,7 @@ for (const name of names) {
   for (const isPolluted of [true, false]) {
     const answered = next();
     if (isPolluted) pollute(name);
-    worker.postMessage(address.port);
+    worker.postMessage(address.port); // oxlint-disable-line unicorn/require-post-message-target-origin -- a worker, no window
     answers.push(await answered);
     Reflect.deleteProperty(Object.prototype, name);
   }

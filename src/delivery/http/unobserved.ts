@@ -96,20 +96,18 @@ function isHeard({ hasSubscribers }: Channel): boolean {
   return hasSubscribers;
 }
 
-/** Marks a request of ours. A property, since a weak set of all requests costs the garbage collector more than the request itself. */
-const OURS = Symbol('ours');
 let isFiltered = false;
 
 /** Has no subscriber hear of a request, whenever Node publishes it. */
 function neverPublish(request: ClientRequest): void {
-  Object.assign(request, { [OURS]: true });
+  (request as Steps).isOfTelemetry = true;
   if (isFiltered) return;
   isFiltered = true;
   for (const each of LATER_CHANNELS) {
     // There is one if another copy of this package is loaded.
     const before = Object.getOwnPropertyDescriptor(each, 'publish')?.value as unknown;
     const publish = (message: unknown, name: string | symbol): void => {
-      if (Object.hasOwn((message as { request: object }).request, OURS)) return;
+      if (Object.hasOwn((message as { request: object }).request, 'isOfTelemetry')) return;
       // The class of a channel changes as its first subscriber comes and as its last one goes.
       const next: unknown = before ?? Reflect.get(Object.getPrototypeOf(each) as Channel, 'publish');
       (next as (...args: unknown[]) => void).call(each, message, name);
@@ -121,7 +119,10 @@ function neverPublish(request: ClientRequest): void {
 
 /** Two steps of Node that are not documented: the last one that every header passes, and the one that says that a request starts. */
 interface Steps {
-  _storeHeader?: (firstLine: string, headers: object) => void;
+  _header?: string | null;
+  /** Marks a request of ours: for a weak set of all requests, the garbage collector would work more than the request itself. */
+  isOfTelemetry?: boolean;
+  _storeHeader?: (firstLine: string, headers?: object) => void;
   _finish?: () => void;
 }
 
@@ -151,12 +152,15 @@ export function isolateRequest(request: ClientRequest, { target, headers }: Head
   if (finish !== undefined) steps._finish = finish;
   // Deno has no such step.
   if (storeHeader === undefined) return;
-  // A head that is stored already is not ours, nor is another method, which would add headers. The types of Node have neither property.
-  Object.assign(request, { _header: null, method: 'GET', useChunkedEncodingByDefault: false });
-  const firstLine = `GET ${target} HTTP/1.1\r\n`;
+  // A head that is stored already is not ours, nor is another method, which would add headers.
+  steps._header = null;
+  request.method = 'GET';
+  request.useChunkedEncodingByDefault = false;
   const lines = Object.entries(headers).map(({ 0: name, 1: value }) => `${name}: ${value}\r\n`);
-  steps._storeHeader = () => storeHeader.call(request, firstLine, headers);
-  request.prependOnceListener('socket', (socket) => allow(socket, request, [firstLine, ...lines].join('')));
+  const text = [`GET ${target} HTTP/1.1\r\n`, ...lines].join('');
+  // The lines are a part of the first one, so that Node adds nothing because of a header among them.
+  steps._storeHeader = () => storeHeader.call(request, text);
+  request.prependOnceListener('socket', (socket) => allow(socket, request, text));
 }
 
 /** What the latest request on a connection writes. */
