@@ -1,4 +1,4 @@
-/** Objects of Node's HTTP that a polluted `Object.prototype` does not make throw: Node uses them in callbacks, where nothing can catch it. */
+/** Objects of HTTP that a polluted `Object.prototype` does not make throw: Node uses them in callbacks, where nothing can catch it. */
 import { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 
