@@ -12,8 +12,7 @@ import type { Lookup } from './name-lookup.js';
 import { harden } from './message.js';
 import { pollutedNames } from './pollution.js';
 import type { Proxy } from './proxy.js';
-import { AlteredError, isolateRequest, unobserved } from './unobserved.js';
-import type { Head } from './unobserved.js';
+import { AlteredError, guardWrites, isolateRequest, unobserved } from './unobserved.js';
 
 /**
  * How long after an answer its connection may be used again. Servers close idle connections (gunicorn after 2 s, Node after 5), and a
@@ -112,6 +111,7 @@ export class Connections {
   opened(socket: Socket, startedAtMs: number): void {
     this.#opened.add(socket);
     harden(socket);
+    guardWrites(socket);
     this.#slowestConnectMs = Math.max(this.#slowestConnectMs, this.now() - startedAtMs);
   }
 
@@ -194,7 +194,6 @@ export class Connections {
       done(error, socket);
     };
     const endDial = dial(this.#settings, options, (error, socket) => {
-      if (socket !== undefined) harden(socket);
       if (socket === undefined || secure === undefined) finish(error, socket);
       else endTls = this.#secure(socket, secure, finish);
     });
@@ -264,7 +263,7 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
-  return attach(agent, connections, (way) => viaProxy(way, proxy));
+  return attach(agent, connections, (way, origin) => viaProxy(way, origin, proxy));
 }
 
 /**
@@ -329,24 +328,25 @@ const MAX_HEAD_BYTES = 65_536;
 
 const ofNode = HttpAgent.prototype as unknown as TakesRequests;
 
-/** What a request writes, and where it connects. */
+/** What the requests to one origin have in common. */
 interface Way {
-  readonly head: Head;
+  /** The headers, each line with its end. */
+  readonly lines: string;
+  /** What stands before the path in the first line. */
+  readonly prefix: string;
+  /** Where they connect. */
   readonly server: { readonly host: string; readonly port: number; readonly servername: string };
   readonly mayKeep: boolean;
 }
 
-/** What node-fetch sends beside the headers that it is given. */
-const ACCEPT = { accept: '*/*' };
+function directWay(url: URL, headers: Wanted['headers']): Way {
+  // node-fetch accepts everything.
+  const all = Object.entries({ accept: '*/*', ...headers, Host: url.host });
+  return { lines: all.map(lineOf).join(''), prefix: '', server: serverOf(url, bareHost(url.hostname)), mayKeep: true };
+}
 
-function directWay({ url: text, headers }: Wanted): Way {
-  const url = new URL(text);
-  url.hash = '';
-  return {
-    head: { target: url.href.slice(url.origin.length), headers: { ...ACCEPT, ...headers, Host: url.host } },
-    server: serverOf(url, url.hostname.replace(/^\[|\]$/g, '')),
-    mayKeep: true,
-  };
+function lineOf({ 0: name, 1: value }: [string, string]): string {
+  return `${name}: ${value}\r\n`;
 }
 
 function serverOf({ port, protocol }: URL, host: string): Way['server'] {
@@ -357,11 +357,17 @@ function serverOf({ port, protocol }: URL, host: string): Way['server'] {
  * Has an agent report its requests to `connections`, write each of them as it was asked for, and unref a connection each time it is used
  * again, since Node refs it then.
  *
- * @param change changes what is written and where it goes
+ * @param change changes what is written, and where it goes, to an origin
  */
-export function attach<A extends HttpAgent>(agent: A, connections: Connections, change: (way: Way) => Way = (way) => way): A {
+export function attach<A extends HttpAgent>(
+  agent: A,
+  connections: Connections,
+  change: (way: Way, origin: string) => Way = (way) => way,
+): A {
   const reuseSocket = agent.reuseSocket.bind(agent);
   const keepSocketAlive = agent.keepSocketAlive.bind(agent);
+  // By origin. There are few: the endpoint's, and those that redirects may lead to.
+  const ways = new Map<string, Way>();
   const methods: TakesRequests & Pick<HttpAgent, 'keepSocketAlive' | 'reuseSocket'> = {
     addRequest(request, options) {
       const wanted = connections.requested(request);
@@ -371,8 +377,11 @@ export function attach<A extends HttpAgent>(agent: A, connections: Connections, 
       }
       // The types of Node do not have the first property. Without the second one, Node reads a polluted one.
       Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES, timeout: undefined });
-      const { head, server, mayKeep } = change(directWay(wanted));
-      isolateRequest(request, head);
+      const url = new URL(wanted.url);
+      let way = ways.get(url.origin);
+      if (way === undefined) ways.set(url.origin, (way = change(directWay(url, wanted.headers), url.origin)));
+      const { lines, prefix, server, mayKeep } = way;
+      isolateRequest(request, `GET ${prefix}${url.pathname}${url.search} HTTP/1.1\r\n${lines}`);
       connections.prune(agent);
       if (!connections.mayKeep || !mayKeep) request.shouldKeepAlive = false;
       ofNode.addRequest.call(agent, request, Object.assign(options, server, { socketPath: undefined }));
@@ -397,11 +406,7 @@ export function attach<A extends HttpAgent>(agent: A, connections: Connections, 
  * a connection and still close it, and a request that crosses the close is lost, since it may have been read. A proxy is near, so a
  * connection costs little.
  */
-function viaProxy({ head: { target, headers } }: Way, { authorization, url }: Proxy): Way {
-  const more = authorization === undefined ? {} : { 'proxy-authorization': authorization };
-  return {
-    head: { target: `http://${headers['Host'] ?? ''}${target}`, headers: { ...headers, ...more } },
-    server: serverOf(url, bareHost(url.hostname)),
-    mayKeep: false,
-  };
+function viaProxy({ lines }: Way, origin: string, { authorization, url }: Proxy): Way {
+  const more = authorization === undefined ? '' : lineOf(['proxy-authorization', authorization]);
+  return { lines: `${lines}${more}`, prefix: origin, server: serverOf(url, bareHost(url.hostname)), mayKeep: false };
 }

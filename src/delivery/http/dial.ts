@@ -5,6 +5,7 @@ import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { StartLimit } from '../pacing.js';
 import type { UnderWay } from '../under-way.js';
+import { harden } from './message.js';
 import type { Lookup } from './name-lookup.js';
 import { unobserved } from './unobserved.js';
 
@@ -164,6 +165,7 @@ class Race {
     let socket: Socket;
     try {
       socket = unobserved(() => net.connect(options));
+      harden(socket);
     } catch (error) {
       // Node refuses the options.
       this.#firstError ??= error as NodeJS.ErrnoException;

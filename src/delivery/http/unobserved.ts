@@ -98,16 +98,15 @@ function isHeard({ hasSubscribers }: Channel): boolean {
 
 let isFiltered = false;
 
-/** Has no subscriber hear of a request, whenever Node publishes it. */
-function neverPublish(request: ClientRequest): void {
-  (request as Steps).isOfTelemetry = true;
+/** Has no subscriber hear of a request of ours, whenever Node publishes it. */
+function neverPublish(): void {
   if (isFiltered) return;
   isFiltered = true;
   for (const each of LATER_CHANNELS) {
     // There is one if another copy of this package is loaded.
     const before = Object.getOwnPropertyDescriptor(each, 'publish')?.value as unknown;
     const publish = (message: unknown, name: string | symbol): void => {
-      if (Object.hasOwn((message as { request: object }).request, 'isOfTelemetry')) return;
+      if (Object.hasOwn((message as { request: object }).request, 'headOfTelemetry')) return;
       // The class of a channel changes as its first subscriber comes and as its last one goes.
       const next: unknown = before ?? Reflect.get(Object.getPrototypeOf(each) as Channel, 'publish');
       (next as (...args: unknown[]) => void).call(each, message, name);
@@ -120,17 +119,13 @@ function neverPublish(request: ClientRequest): void {
 /** Two steps of Node that are not documented: the last one that every header passes, and the one that says that a request starts. */
 interface Steps {
   _header?: string | null;
-  /** Marks a request of ours: for a weak set of all requests, the garbage collector would work more than the request itself. */
-  isOfTelemetry?: boolean;
-  _storeHeader?: (firstLine: string, headers?: object) => void;
+  _storeHeader?: (this: Steps, firstLine: string, headers?: object) => void;
   _finish?: () => void;
-}
-
-/** What a request writes, beside the header `connection`, which Node adds. */
-export interface Head {
-  /** What follows the method in the first line. */
-  readonly target: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * What this request of ours writes, but for the header `connection`, which Node adds; empty once it is written. A property, since a weak
+   * map of all requests would keep the garbage collector busy for longer than the request takes.
+   */
+  headOfTelemetry?: string;
 }
 
 /** The ends of a head: Node decides whether the connection is kept. */
@@ -139,54 +134,51 @@ const HEAD_ENDS: ReadonlySet<string> = new Set(['Connection: keep-alive\r\n\r\n'
 /** Something in the host has changed what a request of ours writes. Nothing of it was written. */
 export class AlteredError extends Error {}
 
+/** Both are taken from the class below: Sentry wraps `_storeHeader` of the class of requests, whose `_finish` tells of the start. */
+const { _storeHeader: storeHeader, _finish: finish } = http.OutgoingMessage.prototype as Steps;
+
+/** One function for all requests: one for each would cost as much as the rest of the request. */
+function storeOurs(this: Steps): void {
+  // The lines are a part of the first one, so that Node adds nothing because of a header among them.
+  storeHeader?.call(this, this.headOfTelemetry ?? '');
+}
+
 /**
  * Has a request write this head and nothing else, whatever else it was made from, and whatever is set on it later: some agents patch the
- * class of requests. If what would be written is different all the same, the request fails with an {@link AlteredError}. Neither its
- * start, which comes once it has a connection, nor its end is observed.
+ * class of requests. If what would be written is different all the same, the request fails with an {@link AlteredError}: see
+ * {@link guardWrites}. Neither its start, which comes once it has a connection, nor its end is observed.
+ *
+ * @param head the first line and the headers, but for `connection`; each line ends with CRLF
  */
-export function isolateRequest(request: ClientRequest, { target, headers }: Head): void {
-  neverPublish(request);
-  // Both are taken from the class below: Sentry wraps `_storeHeader` of the class of requests, whose `_finish` tells of the start.
-  const { _storeHeader: storeHeader, _finish: finish } = http.OutgoingMessage.prototype as Steps;
+export function isolateRequest(request: ClientRequest, head: string): void {
+  neverPublish();
   const steps = request as Steps;
   if (finish !== undefined) steps._finish = finish;
   // Deno has no such step.
   if (storeHeader === undefined) return;
+  steps.headOfTelemetry = head;
   // A head that is stored already is not ours, nor is another method, which would add headers.
   steps._header = null;
   request.method = 'GET';
   request.useChunkedEncodingByDefault = false;
-  const lines = Object.entries(headers).map(({ 0: name, 1: value }) => `${name}: ${value}\r\n`);
-  const text = [`GET ${target} HTTP/1.1\r\n`, ...lines].join('');
-  // The lines are a part of the first one, so that Node adds nothing because of a header among them.
-  steps._storeHeader = () => storeHeader.call(request, text);
-  request.prependOnceListener('socket', (socket) => allow(socket, request, text));
+  steps._storeHeader = storeOurs;
 }
 
-/** What the latest request on a connection writes. */
-interface Writing {
-  readonly request: ClientRequest;
-  readonly head: string;
-  isDone: boolean;
-}
-
-const writing = new WeakMap<Socket, Writing>();
-
-/** Lets nothing but the head of its request be written to a connection, and only once: a second request would count twice. */
-function allow(socket: Socket, request: ClientRequest, head: string): void {
-  const isGuarded = writing.has(socket);
-  writing.set(socket, { request, head, isDone: false });
-  if (isGuarded) return;
+/** Lets nothing but the heads of our requests be written to a connection, each once: a second request would count twice. */
+export function guardWrites(socket: Socket): void {
   const write = Reflect.get(socket, 'write') as (...args: unknown[]) => boolean;
   const guarded = (...args: unknown[]): boolean => {
+    // Node's own: the request that has the connection now.
+    const { _httpMessage: request } = socket as { _httpMessage?: (ClientRequest & Steps) | null };
+    const head = request?.headOfTelemetry;
+    // Deno has no head to compare with.
+    if (storeHeader === undefined) return write.apply(socket, args);
     const { 0: data } = args;
-    const latest = writing.get(socket);
-    if (latest === undefined || latest.isDone) return false;
-    if (typeof data === 'string' && data.startsWith(latest.head) && HEAD_ENDS.has(data.slice(latest.head.length))) {
-      latest.isDone = true;
+    if (request && head && typeof data === 'string' && data.startsWith(head) && HEAD_ENDS.has(data.slice(head.length))) {
+      request.headOfTelemetry = '';
       return write.apply(socket, args);
     }
-    latest.request.destroy(new AlteredError());
+    if (head !== '') request?.destroy(new AlteredError());
     return false;
   };
   Object.assign(socket, { write: guarded });

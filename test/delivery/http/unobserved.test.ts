@@ -63,6 +63,16 @@ const PATCHES: Readonly<Record<string, (t: ExecutionContext) => void>> = {
           return original.call(this);
         },
     ),
+  _storeHeader: (t) =>
+    patch(
+      t,
+      outgoing,
+      '_storeHeader',
+      (original) =>
+        function (firstLine, headers) {
+          return original.call(this, firstLine, { ...(headers as object), traceparent: '00-1-1-01' });
+        },
+    ),
 };
 
 for (const [name, apply] of Object.entries(PATCHES)) {
@@ -114,16 +124,6 @@ const BELOW: Readonly<Record<string, (t: ExecutionContext) => void>> = {
       (original) =>
         function (data, ...more) {
           return original.call(this, String(data).replace('cosmos-telemetry', 'host/1.0'), ...more);
-        },
-    ),
-  _storeHeader: (t) =>
-    patch(
-      t,
-      outgoing,
-      '_storeHeader',
-      (original) =>
-        function (firstLine, headers) {
-          return original.call(this, firstLine, { ...(headers as object), traceparent: '00-1-1-01' });
         },
     ),
 };
