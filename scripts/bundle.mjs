@@ -16,17 +16,18 @@ const sourceOf = (file) => file.replace(/^(?:\.\/)?dist\//, 'src/').replace(/\.j
 const EXTERNAL = ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch'];
 
 /**
- * What https-proxy-agent imports and we never use: lines for debugging, which hold URLs, and Kerberos. Bundlers warn of the optional packages
- * behind them.
+ * What https-proxy-agent and node-fetch import and we never use: lines for debugging, which hold URLs, and Kerberos, whose optional packages
+ * bundlers warn of; and what gives a realm without web streams those of Node, in its globals.
  */
 const UNUSED = {
   debug: 'export default () => () => undefined;',
   'proxy-agent-negotiate': "export function createNegotiateAuth() { throw new Error('not part of this package'); }",
+  './streams.cjs': '',
 };
 const withoutUnused = {
   name: 'without-unused',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(?:debug|proxy-agent-negotiate)$/ }, ({ path: name }) => ({ path: name, namespace: 'unused' }));
+    onResolve({ filter: /^(?:debug|proxy-agent-negotiate|\.\/streams\.cjs)$/ }, ({ path: name }) => ({ path: name, namespace: 'unused' }));
     onLoad({ filter: /.*/, namespace: 'unused' }, ({ path: name }) => ({ contents: UNUSED[name] }));
   },
 };
@@ -82,8 +83,6 @@ const builtinsByProcess = {
 const COMMON_JS = {
   ...COMMON,
   format: 'cjs',
-  // Required only by a Node without web streams, and larger than all the rest.
-  external: ['web-streams-polyfill'],
   plugins: [withoutUnused, builtinsByProcess],
   // What asks for the place of its file does without it.
   logOverride: { 'empty-import-meta': 'silent' },

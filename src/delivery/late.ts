@@ -1,8 +1,10 @@
 /*
- * Modules that are loaded late, so that a host that sends nothing does not pay for them. They come from one file, by Node's own `require`:
- * that takes half the time of importing each of their files, remembers no failure (as `import()` does for as long as the process lives),
- * needs one descriptor and no thread of libuv's pool, and works although a test runner has torn down its world.
+ * Modules that are loaded late, so that a host that sends nothing does not pay for them. They come from one file, which is read and run
+ * here: that takes half the time of importing each of their files, remembers no failure (as `import()` does for as long as the process
+ * lives), needs one descriptor and no thread of libuv's pool, and works although a test runner has torn down its world: Jest refuses
+ * `import()` and `require` then, and ends with 1 although every test has passed.
  */
+import { errorCode } from '../base/describe.js';
 import { bare } from '../base/foreign-values.js';
 
 /** Reason of an event that waits because a module cannot be loaded: nothing was tried. */
@@ -29,6 +31,8 @@ export function loadWaitMs(error: unknown): number | undefined {
   return name === 'NotLoadedError' && typeof waitMs === 'number' ? waitMs : undefined;
 }
 
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
+
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 60_000;
 
@@ -37,7 +41,7 @@ type LateModules = Readonly<Record<string, () => Promise<unknown>>>;
 
 /** What tests replace. */
 interface LateParts {
-  requireFile?: () => LateModules | undefined;
+  readFile?: () => LateModules | undefined;
 }
 
 /**
@@ -48,13 +52,13 @@ interface LateParts {
  * @returns rejects with a {@link NotLoadedError} if it cannot be loaded now; the next call tries again
  */
 export function late<T>(name: string, load: () => Promise<T>, parts: LateParts = {}): () => Promise<T> {
-  const { requireFile = requireLateModules } = bare(parts);
+  const { readFile = readLateModules } = bare(parts);
   let loading: Promise<T> | undefined;
   let failures = 0;
 
   const loadOnce = async (): Promise<T> => {
     try {
-      const fromFile = requireFile()?.[name];
+      const fromFile = readFile()?.[name];
       return fromFile === undefined ? await load() : ((await fromFile()) as T);
     } catch {
       failures += 1;
@@ -75,21 +79,32 @@ let isMissing = false;
 
 /**
  * @returns undefined if there is no such file
- * @throws as `require` does, if it cannot be read now
+ * @throws as `readFileSync` does, if it cannot be read now
  */
-function requireLateModules(): LateModules | undefined {
-  const { url } = import.meta;
-  // CommonJS has everything in one file.
-  if (modules !== undefined || isMissing || url === undefined) return modules;
-  const require = process.getBuiltinModule('node:module').createRequire(url);
-  for (const file of FILES) {
-    try {
-      modules = require(file) as LateModules;
-      return modules;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
-    }
+function readLateModules(): LateModules | undefined {
+  // CommonJS has no URL, and has everything in one file.
+  const { url } = import.meta as { url?: string };
+  if (modules !== undefined || isMissing) return modules;
+  for (const file of url?.startsWith('file:') === true ? FILES : []) {
+    modules = runFile(new URL(file, url));
+    if (modules !== undefined) return modules;
   }
   isMissing = true;
   return undefined;
+}
+
+/** Runs a CommonJS file that requires nothing. @returns undefined if it is missing */
+function runFile(url: URL): LateModules | undefined {
+  const path = process.getBuiltinModule('node:url').fileURLToPath(url.href);
+  let code: string;
+  try {
+    code = process.getBuiltinModule('node:fs').readFileSync(path, 'utf8');
+  } catch (error) {
+    if (MISSING.has(errorCode(error))) return undefined;
+    throw error;
+  }
+  const module: { exports: unknown } = { exports: {} };
+  const run = process.getBuiltinModule('node:vm').compileFunction(code, ['module'], { filename: path }) as (of: typeof module) => void;
+  run(module);
+  return module.exports as LateModules;
 }

@@ -12,12 +12,12 @@ import { proves } from '../helpers/promises.js';
 
 const TOO_MANY_FILES = Object.assign(new Error('too many open files'), { code: 'EMFILE' });
 
-/** A module that can be loaded as the test says. `file` is what `require` of the file gives. */
+/** A module that can be loaded as the test says. `file` is what reading the file gives. */
 function arrange() {
   const world = {
     imports: 0,
     import: () => Promise.reject<string>(TOO_MANY_FILES),
-    requires: 0,
+    reads: 0,
     file: (): Readonly<Record<string, () => Promise<unknown>>> | undefined => undefined,
   };
   const load = late<string>(
@@ -27,8 +27,8 @@ function arrange() {
       return world.import();
     },
     {
-      requireFile: () => {
-        world.requires += 1;
+      readFile: () => {
+        world.reads += 1;
         return world.file();
       },
     },
@@ -41,7 +41,7 @@ test('a module comes from the file, once for all calls, and nothing is imported'
   world.file = () => ({ part: async () => 'from the file' });
   t.deepEqual(await Promise.all([load(), load()]), ['from the file', 'from the file']);
   t.is(await load(), 'from the file');
-  t.is(world.requires, 1);
+  t.is(world.reads, 1);
   t.is(world.imports, 0);
 });
 

@@ -1,0 +1,2 @@
+export const part = 'x';
+export const rows = [];
