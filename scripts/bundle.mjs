@@ -1,7 +1,7 @@
 // Writes the JavaScript of dist/: one ES module for each entry point and a few chunks that they share, one CommonJS file for each entry
 // point, and one file with all that is loaded late. Each file costs the host time when its process starts. The compiler writes the
-// declarations beside them, file by file; here they are copied for CommonJS.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+// declarations beside them, file by file; here those that no entry point leads to are deleted, and the others are copied for CommonJS.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -112,6 +112,21 @@ function licenseOf(folder) {
   const { name, version: packageVersion, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
   const text = file === undefined ? `${license}, by ${author?.name ?? author}` : readFileSync(path.join(folder, file), 'utf8').trim();
   return `${name} ${packageVersion}\n\n${text}`;
+}
+
+/** The declarations that a user's compiler may read. The others are internal, and some of them need `@types/node`. */
+const published = new Set();
+function publish(file) {
+  if (published.has(file)) return;
+  published.add(file);
+  for (const [, name] of readFileSync(file, 'utf8').matchAll(/(?:\bfrom |\bimport\()['"](\.[^'"]+)\.js['"]/g)) {
+    publish(path.join(path.dirname(file), `${name}.d.ts`));
+  }
+}
+for (const file of entries) publish(path.normalize(file.replace(/\.js$/, '.d.ts')));
+for (const name of readdirSync('dist', { recursive: true, encoding: 'utf8' })) {
+  const file = path.join('dist', name);
+  if (/\.d\.ts(?:\.map)?$/.test(file) && !published.has(file.replace(/\.map$/, ''))) rmSync(file);
 }
 
 // TypeScript takes the declarations beside an ES module for those of an ES module.

@@ -1,9 +1,10 @@
-// Checks the package as a user gets it: packs it, installs it into an empty project, imports and requires it.
+// Checks the package as a user gets it: packs it, installs it into an empty project, imports and requires it, and compiles against it.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { checkTypes } from './check-types.mjs';
 
 const project = mkdtempSync(path.join(tmpdir(), 'package-'));
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
@@ -62,7 +63,9 @@ console.log(status);
   );
   const answered = run(process.execPath, '--import', './alone.mjs', 'relay.mjs');
   if (answered !== '501\n') throw new Error(`Without prom-client /metrics must answer 501, got ${answered}`);
+  const typescript = await checkTypes({ folder: path.join(project, 'node_modules/cosmos-telemetry') });
   console.log(`${filename}: ${files.length} files; import, require, the command and the relay work on Node ${process.versions.node}`);
+  console.log(`Its declarations compile with TypeScript ${typescript}, with and without @types/node`);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

@@ -61,3 +61,6 @@ export type { FetchTransportOptions } from './delivery/http/fetch-transport.js';
 export { retrying } from './delivery/retry.js';
 export type { RetryingOptions } from './delivery/retry.js';
 export type { SendOutcome, Transport, UsageEvent } from './delivery/transport.js';
+
+// Types of the platform, for users with and without `@types/node`.
+export type { Environment, Platform, SendSignal, UrlObject } from './base/platform-types.js';

@@ -8,6 +8,9 @@ export type Check = readonly [expected: string, accepts: (value: unknown) => boo
 /** A check for each option. */
 export type Checks<O> = { readonly [K in keyof Required<O>]: Check };
 
+/** Options with their defaults: each is given. */
+export type Filled<O> = { readonly [K in keyof O]-?: Exclude<O[K], undefined> };
+
 /**
  * Checks every option. An option that is `undefined` counts as omitted. The object may be an instance of a class, whose accessors count.
  *

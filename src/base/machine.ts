@@ -4,8 +4,9 @@ import type { LookupFunction } from 'node:net';
 import { systemClock } from './clock.js';
 import type { Clock } from './clock.js';
 import { bare } from './foreign-values.js';
+import type { Platform } from './platform-types.js';
 
-/** Time, randomness, files and the network: inputs that tests replace and users do not choose. */
+/** Time, randomness, files and the network: inputs that tests replace and users do not choose. @internal */
 export interface MachineAccess {
   clock: Clock;
   /** From 0 up to 1, 1 excluded. */
@@ -15,7 +16,7 @@ export interface MachineAccess {
   /** The same without blocking, to notice an opt-out in a file while the host runs. @default files are read only once, at the start */
   readFileLater?: (path: string) => Promise<string>;
   /** The platform whose usual places of files apply. @default process.platform */
-  platform?: NodeJS.Platform;
+  platform?: Platform;
   /** Finds the address of a host name. @default a cancellable resolver */
   lookup?: LookupFunction;
   facts: () => MachineFacts;
@@ -41,7 +42,7 @@ export interface FileDescriptors {
   close(descriptor: number): Promise<void>;
 }
 
-/** The machine that the process runs on. */
+/** The machine that the process runs on. @internal */
 export const thisMachine: MachineAccess = bare<MachineAccess>({
   clock: systemClock,
   random: Math.random,

@@ -37,7 +37,7 @@ export interface TelemetryBus<P extends string = string, E extends readonly Even
 /** The subscriber that takes over all events and counts them. It must not throw. @internal */
 export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: EventDefinition) => void;
 
-/** What a bus needs. */
+/** What a bus needs. @internal */
 interface EventBusOptions {
   definitions: EventDefinitions;
   gate: Gate;

@@ -3,6 +3,7 @@
  */
 import { parseArgs } from 'node:util';
 import { shorten } from '../base/describe.js';
+import type { Environment, Platform } from '../base/platform-types.js';
 import { CliFailure, EXIT } from './exit-codes.js';
 import type { ExitCode } from './exit-codes.js';
 import type { Program } from './program.js';
@@ -11,8 +12,8 @@ import type { CliIo, Paint } from './terminal.js';
 /** What a command gets. */
 export interface CommandContext {
   readonly program: Program;
-  readonly env: NodeJS.ProcessEnv;
-  readonly platform: NodeJS.Platform;
+  readonly env: Environment;
+  readonly platform: Platform;
   /** Opens standard input. Only `preview -` does. */
   readonly stdin: () => AsyncIterable<Uint8Array | string>;
   readonly paint: Paint;

@@ -7,6 +7,7 @@ import { systemClock } from '../base/clock.js';
 import { placeName, readProblem, shorten } from '../base/describe.js';
 import { Log } from '../base/log.js';
 import { readConfigFile } from '../base/machine.js';
+import type { Environment } from '../base/platform-types.js';
 import { optOutTable } from '../notice/opt-outs.js';
 import { PERMISSION_CODE, permissionFlag, unknownOf } from '../opt-out/rule.js';
 import { explainSettings, isUndecided, resolveSettingsWith } from '../opt-out/settings.js';
@@ -86,7 +87,7 @@ function hidesFiles({ optsOut, source }: Rule): boolean {
  */
 function withFiles(
   others: readonly Rule[],
-  options: SettingsOptions & { product: string; env: NodeJS.ProcessEnv },
+  options: SettingsOptions & { product: string; env: Environment },
   found: readonly Rule[],
   machine: SettingsMachine,
 ): readonly Rule[] {
@@ -105,7 +106,7 @@ function withFiles(
   return [...others.filter(({ name, source }) => source.kind !== 'file' && name !== 'consent'), ...ofFiles];
 }
 
-function endpointOf(given: string | undefined, product: string, env: NodeJS.ProcessEnv, log: Log): Endpoint {
+function endpointOf(given: string | undefined, product: string, env: Environment, log: Log): Endpoint {
   if (given === undefined) return { url: undefined, setBy: 'program', isVariableIgnored: false };
   let isVariableIgnored = false;
   const warnings = logOfAll((code, text) => {

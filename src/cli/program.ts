@@ -3,6 +3,7 @@
  */
 import { aFunction, anObject, anyOf, aUrl, checkOptions } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
+import type { UrlObject } from '../base/platform-types.js';
 import { assertName } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
 import { isVersion } from '../events/fields.js';
@@ -15,21 +16,21 @@ import { parseEndpoint } from '../wire/url.js';
 /** Options of `createTelemetryCli`. Give it the options that `createTelemetry` gets, so that both agree. */
 export interface TelemetryCliOptions {
   /** The product, as for `createTelemetry`. Without a version, none is shown. @example { name: 'acme', version: '3.1.0' } */
-  product: { name: string; version?: string };
+  product: { name: string; version?: string | undefined };
   /** The endpoint of the program. Leave it out if the program has its own transport. @default unknown */
-  endpoint?: string | URL;
+  endpoint?: string | UrlObject | undefined;
   /** The product's own events, in addition to the built-in ones. @default [] */
-  events?: readonly EventDefinition[];
+  events?: readonly EventDefinition[] | undefined;
   /** The orchestrator that runs the product. @default { name: 'airflow' } */
-  host?: Host;
+  host?: Host | undefined;
   /** As for `createTelemetry`. @default 'opt-out' */
-  consent?: 'opt-out' | 'opt-in';
+  consent?: 'opt-out' | 'opt-in' | undefined;
   /** `false` if the program itself opts out. @default undefined */
-  enabled?: false;
+  enabled?: false | undefined;
   /** As for `createTelemetry`; used by `preview`. @default md5 in hex for `cosmos`; none for others */
-  dagHash?: (dagId: string) => string | null;
+  dagHash?: ((dagId: string) => string | null) | undefined;
   /** What users type to run this command; shown in the help. @default the product's name and `telemetry`, as in `acme telemetry` */
-  command?: string;
+  command?: string | undefined;
 }
 
 /** The checked options. */

@@ -4,6 +4,7 @@
 import { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 import { errorCode } from '../base/describe.js';
+import type { Environment, Platform } from '../base/platform-types.js';
 import { trustedText } from '../opt-out/variables.js';
 
 /** A stream for text: one of Node's, or any object with `write()`. */
@@ -17,15 +18,15 @@ export interface CliStream {
 
 /** The input and output of a command. @default those of this process */
 export interface CliIo {
-  stdout?: CliStream;
-  stderr?: CliStream;
+  stdout?: CliStream | undefined;
+  stderr?: CliStream | undefined;
   /** Read by `preview -` only. */
-  stdin?: AsyncIterable<Uint8Array | string>;
-  env?: NodeJS.ProcessEnv;
+  stdin?: AsyncIterable<Uint8Array | string> | undefined;
+  env?: Environment | undefined;
   /** The platform whose usual places for files apply. @default process.platform */
-  platform?: NodeJS.Platform;
+  platform?: Platform | undefined;
   /** Whether standard output is a terminal. @default stdout.isTTY */
-  isTTY?: boolean;
+  isTTY?: boolean | undefined;
 }
 
 /** Adds colours to text on a terminal; elsewhere it returns the text unchanged. */
@@ -41,7 +42,7 @@ export const TEXT_WIDTH = 100;
 const MIN_WIDTH = 60;
 
 /** Colours are for terminals, and off if `NO_COLOR` (no-color.org) is not empty. */
-export function paintFor(isTTY: boolean, env: NodeJS.ProcessEnv): Paint {
+export function paintFor(isTTY: boolean, env: Environment): Paint {
   const isColourful = isTTY && (trustedText(env, 'NO_COLOR') ?? '') === '' && trustedText(env, 'TERM') !== 'dumb';
   const style = (format: 'bold' | 'dim' | 'green' | 'yellow') => (text: string) =>
     isColourful ? styleText(format, text, { validateStream: false }) : text;

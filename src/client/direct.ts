@@ -6,6 +6,7 @@ import { systemClock } from '../base/clock.js';
 import { AWAITED_TIMEOUT_MS, COSMOS_ENDPOINT, NAME_PATTERN, WIRE_VERSION } from '../base/constants.js';
 import { Log } from '../base/log.js';
 import type { Logger } from '../base/log.js';
+import type { Environment, UrlObject } from '../base/platform-types.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { fetchTransportWith } from '../delivery/http/fetch-transport.js';
 import { BUSY_REASON } from '../delivery/transport.js';
@@ -24,13 +25,13 @@ import { parseEndpoint } from '../wire/url.js';
 /** Options of {@link emitUsageMetrics}. */
 export interface EmitOptions {
   /** Base URL to which `/v3/{event_type}?{query}` is appended. @default COSMOS_ENDPOINT */
-  endpoint?: string | URL | undefined;
+  endpoint?: string | UrlObject | undefined;
   /** The product that sends; its opt-outs are asked. @default the opt-outs of `cosmos`, and no product version is sent */
   product?: Product | undefined;
   /** The orchestrator in which the product runs. @default { name: 'airflow' } */
   host?: Host | undefined;
   /** Where opt-outs and proxies are looked up. @default process.env */
-  env?: NodeJS.ProcessEnv | undefined;
+  env?: Environment | undefined;
   /** `'opt-in'`: nothing is sent until the person's own configuration says yes. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in' | undefined;
   /** `false` is one more opt-out. */

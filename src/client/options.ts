@@ -17,6 +17,7 @@ import type { Check, Checks } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
 import { bare } from '../base/foreign-values.js';
 import type { Logger } from '../base/log.js';
+import type { Environment, UrlObject } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import type { Transport } from '../delivery/transport.js';
 import { assertName } from '../events/definition.js';
@@ -36,7 +37,7 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
    * `transport` is given; there is no default. The environment variable `<NAME>_TELEMETRY_ENDPOINT` overrides it.
    * @example 'https://telemetry.acme.example/usage'
    */
-  endpoint?: string | URL | undefined;
+  endpoint?: string | UrlObject | undefined;
   /**
    * The orchestrator in which the product runs. @default { name: 'airflow' }
    * @example { name: 'airflow', version: '2.10.1', pythonVersion: '3.11.7' }
@@ -49,7 +50,7 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
   /** `'opt-in'`: nothing happens until the person's own configuration says yes. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in' | undefined;
   /** Where opt-outs, debug mode, proxies and the paths of config files are looked up. @default process.env */
-  env?: NodeJS.ProcessEnv | undefined;
+  env?: Environment | undefined;
   /**
    * Digest of a DAG id, or null for none. @default md5 in hex for `cosmos`, as on its wire; none for other products
    * @example (dagId) => createHmac('sha256', secret).update(dagId).digest('hex')

@@ -9,6 +9,7 @@ import type { TelemetryStats } from '../base/ledger.js';
 import { Log } from '../base/log.js';
 import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
+import type { AwaitUsing, Environment } from '../base/platform-types.js';
 import { EventBus } from '../bus/bus.js';
 import type { TelemetryBus } from '../bus/bus.js';
 import { debugTransport } from '../delivery/debug-transport.js';
@@ -39,7 +40,7 @@ export interface DrainReport extends TelemetryStats {
 }
 
 /** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
-export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AsyncDisposable {
+export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AwaitUsing {
   /**
    * Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. It is false while a file that may opt out
    * cannot be read, though events are accepted then and wait.
@@ -103,7 +104,7 @@ const SLACK_MS = 1000;
 /** For a client that has opted out and was given no transport: it never sends. */
 const NOWHERE: Transport = { send: () => Promise.resolve({ kind: 'aborted' }) };
 
-class TelemetryClient implements AsyncDisposable {
+class TelemetryClient implements AwaitUsing {
   readonly bus: Pick<EventBus, 'on' | 'publish'>;
   readonly publish: EventBus['publish'];
   readonly #bus: EventBus;
@@ -199,7 +200,7 @@ class TelemetryClient implements AsyncDisposable {
 interface TransportParts {
   limits: Limits;
   endpoint: string | undefined;
-  env: NodeJS.ProcessEnv;
+  env: Environment;
   gate: Gate;
   log: Log;
   machine: MachineAccess;

@@ -2,6 +2,7 @@
  * The circuit breaker: while the network is in doubt one attempt at a time tests it, and while it is down only a probe now and then.
  */
 import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
+import type { Filled } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
 import { LOAD_REASON } from './late.js';
@@ -21,19 +22,19 @@ import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 /** When `circuitBreaker` opens, and when it probes. */
 export interface CircuitBreakerOptions {
   /** Failures without a success that open the circuit, 1 to 1000. They must span at least a second. @default 5 */
-  failureThreshold?: number;
+  failureThreshold?: number | undefined;
   /**
    * Mean time between two probes in the first minute of an open circuit, in milliseconds, from 1. After that it doubles with each probe
    * that fails.
    * @default 2000
    */
-  probeAfterMs?: number;
+  probeAfterMs?: number | undefined;
   /** Longest time between two probes, in milliseconds, at least `probeAfterMs`. @default 3_600_000, an hour */
-  maxProbeAfterMs?: number;
+  maxProbeAfterMs?: number | undefined;
   /** Source of randomness, from 0 up to 1. @default Math.random */
-  random?: () => number;
+  random?: (() => number) | undefined;
   /** Source of time. @default the system's clock */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 const PROBE_AFTER_MS = 2000;
@@ -133,14 +134,14 @@ interface Doubt {
 
 class Breaker {
   readonly #inner: Transport;
-  readonly #options: Required<CircuitBreakerOptions>;
+  readonly #options: Filled<CircuitBreakerOptions>;
   /** Undefined while the network works. */
   #doubt: Doubt | undefined;
   /** How many more connects may fail before the process leaves; undefined while it stays. */
   #failuresLeft: number | undefined;
   #limitsConnects = false;
 
-  constructor(inner: Transport, options: Required<CircuitBreakerOptions>) {
+  constructor(inner: Transport, options: Filled<CircuitBreakerOptions>) {
     this.#inner = inner;
     this.#options = options;
   }

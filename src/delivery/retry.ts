@@ -2,6 +2,7 @@
  * Retries: `retrying` with exponential backoff, and the decorator that asks the opt-outs before each retry.
  */
 import { aFunction, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
+import type { Filled } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
@@ -14,15 +15,15 @@ import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 /** How often `retrying` tries again, and how long it waits before. */
 export interface RetryingOptions {
   /** Retries after the first attempt, 0 to 100. @default 2 */
-  retries?: number;
+  retries?: number | undefined;
   /** Upper bound of the first backoff, in milliseconds; it doubles with each retry. @default 250 */
-  minDelayMs?: number;
+  minDelayMs?: number | undefined;
   /** Upper bound of every backoff, in milliseconds, at least `minDelayMs`. @default 5000 */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
   /** Source of randomness, from 0 up to 1. @default Math.random */
-  random?: () => number;
+  random?: (() => number) | undefined;
   /** Source of time. @default the system's clock */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 const MIN_DELAY_MS = 250;
@@ -63,6 +64,8 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
 /**
  * Asks the gate before each retry: an opt-out that appears during a backoff stops the event, and an unknown gate keeps it. It does not ask
  * before the first attempt: the dispatcher has just asked, and reading the environment costs as much as building the event.
+ *
+ * @internal
  */
 export function gated(inner: Transport, gate: Gate): Transport {
   // A retry passes the same list of events as the attempt before it.
@@ -86,11 +89,11 @@ class RetryableOutcomeError extends Error {}
 
 class Retrier {
   readonly #inner: Transport;
-  readonly #options: Required<RetryingOptions>;
+  readonly #options: Filled<RetryingOptions>;
   readonly #backoffs = new Set<() => void>();
   #isLastCall = false;
 
-  constructor(inner: Transport, options: Required<RetryingOptions>) {
+  constructor(inner: Transport, options: Filled<RetryingOptions>) {
     this.#inner = inner;
     this.#options = options;
   }

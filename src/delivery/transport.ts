@@ -3,6 +3,7 @@
  */
 import { givenOptions } from '../base/check-options.js';
 import { given } from '../base/foreign-values.js';
+import type { SendSignal } from '../base/platform-types.js';
 import type { UsageMetrics } from '../wire/python.js';
 
 /** One usage event as a transport gets it: declared fields only, metadata unpacked and merged. */
@@ -63,24 +64,24 @@ export type Cause = (typeof CAUSES)[number];
  */
 export type SendOutcome =
   | { kind: 'sent' }
-  | { kind: 'retryable'; reason: string; cause?: Cause }
-  | { kind: 'rejected'; reason: string; cause?: Cause }
+  | { kind: 'retryable'; reason: string; cause?: Cause | undefined }
+  | { kind: 'rejected'; reason: string; cause?: Cause | undefined }
   | { kind: 'refused'; reason: string }
-  | { kind: 'deferred'; waitMs: number; reason: string; cause?: Cause }
+  | { kind: 'deferred'; waitMs: number; reason: string; cause?: Cause | undefined }
   | { kind: 'aborted' };
 
 /** The only extension point of delivery: everything that delivers is a transport or a decorator of one. */
 export interface Transport {
   /** The most events that one `send()` takes. @default 1 */
-  readonly maxBatchSize?: number;
+  readonly maxBatchSize?: number | undefined;
   /**
    * Delivers the events and resolves with the outcome. A transport that throws or rejects counts as `transport_error`. A call
    * that has not settled after `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (41 s by default) loses its slot and
    * counts as `timeout`. Time in which the host keeps the event loop busy does not count.
    */
-  send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome>;
+  send(events: readonly UsageEvent[], signal: SendSignal): Promise<SendOutcome>;
   /** Frees sockets and timers. Called once, after the last `send()`. */
-  close?(): void | Promise<void>;
+  close?: (() => void | Promise<void>) | undefined;
   /**
    * How the emitter and the breaker lead the transports inside them.
    * @internal
@@ -143,7 +144,7 @@ export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transpo
  * One attempt by the inner transport. It never rejects: an exception after the signal fired is `aborted`, as with
  * `fetch(url, { signal })`; any other exception is `transport_error`. Nothing is tried if the signal has fired before.
  */
-export function attempt(inner: Transport, events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
+export function attempt(inner: Transport, events: readonly UsageEvent[], signal: SendSignal): Promise<SendOutcome> {
   return new Promise((resolve) => {
     attemptThen(inner, events, signal, resolve);
   });
@@ -157,7 +158,7 @@ export function attempt(inner: Transport, events: readonly UsageEvent[], signal:
 export function attemptThen(
   inner: Transport,
   events: readonly UsageEvent[],
-  signal: AbortSignal,
+  signal: SendSignal,
   done: (outcome: SendOutcome) => void,
 ): void {
   if (signal.aborted) return done({ kind: 'aborted' });

@@ -13,7 +13,7 @@ export interface FieldNote<T extends MetricValue = never> {
   /** Why it is collected: the decision that it serves. @example 'To know which databases need a better mapping.' */
   reason: string;
   /** A typical value. @default a value of the kind, which says little for an identifier */
-  example?: T;
+  example?: T | undefined;
 }
 
 declare const valueType: unique symbol;

@@ -75,7 +75,9 @@ export function standardFields(product: string, hostName: string): Fields {
  *
  * @throws TypeError for a name that could change a key, two names that give the same key, or a version of another form.
  */
-export function collectStandardUsageMetrics(options: { product?: Product; host?: Host; machine?: MachineFacts } = {}): UsageMetrics {
+export function collectStandardUsageMetrics(
+  options: { product?: Product | undefined; host?: Host | undefined; machine?: MachineFacts | undefined } = {},
+): UsageMetrics {
   const asked = givenOptions(options, ['product', 'host', 'machine']);
   const product = asked.product && givenOptions(asked.product, ['name', 'version']);
   const host = givenOptions(asked.host ?? {}, ['name', 'version', 'pythonVersion']);

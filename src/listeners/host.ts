@@ -79,8 +79,8 @@ export interface AddRemoveHost {
 
 /** An EventTarget: the payload is the event's `detail`, as in a CustomEvent. */
 export interface EventTargetHost {
-  addEventListener(name: string, handler: (event: Event) => void): void;
-  removeEventListener(name: string, handler: (event: Event) => void): void;
+  addEventListener(name: string, handler: (event: unknown) => void): void;
+  removeEventListener(name: string, handler: (event: unknown) => void): void;
 }
 
 /** Anything that emits lifecycle events. */

@@ -13,14 +13,14 @@ import { HostReader, isObject } from './host-reader.js';
 import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from './host.js';
 import { taskInstanceListener } from './task-instance.js';
 
-/** What the listeners of a product share. */
+/** What the listeners of a product share. @internal */
 interface HostListenersOptions {
   bus: EventBus;
   ledger: Ledger;
   dagHash: (dagId: string) => string | null;
 }
 
-/** The four listeners of one product. */
+/** The four listeners of one product. @internal */
 export function hostListeners(product: string, { bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
   const reader = new HostReader(ledger);
   const dagRun = { product, bus, reader, facts: new DagFactsCache(product, reader), dagHash, metadataParam: metadataParam(product) };
@@ -36,7 +36,7 @@ export function hostListeners(product: string, { bus, ledger, dagHash }: HostLis
 /** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
-/** What a registry needs. */
+/** What a registry needs. @internal */
 interface ListenerRegistryOptions {
   /** Makes the listeners; called for the first host. */
   listeners: () => PayloadListeners;
@@ -54,7 +54,7 @@ const METHODS: readonly Methods[] = [
   ['addEventListener', 'removeEventListener'],
 ];
 
-/** The registered hosts, each with the function that unregisters it. */
+/** The registered hosts, each with the function that unregisters it. @internal */
 export class ListenerRegistry {
   readonly #hosts = new Map<object, () => void>();
   readonly #options: ListenerRegistryOptions;

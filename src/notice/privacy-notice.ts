@@ -3,6 +3,7 @@ import { aUrl, checkOptions } from '../base/check-options.js';
 import type { Check } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import type { UrlObject } from '../base/platform-types.js';
 import { metadataFields } from '../events/dag-run.js';
 import { assertName } from '../events/definition.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
@@ -19,11 +20,11 @@ export interface PrivacyNoticeOptions {
   /** The name of the product, `^[a-z][a-z0-9_]{0,31}$`. */
   product: string;
   /** The product's own events, in addition to the built-in ones. @default [] */
-  events?: readonly EventDefinition[];
+  events?: readonly EventDefinition[] | undefined;
   /** Where events are sent: http or https, without credentials, query or fragment. @default the notice names no endpoint */
-  endpoint?: string | URL;
+  endpoint?: string | UrlObject | undefined;
   /** The name of the orchestrator, as in `host.name`. @default 'airflow' */
-  hostName?: string;
+  hostName?: string | undefined;
 }
 
 const A_STRING: Check = ['a string', (value) => typeof value === 'string'];

@@ -1,6 +1,7 @@
 /*
  * airflow.cfg: where Airflow looks for it, and one option of it, read as Python's ConfigParser reads it.
  */
+import type { Environment } from '../base/platform-types.js';
 import { expandVariables, isSpace, strip, trustedVariable } from './variables.js';
 
 /** Airflow's home if `AIRFLOW_HOME` is not set. */
@@ -16,7 +17,7 @@ const DEFAULT_HOME = '~/airflow';
 type ConfigPlace = { kind: 'path' | 'unknown'; path: string } | { kind: 'none' };
 
 /** Where Airflow looks for airflow.cfg: `$AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`, else `~/airflow/airflow.cfg`. */
-export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
+export function airflowCfgPlace(env: Environment): ConfigPlace {
   const config = trustedVariable(env, 'AIRFLOW_CONFIG');
   if (config !== undefined && config !== '') return expandPlace(config, env);
   const home = trustedVariable(env, 'AIRFLOW_HOME');
@@ -27,7 +28,7 @@ export function airflowCfgPlace(env: NodeJS.ProcessEnv): ConfigPlace {
   return { kind: folder.kind, path: `${folder.path}${slash}airflow.cfg` };
 }
 
-function expandPlace(text: string, env: NodeJS.ProcessEnv): { kind: 'path' | 'unknown'; path: string } {
+function expandPlace(text: string, env: Environment): { kind: 'path' | 'unknown'; path: string } {
   const path = expandVariables(text, env);
   return path === undefined || path.startsWith('~') ? { kind: 'unknown', path: text } : { kind: 'path', path };
 }

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import { placeName } from '../base/describe.js';
 import type { Log } from '../base/log.js';
 import type { MachineAccess } from '../base/machine.js';
+import type { Platform } from '../base/platform-types.js';
 import { isKnownOptOut, permissionFlag, PERMISSION_CODE, unknownOf } from './rule.js';
 import type { Question, Rule } from './rule.js';
 import { consentWithdrawn, isUndecided, settingsFor, shouldEmit, toQuestion } from './settings.js';
@@ -239,7 +240,7 @@ interface WatchOptions {
   /** At construction. */
   settings: Settings;
   readFile: GateMachine['readFileLater'];
-  platform: NodeJS.Platform | undefined;
+  platform: Platform | undefined;
   log: OnceLog;
   clock: Clock;
 }

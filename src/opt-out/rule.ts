@@ -4,6 +4,7 @@
 import { placeName, readProblem } from '../base/describe.js';
 import { given } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
+import type { Environment, Platform } from '../base/platform-types.js';
 import type { OptOutVariable } from './variables.js';
 
 /** Where a source reports a setting that cannot be used. */
@@ -34,7 +35,7 @@ export interface Rule {
 /** The checked options of `resolveSettings`, with their defaults. */
 export interface Question {
   readonly product: string;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   /** The variables that can opt out of the product. */
   readonly variables: readonly OptOutVariable[];
   readonly consent: 'opt-out' | 'opt-in';
@@ -46,7 +47,7 @@ export interface SettingsMachine {
   /** Reads a configuration file; throws as node:fs does. */
   readonly readFile: (path: string) => string;
   /** The platform whose usual places for files apply. @default process.platform */
-  readonly platform?: NodeJS.Platform | undefined;
+  readonly platform?: Platform | undefined;
   readonly log?: Warnings | undefined;
 }
 

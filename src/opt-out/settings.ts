@@ -5,6 +5,7 @@ import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { given } from '../base/foreign-values.js';
 import { readConfigFile } from '../base/machine.js';
+import type { Environment } from '../base/platform-types.js';
 import { isKnownOptOut, unknownOf } from './rule.js';
 import type { Question, Rule, SettingsMachine } from './rule.js';
 import { rulesOf, saysYes, SOURCES } from './sources.js';
@@ -30,7 +31,7 @@ export interface SettingsOptions {
   /** Whose telemetry, `^[a-z][a-z0-9_]{0,31}$`. @default 'cosmos' */
   product?: string | undefined;
   /** Environment with the opt-outs, the home directory and Airflow's paths. @default process.env */
-  env?: NodeJS.ProcessEnv | undefined;
+  env?: Environment | undefined;
   /** With `'opt-in'` telemetry is off until the person's own configuration says yes. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in' | undefined;
   /** `false` opts out. There is no `true`. @default undefined */
@@ -131,7 +132,7 @@ const OPTION_NAMES = new Set(['product', 'env', 'consent', 'enabled']);
  * @param files The rules of the files as they are now; undefined if they were not read again.
  * @internal
  */
-export function consentWithdrawn(settings: Settings, env: NodeJS.ProcessEnv, files?: readonly Rule[]): boolean {
+export function consentWithdrawn(settings: Settings, env: Environment, files?: readonly Rule[]): boolean {
   const isGone = ({ name, source }: Rule): boolean => {
     if (source.kind === 'env') return readVariable(env, name) === undefined;
     return name === CONFIG_FILE && files !== undefined && !files.some(saysYes);

@@ -3,6 +3,7 @@
  */
 import { placeName, shorten } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
+import type { Environment } from '../base/platform-types.js';
 import { airflowCfgPlace, readCfgOption } from './airflow-cfg.js';
 import { errorRules, fileRule, isKnownOptOut, malformed, unreadable } from './rule.js';
 import type { Question, Rule, SettingsMachine, Source, Warnings } from './rule.js';
@@ -84,7 +85,7 @@ function environment({ env, variables }: Question, _found: readonly Rule[], { lo
   return variables.flatMap((variable) => variableRule(env, variable, log) ?? []);
 }
 
-function variableRule(env: NodeJS.ProcessEnv, variable: OptOutVariable, log: Warnings | undefined): Rule | undefined {
+function variableRule(env: Environment, variable: OptOutVariable, log: Warnings | undefined): Rule | undefined {
   const { name } = variable;
   try {
     const value = readVariable(env, name);

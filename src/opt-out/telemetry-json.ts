@@ -3,6 +3,7 @@
  * sources made of them.
  */
 import { given } from '../base/foreign-values.js';
+import type { Environment, Platform } from '../base/platform-types.js';
 import { errorRules, fileRule, malformed, unusable } from './rule.js';
 import type { Question, Rule, Source, Warnings } from './rule.js';
 import { trustedText } from './variables.js';
@@ -41,11 +42,7 @@ const MAC_POLICY_FOLDER = '/Library/Application Support';
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
  * @returns undefined if the environment has neither a configuration folder nor a home.
  */
-export function configFilePath(
-  product: string,
-  env: NodeJS.ProcessEnv = process.env,
-  platform: NodeJS.Platform = process.platform,
-): string | undefined {
+export function configFilePath(product: string, env: Environment = process.env, platform: Platform = process.platform): string | undefined {
   if (platform === 'win32') {
     const profile = folder(env, 'USERPROFILE', platform);
     const roaming = folder(env, 'APPDATA', platform) ?? (profile && win32.join(profile, 'AppData', 'Roaming'));
@@ -69,11 +66,7 @@ export function configFilePath(
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
  */
-export function policyFilePaths(
-  product: string,
-  env: NodeJS.ProcessEnv = process.env,
-  platform: NodeJS.Platform = process.platform,
-): readonly string[] {
+export function policyFilePaths(product: string, env: Environment = process.env, platform: Platform = process.platform): readonly string[] {
   if (platform === 'darwin') return [posix.join(MAC_POLICY_FOLDER, product, FILE_NAME)];
   if (platform === 'win32') {
     const folders = [folder(env, 'PROGRAMDATA', platform) ?? WINDOWS_POLICY_FOLDER, WINDOWS_POLICY_FOLDER];
@@ -84,7 +77,7 @@ export function policyFilePaths(
 }
 
 /** An absolute folder from a variable. On Windows the name matches in any case, since a copy of its environment may change the case. */
-function folder(env: NodeJS.ProcessEnv, name: string, platform: NodeJS.Platform): string | undefined {
+function folder(env: Environment, name: string, platform: Platform): string | undefined {
   const path = platform === 'win32' ? win32 : posix;
   let value = trustedText(env, name);
   if (value === undefined && platform === 'win32') {
@@ -174,7 +167,7 @@ function source(name: FileName): Source {
 }
 
 /** Undefined if the environment cannot be read. It is read for both kinds of file, so that neither is opened then. */
-function pathsOf(name: FileName, { product, env }: Question, platform: NodeJS.Platform | undefined): readonly string[] | undefined {
+function pathsOf(name: FileName, { product, env }: Question, platform: Platform | undefined): readonly string[] | undefined {
   try {
     const own = configFilePath(product, env, platform);
     if (name === POLICY_FILE) return policyFilePaths(product, env, platform);

@@ -4,6 +4,7 @@
  */
 import { isPolluted } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
+import type { Environment } from '../base/platform-types.js';
 import { parseEndpoint } from '../wire/url.js';
 
 /** The product whose opt-outs include Airflow's configuration: Astronomer Cosmos. */
@@ -24,7 +25,7 @@ export function switchVariable(product: string): string {
 export interface OptOutVariable {
   readonly name: string;
   /** Whether this value opts out. */
-  readonly optsOut: (value: string, env: NodeJS.ProcessEnv) => boolean;
+  readonly optsOut: (value: string, env: Environment) => boolean;
 }
 
 /** Every variable that can opt out of a product, in order of precedence. */
@@ -40,7 +41,7 @@ export function optOutVariables(product: string): readonly OptOutVariable[] {
  * Whether one of these variables opts out now. It is cheap, since it runs before every attempt, and never throws: an environment
  * that cannot be read opts out.
  */
-export function environmentOptsOut(env: NodeJS.ProcessEnv, variables: readonly OptOutVariable[]): boolean {
+export function environmentOptsOut(env: Environment, variables: readonly OptOutVariable[]): boolean {
   try {
     return variables.some(({ name, optsOut }) => {
       const value = readVariable(env, name);
@@ -65,7 +66,7 @@ function switchOptsOut(value: string): boolean {
   return !YES.has(strip(value).toLowerCase());
 }
 
-function airflowOptsOut(value: string, env: NodeJS.ProcessEnv): boolean {
+function airflowOptsOut(value: string, env: Environment): boolean {
   return airflowValue(value, env) !== true;
 }
 
@@ -76,7 +77,7 @@ function airflowOptsOut(value: string, env: NodeJS.ProcessEnv): boolean {
  * @throws what the environment throws, and a TypeError for an environment that is no object or a value that is no text. Callers
  * treat both as an opt-out.
  */
-export function readVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
+export function readVariable(env: Environment, name: string): string | undefined {
   if (env === null || typeof env !== 'object') throw new TypeError('The environment is not an object.');
   const value: unknown = env[name];
   if (typeof value === 'string') return value;
@@ -91,12 +92,12 @@ export function readVariable(env: NodeJS.ProcessEnv, name: string): string | und
  *
  * @throws as `readVariable` does.
  */
-export function trustedVariable(env: NodeJS.ProcessEnv, name: string): string | undefined {
+export function trustedVariable(env: Environment, name: string): string | undefined {
   return isPolluted(env, name) ? undefined : readVariable(env, name);
 }
 
 /** The same, but values that are no text are ignored. */
-export function trustedText(env: NodeJS.ProcessEnv, name: string): string | undefined {
+export function trustedText(env: Environment, name: string): string | undefined {
   const value: unknown = env[name];
   return typeof value === 'string' && !isPolluted(env, name) ? value : undefined;
 }
@@ -105,12 +106,12 @@ export function trustedText(env: NodeJS.ProcessEnv, name: string): string | unde
  * The environment as code sees it that is not part of this room: values that are no text and those of a polluted `Object.prototype` are not
  * there.
  */
-export function trustedEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return new Proxy<NodeJS.ProcessEnv>({}, { get: (_target, name) => (typeof name === 'string' ? trustedText(env, name) : undefined) });
+export function trustedEnvironment(env: Environment): Environment {
+  return new Proxy<Environment>({}, { get: (_target, name) => (typeof name === 'string' ? trustedText(env, name) : undefined) });
 }
 
 /** A value of Airflow's variable or of its option in airflow.cfg, as Airflow reads it; undefined if it is no boolean. */
-export function airflowValue(value: string, env: NodeJS.ProcessEnv): boolean | undefined {
+export function airflowValue(value: string, env: Environment): boolean | undefined {
   const expanded = value.includes('$') || value.startsWith('~') ? expandVariables(value, env) : value;
   return expanded === undefined ? undefined : airflowBoolean(expanded);
 }
@@ -142,7 +143,7 @@ const MAX_EXPANDED_LENGTH = 4096;
  *
  * @returns undefined if the text exceeds the bounds.
  */
-export function expandVariables(text: string, env: NodeJS.ProcessEnv): string | undefined {
+export function expandVariables(text: string, env: Environment): string | undefined {
   let current = text;
   for (let round = 0; round < MAX_EXPANSIONS && current.length <= MAX_EXPANDED_LENGTH; round += 1) {
     const next = expandHome(expandOnce(current, env), env);
@@ -152,7 +153,7 @@ export function expandVariables(text: string, env: NodeJS.ProcessEnv): string | 
   return undefined;
 }
 
-function expandOnce(text: string, env: NodeJS.ProcessEnv): string {
+function expandOnce(text: string, env: Environment): string {
   let room = MAX_EXPANDED_LENGTH;
   return text.replace(/\$(?:\{([^}]*)\}|(\w+))/g, (found, braced: string | undefined, bare: string | undefined) => {
     const value = room < 0 ? undefined : trustedText(env, braced ?? bare ?? '');
@@ -162,7 +163,7 @@ function expandOnce(text: string, env: NodeJS.ProcessEnv): string {
   });
 }
 
-function expandHome(text: string, env: NodeJS.ProcessEnv): string {
+function expandHome(text: string, env: Environment): string {
   if (text !== '~' && !text.startsWith('~/')) return text;
   const home = trustedText(env, 'HOME') ?? trustedText(env, 'USERPROFILE');
   if (home === undefined) return text;
@@ -219,7 +220,7 @@ export function debugVariable(product: string): string {
  *
  * @returns undefined if debug mode is off.
  */
-export function debugMode(product: string, env: NodeJS.ProcessEnv): DebugMode | undefined {
+export function debugMode(product: string, env: Environment): DebugMode | undefined {
   const variable = debugVariable(product);
   try {
     const value = trustedVariable(env, variable);
@@ -236,7 +237,7 @@ export function debugMode(product: string, env: NodeJS.ProcessEnv): DebugMode | 
  * Reads `<NAME>_TELEMETRY_ENDPOINT`, the endpoint that the operator of the machine chose. It replaces the endpoint of the program.
  * A value that is no endpoint is ignored with a warning, since a mistake in the environment must not stop a host.
  */
-export function operatorEndpoint(product: string, env: NodeJS.ProcessEnv, log: Log): string | undefined {
+export function operatorEndpoint(product: string, env: Environment, log: Log): string | undefined {
   const name = `${switchVariable(product)}_ENDPOINT`;
   try {
     const value = trustedVariable(env, name);

@@ -2,4 +2,5 @@ export { createRelay } from './relay.js';
 export type { Relay, RelayAddress, RelayReport, RelayStats } from './types.js';
 export type { RelayOptions } from './options.js';
 export type { RelayLogger } from './log.js';
+export type { HttpRequest, HttpResponse } from '../base/platform-types.js';
 export type { RelayStoreStats } from '../delivery/relay-store.js';

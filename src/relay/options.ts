@@ -6,6 +6,7 @@ import { COSMOS_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
 import { optionalFact } from '../base/machine.js';
+import type { Environment, UrlObject } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import { bareHost, isLoopback } from '../wire/host.js';
 import { parseEndpoint } from '../wire/url.js';
@@ -36,7 +37,7 @@ export interface RelayOptions {
   /** A separate address for metrics and health, as `host:port`, without `prefix`. @default none: the address of `listen` */
   metricsListen?: string | undefined;
   /** The endpoint that receives the events: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
-  forward?: string | URL | undefined;
+  forward?: string | UrlObject | undefined;
   /** Forwards every query unchanged, and every event type that has the form of one. @default false: declared events and fields only */
   verbatim?: boolean | undefined;
   /**
@@ -86,7 +87,7 @@ export interface RelayOptions {
   /** `false` is one more opt-out. There is no `true`: an option cannot overrule an opt-out. */
   enabled?: false | undefined;
   /** Where opt-outs, proxies and debug mode are read. @default process.env */
-  env?: NodeJS.ProcessEnv | undefined;
+  env?: Environment | undefined;
   /** Where the relay logs. @default none: it is silent */
   logger?: RelayLogger | undefined;
 }
@@ -127,7 +128,7 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly isVerbatim: boolean;
   readonly spool: string | undefined;
   readonly isSpoolRequired: boolean;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
 }
 
 /** @throws TypeError naming the option and its value. Credentials are redacted, and a prefix is not shown. */
@@ -269,7 +270,7 @@ export function leadsTo(url: string, listening: ListenAddress, ownAddresses: rea
   );
 }
 
-/** The addresses of this machine; none where the system does not tell, as under a filter of address families or on Android. */
+/** The addresses of this machine; none where the system does not tell, as under a filter of address families or on Android. @internal */
 export function machineAddresses(ask: typeof networkInterfaces = networkInterfaces): string[] {
   return optionalFact(() => Object.values(ask()).flatMap((each) => (each ?? []).map(({ address }) => address)), []);
 }

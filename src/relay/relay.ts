@@ -1,5 +1,5 @@
 /** `createRelay`: checks the options, connects HTTP servers with the core, and listens and closes in order. */
-import type { Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { checkOptions, milliseconds } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import { bare } from '../base/foreign-values.js';
@@ -78,7 +78,7 @@ class RelayServer implements Relay {
     });
     this.handler = (request, response) => {
       void this.#core.openForHandler();
-      this.#requestHandler.handle(request, response);
+      this.#requestHandler.handle(request as IncomingMessage, response as ServerResponse);
     };
   }
 
@@ -131,7 +131,7 @@ class RelayServer implements Relay {
     if (this.#core.isClosing) throw new Error('A closed relay cannot listen.');
   }
 
-  async #startServer(address: ListenAddress, listener: Relay['handler']): Promise<ListenAddress> {
+  async #startServer(address: ListenAddress, listener: RequestListener): Promise<ListenAddress> {
     const connections = new ConnectionLimit(this.#maxConnections(), () => {
       this.#answers.refuseConnection();
       this.#log.warn('connection_refused', 'a connection is closed without an answer: too many are open');

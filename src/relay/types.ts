@@ -1,10 +1,10 @@
 /** The public types of a relay. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TelemetryStats } from '../base/ledger.js';
+import type { AwaitUsing, HttpRequest, HttpResponse } from '../base/platform-types.js';
 import type { RelayStoreStats } from '../delivery/relay-store.js';
 
 /** A receiver of Cosmos' usage events: it answers at once, and delivers later. */
-export interface Relay extends AsyncDisposable {
+export interface Relay extends AwaitUsing {
   /**
    * Opens the spool and listens.
    *
@@ -19,8 +19,12 @@ export interface Relay extends AsyncDisposable {
    * @param options.deadlineMs In milliseconds. @default 5000
    */
   close(options?: { deadlineMs?: number | undefined }): Promise<RelayReport>;
-  /** For a server of your own, in place of `listen()`. The first request opens the spool. */
-  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  /**
+   * For a server of your own of node:http, in place of `listen()`. The first request opens the spool.
+   *
+   * @example createServer(relay.handler)
+   */
+  readonly handler: (request: HttpRequest, response: HttpResponse) => void;
   /** A snapshot. */
   stats(): RelayStats;
 }

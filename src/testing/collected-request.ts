@@ -27,7 +27,7 @@ export interface CollectedRequest {
 /** A request whose status the collector sets later. */
 export type OpenRequest = { -readonly [Key in keyof CollectedRequest]: CollectedRequest[Key] };
 
-/** Reads the head of a request. */
+/** Reads the head of a request. @internal */
 export function collectRequest(message: IncomingMessage): OpenRequest {
   const url = message.url ?? '';
   const queryAt = url.indexOf('?');

@@ -34,26 +34,26 @@ export type FaultHeaders = Readonly<Record<string, string | readonly string[]>>;
 export type Fault =
   | {
       readonly kind: 'ok';
-      readonly status?: number;
-      readonly delayMs?: number;
-      readonly headers?: FaultHeaders;
-      readonly body?: string | Uint8Array;
+      readonly status?: number | undefined;
+      readonly delayMs?: number | undefined;
+      readonly headers?: FaultHeaders | undefined;
+      readonly body?: string | Uint8Array | undefined;
     }
   | {
       readonly kind: 'status';
       readonly status: number;
-      readonly delayMs?: number;
-      readonly headers?: FaultHeaders;
-      readonly body?: string | Uint8Array;
+      readonly delayMs?: number | undefined;
+      readonly headers?: FaultHeaders | undefined;
+      readonly body?: string | Uint8Array | undefined;
     }
-  | { readonly kind: 'reset'; readonly when?: 'connect' | 'request' | 'body' }
-  | { readonly kind: 'hang'; readonly after?: 'connect' | 'headers' }
-  | { readonly kind: 'drip'; readonly intervalMs: number; readonly bytes?: number; readonly part?: 'head' | 'body' }
+  | { readonly kind: 'reset'; readonly when?: 'connect' | 'request' | 'body' | undefined }
+  | { readonly kind: 'hang'; readonly after?: 'connect' | 'headers' | undefined }
+  | { readonly kind: 'drip'; readonly intervalMs: number; readonly bytes?: number | undefined; readonly part?: 'head' | 'body' | undefined }
   | { readonly kind: 'endless' }
-  | { readonly kind: 'bomb'; readonly unpackedMiB?: number }
-  | { readonly kind: 'redirect'; readonly location: string; readonly status?: number }
-  | { readonly kind: 'redirect'; readonly to: 'self'; readonly status?: number }
-  | { readonly kind: 'not_http'; readonly bytes?: string | Uint8Array }
+  | { readonly kind: 'bomb'; readonly unpackedMiB?: number | undefined }
+  | { readonly kind: 'redirect'; readonly location: string; readonly status?: number | undefined }
+  | { readonly kind: 'redirect'; readonly to: 'self'; readonly status?: number | undefined }
+  | { readonly kind: 'not_http'; readonly bytes?: string | Uint8Array | undefined }
   | { readonly kind: 'truncated' };
 
 /**
@@ -140,7 +140,7 @@ const PROMISED_LENGTH = '1024';
 
 let bombMember: Buffer | undefined;
 
-/** Answers a request as the fault says. Its timers are unref'd and end with the connection. */
+/** Answers a request as the fault says. Its timers are unref'd and end with the connection. @internal */
 export function answer(fault: Fault, exchange: Exchange): void {
   const { request, response, connection } = exchange;
   switch (fault.kind) {

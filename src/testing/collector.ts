@@ -6,6 +6,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { bare } from '../base/foreign-values.js';
+import type { AwaitUsing } from '../base/platform-types.js';
 import { collectRequest } from './collected-request.js';
 import type { CollectedRequest, OpenRequest } from './collected-request.js';
 import { answer, FaultScript } from './collector-faults.js';
@@ -15,15 +16,15 @@ import { CountWaiters } from './count-waiters.js';
 /** Options of `startCollector`. */
 export interface CollectorOptions {
   /** How it answers; see `Fault`. @default status 200 with an empty body */
-  faults?: FaultSource;
+  faults?: FaultSource | undefined;
   /** Key and certificate for https, in PEM. @default http */
-  tls?: { readonly key: string | Uint8Array; readonly cert: string | Uint8Array };
+  tls?: { readonly key: string | Uint8Array; readonly cert: string | Uint8Array } | undefined;
   /** Address to listen on. @default '127.0.0.1' @example '::1' */
-  host?: string;
+  host?: string | undefined;
 }
 
 /** A telemetry endpoint on the loopback interface that keeps all requests and fails on demand. */
-export interface Collector extends AsyncDisposable {
+export interface Collector extends AwaitUsing {
   /** The value for `endpoint`, without a slash at the end. @example 'http://127.0.0.1:40123' */
   readonly url: string;
   readonly port: number;
@@ -84,7 +85,7 @@ export async function refusedPort(): Promise<number> {
 }
 
 /** A server that accepts connections and never reads from them. */
-export type SilentServer = Pick<Collector, 'url' | 'port' | 'connections' | 'openConnections' | 'unref' | 'close'> & AsyncDisposable;
+export type SilentServer = Pick<Collector, 'url' | 'port' | 'connections' | 'openConnections' | 'unref' | 'close'> & AwaitUsing;
 
 /**
  * Starts a server that accepts connections and never reads from them: the request stays in the buffers of the kernel, and no answer

@@ -25,7 +25,7 @@ export interface HostilePayload {
 /** Options of `hostilePayloads`. */
 export interface HostilePayloadOptions {
   /** The product to which tasks and metadata belong. @default 'cosmos' @example 'acme' */
-  product?: string;
+  product?: string | undefined;
 }
 
 const ALL_EVENTS: readonly HostEventName[] = [...DAG_RUN_EVENTS, ...TASK_INSTANCE_EVENTS];

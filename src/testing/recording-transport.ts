@@ -29,9 +29,9 @@ export interface RecordingTransportOptions {
    * @default { kind: 'sent' }
    * @example [{ kind: 'retryable', reason: 'http_503' }, { kind: 'sent' }]
    */
-  outcomes?: OutcomeScript;
+  outcomes?: OutcomeScript | undefined;
   /** The most events per `send()`. @default 1 */
-  maxBatchSize?: number;
+  maxBatchSize?: number | undefined;
 }
 
 /** A transport for tests that keeps its events. It uses no network and no timers. */

@@ -23,20 +23,20 @@ export interface TransportContractOptions {
    * @default no such test
    * @example async () => acmeTransport(`http://127.0.0.1:${await refusedPort()}`)
    */
-  unreachable?: MakeTransport;
+  unreachable?: MakeTransport | undefined;
   /**
    * Makes the transport for an endpoint that never answers. It makes the tests of the abort stricter: without it, a send may end before
    * its signal aborts.
    * @default the transport of `makeTransport`
    * @example () => acmeTransport(server.url) // `server` is a `silentServer()`
    */
-  silent?: MakeTransport;
+  silent?: MakeTransport | undefined;
   /** The longest that a send may take, in milliseconds. @default 14_000, the limit of the emitter by default */
-  settleWithinMs?: number;
+  settleWithinMs?: number | undefined;
   /** The longest that a send may take after its signal aborts, in milliseconds. @default 1000 */
-  abortWithinMs?: number;
+  abortWithinMs?: number | undefined;
   /** The longest that sockets and timers may stay open after `close()`, in milliseconds. @default 1000 */
-  releaseWithinMs?: number;
+  releaseWithinMs?: number | undefined;
 }
 
 /** Sends under one signal: more than Node's limit of ten listeners before it warns of a leak. */

@@ -51,6 +51,7 @@ export const PROMISES = [
   'error-secrets',
   'load-again',
   'realm',
+  'types-alone',
   'tests-loopback',
   'machine-facts',
 

@@ -7,6 +7,7 @@ import { DEFAULTS } from '../../base/constants.js';
 import { bare } from '../../base/foreign-values.js';
 import { Log } from '../../base/log.js';
 import type { Logger } from '../../base/log.js';
+import type { Environment, UrlObject } from '../../base/platform-types.js';
 import { trustedEnvironment } from '../../opt-out/variables.js';
 import { isTooLong, parseEndpoint, requestUrl } from '../../wire/url.js';
 import { late } from '../late.js';
@@ -27,7 +28,7 @@ export interface FetchTransportOptions {
    * The base that `/v3/{type}?{query}` is appended to: http or https, without credentials, query or fragment.
    * @example 'https://telemetry.example.org/acme'
    */
-  endpoint: string | URL;
+  endpoint: string | UrlObject;
   /**
    * The longest that each step of a connect may take, in milliseconds: look-up, TCP to one address, the answer of a proxy, TLS. Time in
    * which the host keeps the event loop busy does not count, here and below.
@@ -55,7 +56,7 @@ export interface FetchTransportOptions {
    */
   maxSockets?: number | undefined;
   /** The environment: proxy variables, and the system folder on Windows. @default process.env */
-  env?: NodeJS.ProcessEnv | undefined;
+  env?: Environment | undefined;
   /** Receives one warning if the proxy setting is invalid. @default no log */
   logger?: Logger | undefined;
 }
@@ -76,7 +77,7 @@ export function fetchTransport(options: FetchTransportOptions): Transport {
   return fetchTransportWith(options);
 }
 
-/** What tests and the composition root may replace. */
+/** What tests and the composition root may replace. @internal */
 export interface FetchTransportParts {
   /** @default the machine's own */
   clock?: Clock;
@@ -105,7 +106,7 @@ interface FetchTransportSettings {
   readonly allowedRedirectHosts: ReadonlySet<string>;
   readonly proxy: string | false | undefined;
   readonly maxSockets: number;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly logger: Logger | undefined;
 }
 
@@ -159,10 +160,13 @@ const INVALID: SendOutcome = { kind: 'refused', reason: 'invalid' };
  */
 const loadContext = new (process.getBuiltinModule('node:async_hooks').AsyncResource)('cosmos-telemetry');
 
-/** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. */
+/** node-fetch and Node's HTTP take about 30 ms to load. A host that opted out must not pay for that. @internal */
 export const loadClient = late('httpClient', () => import('./client.js'));
 
-/** Handed to what `client.ts` loads: a chunk that imported `late.ts` would share it, and each host would load two files at its start. */
+/**
+ * Handed to what `client.ts` loads: a chunk that imported `late.ts` would share it, and each host would load two files at its start.
+ * @internal
+ */
 export const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
 
 async function loadHttp(settings: RouteSettings): Promise<Http> {

@@ -3,6 +3,7 @@ import type { LookupAddress } from 'node:dns';
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
+import type { Environment, Platform } from '../../base/platform-types.js';
 
 /** An address family: IPv4 or IPv6. */
 export type Family = 4 | 6;
@@ -36,7 +37,7 @@ export interface NameRules {
 export interface NameMachine {
   /** The texts of the files, empty where there is none. */
   readonly files: () => { readonly hosts: string; readonly resolvConf: string; readonly nsswitch: string };
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly hostname: () => string;
   readonly families: () => readonly Family[];
 }
@@ -52,7 +53,7 @@ const BOTH_FAMILIES: readonly Family[] = [4, 6];
  * Access to the names of this machine. Windows and macOS keep search domains elsewhere: Windows has none of these files but the hosts
  * file, and macOS keeps in resolv.conf what its first network says.
  */
-export function machineNames(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): NameMachine {
+export function machineNames(platform: Platform, env: Environment): NameMachine {
   const hosts = new TextFile(hostsFilePath(platform, env), MAX_HOSTS_BYTES);
   if (platform === 'win32') {
     const files = () => ({ hosts: hosts.read(), resolvConf: '', nsswitch: '' });
@@ -83,7 +84,7 @@ export function readNameRules({ files, env, hostname: hostName, families }: Name
 const MAX_NDOTS = 15;
 
 /** The last of `search` and `domain` counts, and `LOCALDOMAIN` and `RES_OPTIONS` of the environment come before the file. */
-export function readResolvConf(text: string, env: NodeJS.ProcessEnv): { search: string[]; options: Map<string, number> } {
+export function readResolvConf(text: string, env: Environment): { search: string[]; options: Map<string, number> } {
   let search: string[] = [];
   const options = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -188,7 +189,7 @@ function machineFamilies(): readonly Family[] {
 }
 
 /** The path of the hosts file. */
-export function hostsFilePath(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): string {
+export function hostsFilePath(platform: Platform, env: Environment): string {
   if (platform !== 'win32') return '/etc/hosts';
   return `${env['SystemRoot'] ?? 'C:\\Windows'}\\System32\\drivers\\etc\\hosts`;
 }

@@ -4,6 +4,7 @@
  */
 import type { Agent } from 'node:http';
 import type { Clock } from '../../base/clock.js';
+import type { Environment } from '../../base/platform-types.js';
 import type { StartLimit } from '../pacing.js';
 import type { UnderWay } from '../under-way.js';
 import { Connections, createAgent } from './agents.js';
@@ -18,7 +19,7 @@ export interface PoolSettings {
   readonly endpoint: string;
   readonly connectTimeoutMs: number;
   readonly maxSockets: number;
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   readonly clock: Clock;
   readonly startLimit: StartLimit;
   readonly underWay: UnderWay;

@@ -1,5 +1,6 @@
 /** Whether a request goes through a proxy, by the `proxy` option or the environment. */
 import { BlockList, isIP } from 'node:net';
+import type { Environment } from '../../base/platform-types.js';
 import { bareHost, isLoopback } from '../../wire/host.js';
 
 /** A proxy to connect to. */
@@ -24,7 +25,7 @@ const DIRECT: ProxyDecision = { kind: 'direct' };
  * target's scheme, else `ALL_PROXY`, unless `NO_PROXY` exempts the host. Each is read in lower case first.
  * @param env where the variables are read
  */
-export function decideProxy(target: URL, option: string | false | undefined, env: NodeJS.ProcessEnv): ProxyDecision {
+export function decideProxy(target: URL, option: string | false | undefined, env: Environment): ProxyDecision {
   const host = bareHost(target.hostname);
   if (option === false || isLoopback(host)) return DIRECT;
   const chosen = option === undefined ? fromEnvironment(target.protocol.slice(0, -1), env) : { source: 'proxy', value: option };
@@ -35,7 +36,7 @@ export function decideProxy(target: URL, option: string | false | undefined, env
 }
 
 /** The first variable that is set for a scheme. An empty one means "no proxy", as in curl and Python, so later ones do not count. */
-function fromEnvironment(scheme: string, env: NodeJS.ProcessEnv): { source: string; value: string } | undefined {
+function fromEnvironment(scheme: string, env: Environment): { source: string; value: string } | undefined {
   const names = [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY'];
   const source = names.find((name) => env[name] !== undefined);
   const value = source === undefined ? '' : (env[source] ?? '');
@@ -74,7 +75,7 @@ function decode(part: string): string {
  * @param port the port of the request
  * @param env where the variable is read
  */
-export function isExempt(host: string, port: number, env: NodeJS.ProcessEnv): boolean {
+export function isExempt(host: string, port: number, env: Environment): boolean {
   const list = env['no_proxy'] ?? env['NO_PROXY'] ?? '';
   return list
     .toLowerCase()

@@ -1,0 +1,330 @@
+/*
+ * A user's program that names no type of the platform: it compiles without `@types/node` and without the lib `dom`. It uses every public
+ * name once; `scripts/check-types.mjs` compiles it and never runs it.
+ */
+import {
+  boolean,
+  circuitBreaker,
+  collectStandardUsageMetrics,
+  command,
+  compressTelemetryMetadata,
+  configFilePath,
+  COSMOS_ENDPOINT,
+  count,
+  createTelemetry,
+  decompressTelemetryMetadata,
+  defineEvent,
+  duration,
+  emitUsageMetrics,
+  emitUsageMetricsIfEnabled,
+  explainSettings,
+  fetchTransport,
+  hash,
+  identifier,
+  identifierSet,
+  nullable,
+  oneOf,
+  optional,
+  policyFilePaths,
+  renderPrivacyNotice,
+  resolveSettings,
+  retrying,
+  shouldEmit,
+  storeTelemetryMetadata,
+  TELEMETRY_METADATA_PARAM,
+  TelemetryMetadataError,
+  version,
+} from 'cosmos-telemetry';
+import type {
+  AddRemoveHost,
+  CircuitBreakerOptions,
+  Clock,
+  Dag,
+  DagRun,
+  DrainReport,
+  EmitOptions,
+  Environment,
+  EventDefinition,
+  EventMetrics,
+  EventNames,
+  EventTargetHost,
+  FetchTransportOptions,
+  Field,
+  FieldKind,
+  FieldNote,
+  Fields,
+  Host,
+  HostEmitter,
+  HostEvents,
+  Logger,
+  MetricsOf,
+  MetricValue,
+  OnOffHost,
+  Platform,
+  PrivacyNoticeOptions,
+  Product,
+  ProfileConfig,
+  RetryingOptions,
+  Rule,
+  SendOutcome,
+  SendSignal,
+  Settings,
+  SettingsOptions,
+  Task,
+  TaskInstance,
+  Telemetry,
+  TelemetryBus,
+  TelemetryMetadataProblem,
+  TelemetryOptions,
+  TelemetryStats,
+  Timer,
+  Transport,
+  UrlObject,
+  UsageEvent,
+  UsageMetrics,
+} from 'cosmos-telemetry';
+import { createTelemetryCli } from 'cosmos-telemetry/cli';
+import type { CliIo, CliStream, TelemetryCli, TelemetryCliOptions } from 'cosmos-telemetry/cli';
+import { createRelay } from 'cosmos-telemetry/relay';
+import type {
+  HttpRequest,
+  HttpResponse,
+  Relay,
+  RelayAddress,
+  RelayLogger,
+  RelayOptions,
+  RelayReport,
+  RelayStats,
+  RelayStoreStats,
+} from 'cosmos-telemetry/relay';
+import {
+  hostilePayloads,
+  recordingTransport,
+  refusedPort,
+  relayStoreContract,
+  silentServer,
+  startCollector,
+  transportContract,
+} from 'cosmos-telemetry/testing';
+import type {
+  CollectedRequest,
+  Collector,
+  CollectorOptions,
+  ContractTest,
+  Fault,
+  FaultHeaders,
+  FaultSource,
+  HostEventName,
+  HostilePayload,
+  HostilePayloadOptions,
+  MakeTransport,
+  OutcomeScript,
+  RecordedEvent,
+  RecordingTransport,
+  RecordingTransportOptions,
+  RelayStoreContractOptions,
+  SilentServer,
+  TransportContractOptions,
+} from 'cosmos-telemetry/testing';
+import { EventEmitter } from 'eventemitter3';
+import type { Emitter } from 'mitt';
+
+const note = { description: 'What it says.', reason: 'The decision that it serves.', example: undefined } satisfies FieldNote;
+const kind: FieldKind = 'count';
+const days: Field<number, false> = count(note);
+const fields = {
+  days,
+  took: nullable(duration(note)),
+  layer: optional(oneOf(['staging', 'marts'], { ...note, example: 'marts' })),
+  cached: boolean(note),
+  operator: identifier(note),
+  modes: identifierSet(note),
+  dbt_command: command(note),
+  dbt_version: version(note),
+  dag: hash(note),
+} satisfies Fields;
+const BACKFILL = defineEvent('backfill', fields, 'Sent after a backfill.');
+const METRICS: MetricsOf<typeof fields> = {
+  days: 3,
+  took: null,
+  cached: true,
+  operator: 'DbtRun',
+  modes: 'local',
+  dbt_command: 'run',
+  dbt_version: '1.9.0',
+  dag: 'abcdefgh',
+};
+
+const environment: Environment = { HOME: '/home/alice', DO_NOT_TRACK: undefined };
+const platform: Platform = 'linux';
+const logger: Logger = { debug: () => undefined, warn: (message: string) => void message.length };
+const product: Product<'acme'> = { name: 'acme', version: '1.2.0' };
+const airflow: Host = { name: 'airflow', version: '2.10.1', pythonVersion: undefined };
+/** A URL object of another library, such as whatwg-url. */
+const url: UrlObject = { href: 'https://telemetry.acme.example/', searchParams: new Map() };
+const timer: Timer = { ref: () => timer, unref: () => timer };
+const clock: Clock = { now: () => 0, wallNow: () => 0, setTimeout: () => timer, clearTimeout: () => undefined, defer: (run) => run() };
+
+/** A transport of the user's own, with every way to use the signal. */
+class QueueTransport implements Transport {
+  readonly maxBatchSize = 10;
+  readonly sent: string[] = [];
+
+  async send(events: readonly UsageEvent[], signal: SendSignal): Promise<SendOutcome> {
+    signal.throwIfAborted();
+    const onAbort = () => void this.sent.pop();
+    signal.addEventListener('abort', onAbort, { once: true });
+    for (const event of events) this.sent.push(`${event.id} ${event.requestTarget()} ${String(event.metrics['days'])}`);
+    signal.removeEventListener('abort', onAbort);
+    await Promise.resolve();
+    return signal.aborted ? { kind: 'aborted' } : { kind: 'rejected', reason: String(signal.reason).slice(0, 40), cause: undefined };
+  }
+
+  close(): void {
+    this.sent.length = 0;
+  }
+}
+
+/** Without an annotation: the parameters have their types from `Transport`. */
+const literal: Transport = { send: async (events, signal) => ({ kind: signal.aborted || events.length === 0 ? 'aborted' : 'sent' }) };
+
+function transports(): Transport {
+  const breaker: CircuitBreakerOptions = { failureThreshold: undefined, random: undefined, clock };
+  const retries: RetryingOptions = { retries: 3, minDelayMs: undefined, clock };
+  const http: FetchTransportOptions = { endpoint: url, proxy: false, env: environment, logger, maxSockets: undefined };
+  return retrying(circuitBreaker(fetchTransport(http), breaker), retries);
+}
+
+const task: Task = { module: 'acme.operators.local', operatorName: 'AcmeRun', profileConfig: null };
+const profile: ProfileConfig = { profileType: 'postgres', getProfileType: undefined };
+const dag: Dag = { params: {}, tasks: [task, { ...task, profileConfig: profile }] };
+const dagRun: DagRun = { dagId: 'jaffle_shop', dag };
+const taskInstance: TaskInstance = { dagId: 'jaffle_shop', taskId: 'run', mapIndex: -1, task };
+
+type Emitted = { 'dag_run.success': HostEvents['dag_run.success']; 'task_instance.failed': { taskInstance: TaskInstance } };
+
+/** Each kind of host. Those of mitt come as parameters: whether `mitt` can be called depends on the module resolution. */
+export function hosts(telemetry: Telemetry, small: Emitter<Emitted>, any: Emitter<Record<string, unknown>>): (() => void)[] {
+  const names: EventNames = { 'dag_run.success': 'run:done', 'dag_run.failed': undefined };
+  const onOff: OnOffHost = { on: () => undefined, off: () => undefined };
+  const addRemove: AddRemoveHost = { addListener: () => undefined, removeListener: () => undefined };
+  const target: EventTargetHost = { addEventListener: (_name, handler) => handler({ detail: {} }), removeEventListener: () => undefined };
+  const all: HostEmitter[] = [
+    small,
+    any,
+    new EventEmitter(),
+    new EventEmitter<{ 'dag_run.success': [payload: Emitted['dag_run.success']] }>(),
+    onOff,
+    addRemove,
+    target,
+  ];
+  small.emit('dag_run.success', { dagRun });
+  small.emit('task_instance.failed', { taskInstance });
+  return all.map((host) => telemetry.register(host, { events: names }));
+}
+
+export async function client(): Promise<boolean> {
+  const options: TelemetryOptions<'acme', [typeof BACKFILL]> = {
+    product,
+    host: airflow,
+    endpoint: url,
+    env: environment,
+    events: [BACKFILL],
+    transport: transports(),
+    logger: undefined,
+    dagHash: (dagId) => (dagId === '' ? null : dagId),
+  };
+  const typed: Telemetry<'acme', [typeof BACKFILL]> = createTelemetry(options);
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, events: [BACKFILL], transport: new QueueTransport() });
+  const bus: TelemetryBus<'acme', readonly [typeof BACKFILL]> = telemetry.bus;
+  const stop = bus.on('backfill', (metrics: EventMetrics<'acme', readonly [typeof BACKFILL]>['backfill']) => metrics.days + 1);
+  stop();
+  telemetry.publish('backfill', METRICS);
+  // @ts-expect-error no event has this name
+  telemetry.publish('backfills', METRICS);
+  // @ts-expect-error a text for a number
+  telemetry.publish('backfill', { ...METRICS, days: '3' });
+  // @ts-expect-error code cannot overrule a person
+  createTelemetry({ product, endpoint: COSMOS_ENDPOINT, enabled: true });
+  // @ts-expect-error not every object with an href is a URL
+  createTelemetry({ product, endpoint: { href: COSMOS_ENDPOINT } });
+  const stats: TelemetryStats = typed.stats();
+  const drained: DrainReport = await telemetry.drain({ deadlineMs: undefined });
+  const { timedOut, sent } = await createTelemetry({ product, transport: literal }).close({ deadlineMs: 500 });
+  return timedOut && sent === stats.sent && drained.durationMs > 0 && telemetry.enabled;
+}
+
+export async function direct(): Promise<boolean> {
+  const options: EmitOptions = { endpoint: url, product, host: airflow, env: environment, proxy: undefined, logger };
+  const metrics: UsageMetrics = collectStandardUsageMetrics({ product, host: undefined });
+  const value: MetricValue | undefined = metrics['acme_version'];
+  const isSent = await emitUsageMetrics({ ...metrics, event_type: 'backfill', value: value ?? null }, options);
+  return isSent || (await emitUsageMetricsIfEnabled('backfill', { days: 3 }, options));
+}
+
+export function settings(): string {
+  const options: SettingsOptions = { product: 'acme', env: environment, consent: undefined };
+  const found: Settings = resolveSettings(options);
+  const rules: readonly Rule[] = explainSettings(found).rules;
+  const paths = [configFilePath('acme', environment, platform), ...policyFilePaths('acme', environment, platform)];
+  return `${String(shouldEmit(found))} ${rules.map(({ name }) => name).join()} ${paths.join()}`;
+}
+
+export function notice(): string {
+  const definitions: readonly EventDefinition[] = [BACKFILL];
+  const options: PrivacyNoticeOptions = { product: 'acme', events: definitions, endpoint: url, hostName: undefined };
+  return renderPrivacyNotice(options) + kind;
+}
+
+export function metadata(): TelemetryMetadataProblem | undefined {
+  try {
+    storeTelemetryMetadata(dag, { models: 3 }, { product: 'acme', env: environment });
+    decompressTelemetryMetadata(compressTelemetryMetadata({ name: TELEMETRY_METADATA_PARAM }));
+    return undefined;
+  } catch (error) {
+    return error instanceof TelemetryMetadataError ? error.problem : undefined;
+  }
+}
+
+export async function cli(): Promise<number> {
+  const options: TelemetryCliOptions = { product: { name: 'acme', version: undefined }, endpoint: url, events: undefined };
+  const stdout: CliStream = { write: (text) => text.length, isTTY: undefined };
+  const io: CliIo = { stdout, stderr: undefined, env: environment, platform, isTTY: undefined };
+  const acme: TelemetryCli = createTelemetryCli(options);
+  return acme.run(['status'], io);
+}
+
+export async function relay(request: HttpRequest, response: HttpResponse): Promise<number> {
+  const log: RelayLogger = { ...logger, info: () => undefined };
+  const options: RelayOptions = { listen: '127.0.0.1:0', forward: url, env: environment, logger: log, spool: undefined };
+  const running: Relay = createRelay(options);
+  const { port }: RelayAddress = await running.listen();
+  running.handler(request, response);
+  const stats: RelayStats = running.stats();
+  const store: RelayStoreStats = stats.store;
+  const report: RelayReport = await running.close({ deadlineMs: undefined });
+  return port + store.waiting + report.durationMs;
+}
+
+const script: OutcomeScript = (event: RecordedEvent) => ({ kind: 'retryable', reason: event.type, cause: undefined });
+
+export async function testing(): Promise<readonly ContractTest[]> {
+  const headers: FaultHeaders = { 'retry-after': '1' };
+  const fault: Fault = { kind: 'status', status: 503, headers, body: undefined };
+  const faults: FaultSource = (request: CollectedRequest, index) => (request.path === '/' && index === 0 ? fault : { kind: 'ok' });
+  const options: CollectorOptions = { faults, tls: undefined };
+  const collector: Collector = await startCollector(options);
+  const silent: SilentServer = await silentServer();
+  const recording: RecordingTransportOptions = { outcomes: script, maxBatchSize: undefined };
+  const make: MakeTransport = (): RecordingTransport => recordingTransport(recording);
+  const contract: TransportContractOptions = { unreachable: make, silent: undefined };
+  const hostile: HostilePayloadOptions = { product: undefined };
+  const payloads: readonly HostilePayload[] = hostilePayloads(hostile);
+  const event: HostEventName = 'dag_run.success';
+  payloads.map(({ make: payload }) => payload(event));
+  const stores = relayStoreContract((asked: RelayStoreContractOptions) => {
+    throw new Error(asked.id);
+  });
+  await Promise.all([collector.close(), silent.close(), refusedPort()]);
+  return [...stores, ...transportContract(make, contract)];
+}
