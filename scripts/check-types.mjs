@@ -18,9 +18,15 @@ const SETUPS = {
   dom: { programs: ['plain', 'platform'], options: { lib: ['es2022', 'dom'] } },
   node: { programs: ['plain', 'platform', 'node'], options: { types: ['node'] } },
   'node and dom': { programs: ['plain', 'platform', 'node'], options: { types: ['node'], lib: ['es2022', 'dom'] } },
+  // Before TypeScript 7. It takes entry points from `main`, `types` and `typesVersions`.
+  node10: {
+    programs: ['plain'],
+    type: 'commonjs',
+    options: { module: 'commonjs', moduleResolution: 'node10', verbatimModuleSyntax: false },
+  },
 };
 
-export const SETUP_NAMES = Object.keys(SETUPS);
+export const SETUP_NAMES = Object.keys(SETUPS).filter((name) => name !== 'node10');
 
 /** The strictest options that a user may have, so that each declaration file is checked, too. */
 const OPTIONS = {

@@ -3,12 +3,18 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 const TOOLS = join(import.meta.dirname, 'node_modules');
 const REPOSITORY = join(import.meta.dirname, '..');
 const LIMIT_MS = 240_000;
+/** Shared with the machine: what it has downloaded before need not come again. */
+const NPM_CACHE = process.env.npm_config_cache ?? join(homedir(), '.npm');
+
+/** A home directory with nothing in it, and with no project in it. */
+const HOME = mkdtempSync(join(tmpdir(), 'home-'));
+process.once('exit', () => rmSync(HOME, { recursive: true, force: true }));
 
 /** The path of a tool's file; the name of an alias counts as a package. */
 export const tool = (name, file) => join(TOOLS, name, file);
@@ -30,7 +36,8 @@ export async function run(command, args, { cwd, env = {} }) {
     const variables = {
       ...(NODE_EXTRA_CA_CERTS && { NODE_EXTRA_CA_CERTS }),
       PATH: `${dirname(NEWEST)}:${process.env.PATH}`,
-      HOME: cwd,
+      HOME,
+      npm_config_cache: NPM_CACHE,
       NO_COLOR: '1',
       FORCE_COLOR: '0',
       ...env,

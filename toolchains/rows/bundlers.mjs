@@ -1,5 +1,5 @@
 // Bundlers: one program that uses all four entry points is built without a warning, and runs in a folder without node_modules.
-import { cpSync, existsSync, mkdtempSync, readdirSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUN, DELIVER, expect, must, NEWEST, tool } from '../project.mjs';
 
@@ -76,6 +76,52 @@ ${DELIVER}
 }
 `;
 
+/** Installed for each row: Turbopack follows no link out of the project. */
+const NEXT = ['next', 'react', 'react-dom'];
+const { dependencies } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8'));
+const NEXT_BIN = 'node_modules/next/dist/bin/next';
+
+/** Starts the built server at a free port, and prints what its route answers. */
+const CALLER = `import { spawn } from 'node:child_process';
+const options = ['start', '--port', '0', '--hostname', '127.0.0.1'];
+const server = spawn(process.execPath, ['${NEXT_BIN}', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+let said = '';
+for await (const chunk of server.stdout) {
+  said += chunk;
+  const [url] = /http:\\/\\/127\\.0\\.0\\.1:[1-9]\\d*/.exec(said) ?? [];
+  if (url === undefined || !/Ready/.test(said)) continue;
+  console.log(await (await fetch(url + '/send')).text());
+  server.kill();
+  break;
+}
+process.exit();
+`;
+
+function next(name, options) {
+  return {
+    tool: name,
+    what: 'a route is built without a warning of this package, and delivers',
+    async check(workshop) {
+      const project = workshop.project(
+        {
+          'package.json': '{ "private": true, "type": "module" }',
+          'app/send/route.js': NEXT_ROUTE,
+          'app/layout.js': 'export default ({ children }) => children;\n',
+        },
+        undefined,
+      );
+      const packages = NEXT.map((each) => `${each}@${dependencies[each]}`);
+      await project.must('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', workshop.tarball, ...packages]);
+      const env = { NEXT_TELEMETRY_DISABLED: '1' };
+      const { output } = await project.must(NEWEST, [NEXT_BIN, 'build', ...options], env);
+      expect(!/cosmos-telemetry|can't resolve|critical dependency/i.test(output), output.slice(-4000));
+      const { stdout } = await project.must(NEWEST, ['--input-type=module', '--eval', CALLER], env);
+      expect(JSON.parse(stdout.trim()).sent === 3, stdout);
+      expect(project.requests() === 3, `${project.requests()} of 3 requests`);
+    },
+  };
+}
+
 export const part = 'Bundlers';
 export const rows = [
   esbuild('esm'),
@@ -125,41 +171,3 @@ export const rows = [
   next('Next 16, Turbopack', []),
   next('Next 16, webpack', ['--webpack']),
 ];
-
-function next(name, options) {
-  return {
-    tool: name,
-    what: 'a route is built without a warning of this package, and delivers',
-    async check(workshop) {
-      const project = workshop.project(
-        {
-          'package.json': '{ "private": true, "type": "module" }',
-          'app/send/route.js': NEXT_ROUTE,
-          'app/layout.js': 'export default ({ children }) => children;\n',
-          'next.config.mjs': 'export default { experimental: { cpus: 1 } };',
-        },
-        ['next', 'react', 'react-dom'],
-      );
-      const env = { NEXT_TELEMETRY_DISABLED: '1' };
-      const { output } = await project.must(NEWEST, [tool('next', 'dist/bin/next'), 'build', ...options], env);
-      expect(!/cosmos-telemetry|can't resolve|critical dependency/i.test(output), output.slice(-4000));
-      expect(existsSync(join(project.folder, '.next')), output);
-      const caller = `import { spawn } from 'node:child_process';
-const server = spawn(process.execPath, [${JSON.stringify(tool('next', 'dist/bin/next'))}, 'start', '--port', '0', '--hostname', '127.0.0.1'], { stdio: ['ignore', 'pipe', 'inherit'] });
-let said = '';
-for await (const chunk of server.stdout) {
-  said += chunk;
-  const [url] = /http:\\/\\/127\\.0\\.0\\.1:[1-9]\\d*/.exec(said) ?? [];
-  if (url === undefined || !/Ready/.test(said)) continue;
-  console.log(await (await fetch(url + '/send')).text());
-  server.kill();
-  break;
-}
-process.exit();
-`;
-      const { stdout } = await project.must(NEWEST, ['--input-type=module', '--eval', caller], env);
-      expect(JSON.parse(stdout.trim()).sent === 3, stdout);
-      expect(project.requests() === 3, `${project.requests()} of 3 requests`);
-    },
-  };
-}
