@@ -164,6 +164,8 @@ export class Emitter {
     const { gate, sendCapMs } = this.#options;
     gate.check();
     if (gate.state === 'shut') return;
+    // A host that came back from its `beforeExit` for longer than a moment.
+    if (this.#leaving === undefined && this.#pending() > 0 && this.#exitTimeLeftMs() > 0) this.#processEnd.arm(this.#leaver);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#startWorkers();
   }

@@ -35,6 +35,9 @@ const LOOKS_ALIVE = 6;
 /** The longest time after a wrong guess without another one. No attempt takes longer by default. */
 const MAX_PATIENCE_MS = 10_000;
 
+/** How long a host that came back from its `beforeExit` must live before its end may take its whole time again. */
+const SPENT_MS = 1000;
+
 const ends = new WeakMap<Clock, ProcessEnd>();
 
 /** Notices the end of the process, once for all emitters of this copy of the package. No timer of it keeps the process alive. */
@@ -47,6 +50,10 @@ export class ProcessEnd {
   readonly #left = new Set<Leaver>();
   /** When the process came to its end; undefined while it lives. */
   #sinceMs: number | undefined;
+  /** Whether `beforeExit` came. */
+  #isCertain = false;
+  #spentMs = 0;
+  #spentUntilMs = -Infinity;
   /** Whether connects were ended because of a guess. */
   #hasCut = false;
   #cutTimer: Timer | undefined;
@@ -73,9 +80,14 @@ export class ProcessEnd {
     return end;
   }
 
-  /** How long ago the process came to its end, in milliseconds; 0 while it lives. */
+  /**
+   * How long the end of the process has taken, in milliseconds; 0 while it lives. A host that comes back from its `beforeExit` lives again
+   * after a second: until then, what its last end took counts, too.
+   */
   get elapsedMs(): number {
-    return this.#sinceMs === undefined ? 0 : this.#clock.now() - this.#sinceMs;
+    const nowMs = this.#clock.now();
+    if (this.#sinceMs !== undefined) return nowMs - this.#sinceMs;
+    return nowMs < this.#spentUntilMs ? this.#spentMs : 0;
   }
 
   /** Has a leaver called at the next `beforeExit`. */
@@ -114,6 +126,7 @@ export class ProcessEnd {
     for (const leaver of leavers) this.disarm(leaver);
     this.#begin();
     this.#hasCut = false;
+    this.#isCertain = true;
     for (const leaver of leavers) {
       const left = leaver.leave();
       if (left === undefined) continue;
@@ -130,7 +143,7 @@ export class ProcessEnd {
   }
 
   #begin(): void {
-    this.#sinceMs ??= this.#clock.now();
+    this.#sinceMs ??= this.#clock.now() - this.elapsedMs;
     this.#looksAlive = 0;
     this.#looks.keepGoing();
   }
@@ -174,9 +187,12 @@ export class ProcessEnd {
   /** Something else keeps the process alive. If that is not listed, the next guess is wrong, too: it comes twice as late each time. */
   #liveOn(sinceMs: number): void {
     const nowMs = this.#clock.now();
-    if (this.#hasCut) {
+    if (this.#isCertain) {
+      this.#spentMs = nowMs - sinceMs;
+      this.#spentUntilMs = nowMs + SPENT_MS;
+    } else if (this.#hasCut) {
       this.#patienceMs = Math.min(2 * Math.max(this.#patienceMs, nowMs - sinceMs), MAX_PATIENCE_MS);
-      this.#guessFromMs = nowMs + this.#patienceMs;
+      this.#guessFromMs = sinceMs + this.#patienceMs;
     }
     this.#reset();
     const left = [...this.#left];
@@ -186,6 +202,7 @@ export class ProcessEnd {
 
   #reset(): void {
     this.#sinceMs = undefined;
+    this.#isCertain = false;
     this.#hasCut = false;
     if (this.#cutTimer !== undefined) this.#clock.clearTimeout(this.#cutTimer);
     this.#cutTimer = undefined;

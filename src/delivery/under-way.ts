@@ -32,11 +32,14 @@ export interface UnderWay {
   readonly waits: Counter;
 }
 
-/** A registered symbol: a process may have loaded the package twice, and neither copy may take the other one for the host. */
+/**
+ * A process may have loaded the package twice, and neither copy may take the other one for the host. The counters are at Node's own
+ * `process`: test runners give each file a realm with globals of its own, of which `process` is one.
+ */
 const KEY = Symbol.for('cosmos-telemetry.under-way');
 
 function ofThisProcess(): UnderWay {
-  const all = globalThis as { [KEY]?: UnderWay };
+  const all = process.getBuiltinModule('node:process') as { [KEY]?: UnderWay };
   if (!Object.hasOwn(all, KEY)) {
     const value = { connects: new Counter(), tunnels: new Counter(), queries: new Counter(), waits: new Counter() };
     Object.defineProperty(all, KEY, { __proto__: null, value } as PropertyDescriptor);

@@ -68,6 +68,8 @@ test.serial(proves('exit-clients', 'a second copy of the package counts in the s
   const copy = (await import(file)) as typeof module;
   t.not(copy.isHeldByUs, isHeldByUs);
   t.is(copy.underWay, underWay);
+  // Not at `globalThis`: a test runner gives each file one of its own.
+  t.is(Reflect.get(process, Symbol.for('cosmos-telemetry.under-way')), underWay);
 });
 
 test.serial('a question to a name server is not listed', (t) => {

@@ -35,6 +35,13 @@ interface Step {
   readonly done: () => void;
 }
 
+/** Where a connection leads. */
+interface Place {
+  readonly host: string;
+  readonly address: string;
+  hasAnswered: boolean;
+}
+
 /** Bounds the connects of a pool, and knows of each connection if it was ever open: if not, its request was certainly not written. */
 export class Connections {
   readonly #settings: ConnectSettings;
@@ -42,6 +49,7 @@ export class Connections {
   /** By connection and not by request: there are far fewer. */
   readonly #reused = new WeakSet<object>();
   readonly #connecting = new WeakMap<ClientRequest, () => unknown>();
+  readonly #places = new WeakMap<Socket, Place>();
   readonly #freeSinceMs = new WeakMap<Socket, number>();
   #latestRequest: ClientRequest | undefined;
   #wanted: Wanted | undefined;
@@ -49,7 +57,7 @@ export class Connections {
   #slowestConnectMs = 0;
 
   constructor(settings: ConnectSettings) {
-    this.#settings = { ...settings, answered: new Map() };
+    this.#settings = settings;
   }
 
   /** How long the slowest connect took that succeeded, in milliseconds; 0 before the first. */
@@ -140,9 +148,23 @@ export class Connections {
     }
   }
 
-  /** Reports that a request got no answer: if its connection had been used before, the server may have closed it while it was idle. */
-  broke(request: ClientRequest): void {
-    if (this.wasReused(request)) this.#reuseFromMs = this.now() + NO_REUSE_MS;
+  /** Reports that a request was answered. */
+  answered({ socket }: ClientRequest): void {
+    const place = socket === null ? undefined : this.#places.get(socket);
+    if (place === undefined || place.hasAnswered) return;
+    place.hasAnswered = true;
+    this.#settings.history.worked(place.host, place.address);
+  }
+
+  /**
+   * Reports that a request got no answer.
+   *
+   * @param isReset whether its connection has ended. If that had been used before, the server may have closed it while it was idle.
+   */
+  broke(request: ClientRequest, isReset: boolean): void {
+    const place = request.socket === null ? undefined : this.#places.get(request.socket);
+    if (isReset && this.wasReused(request)) this.#reuseFromMs = this.now() + NO_REUSE_MS;
+    else if (place !== undefined) this.#settings.history.failed(place.host, place.address);
   }
 
   /** Counts what keeps the process alive. */
@@ -189,13 +211,19 @@ export class Connections {
   open(options: TcpNetConnectOpts, secure: ((socket: Socket) => Socket) | undefined, done: Done): void {
     const startedAtMs = this.now();
     let endTls: (() => void) | undefined;
-    const finish: Done = (error, socket) => {
-      if (socket !== undefined) this.opened(socket, startedAtMs);
+    const { host = 'localhost' } = options;
+    const finish = (error: NodeJS.ErrnoException | null, socket: Socket | undefined, address = ''): void => {
+      if (socket !== undefined) {
+        this.opened(socket, startedAtMs);
+        this.#places.set(socket, { host, address, hasAnswered: false });
+      } else if (address !== '') this.#settings.history.failed(host, address);
       done(error, socket);
     };
     const endDial = dial(this.#settings, options, (error, socket) => {
-      if (socket === undefined || secure === undefined) finish(error, socket);
-      else endTls = this.#secure(socket, secure, finish);
+      // Unknown only if the connection has ended already.
+      const address = socket?.remoteAddress;
+      if (socket === undefined || secure === undefined) finish(error, socket, address);
+      else endTls = this.#secure(socket, secure, (tlsError, tlsSocket) => finish(tlsError, tlsSocket, address));
     });
     if (this.#latestRequest !== undefined) {
       this.whenAbandoned(this.#latestRequest, () => {

@@ -160,7 +160,7 @@ export class Attempt {
     const waitMs = loadWaitMs(error);
     // No request was made, or only one whose answer leads elsewhere.
     if (waitMs !== undefined) return this.#settle({ kind: 'deferred', waitMs, reason: LOAD_REASON });
-    this.#exchange?.broke();
+    this.#exchange?.broke(true);
     this.#settle(this.#answer ?? this.#failure());
   }
 
@@ -187,6 +187,7 @@ export class Attempt {
   }
 
   #timeOut(): void {
+    if (this.#answer === undefined) this.#exchange?.broke(false);
     this.#settle(this.#answer ?? (this.#mayBeWritten ? TIMEOUT : SLOW));
   }
 

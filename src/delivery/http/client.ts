@@ -51,8 +51,12 @@ export interface Exchange {
   readonly isUnreadable: boolean;
   /** Ends the request and destroys its connection, before or after the response. Harmless after the end. */
   abort(): void;
-  /** Reports that no response came. */
-  broke(): void;
+  /**
+   * Reports that no response came.
+   *
+   * @param isReset whether the connection has ended; false if none came in time
+   */
+  broke(isReset: boolean): void;
 }
 
 /** Another HTTP client replaces node-fetch by implementing this interface. */
@@ -123,7 +127,7 @@ class NodeFetchClient implements HttpClient {
     this.#isCapturing = request !== undefined;
     const response =
       request !== undefined && hasNoOtherListener(request)
-        ? takeResponse(request, result, maxBodyBytes)
+        ? takeResponse(request, result, maxBodyBytes, this.#connections)
         : result.then(({ status, headers: received, body }) => ({ status, headers: received, bodyEnd: discardBody(body, maxBodyBytes) }));
     return new NodeFetchExchange(response, request, controller, this.#connections);
   }
@@ -215,8 +219,8 @@ class NodeFetchExchange implements Exchange {
     return !this.#isUnread && (this.#request === undefined || this.#connections.wasOpened(this.#request));
   }
 
-  broke(): void {
-    if (this.#request !== undefined) this.#connections.broke(this.#request);
+  broke(isReset: boolean): void {
+    if (this.#request !== undefined) this.#connections.broke(this.#request, isReset);
   }
 
   abort(): void {
@@ -266,10 +270,16 @@ function hasNoOtherListener(request: ClientRequest): boolean {
  * Takes the response away from node-fetch, which would wrap it in a Response: two streams and an AbortController around a body that
  * nothing reads, for more than half of the cost of a request.
  */
-async function takeResponse(request: ClientRequest, fetched: Promise<unknown>, maxBodyBytes: number): Promise<HttpResponse> {
+async function takeResponse(
+  request: ClientRequest,
+  fetched: Promise<unknown>,
+  maxBodyBytes: number,
+  connections: Connections,
+): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     request.removeAllListeners('response');
     request.once('response', (message) => {
+      connections.answered(request);
       const headers = { get: (name: string) => message.headers[name]?.toString() ?? null };
       resolve({ status: message.statusCode ?? 0, headers, bodyEnd: discardBody(message, maxBodyBytes) });
     });

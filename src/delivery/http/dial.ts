@@ -5,6 +5,7 @@ import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { StartLimit } from '../pacing.js';
 import type { UnderWay } from '../under-way.js';
+import type { AddressHistory } from './address-history.js';
 import { harden } from './message.js';
 import type { Lookup } from './name-lookup.js';
 import { unobserved } from './unobserved.js';
@@ -17,8 +18,7 @@ export interface ConnectSettings {
   readonly lookup: Lookup;
   readonly startLimit: StartLimit;
   readonly underWay: UnderWay;
-  /** By host: the address that answered last, which is tried first. */
-  readonly answered?: Map<string, string>;
+  readonly history: AddressHistory;
 }
 
 /**
@@ -113,12 +113,11 @@ class Race {
     };
   }
 
-  /** The addresses in the order in which they are tried: the one that answered last, then both families in turn. */
+  /** The addresses in the order in which they are tried. */
   #order(found: readonly LookupAddress[]): LookupAddress[] {
-    const last = this.#settings.answered?.get(this.#options.host ?? '');
-    const first = found.filter(({ address }) => address === last);
-    if (first.length > 0) this.#gapMs = NEXT_ADDRESS_MS.known;
-    return [...first, ...alternate(found.filter(({ address }) => address !== last))];
+    const { addresses, isKnown } = this.#settings.history.order(this.#options.host ?? '', found);
+    if (isKnown) this.#gapMs = NEXT_ADDRESS_MS.known;
+    return addresses;
   }
 
   /** Ends what is under way. Nothing is called any more. */
@@ -153,6 +152,7 @@ class Race {
       if (!this.#runners.delete(runner)) return;
       leave();
       socket.destroy();
+      this.#settings.history.failed(this.#options.host ?? '', address);
       this.#firstError ??= error;
       this.#tryNext();
     };
@@ -187,7 +187,6 @@ class Race {
       if (!this.#runners.delete(runner)) return;
       leave();
       socket.off('close', closed).off('error', failed);
-      if (isIP(this.#options.host ?? '') === 0) this.#settings.answered?.set(this.#options.host ?? '', address);
       this.#finish(null, socket);
     });
   }
@@ -202,14 +201,4 @@ class Race {
     if (this.#next !== undefined) this.#settings.clock.clearTimeout(this.#next);
     this.#next = undefined;
   }
-}
-
-/** The addresses of both families in turn, the family of the first address first (RFC 8305, 4). */
-function alternate(addresses: readonly LookupAddress[]): LookupAddress[] {
-  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
-  const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
-  const longest = Math.max(first.length, second.length);
-  return Array.from({ length: longest }, (_, index) => [first[index], second[index]])
-    .flat()
-    .filter((address) => address !== undefined);
 }

@@ -73,8 +73,7 @@ export class NameLookup {
 
   /** @see Lookup; the callback is never called before this returns */
   readonly lookup: Lookup = (hostname, options, callback) => {
-    // A final dot stays: it says that the name is complete.
-    const host = bareHost(hostname) + (hostname.endsWith('.') ? '.' : '');
+    const host = keyOf(hostname);
     const known = this.#known(host);
     if (known !== undefined) {
       process.nextTick(answer, known, hostname, options, callback);
@@ -87,6 +86,11 @@ export class NameLookup {
       if (query.waiting.delete(waiter) && query.waiting.size === 0) this.#end(query, undefined);
     };
   };
+
+  /** Has a name looked up anew by the next call. */
+  forget(hostname: string): void {
+    this.#cache.delete(keyOf(hostname));
+  }
 
   /** Ends every query; its callers get no address. */
   close(): void {
@@ -177,6 +181,11 @@ export class NameLookup {
     if (this.#cache.size >= MAX_CACHED_NAMES && oldest !== undefined) this.#cache.delete(oldest);
     this.#cache.set(host, { addresses, untilMs: this.#settings.clock.now() + CACHE_MS });
   }
+}
+
+/** A final dot stays: it says that the name is complete. */
+function keyOf(hostname: string): string {
+  return bareHost(hostname) + (hostname.endsWith('.') ? '.' : '');
 }
 
 /** Calls back with the addresses of the requested family, or with an error if there is none. */

@@ -7,6 +7,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Environment } from '../../base/platform-types.js';
 import type { StartLimit } from '../pacing.js';
 import type { UnderWay } from '../under-way.js';
+import { AddressHistory } from './address-history.js';
 import { Connections, createAgent } from './agents.js';
 import { machineNames } from './name-files.js';
 import { NameLookup } from './name-lookup.js';
@@ -63,7 +64,8 @@ export class Pool {
       machine: machineNames(process.platform, env),
     });
     this.turns = new Turns(settings.maxSockets, clock);
-    this.connections = new Connections({ ...settings, lookup: settings.lookup ?? this.#names.lookup });
+    const history = new AddressHistory((host) => this.#names.forget(host));
+    this.connections = new Connections({ ...settings, history, lookup: settings.lookup ?? this.#names.lookup });
   }
 
   /** Joins the pool for these settings. Each call needs a call of {@link leave}. */

@@ -4,6 +4,7 @@ import { createServer } from 'node:https';
 import test from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import { Connections } from '../../../src/delivery/http/agents.js';
+import { AddressHistory } from '../../../src/delivery/http/address-history.js';
 import { startLimit } from '../../../src/delivery/pacing.js';
 import { underWay } from '../../../src/delivery/under-way.js';
 import type { SendOutcome } from '../../../src/delivery/transport.js';
@@ -80,7 +81,14 @@ test(
   (t) => {
     let nowMs = 0;
     const clock = { ...systemClock, now: () => nowMs };
-    const connections = new Connections({ clock, connectTimeoutMs: 1, lookup: () => {}, startLimit, underWay });
+    const connections = new Connections({
+      clock,
+      connectTimeoutMs: 1,
+      lookup: () => {},
+      startLimit,
+      underWay,
+      history: new AddressHistory(),
+    });
     const [old, fresh] = [new Socket(), new Socket()];
     connections.keeps(old);
     nowMs = 300;

@@ -5,6 +5,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../src/base/clock.js';
 import type { Clock } from '../../../src/base/clock.js';
+import { AddressHistory } from '../../../src/delivery/http/address-history.js';
 import { dial } from '../../../src/delivery/http/dial.js';
 import type { Lookup } from '../../../src/delivery/http/name-lookup.js';
 import { startLimit } from '../../../src/delivery/pacing.js';
@@ -47,14 +48,14 @@ function connectTo(
   t: ExecutionContext,
   port: number,
   addresses: readonly string[],
-  more: { clock?: Clock; connectTimeoutMs?: number; answered?: Map<string, string> } = {},
+  more: { clock?: Clock; connectTimeoutMs?: number; history?: AddressHistory } = {},
 ) {
   const lookup: Lookup = (_name, _options, callback) => {
     const found = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
     process.nextTick(callback, found.length === 0 ? Object.assign(new Error('none'), { code: 'ENOTFOUND' }) : null, found);
   };
   const startedAtMs = performance.now();
-  const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, underWay, ...more };
+  const settings = { clock: systemClock, connectTimeoutMs: 60_000, lookup, startLimit, underWay, history: new AddressHistory(), ...more };
   const ends: (() => void)[] = [];
   const dialled = new Promise<Dialled>((resolve) => {
     const end = dial(settings, { host: 'collector.test', port }, (error, socket) => {
@@ -117,7 +118,11 @@ test.serial('a dial that ends while its name is looked up leaves no timer', (t) 
   const lookup: Lookup = () => () => {
     cancelled += 1;
   };
-  const end = dial({ clock, connectTimeoutMs: 50, lookup, startLimit, underWay }, { host: 'collector.test', port: 9 }, () => t.fail());
+  const end = dial(
+    { clock, connectTimeoutMs: 50, lookup, startLimit, underWay, history: new AddressHistory() },
+    { host: 'collector.test', port: 9 },
+    () => t.fail(),
+  );
   t.is(clock.pendingTimers, 1);
   end();
   end();
@@ -152,22 +157,54 @@ test(proves('addresses-race', 'after an address that refuses, the next is tried 
 test(proves('addresses-race', 'the address that answered last is tried first, and has 250 ms to itself'), async (t) => {
   const port = await blockedPort(t);
   await listen(t, '127.0.0.2', port);
-  const answered = new Map<string, string>();
+  const history = new AddressHistory();
+  history.worked('collector.test', '127.0.0.2');
   const addresses = ['127.0.0.1', '127.0.0.2'];
-  t.is((await connectTo(t, port, addresses, { answered }).dialled).socket?.remoteAddress, '127.0.0.2');
-  t.deepEqual([...answered], [['collector.test', '127.0.0.2']]);
   // The time between two addresses does not pass.
   const clock = new VirtualClock();
-  t.is((await connectTo(t, port, addresses, { answered, clock }).dialled).socket?.remoteAddress, '127.0.0.2');
-  answered.set('collector.test', '127.0.0.1');
-  const { dialled } = connectTo(t, port, ['127.0.0.2', '127.0.0.1'], { answered, clock });
+  t.is((await connectTo(t, port, addresses, { history, clock }).dialled).socket?.remoteAddress, '127.0.0.2');
+  history.worked('collector.test', '127.0.0.1');
+  const { dialled } = connectTo(t, port, ['127.0.0.2', '127.0.0.1'], { history, clock });
   await setImmediate();
   await clock.advance(249);
   t.is(await Promise.race([dialled, setImmediate('nothing')]), 'nothing');
   await clock.advance(1);
   t.is((await dialled).socket?.remoteAddress, '127.0.0.2');
-  t.is(answered.get('collector.test'), '127.0.0.2');
 });
+
+test(
+  proves('addresses-race', 'an address that failed is tried last until it has answered again, and its name is looked up anew'),
+  async (t) => {
+    const port = await freePortOn('127.0.0.3');
+    await listen(t, '127.0.0.3', port);
+    const forgotten: string[] = [];
+    const history = new AddressHistory((host) => forgotten.push(host));
+    const orderOf = (...addresses: string[]): string[] =>
+      history
+        .order(
+          'collector.test',
+          addresses.map((address) => ({ address, family: 4 })),
+        )
+        .addresses.map(({ address }) => address);
+    await connectTo(t, port, ['127.0.0.4', '127.0.0.3'], { history }).dialled;
+    t.deepEqual(forgotten, ['collector.test']);
+    t.deepEqual(orderOf('127.0.0.4', '127.0.0.3', '127.0.0.5'), ['127.0.0.3', '127.0.0.5', '127.0.0.4']);
+    history.failed('collector.test', '127.0.0.3');
+    t.deepEqual(
+      orderOf('127.0.0.4', '127.0.0.3', '127.0.0.5'),
+      ['127.0.0.5', '127.0.0.4', '127.0.0.3'],
+      'the one that failed first comes first',
+    );
+    history.worked('collector.test', '127.0.0.4');
+    t.deepEqual(orderOf('127.0.0.3', '127.0.0.5', '127.0.0.4'), ['127.0.0.4', '127.0.0.5', '127.0.0.3']);
+    history.failed('collector.test', '127.0.0.4');
+    t.deepEqual(orderOf('127.0.0.4', '127.0.0.5'), ['127.0.0.5', '127.0.0.4'], 'it is not the good one any more');
+    history.failed('127.0.0.4', '127.0.0.4');
+    t.is(forgotten.length, 3, 'an address has no name');
+    for (let last = 0; last < 100; last += 1) history.failed('collector.test', `127.0.1.${last}`);
+    t.deepEqual(orderOf('127.0.0.3', '127.0.1.99', '127.0.0.5'), ['127.0.0.3', '127.0.0.5', '127.0.1.99'], 'few are remembered');
+  },
+);
 
 test('an address that answers late still wins if the later ones refuse', async (t) => {
   const port = await freePortOn('127.0.0.6');
@@ -193,7 +230,11 @@ test('a name without an address, and a look-up that takes too long', async (t) =
     cancelled += 1;
   };
   const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
-    dial({ clock: systemClock, connectTimeoutMs: 50, lookup, startLimit, underWay }, { host: 'collector.test', port: 9 }, resolve);
+    dial(
+      { clock: systemClock, connectTimeoutMs: 50, lookup, startLimit, underWay, history: new AddressHistory() },
+      { host: 'collector.test', port: 9 },
+      resolve,
+    );
   });
   t.is(error?.code, 'ETIMEDOUT');
   t.is(cancelled, 1);

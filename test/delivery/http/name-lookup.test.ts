@@ -119,6 +119,17 @@ test('look-ups of one name share a query, and addresses are cached for 30 s', as
   t.is(server.questions.length, 4);
 });
 
+test(proves('outage-recovers', 'a name is looked up anew after an address of it has failed'), async (t) => {
+  const { names, server } = await setUp(t, { now: () => 0 });
+  await resolve(names, 'example.org');
+  names.forget('other.example.org');
+  await resolve(names, 'example.org');
+  t.is(server.questions.length, 2);
+  names.forget('Example.ORG');
+  await resolve(names, 'example.org');
+  t.is(server.questions.length, 4);
+});
+
 test('a failure is not cached', async (t) => {
   let up = false;
   const { names } = await setUp(t, { answer: (type) => (up && type === 'A' ? ['192.0.2.1'] : 'unknown') });
