@@ -2,7 +2,9 @@
 # Node 20.19.0, 24.21.0 and 26.10.0: `process.getActiveResourcesInfo()` is documented as the resources that keep the event loop alive. Seen:
 #
 # - A query of `dns.Resolver` (c-ares) that waits for its name server keeps the process alive and is not in the list, which is empty.
-# - Standard output that is a pipe is in the list as `PipeWrap` although it keeps nothing alive.
+# - A worker thread without listeners and work of the thread pool (`scrypt`) keep it alive and are not in the list either.
+# - Standard output that is a pipe is in the list as `PipeWrap` although it keeps nothing alive, and so is a standard input that was read
+#   and is paused.
 #
 # So an empty list does not mean that the process may end, and a list that is not empty does not mean that it cannot.
 # Usage: bash findings/active-resources.sh        Exits with 1 if a version behaves differently.
@@ -36,6 +38,33 @@ process.on('exit', () => {
 });
 JS
 
+# What it starts keeps the process alive for some time, but for a paused standard input. Neither timer does.
+cat >"$work/hidden.mjs" <<'JS'
+import { scrypt } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+
+const [what, report] = process.argv.slice(2);
+let listed = 'not asked';
+const startedAt = performance.now();
+const ask = () => {
+  listed = JSON.stringify(process.getActiveResourcesInfo());
+};
+setTimeout(ask, 150).unref();
+if (what === 'worker') new Worker('setTimeout(() => {}, 600)', { eval: true });
+if (what === 'scrypt') scrypt('word', 'salt', 64, { N: 2 ** 18, maxmem: 2 ** 30 }, () => {});
+if (what === 'input') {
+  process.stdin.once('data', () => {
+    // Not at once: the stream would go on reading for its own buffer.
+    setImmediate(() => {
+      process.stdin.pause();
+      setImmediate(() => setImmediate(ask));
+    });
+  });
+}
+process.on('exit', () => writeFileSync(report, `${performance.now() - startedAt > 150 ? 'held' : 'ended'}, listed: ${listed}`));
+JS
+
 failed=0
 for version in 20.19.0 24.21.0 26.10.0; do
   npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix "$work/$version" "node@$version" >/dev/null 2>&1
@@ -46,6 +75,13 @@ for version in 20.19.0 24.21.0 26.10.0; do
   to_pipe=$(cat "$work/to-pipe")
   echo "Node $version, standard output a file: $to_file"
   echo "Node $version, standard output a pipe: $to_pipe"
+  for what in worker scrypt input; do
+    { echo line; sleep 3; } | "$node" "$work/hidden.mjs" "$what" "$work/hidden" >/dev/null
+    seen=$(cat "$work/hidden")
+    echo "Node $version, $what: $seen"
+    case $what in input) wanted='ended, listed: ["PipeWrap"]' ;; *) wanted='held, listed: []' ;; esac
+    [ "$seen" = "$wanted" ] || failed=1
+  done
   [ "$to_file" = 'held: true, listed: []' ] || failed=1
   [ "$to_pipe" = 'held: true, listed: ["PipeWrap"]' ] || failed=1
 done
