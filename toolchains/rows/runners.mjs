@@ -1,6 +1,6 @@
 // Test runners. Each runs a test that closes its client, and one whose client is forgotten: what it published within milliseconds of the
 // end must not change the exit code, whatever the runner has torn down by then.
-import { DELIVER, expect, NEWEST, nodeOf, tool } from '../project.mjs';
+import { BUN, DELIVER, expect, NEWEST, nodeOf, tool } from '../project.mjs';
 
 const closes = `const report = await telemetry.close();
 if (report.sent !== 3) throw new Error(JSON.stringify(report));
@@ -85,4 +85,5 @@ export const rows = [
     args: ['--test'],
   }),
   row('node:test of Node 26', { files: pair(`import test from 'node:test';\n${IMPORT}`, 'test', 'mjs'), args: ['--test'] }),
+  row('`bun test` of Bun 1.4', { files: pair(`import { test } from 'bun:test';\n${IMPORT}`, 'test', 'js'), command: BUN, args: ['test'] }),
 ];
