@@ -61,6 +61,8 @@ export function late<T>(name: string, load: () => Promise<T>, parts: LateParts =
       const fromFile = readFile()?.[name];
       return fromFile === undefined ? await load() : ((await fromFile()) as T);
     } catch {
+      // Run anew: a part of it may have thrown half-way, because of a polluted prototype, and would stay as it is.
+      modules = undefined;
       failures += 1;
       throw new NotLoadedError(Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 10)));
     }

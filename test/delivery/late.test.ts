@@ -103,6 +103,11 @@ onPosix(proves('load-again', 'a thread pool that is full of the work of the host
   t.like(report.stats, { published: 1, sent: 1, timedOut: false });
 });
 
+onPosix(proves('load-again', 'what a polluted prototype kept from loading is loaded when it is clean'), async (t) => {
+  const report = await play(t, 'polluted');
+  t.like(report.stats, { published: 2, sent: 2, failed: 0, dropped: 0 });
+});
+
 test('each scene of the child is played', (t) => {
-  t.deepEqual([...SCENES], ['no descriptors', 'descriptors at close', 'no descriptors at close', 'full thread pool']);
+  t.deepEqual([...SCENES], ['no descriptors', 'descriptors at close', 'no descriptors at close', 'full thread pool', 'polluted']);
 });

@@ -11,7 +11,7 @@ import { setTimeout } from 'node:timers/promises';
 import type * as Index from '../../src/index.js';
 import type { DrainReport } from '../../src/index.js';
 
-export const SCENES = ['no descriptors', 'descriptors at close', 'no descriptors at close', 'full thread pool'] as const;
+export const SCENES = ['no descriptors', 'descriptors at close', 'no descriptors at close', 'full thread pool', 'polluted'] as const;
 export type Scene = (typeof SCENES)[number];
 
 /** What the child prints. */
@@ -60,6 +60,14 @@ async function play(now: Scene): Promise<void> {
     const stats = await telemetry.close();
     free();
     print({ stats, requests, warnings });
+  } else if (now === 'polluted') {
+    // Node 24 and 26 cannot load their HTTP meanwhile.
+    Reflect.set(Object.prototype, 'signal', 1);
+    publish();
+    await telemetry.drain({ deadlineMs: 200 });
+    Reflect.deleteProperty(Object.prototype, 'signal');
+    publish();
+    print({ stats: await telemetry.close(), requests, warnings });
   } else {
     const taken = takeDescriptors();
     for (let event = 0; event < (now === 'no descriptors' ? 3 : 1); event += 1) publish();

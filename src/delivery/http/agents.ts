@@ -12,7 +12,7 @@ import type { Lookup } from './name-lookup.js';
 import { harden } from './message.js';
 import { pollutedNames } from './pollution.js';
 import type { Proxy } from './proxy.js';
-import { AlteredError, guardWrites, isolateRequest, unobserved } from './unobserved.js';
+import { AlteredError, guardWrites, isolateRequest, setOwn, unobserved } from './unobserved.js';
 
 /**
  * How long after an answer its connection may be used again. Servers close idle connections (gunicorn after 2 s, Node after 5), and a
@@ -283,11 +283,12 @@ export function createAgent(connections: Connections, isSecure: boolean, proxy?:
   const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
-  agent.createConnection = (options, done) => {
+  const open: HttpAgent['createConnection'] = (options, done) => {
     const secure = (socket: Socket): Socket => createConnection(connectionOptions(options, { socket })) as Socket;
     connections.open(connectionOptions(options, {}) as TcpNetConnectOpts, isTls ? secure : undefined, done as Done);
     return undefined;
   };
+  setOwn(agent, 'createConnection', open);
   if (proxy === undefined) return attach(agent, connections);
   // Requests to forward are http, even if the connection to the proxy is TLS.
   Object.assign(agent, { protocol: 'http:', defaultPort: 80 });
@@ -426,7 +427,8 @@ export function attach<A extends HttpAgent>(
       request.reusedSocket = false;
     },
   };
-  return Object.assign(agent, methods);
+  for (const name of Object.keys(methods)) setOwn(agent, name, methods[name as keyof typeof methods]);
+  return agent;
 }
 
 /**

@@ -124,7 +124,7 @@ export class Attempt {
     let route = http.routes.home;
     for (let hops = 0; !this.#isOver; hops += 1) {
       if (route === undefined) return this.#settle(PROXY_INVALID);
-      if (http.client.wouldThrow()) return this.#settle(CONNECT);
+      if (http.client.wouldThrow(url)) return this.#settle(CONNECT);
       // A connection that waits may have been closed by the server while the host was busy: the loop looks at the network first.
       if (hasFree(route.agent)) await nextPoll();
       if (this.#isOver) return;

@@ -64,7 +64,7 @@ export interface HttpClient {
   /** Starts a request. Never throws. */
   begin(request: HttpRequest): Exchange;
   /** Whether a request would make Node throw where nothing can catch it. */
-  wouldThrow(): boolean;
+  wouldThrow(url: string): boolean;
 }
 
 /** All of HTTP that a transport loads at its first send. */
@@ -157,13 +157,22 @@ const EMITTED_EVENTS = [
   'secureConnect',
 ];
 
+/** What Node reads of a socket itself, whatever options it is given, and what breaks the socket of TLS (seen in Node 24 and 26). */
+const BREAK_CONNECTS = ['blockList'];
+const BREAK_TLS = ['objectMode', 'writableObjectMode'];
+
+function isThere(name: string): boolean {
+  return name in {};
+}
+
 /**
  * Whether what is on a polluted `Object.prototype` makes Node throw while it opens a connection or handles a request: `signal: 1`, for
  * example, as it makes the response. Node throws in a callback of its own, and that would end the process (seen in Node 20 to 26). So
  * the same is tried here. What is polluted while a request is under way meets hardened objects: see `harden`.
  */
-function wouldThrow(): boolean {
+function wouldThrow(url: string): boolean {
   if (!isPolluted()) return false;
+  if (BREAK_CONNECTS.some(isThere) || (url.startsWith('https:') && BREAK_TLS.some(isThere))) return true;
   try {
     const stream = new IncomingMessage({ readableHighWaterMark: HIGH_WATER_MARK } as Socket);
     // Not by the methods of the stream, which would start to read. A function that is polluted is called by Node, too, and not here.

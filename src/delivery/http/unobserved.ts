@@ -137,6 +137,17 @@ export class AlteredError extends Error {}
 /** Both are taken from the class below: Sentry wraps `_storeHeader` of the class of requests, whose `_finish` tells of the start. */
 const { _storeHeader: storeHeader, _finish: finish } = http.OutgoingMessage.prototype as Steps;
 
+/** Sets a property also where a host has frozen the class, or has replaced the property there by an accessor. */
+export function setOwn(object: object, name: string, value: unknown): void {
+  const set = object as Record<string, unknown>;
+  try {
+    set[name] = value;
+  } catch {}
+  // An assignment costs less, but an accessor may have swallowed it.
+  if (set[name] === value) return;
+  Object.defineProperty(object, name, { __proto__: null, value, configurable: true, writable: true } as PropertyDescriptor);
+}
+
 /** One function for all requests: one for each would cost as much as the rest of the request. */
 function storeOurs(this: Steps): void {
   // The lines are a part of the first one, so that Node adds nothing because of a header among them.
@@ -153,7 +164,7 @@ function storeOurs(this: Steps): void {
 export function isolateRequest(request: ClientRequest, head: string): void {
   neverPublish();
   const steps = request as Steps;
-  if (finish !== undefined) steps._finish = finish;
+  if (finish !== undefined) setOwn(steps, '_finish', finish);
   // Deno has no such step.
   if (storeHeader === undefined) return;
   steps.headOfTelemetry = head;
@@ -161,7 +172,7 @@ export function isolateRequest(request: ClientRequest, head: string): void {
   steps._header = null;
   request.method = 'GET';
   request.useChunkedEncodingByDefault = false;
-  steps._storeHeader = storeOurs;
+  setOwn(steps, '_storeHeader', storeOurs);
 }
 
 /** Lets nothing but the heads of our requests be written to a connection, each once: a second request would count twice. */
@@ -181,7 +192,7 @@ export function guardWrites(socket: Socket): void {
     if (head !== '') request?.destroy(new AlteredError());
     return false;
   };
-  Object.assign(socket, { write: guarded });
+  setOwn(socket, 'write', guarded);
 }
 
 /** Every copy of `@opentelemetry/api` 1.x keeps under this key what the host registered. */

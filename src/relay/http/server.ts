@@ -6,10 +6,10 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../../base/clock.js';
 import { bare } from '../../base/foreign-values.js';
 import { BareMessage, hardenListeners } from '../../delivery/http/message.js';
-import { isPolluted } from '../../delivery/http/pollution.js';
 import { isLocalhostName } from '../../wire/host.js';
 import type { ListenAddress, RelaySettings } from '../options.js';
 import { MAX_TARGET_BYTES } from '../request-target.js';
+import { guardAccepting } from '../accepting.js';
 import type { AnswerName, Answers } from './answers.js';
 
 /** The limits of a server, from the options of the same names. */
@@ -90,7 +90,7 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
     hardenListeners(socket);
     connections.take(socket);
   });
-  server.on('listening', () => guardAccepting(server, connections));
+  server.on('listening', () => guardAccepting(server, connections.onRefused));
   // 0 is no limit but that of their bytes. With a limit Node leaves out the headers beyond it, and the guard would not see them.
   server.maxHeadersCount = 0;
   server.maxRequestsPerSocket = MAX_REQUESTS;
@@ -116,30 +116,6 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
     answerAndClose(socket, 'not_get');
   });
   return server;
-}
-
-/** Where Node accepts connections: not documented. */
-interface Accepting {
-  readonly _handle?: { onconnection?: (error: number, connection?: { close(): void }) => void } | null;
-}
-
-/**
- * Node makes a socket in a callback of its own, and throws there if `Object.prototype` has a `signal`, for example (seen in Node 20 to 26).
- * That would end the process, so the connection is refused.
- */
-function guardAccepting(server: Server, connections: ConnectionLimit): void {
-  const { _handle: handle } = server as Server & Accepting;
-  const accept = handle?.onconnection;
-  if (handle === undefined || handle === null || accept === undefined) return;
-  handle.onconnection = (code, connection) => {
-    try {
-      accept.call(handle, code, connection);
-    } catch (error) {
-      if (!isPolluted()) throw error;
-      connection?.close();
-      connections.onRefused();
-    }
-  };
 }
 
 interface ClientError extends NodeJS.ErrnoException {

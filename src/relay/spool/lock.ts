@@ -7,6 +7,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join, resolve as resolvePath } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { guardAccepting } from '../accepting.js';
 import type { Log } from '../../base/log.js';
 import { assertOwn, isOwn, isSameDirectory, prepareDirectory, regainDirectory, unsafe, unusable } from './directory.js';
 import type { OnTakenBack, SpoolDirectory } from './directory.js';
@@ -307,6 +308,7 @@ function listenOn(path: string): Promise<LockSocket> {
     server.listen({ path, exclusive: true }, () => {
       server.off('error', reject);
       server.on('error', () => undefined);
+      guardAccepting(server);
       resolve({ close: () => new Promise((closed) => void server.close(() => closed())) });
     });
     server.unref();

@@ -2,7 +2,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { freePort, startHttp } from '../../helpers/loopback.js';
@@ -80,6 +81,44 @@ for (const [name, apply] of Object.entries(PATCHES)) {
     const server = await startEcho(t);
     const transport = transportTo(t, server.port);
     apply(t);
+    t.deepEqual(await send(transport, '/v3/dag_run'), { kind: 'sent' });
+    t.deepEqual(server.heads, [headOf(server.port)]);
+  });
+}
+
+/** Until the end of the test nobody can assign to these, as in a class that is frozen. */
+function freeze(t: ExecutionContext, holder: object, names: readonly string[]): void {
+  for (const name of names) {
+    const own = Object.getOwnPropertyDescriptor(holder, name);
+    if (own === undefined || own.value === undefined) continue;
+    Object.defineProperty(holder, name, { ...own, writable: false });
+    t.teardown(() => Object.defineProperty(holder, name, own));
+  }
+}
+
+/** Until the end of the test an assignment is lost, or throws. */
+function makeAccessor(t: ExecutionContext, holder: object, name: string, set: (() => void) | undefined): void {
+  const own = Object.getOwnPropertyDescriptor(holder, name);
+  const value: unknown = Reflect.get(holder, name);
+  Object.defineProperty(holder, name, { get: () => value, configurable: true, ...(set === undefined ? {} : { set }) });
+  t.teardown(() => (own === undefined ? Reflect.deleteProperty(holder, name) : Object.defineProperty(holder, name, own)));
+}
+
+const LOCKED: Readonly<Record<string, (t: ExecutionContext) => void>> = {
+  'the classes are frozen': (t) => {
+    for (const { prototype } of [http.ClientRequest, http.OutgoingMessage, http.Agent, Socket, Duplex]) {
+      freeze(t, prototype, Object.getOwnPropertyNames(prototype));
+    }
+  },
+  '`write` has no setter': (t) => makeAccessor(t, Socket.prototype, 'write', undefined),
+  '`write` has a setter that does nothing': (t) => makeAccessor(t, Socket.prototype, 'write', () => undefined),
+};
+
+for (const [how, apply] of Object.entries(LOCKED)) {
+  test.serial(proves('requests-own-headers', `a request is written as it was asked for, although ${how}`), async (t) => {
+    const server = await startEcho(t);
+    apply(t);
+    const transport = transportTo(t, server.port);
     t.deepEqual(await send(transport, '/v3/dag_run'), { kind: 'sent' });
     t.deepEqual(server.heads, [headOf(server.port)]);
   });
