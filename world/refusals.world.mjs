@@ -81,7 +81,8 @@ try {
     relay = await start();
     const [recovered, maybeTwice] = [await metric('events_recovered_total'), await metric('events_maybe_sent_twice_total')];
     expect(recovered === EVENTS, `${name}: ${recovered} of ${EVENTS} events were recovered`);
-    expect(maybeTwice <= 6, `${name}: ${maybeTwice} events in doubt, of 6 in flight at most`);
+    // Those in flight, and those that came back a moment ago: their marks are written with the next ones.
+    expect(maybeTwice <= 12, `${name}: ${maybeTwice} events in doubt, of 6 in flight at a time`);
     await until(`${name}: the second pause`, async () => (await metric('paused')) === 1);
     intermediary = undefined;
     await until(`${name}: delivery`, async () => (await metric('events_pending')) === 0);
