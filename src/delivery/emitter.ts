@@ -146,7 +146,7 @@ export class Emitter {
     // each time, the process must end all the same.
     const mayHold = this.#exitTimeLeftMs() > 0;
     this.#flushLater.schedule(mayHold);
-    if (mayHold) this.#processEnd.arm(this.#leaver);
+    if (this.#options.drainOnExit) this.#processEnd.arm(this.#leaver);
   }
 
   #flush(): void {
@@ -161,11 +161,11 @@ export class Emitter {
   }
 
   #onHeartbeat(): void {
-    const { gate, sendCapMs } = this.#options;
+    const { drainOnExit, gate, sendCapMs } = this.#options;
     gate.check();
     if (gate.state === 'shut') return;
-    // A host that came back from its `beforeExit` for longer than a moment.
-    if (this.#leaving === undefined && this.#pending() > 0 && this.#exitTimeLeftMs() > 0) this.#processEnd.arm(this.#leaver);
+    // A host that came back from its `beforeExit`.
+    if (drainOnExit && this.#leaving === undefined && this.#pending() > 0) this.#processEnd.arm(this.#leaver);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#startWorkers();
   }
