@@ -11,7 +11,8 @@ export type { Logger } from './base/log.js';
 export { COSMOS_ENDPOINT } from './base/constants.js';
 
 // Hosts and their events.
-export type { EventNames } from './listeners/register.js';
+export type { HostMap, HostReport, Mapped } from './listeners/map.js';
+export type { EventNames, RegisterOptions } from './listeners/register.js';
 export type {
   AddRemoveHost,
   Dag,

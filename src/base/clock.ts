@@ -1,4 +1,5 @@
 // Time as a parameter: code that waits or measures takes a `Clock`, so that tests control time.
+import { MAX_TIMER_MS } from './check-options.js';
 
 /** The clock that delays, deadlines and measurements use. */
 export interface Clock {
@@ -58,7 +59,7 @@ export const systemClock: Clock = {
  */
 export function settlesWithin(work: Promise<unknown>, limitMs: number, clock: Clock): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = clock.setTimeout(() => resolve(false), limitMs);
+    const timer = clock.setTimeout(() => resolve(false), Math.min(limitMs, MAX_TIMER_MS));
     const onSettled = (): void => {
       clock.clearTimeout(timer);
       resolve(true);

@@ -83,6 +83,7 @@ export function ignoreRejection(value: unknown): unknown {
   return value;
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Whether a value is a promise, or an object with a `then` method. Its getter may throw. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

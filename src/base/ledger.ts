@@ -10,7 +10,7 @@ export interface TelemetryStats {
   failed: number;
   /** Events that were never handed to the network. */
   dropped: number;
-  /** Events that wait or are in flight. */
+  /** Events that wait or are in flight, and events of a host whose async `map` function has not answered. */
   pending: number;
   /** Failed and dropped events by reason. */
   reasons: Readonly<Record<string, number>>;
@@ -55,6 +55,8 @@ export class Ledger {
   sent = 0;
   fieldsDropped = 0;
   metadataUnreadable = 0;
+  /** Host events whose `map` function has not answered: each counts as published and pending. */
+  lookingUp = 0;
   #failed = 0;
   #dropped = 0;
   readonly #reasons = new Map<string, number>();
@@ -99,13 +101,13 @@ export class Ledger {
 
   /** A copy that does not change any more. */
   snapshot(pending: number): TelemetryStats {
-    const { published, sent, fieldsDropped, metadataUnreadable } = this;
+    const { published, sent, fieldsDropped, metadataUnreadable, lookingUp } = this;
     return {
-      published,
+      published: published + lookingUp,
       sent,
       failed: this.#failed,
       dropped: this.#dropped,
-      pending,
+      pending: pending + lookingUp,
       reasons: Object.fromEntries(this.#reasons),
       fieldsDropped,
       metadataUnreadable,

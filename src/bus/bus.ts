@@ -111,6 +111,17 @@ export class EventBus {
     return this.#emit(definition, snapshot, this.#readablePacked(packed));
   }
 
+  /** Runs `publish` for an event that came before the close: a host's event whose look-up took longer. */
+  publishLate(publish: () => void): void {
+    const isClosed = this.#closed;
+    this.#closed = false;
+    try {
+      publish();
+    } finally {
+      if (isClosed) this.close();
+    }
+  }
+
   /** Refuses all further events as `closed`. */
   close(): void {
     this.#closed = true;

@@ -21,9 +21,10 @@ import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import { productDagHash, productEvents } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
-import type { HostEmitter } from '../listeners/host.js';
+import type { HostEmitter, HostEvents } from '../listeners/host.js';
+import { Lookups } from '../listeners/lookups.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
-import type { EventNames } from '../listeners/register.js';
+import type { RegisterOptions } from '../listeners/register.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
@@ -51,10 +52,18 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * Listens to a host's lifecycle events. Registering a host twice has no effect, nor has it after an opt-out or after `close()`.
    *
    * @param options.events The host's own names for its events. @default the names of `HostEvents`
+   * @param options.map Functions that translate the host's own events, for a host that emits other payloads. Not together with `events`.
    * @returns A function that removes the listeners.
-   * @throws TypeError for a host without listener methods, or for wrong names.
+   * @throws TypeError for a host without listener methods, or for wrong names or functions.
    */
-  register(host: HostEmitter, options?: { events?: EventNames | undefined }): () => void;
+  register(host: HostEmitter, options?: RegisterOptions): () => void;
+  /**
+   * Takes one event of a host that has no emitter: the same as if a registered host had emitted it. It copies what it needs, never throws
+   * and never waits. What cannot be used counts as `invalid`; what is not the product's is not counted.
+   *
+   * @example telemetry.report('task_instance.success', { taskInstance })
+   */
+  report<K extends keyof HostEvents>(event: K, payload: HostEvents[K]): void;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
   publish: TelemetryBus<P, E>['publish'];
   /** The counts as of now: `published = sent + failed + dropped + pending`. */
@@ -127,12 +136,14 @@ class TelemetryClient implements AwaitUsing {
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
+    const publishLate = (publish: () => void): void => bus.publishLate(publish);
+    const late = new Lookups({ ledger, log, max: limits.maxPendingEvents, publishLate });
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
-    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
+    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit, late });
     bus.attach(this.#emitter.accept);
     const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
-    this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });
+    this.#registry = new ListenerRegistry({ listeners, gate, ledger, log, lookups: late });
     gate.whenShut(() => {
       this.#registry.close();
     });
@@ -148,9 +159,16 @@ class TelemetryClient implements AwaitUsing {
     return this.#closing === undefined && this.#gate.check();
   }
 
-  register(host: HostEmitter, options: { events?: EventNames | undefined } = {}): () => void {
-    const { events } = checkOptions<{ events?: EventNames | undefined }>('options', options, { events: anObject });
-    return this.#registry.register(host, events);
+  register(host: HostEmitter, options: RegisterOptions = {}): () => void {
+    const { events, map } = checkOptions<RegisterOptions>('options', options, { events: anObject, map: anObject });
+    if (events !== undefined && map !== undefined) {
+      throw new TypeError('Expected `events` to be left out beside `map`, whose keys are the names, got an object.');
+    }
+    return this.#registry.register(host, events, map);
+  }
+
+  report(event: string, payload: unknown): void {
+    this.#registry.report(event, payload);
   }
 
   stats(): TelemetryStats {

@@ -25,6 +25,16 @@ interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'o
   sendCapMs: number;
   drainOnExit: boolean;
   exitDeadlineMs: number;
+  /** @default none */
+  late?: LateEvents | undefined;
+}
+
+/** Events that are counted, and of which the host still looks something up. */
+interface LateEvents {
+  readonly size: number;
+  /** Resolves when those of now have been published or given up. */
+  settled(): Promise<unknown>;
+  giveUp(reason: string): void;
 }
 
 /** A `close()` or an exit in progress: each event gets one more attempt, and a network that refuses ends it before the deadline. */
@@ -113,7 +123,10 @@ export class Emitter {
     this.#dispatcher.pause.wake();
     this.#startWorkers();
     try {
-      return await this.#wait(this.#drainWaiters, deadlineMs);
+      const { clock, late } = this.#options;
+      const untilMs = clock.now() + deadlineMs;
+      if (late !== undefined && late.size > 0 && !(await settlesWithin(late.settled(), deadlineMs, clock))) return true;
+      return await this.#wait(this.#drainWaiters, Math.max(0, untilMs - clock.now()));
     } finally {
       this.#drains -= 1;
     }
@@ -121,14 +134,22 @@ export class Emitter {
 
   /** Delivers what it can by the deadline, with one attempt each, and accounts for the rest. @returns Whether the deadline came first. */
   async close(deadlineMs: number): Promise<boolean> {
-    const { clock, gate, ledger } = this.#options;
+    const { clock, gate, ledger, late } = this.#options;
     const untilMs = clock.now() + deadlineMs;
     // The last chance to learn whether the events may be sent. If not, there is nothing to wait for.
     if (gate.state === 'unknown') await settlesWithin(gate.look(), deadlineMs, clock);
     const giveUp = () => {
       ledger.drop(this.#whyLeft(), this.#buffer.clear());
     };
-    const timedOut = await this.#leave({ untilMs, giveUp }, Math.max(0, untilMs - clock.now()));
+    const leftMs = () => Math.max(0, untilMs - clock.now());
+    let timedOut = await this.#leave({ untilMs, giveUp }, leftMs());
+    // Only then: what the host still looks up, or never finds, takes no time from the events that are here.
+    if (late !== undefined && late.size > 0) {
+      const mayWait = !timedOut && gate.state !== 'unknown';
+      timedOut = !(mayWait && (await settlesWithin(late.settled(), leftMs(), clock)));
+      late.giveUp(this.#whyLeft());
+      timedOut = (await this.#leave({ untilMs, giveUp }, leftMs())) || timedOut;
+    }
     await this.#stop(this.#whyLeft());
     gate.close();
     return timedOut;
@@ -196,6 +217,7 @@ export class Emitter {
   async #stop(reason: 'opted_out' | 'undecided' | 'deadline'): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#options.late?.giveUp(reason);
     this.#options.ledger.drop(reason, this.#buffer.clear());
     this.#heartbeat.stop();
     this.#processEnd.forget(this.#leaver);

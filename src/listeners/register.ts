@@ -11,6 +11,9 @@ import type { Gate } from '../opt-out/gate.js';
 import { DagFactsCache, dagRunListener } from './dag-run.js';
 import { HostReader, isObject } from './host-reader.js';
 import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from './host.js';
+import { Lookups } from './lookups.js';
+import { checkedMap, listenTo, translated } from './map.js';
+import type { HostMap } from './map.js';
 import { taskInstanceListener } from './task-instance.js';
 
 /** What the listeners of a product share. @internal */
@@ -36,6 +39,14 @@ export function hostListeners(product: string, { bus, ledger, dagHash }: HostLis
 /** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
+/** How to listen to a host: under other names, or through functions that translate. */
+export interface RegisterOptions {
+  /** The host's own names for its events. @default the names of `HostEvents` */
+  events?: EventNames | undefined;
+  /** Translates the host's own events. Only these are listened to then. @default none */
+  map?: HostMap | undefined;
+}
+
 /** What a registry needs. @internal */
 interface ListenerRegistryOptions {
   /** Makes the listeners; called for the first host. */
@@ -43,9 +54,11 @@ interface ListenerRegistryOptions {
   gate: Gate;
   ledger: Ledger;
   log: Log;
+  /** What async functions of a `map` still look up. @default look-ups of its own */
+  lookups?: Lookups | undefined;
 }
 
-type HostHandler = (payload: unknown) => void;
+type HostHandler = (...args: unknown[]) => void;
 type Methods = readonly [add: string, remove: string];
 
 const METHODS: readonly Methods[] = [
@@ -58,22 +71,28 @@ const METHODS: readonly Methods[] = [
 export class ListenerRegistry {
   readonly #hosts = new Map<object, () => void>();
   readonly #options: ListenerRegistryOptions;
+  readonly #lookups: Lookups;
+  /** Takes a report of a host. */
+  readonly #take: (report: unknown) => void;
   #listeners: PayloadListeners | undefined;
   #isClosed = false;
 
   constructor(options: ListenerRegistryOptions) {
     this.#options = options;
+    const { ledger, log } = options;
+    this.#lookups = options.lookups ?? new Lookups({ ledger, log, max: Infinity, publishLate: (publish) => publish() });
+    this.#take = this.#guarded((report) => listenTo(report, this.#payloadListeners()));
   }
 
   /**
    * Listens to a host. A registered host stays as it is.
    *
    * @returns A function that unregisters the host. It never throws.
-   * @throws TypeError for a host without a pair of methods to listen with, or for invalid event names.
+   * @throws TypeError for a host without a pair of methods to listen with, or for invalid event names or functions.
    */
-  register(host: HostEmitter, names: EventNames = {}): () => void {
+  register(host: HostEmitter, names: EventNames = {}, map?: HostMap): () => void {
     const methods = methodsOf(host);
-    const handlers = this.#handlers(names, methods[0] === 'addEventListener');
+    const handlers = map === undefined ? this.#handlers(names, methods[0] === 'addEventListener') : this.#translators(map);
     this.#options.gate.check();
     if (this.#isClosed || this.#options.gate.state === 'shut') return () => undefined;
     const known = this.#hosts.get(host);
@@ -101,6 +120,11 @@ export class ListenerRegistry {
     return undo;
   }
 
+  /** Takes one event of a host, as its listeners do. */
+  report(event: unknown, payload: unknown): void {
+    this.#take({ event, payload });
+  }
+
   /** Unregisters all hosts and accepts no new one. */
   close(): void {
     this.#isClosed = true;
@@ -108,7 +132,7 @@ export class ListenerRegistry {
   }
 
   #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
-    const listeners = (this.#listeners ??= this.#options.listeners());
+    const listeners = this.#payloadListeners();
     if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
     const unknown = Object.keys(names).find((name) => !Object.hasOwn(listeners, name));
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
@@ -125,9 +149,21 @@ export class ListenerRegistry {
     });
   }
 
+  #translators(map: HostMap): [string, HostHandler][] {
+    const use = { lookups: this.#lookups, take: this.#take, failed: () => this.#refuse('invalid') };
+    return checkedMap(map).map(({ 0: name, 1: translate }) => {
+      const handle = this.#guarded((args) => translated(map, translate, args as unknown[], use));
+      return [name, (...args) => handle(args)];
+    });
+  }
+
+  #payloadListeners(): PayloadListeners {
+    return (this.#listeners ??= this.#options.listeners());
+  }
+
   /** Asks the gate first. Nothing that a listener throws reaches the host. */
   #guarded(listener: PayloadListener): HostHandler {
-    const { gate, ledger, log } = this.#options;
+    const { gate } = this.#options;
     return (payload) => {
       if (!gate.accepts()) return;
       let outcome: 'invalid' | undefined = 'invalid';
@@ -136,10 +172,13 @@ export class ListenerRegistry {
       } catch {
         // The payload cannot be read at all, such as a revoked proxy.
       }
-      if (outcome === undefined) return;
-      ledger.refuse(outcome);
-      log.warn('invalid', 'a host event had no usable payload');
+      if (outcome !== undefined) this.#refuse(outcome);
     };
+  }
+
+  #refuse(reason: 'invalid'): void {
+    this.#options.ledger.refuse(reason);
+    this.#options.log.warn(reason, 'a host event had no usable payload');
   }
 
   #remove(host: object, method: string, name: string, handler: HostHandler): void {

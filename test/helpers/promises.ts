@@ -9,6 +9,7 @@ export const PROMISES = [
   'memory-bound',
 
   'accounts-balance',
+  'map-accounts',
   'sent-means-2xx',
   'sent-ignores-body',
   'publish-order',

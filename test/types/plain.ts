@@ -56,7 +56,10 @@ import type {
   Host,
   HostEmitter,
   HostEvents,
+  HostMap,
+  HostReport,
   Logger,
+  Mapped,
   MetricsOf,
   MetricValue,
   OnOffHost,
@@ -64,6 +67,7 @@ import type {
   PrivacyNoticeOptions,
   Product,
   ProfileConfig,
+  RegisterOptions,
   RetryingOptions,
   Rule,
   SendOutcome,
@@ -220,7 +224,16 @@ export function hosts(telemetry: Telemetry, small: Emitter<Emitted>, any: Emitte
   ];
   small.emit('dag_run.success', { dagRun });
   small.emit('task_instance.failed', { taskInstance });
-  return all.map((host) => telemetry.register(host, { events: names }));
+  const options: RegisterOptions = { events: names, map: undefined };
+  const report: HostReport = { event: 'dag_run.success', payload: { dagRun } };
+  const later = (id: string): Mapped => Promise.resolve(id === '' ? undefined : report);
+  const map: HostMap = { done: (_run: object, id: string) => later(id), skipped: () => null };
+  telemetry.report('task_instance.failed', { taskInstance });
+  // @ts-expect-error a payload of another event
+  telemetry.report('task_instance.failed', { dagRun });
+  // @ts-expect-error no such event
+  telemetry.register(onOff, { map: { done: () => ({ event: 'dag_run.done', payload: { dagRun } }) } });
+  return [...all.map((host) => telemetry.register(host, options)), telemetry.register(onOff, { map })];
 }
 
 export async function client(): Promise<boolean> {

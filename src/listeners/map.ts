@@ -1,0 +1,61 @@
+/*
+ * Translates what a host emits into the events of `HostEvents`, by functions that its adapter gives.
+ */
+import { describe } from '../base/describe.js';
+import { ignoreRejection, isThenable } from '../base/foreign-values.js';
+import { isObject } from './host-reader.js';
+import type { HostEvents, PayloadListeners } from './host.js';
+import type { Lookups } from './lookups.js';
+
+/**
+ * One event of a host, in the words of this package.
+ * @example { event: 'task_instance.success', payload: { taskInstance } }
+ */
+export type HostReport = { readonly [K in keyof HostEvents]: { readonly event: K; readonly payload: HostEvents[K] } }[keyof HostEvents];
+
+/** What a function of a `HostMap` returns: a report, nothing, or a promise of either. */
+export type Mapped = HostReport | null | undefined | PromiseLike<HostReport | null | undefined>;
+
+/**
+ * For each event of a host, by the host's own name, a function from the arguments that the host emits to a report. It returns nothing for
+ * what is not to be reported. One that returns a promise may look something up; meanwhile its event counts as published and pending, and
+ * `drain()` and `close()` wait for it. One that throws, rejects or returns something else costs its event, as `invalid`; one that has not
+ * answered when `close()` ends, as `deadline`. An EventTarget emits the Event itself.
+ * @example { completed: (job: Job) => ({ event: 'task_instance.success', payload: { taskInstance: taskOf(job) } }) }
+ */
+export type HostMap = Readonly<Record<string, (...args: never[]) => Mapped>>;
+
+type Translate = (...args: readonly unknown[]) => unknown;
+
+/** @throws TypeError for a map without functions. */
+export function checkedMap(map: unknown): [name: string, translate: Translate][] {
+  const entries = Object.entries(map as Record<string, unknown>);
+  if (entries.length === 0) throw new TypeError('Expected `map` to have a function for at least one event, got an object without keys.');
+  for (const { 0: name, 1: translate } of entries) {
+    if (typeof translate === 'function') continue;
+    throw new TypeError(`Expected \`map['${name.slice(0, 64)}']\` to be a function, got ${describe(translate)}.`);
+  }
+  return entries as [string, Translate][];
+}
+
+/** Calls the function, and hands its report to a listener: at once, or when its promise is settled. */
+export function translated(
+  map: object,
+  translate: Translate,
+  args: readonly unknown[],
+  use: { lookups: Lookups; take: (report: unknown) => void; failed: () => void },
+): undefined {
+  const result: unknown = Reflect.apply(translate, map, args);
+  if (isThenable(result)) use.lookups.begin(result, use.take, use.failed);
+  else use.take(result);
+  return undefined;
+}
+
+/** Gives a report to the listener of its event. Reading the report may throw. */
+export function listenTo(report: unknown, listeners: PayloadListeners): 'invalid' | undefined {
+  if (report === undefined || report === null) return undefined;
+  if (!isObject(report)) return 'invalid';
+  const event = ignoreRejection((report as { event?: unknown }).event);
+  if (typeof event !== 'string' || !Object.hasOwn(listeners, event)) return 'invalid';
+  return listeners[event as keyof HostEvents](ignoreRejection((report as { payload?: unknown }).payload));
+}
