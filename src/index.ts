@@ -12,18 +12,22 @@ export { COSMOS_ENDPOINT } from './base/constants.js';
 
 // Hosts and their events.
 export type { HostMap, HostReport, Mapped } from './listeners/map.js';
+export type { RunReport, RunTask } from './listeners/run.js';
 export type { EventNames, RegisterOptions } from './listeners/register.js';
 export type {
   AddRemoveHost,
   Dag,
   DagRun,
+  End,
   EventTargetHost,
   HostEmitter,
   HostEvents,
   OnOffHost,
+  Outcome,
   ProfileConfig,
   Task,
   TaskInstance,
+  When,
 } from './listeners/host.js';
 
 // Declared events, and the privacy notice made from them.

@@ -93,6 +93,7 @@ const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
   consent: true,
   env: true,
   dagHash: true,
+  owns: true,
   transport: true,
   maxPendingEvents: true,
   concurrency: true,

@@ -42,7 +42,7 @@ host.on('dag_run.success', ({ dagRun: { dag } }: HostEvents['dag_run.success']) 
 });
 
 function isOwn(task: Task): boolean {
-  return task.module.startsWith('cosmos.') || task.isDbtOperator === true;
+  return task.module?.startsWith('cosmos.') === true || task.isDbtOperator === true;
 }
 
 const dag = jaffleShop();

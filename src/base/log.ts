@@ -22,6 +22,7 @@ export interface Logger {
    * - A setting that is ignored: `endpoint_invalid`, `proxy_invalid`, `deadline_invalid`.
    * - The endpoint cannot be reached, and why, and that it can again: `delivery_stopped`, `delivery_resumed`.
    * - Events that are lost in the host: `buffer_full`, `invalid` (a payload).
+   * - A host none of whose first 100 events is of the product: `nothing_owned`.
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`.
    * - A dependency that cannot be loaded now, so that events wait: `load_failed`.
    * - Debug mode that cannot write: `debug_unwritable`.

@@ -151,7 +151,9 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
     return taken;
   }
   const { product, dagHash = productDagHash(product.name) } = program;
-  const registry = new ListenerRegistry({ listeners: () => hostListeners(product.name, { bus, ledger, dagHash }), gate, ledger, log });
+  const { definitions } = program;
+  const listeners = () => hostListeners(product.name, { definitions, bus, ledger, log, dagHash });
+  const registry = new ListenerRegistry({ listeners, gate, ledger, log });
   const host = new EventEmitter();
   registry.register(host);
   host.emit(item.event, item.payload);

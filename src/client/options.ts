@@ -23,6 +23,7 @@ import type { Transport } from '../delivery/transport.js';
 import { assertName } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
 import { isVersion } from '../events/fields.js';
+import type { Task } from '../listeners/host.js';
 import type { Host, Product } from '../events/standard-metrics.js';
 
 /** The options of `createTelemetry`. An unknown key throws. */
@@ -56,6 +57,13 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
    * @example (dagId) => createHmac('sha256', secret).update(dagId).digest('hex')
    */
   dagHash?: ((dagId: string) => string | null) | undefined;
+  /**
+   * Whether a task is the product's, for a host whose tasks have no such module: it adds to what `Task.module` and `Task.owned` say. It is
+   * called in the host's hooks, so it must be quick; if it throws, the task is not the product's.
+   * @default only those whose `module` or `owned` says so
+   * @example (task) => task.operatorName?.startsWith('Acme') === true
+   */
+  owns?: ((task: Task) => boolean) | undefined;
   /** Delivers the events. @default retrying(circuitBreaker(fetchTransport(...))) */
   transport?: Transport | undefined;
   /** The most events that wait; a full buffer drops the oldest. 1 to 10,000,000. @default 10_000 */
@@ -104,6 +112,7 @@ const CHECKS: Checks<TelemetryOptions> = {
   consent: anyOf('opt-out', 'opt-in'),
   env: anObject,
   dagHash: aFunction,
+  owns: aFunction,
   transport: withMethods('send'),
   maxPendingEvents: integer(1, 10_000_000),
   concurrency: integer(1, 256),

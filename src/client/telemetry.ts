@@ -25,6 +25,7 @@ import type { HostEmitter, HostEvents } from '../listeners/host.js';
 import { Lookups } from '../listeners/lookups.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { RegisterOptions } from '../listeners/register.js';
+import type { RunReport } from '../listeners/run.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
@@ -64,6 +65,15 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * @example telemetry.report('task_instance.success', { taskInstance })
    */
   report<K extends keyof HostEvents>(event: K, payload: HostEvents[K]): void;
+  /**
+   * Takes a run that has ended with all its tasks, for a host that knows both at once: one `dag_run`, and one `task_instance` for each task
+   * of the product. Like `report`, it never throws and never waits. A run without a known `status` or without `tasks` counts as one
+   * `invalid` event, a task without a known `status` as another.
+   *
+   * @example
+   * telemetry.reportRun({ runId, status: 'success', startedAt, endedAt, tasks: [{ taskId: 'build', owned: true, status: 'cached' }] });
+   */
+  reportRun(run: RunReport): void;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
   publish: TelemetryBus<P, E>['publish'];
   /** The counts as of now: `published = sent + failed + dropped + pending`. */
@@ -125,7 +135,7 @@ class TelemetryClient implements AwaitUsing {
   #closing: Promise<DrainReport> | undefined;
 
   constructor(options: TelemetryOptions, limits: Limits, machine: MachineAccess) {
-    const { product, host = {}, events = [], env = process.env, consent, enabled, dagHash, drainOnExit = true } = options;
+    const { product, host = {}, events = [], env = process.env, consent, enabled, dagHash, owns, drainOnExit = true } = options;
     const { clock, random } = machine;
     const definitions = productEvents(product.name, host.name ?? 'airflow', events);
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
@@ -142,7 +152,8 @@ class TelemetryClient implements AwaitUsing {
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit, late });
     bus.attach(this.#emitter.accept);
-    const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
+    const listeners = () =>
+      hostListeners(product.name, { definitions, bus, ledger, log, dagHash: dagHash ?? productDagHash(product.name), owns });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log, lookups: late });
     gate.whenShut(() => {
       this.#registry.close();
@@ -169,6 +180,10 @@ class TelemetryClient implements AwaitUsing {
 
   report(event: string, payload: unknown): void {
     this.#registry.report(event, payload);
+  }
+
+  reportRun(run: RunReport): void {
+    this.#registry.reportRun(run);
   }
 
   stats(): TelemetryStats {

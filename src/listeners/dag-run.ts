@@ -5,10 +5,13 @@ import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
 import { isHash, MAX_TEXT_LENGTH } from '../events/fields.js';
+import type { Fields } from '../events/definition.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { isObject, UNREADABLE } from './host-reader.js';
+import type { Endings } from './endings.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
+import type { Ownership } from './ownership.js';
 
 /** What a DAG run listener needs. */
 interface DagRunListenerOptions {
@@ -18,26 +21,39 @@ interface DagRunListenerOptions {
   facts: DagFactsCache;
   dagHash: (dagId: string) => string | null;
   metadataParam: string;
+  /** The declared fields. */
+  fields: Fields;
+  ownership: Ownership;
+  /** Undefined for `cosmos`: its events say success or failure alone. */
+  endings: Endings | undefined;
 }
 
 /** Publishes an event when a DAG run ends with this status, unless the DAG has no task of the product. */
 export function dagRunListener(status: Status, options: DagRunListenerOptions): PayloadListener {
-  const { product, bus, reader, facts, dagHash, metadataParam } = options;
+  const { product, bus, reader, facts, dagHash, metadataParam, fields, ownership, endings } = options;
   const ownTaskCount = `${product}_task_count`;
+  const sendsDuration = Object.hasOwn(fields, 'duration');
   return (payload) => {
     const dagRun = isObject(payload) ? reader.object(payload, 'dagRun') : undefined;
     const dag = dagRun && reader.object(dagRun, 'dag');
     const dagFacts = dag && facts.of(reader.read(dag, 'tasks'));
     if (dagRun === undefined || dag === undefined || dagFacts === undefined) return 'invalid';
-    if (dagFacts.ownTaskCount === 0) return undefined;
+    if (dagFacts.ownTaskCount === 0) {
+      ownership.missed();
+      return undefined;
+    }
+    ownership.hasMatched = true;
+    const ending = endings?.of('dag_run', status, dagRun, fields);
+    if (endings !== undefined && ending === undefined) return undefined;
     const metrics: UsageMetrics = {};
     const hash = hashOf(dagRun);
     if (hash !== null) metrics['dag_hash'] = hash;
-    metrics['status'] = status;
+    metrics['status'] = ending?.status ?? status;
     metrics['task_count'] = dagFacts.taskCount;
     metrics[ownTaskCount] = dagFacts.ownTaskCount;
     if (dagFacts.executionModes === undefined) reader.unreadable('module');
     else metrics['execution_modes'] = dagFacts.executionModes;
+    if (sendsDuration && ending?.duration !== undefined) metrics['duration'] = ending.duration;
     bus.publishOwned('dag_run', metrics, packedMetadataOf(dag));
     return undefined;
   };
@@ -75,7 +91,7 @@ function asPacked(value: unknown): string | undefined {
 }
 
 /** A longer list is no DAG but an attack on the host's time, such as a sparse array of four billion holes. */
-const MAX_TASKS = 250_000;
+export const MAX_TASKS = 250_000;
 
 /** What depends on a DAG's tasks alone. */
 interface DagFacts {
@@ -93,8 +109,10 @@ export class DagFactsCache {
   readonly #facts = new WeakMap<object, DagFacts>();
   readonly #reader: HostReader;
   readonly #ownPrefix: string;
+  readonly #ownership: Ownership | undefined;
 
-  constructor(product: string, reader: HostReader) {
+  constructor(product: string, reader: HostReader, ownership?: Ownership) {
+    this.#ownership = ownership;
     this.#reader = reader;
     this.#ownPrefix = `${product}.`;
   }
@@ -119,9 +137,10 @@ export class DagFactsCache {
     for (let index = 0; index < taskCount; index += 1) {
       const task = ignoreRejection(tasks[index]);
       const module = isObject(task) ? this.#reader.read(task, 'module') : undefined;
-      if (typeof module !== 'string' || !module.startsWith(this.#ownPrefix)) continue;
+      const isOwnModule = typeof module === 'string' && module.startsWith(this.#ownPrefix);
+      if (!isOwnModule && !(isObject(task) && this.#ownership?.owns(task) === true)) continue;
       ownTaskCount += 1;
-      modes.add(module);
+      if (isOwnModule) modes.add(module);
     }
     return { taskCount, ownTaskCount, executionModes: modes.joined() };
   }

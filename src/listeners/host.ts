@@ -10,8 +10,37 @@ export interface HostEvents {
   'task_instance.failed': { previousState?: string | null | undefined; taskInstance: TaskInstance; error?: unknown };
 }
 
+/** How a run or a task may end. Product `cosmos` reports success and failure only, as Cosmos does. */
+export type Outcome = 'success' | 'failed' | 'skipped' | 'cancelled' | 'timed_out' | 'cached';
+
+/** How long something ran. It is read for products other than `cosmos`, and of a task its `duration` for all. Times are not sent. */
+export interface When {
+  /** A date, or milliseconds since 1970. */
+  startedAt?: Date | number | null | undefined;
+  /** A date, or milliseconds since 1970. */
+  endedAt?: Date | number | null | undefined;
+  /** Seconds. @default the time between `startedAt` and `endedAt` */
+  duration?: number | null | undefined;
+}
+
+/** What a product other than `cosmos` reads of the end of a run or of a task. */
+export interface End extends When {
+  /**
+   * The host's id of the run; not sent. With it, what is reported again in this process counts once: the same event of the same `runId`,
+   * `status` and `attempt`, and of a task its `taskId` and `mapIndex`. The others count as `duplicate`. The last 10,000 are known.
+   * Give `attempt`, too, where something can be tried again.
+   */
+  runId?: string | number | null | undefined;
+  /** How it ended, if the name of the event does not say it. @default `success` or `failed`, as the event's name ends */
+  status?: Outcome | null | undefined;
+  /** Which attempt ended; the first is 1. */
+  attempt?: number | null | undefined;
+  /** Whether another attempt follows. A run with it has not ended and is not reported; each attempt of a task is. @default false */
+  willRetry?: boolean | null | undefined;
+}
+
 /** One run of a DAG. */
-export interface DagRun {
+export interface DagRun extends End {
   /** Not sent; at most its hash is. */
   dagId: string;
   /** The host's own hash of the DAG, 8 to 128 characters. @default the result of the `dagHash` option */
@@ -27,21 +56,24 @@ export interface Dag {
 }
 
 /** One task of one run. */
-export interface TaskInstance {
+export interface TaskInstance extends End {
   dagId: string;
   taskId: string;
   /** -1 if the task is not mapped. */
   mapIndex: number;
-  /** Seconds. */
-  duration?: number | null | undefined;
   task: Task;
 }
 
 /** The operator behind a task. */
 export interface Task {
   taskId?: string | undefined;
-  /** The module of the operator's class. @example 'cosmos.operators.local' */
-  module: string;
+  /**
+   * The module of the operator's class: a task is the product's if it starts with the product's name and a dot.
+   * @example 'cosmos.operators.local'
+   */
+  module?: string | undefined;
+  /** `true`: the task is the product's, whatever its module. Not read for product `cosmos`. @default false */
+  owned?: boolean | undefined;
   /** The operator's class name. @example 'DbtRunLocalOperator' */
   operatorName?: string | undefined;
   /** Whether it extends the product's base operator, in any module. */

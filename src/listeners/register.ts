@@ -7,33 +7,55 @@ import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
 import { metadataParam } from '../events/metadata.js';
+import type { EventDefinitions } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
 import { DagFactsCache, dagRunListener } from './dag-run.js';
+import { Endings } from './endings.js';
 import { HostReader, isObject } from './host-reader.js';
-import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners } from './host.js';
+import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners, Task } from './host.js';
 import { Lookups } from './lookups.js';
 import { checkedMap, listenTo, translated } from './map.js';
 import type { HostMap } from './map.js';
+import { Ownership } from './ownership.js';
+import { runListener } from './run.js';
+import type { RunReport } from './run.js';
 import { taskInstanceListener } from './task-instance.js';
 
 /** What the listeners of a product share. @internal */
 interface HostListenersOptions {
+  definitions: EventDefinitions;
   bus: EventBus;
   ledger: Ledger;
+  log: Log;
   dagHash: (dagId: string) => string | null;
+  /** Whether a task is the product's, beside its module. */
+  owns?: ((task: Task) => boolean) | undefined;
 }
 
-/** The four listeners of one product. @internal */
-export function hostListeners(product: string, { bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
+/** The listeners of one product: for the four events, and for a whole run. @internal */
+export interface HostListeners {
+  readonly events: PayloadListeners;
+  readonly run: PayloadListener;
+}
+
+/** Makes the listeners of one product. @internal */
+export function hostListeners(product: string, { definitions, bus, ledger, log, dagHash, owns }: HostListenersOptions): HostListeners {
   const reader = new HostReader(ledger);
-  const dagRun = { product, bus, reader, facts: new DagFactsCache(product, reader), dagHash, metadataParam: metadataParam(product) };
-  const taskInstance = { product, bus, reader };
-  return {
+  const isCosmos = product === 'cosmos';
+  const ownership = new Ownership({ product, readsOwned: !isCosmos, owns, reader, log });
+  const shared = { product, bus, reader, ownership, endings: isCosmos ? undefined : new Endings(reader, ledger) };
+  const fieldsOf = (event: string) => definitions.get(event)?.fields ?? {};
+  const facts = new DagFactsCache(product, reader, ownership);
+  const dagRun = { ...shared, facts, dagHash, metadataParam: metadataParam(product), fields: fieldsOf('dag_run') };
+  const taskInstance = { ...shared, fields: fieldsOf('task_instance') };
+  const events = {
     'dag_run.success': dagRunListener('success', dagRun),
     'dag_run.failed': dagRunListener('failed', dagRun),
     'task_instance.success': taskInstanceListener('success', taskInstance),
     'task_instance.failed': taskInstanceListener('failed', taskInstance),
   };
+  const run = runListener(events, { reader, ledger, sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true });
+  return { events, run };
 }
 
 /** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
@@ -50,7 +72,7 @@ export interface RegisterOptions {
 /** What a registry needs. @internal */
 interface ListenerRegistryOptions {
   /** Makes the listeners; called for the first host. */
-  listeners: () => PayloadListeners;
+  listeners: () => HostListeners;
   gate: Gate;
   ledger: Ledger;
   log: Log;
@@ -74,14 +96,16 @@ export class ListenerRegistry {
   readonly #lookups: Lookups;
   /** Takes a report of a host. */
   readonly #take: (report: unknown) => void;
-  #listeners: PayloadListeners | undefined;
+  readonly #takeRun: (run: unknown) => void;
+  #listeners: HostListeners | undefined;
   #isClosed = false;
 
   constructor(options: ListenerRegistryOptions) {
     this.#options = options;
     const { ledger, log } = options;
     this.#lookups = options.lookups ?? new Lookups({ ledger, log, max: Infinity, publishLate: (publish) => publish() });
-    this.#take = this.#guarded((report) => listenTo(report, this.#payloadListeners()));
+    this.#take = this.#guarded((report) => listenTo(report, this.#made().events));
+    this.#takeRun = this.#guarded((run) => this.#made().run(run));
   }
 
   /**
@@ -125,6 +149,11 @@ export class ListenerRegistry {
     this.#take({ event, payload });
   }
 
+  /** Takes a run with all its tasks. */
+  reportRun(run: RunReport): void {
+    this.#takeRun(run);
+  }
+
   /** Unregisters all hosts and accepts no new one. */
   close(): void {
     this.#isClosed = true;
@@ -132,7 +161,7 @@ export class ListenerRegistry {
   }
 
   #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {
-    const listeners = this.#payloadListeners();
+    const listeners = this.#made().events;
     if (!isObject(names)) throw new TypeError(`Expected \`events\` to be an object of event names, got ${describe(names)}.`);
     const unknown = Object.keys(names).find((name) => !Object.hasOwn(listeners, name));
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
@@ -157,7 +186,7 @@ export class ListenerRegistry {
     });
   }
 
-  #payloadListeners(): PayloadListeners {
+  #made(): HostListeners {
     return (this.#listeners ??= this.#options.listeners());
   }
 

@@ -5,18 +5,25 @@
 import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
+import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
-import { taskInstanceFields } from '../events/task-instance.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
+import type { Endings } from './endings.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
+import type { Ownership } from './ownership.js';
 
 /** What a task instance listener needs. */
 interface TaskInstanceListenerOptions {
   product: string;
   bus: EventBus;
   reader: HostReader;
+  /** The declared fields. */
+  fields: Fields;
+  ownership: Ownership;
+  /** Undefined for `cosmos`: its events say success or failure alone. */
+  endings: Endings | undefined;
 }
 
 type Plain = MetricValue | undefined | typeof UNREADABLE;
@@ -28,11 +35,12 @@ const NO_COMMAND: Readonly<CommandValues> = { baseCmd: undefined, installDeps: u
 const MAX_COMMAND_PARTS = 64;
 
 /** Publishes an event when a task of the product ends with this status. */
-export function taskInstanceListener(status: Status, { product, bus, reader }: TaskInstanceListenerOptions): PayloadListener {
+export function taskInstanceListener(status: Status, options: TaskInstanceListenerOptions): PayloadListener {
+  const { product, bus, reader, fields, ownership, endings } = options;
   const ownPrefix = `${product}.`;
   const ownOperators = `${product}.operators.`;
   const isOwnSubclass = `is_${product}_operator_subclass`;
-  const blank = blankOf(taskInstanceFields(product));
+  const blank = blankOf(fields);
 
   return (payload) => {
     const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
@@ -43,13 +51,19 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     const { module } = identity;
     const isOwnModule = typeof module === 'string' && module.startsWith(ownPrefix);
     const isDbtOperator = identity.isDbtOperator === true;
-    if (!isOwnModule && !isDbtOperator) return undefined;
+    if (!isOwnModule && !isDbtOperator && !ownership.owns(task)) {
+      ownership.missed();
+      return undefined;
+    }
+    ownership.hasMatched = true;
+    const ending = endings?.of('task_instance', status, taskInstance, fields);
+    if (endings !== undefined && ending === undefined) return undefined;
 
     const { mapIndex, duration } = instanceValues(taskInstance, reader);
     const values = taskValues(task, reader);
     const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
     const metrics = { ...blank };
-    metrics['status'] = status;
+    metrics['status'] = ending?.status ?? status;
     metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
     metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
     metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
@@ -64,7 +78,7 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
       ? unlessUnreadable(reader.plainValue(command.installDeps, 'installDeps') ?? undefined)
       : undefined;
     metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
-    metrics['duration'] = unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
+    metrics['duration'] = ending ? ending.duration : unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
     bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
     return undefined;
   };

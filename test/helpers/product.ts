@@ -2,6 +2,7 @@ import { EventBus } from '../../src/bus/bus.js';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
 import type { UsageEvent } from '../../src/delivery/transport.js';
 import type { EventDefinition } from '../../src/events/definition.js';
+import type { EventDefinitions } from '../../src/events/product-events.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { productEvents } from '../../src/events/product-events.js';
 import { Gate } from '../../src/opt-out/gate.js';
@@ -9,6 +10,7 @@ import { Ledger } from '../../src/base/ledger.js';
 import type { TelemetryStats } from '../../src/base/ledger.js';
 import { hostListeners } from '../../src/listeners/register.js';
 import { ListenerRegistry } from '../../src/listeners/register.js';
+import type { Task } from '../../src/listeners/host.js';
 import { Log } from '../../src/base/log.js';
 import { VirtualClock } from './virtual-clock.js';
 
@@ -26,6 +28,9 @@ export interface FakeProductOptions {
   /** Whether telemetry is on at the start. @default true */
   open?: boolean;
   dagHash?: (dagId: string) => string | null;
+  owns?: (task: Task) => boolean;
+  /** @default what the product declares */
+  definitions?: EventDefinitions;
 }
 
 /** Bus, listeners and gate of a product without delivery, on a virtual clock. */
@@ -39,11 +44,13 @@ export class FakeProduct {
   readonly log: Log;
   readonly gate: Gate;
   readonly bus: EventBus;
-  readonly listeners: ReturnType<typeof hostListeners>;
+  readonly listeners: ReturnType<typeof hostListeners>['events'];
   readonly registry: ListenerRegistry;
   isOptedOut = false;
 
-  constructor({ product = 'cosmos', events = [], open = true, dagHash = () => null }: FakeProductOptions = {}) {
+  constructor(options: FakeProductOptions = {}) {
+    const { product = 'cosmos', events = [], open = true, dagHash = () => null, owns } = options;
+    const { definitions = productEvents(product, 'airflow', events) } = options;
     const { clock, ledger, lines } = this;
     const write = (message: string) => {
       lines.push(message);
@@ -51,13 +58,14 @@ export class FakeProduct {
     this.log = new Log({ debug: write, warn: write }, clock);
     this.gate = new Gate({ state: open ? 'open' : 'shut', watch: { optedOutNow: () => this.isOptedOut }, clock });
     const { log, gate } = this;
-    this.bus = new EventBus({ definitions: productEvents(product, 'airflow', events), gate, ledger, log });
+    this.bus = new EventBus({ definitions, gate, ledger, log });
     this.bus.attach((metrics, packed, definition) => {
       ledger.published += 1;
       this.taken.push({ definition, metrics, packed });
     });
-    this.listeners = hostListeners(product, { bus: this.bus, ledger, dagHash });
-    this.registry = new ListenerRegistry({ listeners: () => this.listeners, gate, ledger, log });
+    const listeners = hostListeners(product, { definitions, bus: this.bus, ledger, log, dagHash, owns });
+    this.listeners = listeners.events;
+    this.registry = new ListenerRegistry({ listeners: () => listeners, gate, ledger, log });
   }
 
   stats(): TelemetryStats {

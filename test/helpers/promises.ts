@@ -10,6 +10,7 @@ export const PROMISES = [
 
   'accounts-balance',
   'map-accounts',
+  'duplicate-once',
   'sent-means-2xx',
   'sent-ignores-body',
   'publish-order',

@@ -47,6 +47,7 @@ import type {
   EventDefinition,
   EventMetrics,
   EventNames,
+  End,
   EventTargetHost,
   FetchTransportOptions,
   Field,
@@ -63,6 +64,7 @@ import type {
   MetricsOf,
   MetricValue,
   OnOffHost,
+  Outcome,
   Platform,
   PrivacyNoticeOptions,
   Product,
@@ -70,6 +72,8 @@ import type {
   RegisterOptions,
   RetryingOptions,
   Rule,
+  RunReport,
+  RunTask,
   SendOutcome,
   SendSignal,
   Settings,
@@ -86,6 +90,7 @@ import type {
   UrlObject,
   UsageEvent,
   UsageMetrics,
+  When,
 } from 'cosmos-telemetry';
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import type { CliIo, CliStream, TelemetryCli, TelemetryCliOptions } from 'cosmos-telemetry/cli';
@@ -229,6 +234,15 @@ export function hosts(telemetry: Telemetry, small: Emitter<Emitted>, any: Emitte
   const later = (id: string): Mapped => Promise.resolve(id === '' ? undefined : report);
   const map: HostMap = { done: (_run: object, id: string) => later(id), skipped: () => null };
   telemetry.report('task_instance.failed', { taskInstance });
+  const when: When = { startedAt: new Date(0), endedAt: 1000 };
+  const end: End = { ...when, runId: 'r1', attempt: 2, willRetry: false };
+  const cached: Outcome = 'cached';
+  const runTask: RunTask = { taskId: 'build', owned: true, status: cached, duration: 0.5 };
+  const run: RunReport = { ...when, runId: 'r1', status: 'success', tasks: [runTask] };
+  telemetry.reportRun(run);
+  telemetry.report('task_instance.success', { taskInstance: { ...taskInstance, ...end, status: cached } });
+  // @ts-expect-error no such outcome
+  telemetry.reportRun({ status: 'done', tasks: [] });
   // @ts-expect-error a payload of another event
   telemetry.report('task_instance.failed', { dagRun });
   // @ts-expect-error no such event
@@ -245,6 +259,7 @@ export async function client(): Promise<boolean> {
     events: [BACKFILL],
     transport: transports(),
     logger: undefined,
+    owns: (one: Task) => one.operatorName === 'AcmeRun',
     dagHash: (dagId) => (dagId === '' ? null : dagId),
   };
   const typed: Telemetry<'acme', [typeof BACKFILL]> = createTelemetry(options);

@@ -1,0 +1,56 @@
+/*
+ * Whose a task is, where its module does not say so; and a log line for a host that has no task of the product.
+ */
+import { ignoreRejection } from '../base/foreign-values.js';
+import type { Log } from '../base/log.js';
+import type { HostReader } from './host-reader.js';
+import type { Task } from './host.js';
+
+/** So many events without one of the product are no accident. */
+const MANY = 100;
+
+/** What ownership needs. */
+interface OwnershipOptions {
+  product: string;
+  /** Whether a task may say `owned: true`. */
+  readsOwned: boolean;
+  owns: ((task: Task) => boolean) | undefined;
+  reader: HostReader;
+  log: Log;
+}
+
+/** Tells the product's tasks from others, beside their modules. */
+export class Ownership {
+  /** Whether an event of the product was seen. */
+  hasMatched = false;
+  #misses = 0;
+  readonly #options: OwnershipOptions;
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a task whose module is not the product's is its task all the same. */
+  owns(task: object): boolean {
+    const { readsOwned, owns, reader } = this.#options;
+    if (readsOwned && reader.read(task, 'owned') === true) return true;
+    if (owns === undefined) return false;
+    try {
+      return ignoreRejection(owns(task)) === true;
+    } catch {
+      reader.unreadable('owns');
+      return false;
+    }
+  }
+
+  /** Called for each event that is not the product's. */
+  missed(): void {
+    if (this.hasMatched) return;
+    this.#misses += 1;
+    if (this.#misses !== 1 && this.#misses !== MANY) return;
+    const { product, log } = this.#options;
+    const rule = `a task counts if its \`module\` starts with \`${product}.\`, if it says \`owned: true\`, or if \`owns\` says so`;
+    if (this.#misses === 1) log.debug('not_owned', `an event of the host is not of this product; ${rule}`);
+    else log.warn('nothing_owned', `none of the first ${MANY} events of the host is of this product; ${rule}`);
+  }
+}

@@ -1,0 +1,146 @@
+import test from 'ava';
+import type { HostReport } from '../../src/listeners/map.js';
+import { runListener } from '../../src/listeners/run.js';
+import type { RunReport } from '../../src/listeners/run.js';
+import { HostReader } from '../../src/listeners/host-reader.js';
+import { FakeProduct } from '../helpers/product.js';
+import { telemetryRig } from '../helpers/telemetry-rig.js';
+import { workflowProduct } from '../helpers/workflow-product.js';
+
+const START_MS = Date.UTC(2026, 0, 1);
+
+const RUN: RunReport = {
+  runId: 'r1',
+  status: 'failed',
+  startedAt: new Date(START_MS),
+  endedAt: new Date(START_MS + 9000),
+  tasks: [
+    { taskId: 'build', owned: true, operatorName: 'Build', status: 'cached', attempt: 1, duration: 0 },
+    { taskId: 'test', owned: true, operatorName: 'Test', status: 'failed', attempt: 2, startedAt: START_MS, endedAt: START_MS + 1500 },
+    { taskId: 'lint', owned: true, operatorName: 'Lint', status: 'skipped', mapIndex: 3 },
+    { taskId: 'push', module: 'other', status: 'success' },
+  ],
+};
+
+function taken(product: FakeProduct) {
+  return product.taken.map(({ definition, metrics }) => [
+    definition.type,
+    metrics['status'],
+    metrics['operator_name'],
+    metrics['duration'],
+    metrics['is_mapped_task'],
+  ]);
+}
+
+test('a run with all its tasks is one event of the run, and one of each task of the product', (t) => {
+  const product = workflowProduct();
+  product.registry.reportRun(RUN);
+  t.deepEqual(taken(product), [
+    ['dag_run', 'failed', undefined, 9, undefined],
+    ['task_instance', 'cached', 'Build', 0, false],
+    ['task_instance', 'failed', 'Test', 1.5, false],
+    ['task_instance', 'skipped', 'Lint', undefined, true],
+  ]);
+  t.like(product.taken[0]?.metrics, { task_count: 4, acme_task_count: 3 });
+  t.is(product.stats().fieldsDropped, 0);
+});
+
+test('the run has the counts of its tasks', (t) => {
+  const product = workflowProduct();
+  const reports: HostReport['payload'][] = [];
+  const keep = (payload: unknown) => void reports.push(payload as HostReport['payload']);
+  const listeners = { 'dag_run.success': keep, 'dag_run.failed': keep, 'task_instance.success': keep, 'task_instance.failed': keep };
+  const { ledger } = product;
+  runListener(listeners, { reader: new HostReader(ledger), ledger, sends: () => true })(RUN);
+  t.like(reports[0], { dagRun: { failedCount: 1, retriedCount: 1, skippedCount: 1, runId: 'r1' } });
+  t.like(reports[2], { taskInstance: { taskId: 'test', runId: 'r1', attempt: 2, mapIndex: -1 } });
+});
+
+test('a run that is reported again counts once, with its tasks', (t) => {
+  const product = workflowProduct();
+  product.registry.reportRun(RUN);
+  product.registry.reportRun(RUN);
+  t.is(product.taken.length, 4);
+  t.like(product.stats(), { published: 8, pending: 4, dropped: 4, reasons: { duplicate: 4 } });
+});
+
+test('tasks without an id are no duplicates of each other', (t) => {
+  const product = workflowProduct();
+  const own = { owned: true, status: 'success' } as const;
+  product.registry.reportRun({ runId: 'r2', status: 'success', tasks: [own, { ...own }] });
+  t.is(product.taken.length, 3);
+});
+
+test('a run without a task of the product is not reported, and is not counted', (t) => {
+  const product = workflowProduct();
+  product.registry.reportRun({ status: 'success', tasks: [{ module: 'other', status: 'success' }] });
+  t.is(product.stats().published, 0);
+});
+
+test('cosmos reports success and failure alone', (t) => {
+  const product = new FakeProduct();
+  const own = { module: 'cosmos.operators.local' };
+  const tasks = (['success', 'failed', 'skipped', 'cached', 'cancelled', 'timed_out'] as const).map((status) => ({ ...own, status }));
+  for (const status of ['success', 'cancelled'] as const) product.registry.reportRun({ runId: 'r1', status, tasks });
+  t.deepEqual(
+    product.taken.map(({ definition, metrics }) => [definition.type, metrics['status']]),
+    [
+      ['dag_run', 'success'],
+      ['task_instance', 'success'],
+      ['task_instance', 'failed'],
+      ['task_instance', 'success'],
+      ['task_instance', 'failed'],
+    ],
+  );
+});
+
+const BAD: Readonly<Record<string, () => unknown>> = {
+  nothing: () => undefined,
+  'a text': () => 'run',
+  'no tasks': () => ({ status: 'success' }),
+  'tasks that are no list': () => ({ status: 'success', tasks: {} }),
+  'four billion tasks': () => ({ status: 'success', tasks: Object.assign([], { length: 2 ** 32 - 1 }) }),
+  'no status': () => ({ tasks: [] }),
+  'an unknown status': () => ({ status: 'done', tasks: [] }),
+  'tasks that throw': () => ({
+    status: 'success',
+    get tasks() {
+      return JSON.parse('{') as unknown;
+    },
+  }),
+  'a revoked proxy': () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  },
+};
+
+for (const [name, bad] of Object.entries(BAD)) {
+  test(`a report with ${name} is invalid and does not throw`, (t) => {
+    const product = workflowProduct();
+    t.notThrows(() => product.registry.reportRun(bad() as RunReport));
+    t.like(product.stats(), { published: 1, dropped: 1, reasons: { invalid: 1 } });
+  });
+}
+
+test('a task that cannot be used costs itself only', (t) => {
+  const product = workflowProduct();
+  const own = { owned: true, status: 'success' } as const;
+  const bad = Object.defineProperty({ ...own }, 'duration', { get: () => JSON.parse('{') as unknown });
+  const tasks = [null, 7, { ...own, status: 'done' }, bad, own];
+  product.registry.reportRun({ status: 'success', tasks: tasks as never });
+  t.deepEqual(
+    product.taken.map(({ definition }) => definition.type),
+    ['dag_run', 'task_instance', 'task_instance'],
+  );
+  t.like(product.stats(), { published: 4, dropped: 1, reasons: { invalid: 1 } });
+});
+
+test('reportRun() is a method of the client', (t) => {
+  const rig = telemetryRig();
+  rig.telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'failed' }] });
+  t.is(rig.telemetry.stats().published, 2);
+  const out = telemetryRig({ env: { DO_NOT_TRACK: '1' } });
+  out.telemetry.reportRun(new Proxy({}, { get: () => t.fail() }) as RunReport);
+  t.is(out.telemetry.stats().published, 0);
+});
