@@ -13,6 +13,7 @@ export { COSMOS_ENDPOINT } from './base/constants.js';
 // Hosts and their events.
 export type { HostMap, HostReport, Mapped } from './listeners/map.js';
 export type { RunReport, RunTask } from './listeners/run.js';
+export type { TypedHost } from './listeners/typed-host.js';
 export type { EventNames, RegisterOptions } from './listeners/register.js';
 export type {
   AddRemoveHost,

@@ -24,8 +24,9 @@ import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter, HostEvents } from '../listeners/host.js';
 import { Lookups } from '../listeners/lookups.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
-import type { RegisterOptions } from '../listeners/register.js';
+import type { EventNames, RegisterOptions } from '../listeners/register.js';
 import type { RunReport } from '../listeners/run.js';
+import type { EmittingHost, Listened } from '../listeners/typed-host.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
@@ -54,10 +55,15 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    *
    * @param options.events The host's own names for its events. @default the names of `HostEvents`
    * @param options.map Functions that translate the host's own events, for a host that emits other payloads. Not together with `events`.
+   * A host whose type says that it emits none of the names does not compile.
+   *
    * @returns A function that removes the listeners.
    * @throws TypeError for a host without listener methods, or for wrong names or functions.
    */
-  register(host: HostEmitter, options?: RegisterOptions): () => void;
+  register<H extends HostEmitter, const M extends string = never, const E extends EventNames = object>(
+    host: EmittingHost<H, Listened<M, E>>,
+    options?: RegisterOptions<M, E>,
+  ): () => void;
   /**
    * Takes one event of a host that has no emitter: the same as if a registered host had emitted it. It copies what it needs, never throws
    * and never waits. What cannot be used counts as `invalid`; what is not the product's is not counted.

@@ -23,7 +23,7 @@ export type Mapped = HostReport | null | undefined | PromiseLike<HostReport | nu
  * answered when `close()` ends, as `deadline`. An EventTarget emits the Event itself.
  * @example { completed: (job: Job) => ({ event: 'task_instance.success', payload: { taskInstance: taskOf(job) } }) }
  */
-export type HostMap = Readonly<Record<string, (...args: never[]) => Mapped>>;
+export type HostMap<M extends string = string> = Readonly<Record<M, (...args: never[]) => Mapped>>;
 
 type Translate = (...args: readonly unknown[]) => unknown;
 

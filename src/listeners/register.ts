@@ -62,11 +62,12 @@ export function hostListeners(product: string, { definitions, bus, ledger, log, 
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
 /** How to listen to a host: under other names, or through functions that translate. */
-export interface RegisterOptions {
+export interface RegisterOptions<M extends string = string, E extends EventNames = EventNames> {
   /** The host's own names for its events. @default the names of `HostEvents` */
-  events?: EventNames | undefined;
+  events?: E | undefined;
   /** Translates the host's own events. Only these are listened to then. @default none */
-  map?: HostMap | undefined;
+  // The second type is for TypeScript before 6: it gives the functions of a literal the types of their reports.
+  map?: (HostMap<M> & HostMap) | undefined;
 }
 
 /** What a registry needs. @internal */

@@ -8,7 +8,7 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { URL as NodeUrl } from 'node:url';
 import { configFilePath, createTelemetry, resolveSettings } from 'cosmos-telemetry';
-import type { Clock, Environment, Platform, Transport } from 'cosmos-telemetry';
+import type { Clock, Environment, Platform, Transport, TypedHost } from 'cosmos-telemetry';
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import { createRelay } from 'cosmos-telemetry/relay';
 import { startCollector } from 'cosmos-telemetry/testing';
@@ -39,6 +39,13 @@ export async function use(): Promise<number> {
   telemetry.register(new EventEmitter());
   telemetry.register(new Orchestrator());
   telemetry.register(new EventEmitter<{ 'dag_run.success': [payload: object] }>());
+  const typed = new EventEmitter<TypedHost & { started: [id: string] }>();
+  typed.emit('dag_run.failed', { dagRun: { dagId: 'nightly', dag: { tasks: [] } } });
+  telemetry.register(typed);
+  const queue = new EventEmitter<{ done: [id: string] }>();
+  telemetry.register(queue, { map: { done: (id: string) => (id === '' ? null : undefined) } });
+  // @ts-expect-error it emits none of our events
+  telemetry.register(queue);
   resolveSettings({ product: 'acme', env: { ...process.env, HOME: '/home/alice' } });
   configFilePath('acme', env, platform);
   configFilePath('acme', process.env, process.platform);

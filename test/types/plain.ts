@@ -87,6 +87,7 @@ import type {
   TelemetryStats,
   Timer,
   Transport,
+  TypedHost,
   UrlObject,
   UsageEvent,
   UsageMetrics,
@@ -248,6 +249,51 @@ export function hosts(telemetry: Telemetry, small: Emitter<Emitted>, any: Emitte
   // @ts-expect-error no such event
   telemetry.register(onOff, { map: { done: () => ({ event: 'dag_run.done', payload: { dagRun } }) } });
   return [...all.map((host) => telemetry.register(host, options)), telemetry.register(onOff, { map })];
+}
+
+/** An emitter with one overload for each event, as many have. */
+interface Overloaded {
+  on(name: 'started', handler: (id: string) => void): this;
+  on(name: 'dag_run.failed', handler: (payload: object) => void): this;
+  on(name: 'ended', handler: (id: string) => void): this;
+  off(name: string, handler: (payload: never) => void): this;
+}
+
+/** An emitter whose `on` has the names of a map, as a BullMQ worker has. */
+interface Queue {
+  on<K extends keyof QueueEvents>(name: K, handler: QueueEvents[K]): this;
+  off<K extends keyof QueueEvents>(name: K, handler: QueueEvents[K]): this;
+  eventNames(): (string | symbol)[];
+}
+
+interface QueueEvents {
+  completed: (job: { id: string }, result: object) => void;
+  failed: (job: { id: string } | undefined, error: Error) => void;
+}
+
+/** What can emit what we listen for compiles, and what never can does not. */
+export function typedHosts(telemetry: Telemetry, queue: Queue, overloaded: Overloaded, small: Emitter<Emitted>): void {
+  const typed = new EventEmitter<TypedHost & { started: [id: string] }>();
+  typed.emit('dag_run.success', { dagRun });
+  const other = new EventEmitter<{ started: [id: string]; done: [id: string] }>();
+  telemetry.register(typed);
+  telemetry.register(overloaded);
+  telemetry.register(small, {});
+  telemetry.register(other, { events: { 'dag_run.success': 'done' } });
+  telemetry.register(other, { map: { done: (id: string) => (id === '' ? undefined : { event: 'dag_run.success', payload: { dagRun } }) } });
+  telemetry.register(queue, { map: { completed: async (job: { id: string }) => (job.id === '' ? undefined : undefined) } });
+  // @ts-expect-error it emits none of our events
+  telemetry.register(other);
+  // @ts-expect-error nor under that name
+  telemetry.register(other, { events: { 'dag_run.success': 'finished' } });
+  // @ts-expect-error a queue emits its own events
+  telemetry.register(queue);
+  // @ts-expect-error a misspelt name of its own
+  telemetry.register(queue, { map: { complete: () => undefined } });
+  // @ts-expect-error it emits two events of ours, under their own names
+  telemetry.register(small, { map: { done: () => undefined } });
+  // @ts-expect-error an unknown option
+  telemetry.register(typed, { events: {}, maps: {} });
 }
 
 export async function client(): Promise<boolean> {
