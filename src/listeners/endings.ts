@@ -1,11 +1,11 @@
 /*
  * How a run or a task ended, as far as a host other than Airflow can say more than success or failure; and whether that was reported before.
  */
-import { types } from '../base/foreign-values.js';
+import { ignoreRejection, types } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Status } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
-import { UNREADABLE } from './host-reader.js';
+import { UNREADABLE, unlessUnreadable } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { Outcome } from './host.js';
 
@@ -43,20 +43,19 @@ export class Endings {
    * @returns undefined for what is not to be reported: it is no end, its outcome is not declared, or it was reported before.
    */
   of(event: EndingEvent, named: Status, source: object, fields: Fields): Ending | undefined {
-    const reader = this.#reader;
+    const values = endValues(source, this.#reader);
     // A run that is tried again has not ended. Each attempt of a task has.
-    if (event === 'dag_run' && reader.read(source, 'willRetry') === true) return undefined;
-    const status = this.#statusOf(source, named);
-    if (fields['status']?.accepts(status) !== true) return undefined;
-    if (this.#isKnown(event, status, source)) {
+    if (event === 'dag_run' && values.willRetry === true) return undefined;
+    const status = this.#statusOf(values.status, named);
+    if (status !== named && fields['status']?.accepts(status) !== true) return undefined;
+    if (this.#isKnown(event, status, source, values)) {
       this.#ledger.refuse('duplicate');
       return undefined;
     }
-    return { status, duration: this.#durationOf(source) };
+    return { status, duration: this.#durationOf(values) };
   }
 
-  #statusOf(source: object, named: Status): Outcome {
-    const status = this.#reader.read(source, 'status');
+  #statusOf(status: unknown, named: Status): Outcome {
     if (status === undefined || status === null || status === UNREADABLE) return named;
     if (isOutcome(status)) return status;
     this.#reader.unreadable('status');
@@ -64,17 +63,15 @@ export class Endings {
   }
 
   /** Recognised only where a run has an id, and a task has one, too: without ids two tasks would count as one. */
-  #isKnown(event: EndingEvent, status: Outcome, source: object): boolean {
-    const reader = this.#reader;
-    const runId = idOf(reader.read(source, 'runId'));
+  #isKnown(event: EndingEvent, status: Outcome, source: object, values: EndValues): boolean {
+    const runId = idOf(values.runId);
     if (runId === undefined) return false;
-    let key = `${event} ${status} ${runId}`;
+    let key = `${event} ${status} ${runId} ${idOf(values.attempt) ?? ''}`;
     if (event === 'task_instance') {
-      const taskId = idOf(reader.read(source, 'taskId'));
+      const taskId = idOf(this.#reader.read(source, 'taskId'));
       if (taskId === undefined) return false;
-      key += ` ${taskId} ${idOf(reader.read(source, 'mapIndex')) ?? '-1'}`;
+      key += ` ${taskId} ${idOf(this.#reader.read(source, 'mapIndex')) ?? '-1'}`;
     }
-    key += ` ${idOf(reader.read(source, 'attempt')) ?? ''}`;
     if (this.#recent.has(key) || this.#older.has(key)) return true;
     if (this.#recent.size >= MAX_REMEMBERED) {
       this.#older = this.#recent;
@@ -84,12 +81,12 @@ export class Endings {
     return false;
   }
 
-  #durationOf(source: object): number | undefined {
+  #durationOf({ duration, startedAt, endedAt }: EndValues): number | undefined {
     const reader = this.#reader;
-    const duration = reader.plainValue(reader.read(source, 'duration'), 'duration');
-    if (duration !== undefined && duration !== null) return duration === UNREADABLE ? undefined : (duration as number);
-    const startedAtMs = this.#timeOf(source, 'startedAt');
-    const endedAtMs = this.#timeOf(source, 'endedAt');
+    if (duration === UNREADABLE) return undefined;
+    if (duration !== undefined && duration !== null) return unlessUnreadable(reader.plainValue(duration, 'duration')) as number | undefined;
+    const startedAtMs = this.#timeOf(startedAt, 'startedAt');
+    const endedAtMs = this.#timeOf(endedAt, 'endedAt');
     if (startedAtMs === undefined || endedAtMs === undefined) return undefined;
     const elapsed = (endedAtMs - startedAtMs) / 1000;
     // A clock that was set back meanwhile.
@@ -98,13 +95,49 @@ export class Endings {
     return undefined;
   }
 
-  #timeOf(source: object, name: 'startedAt' | 'endedAt'): number | undefined {
-    const value = this.#reader.read(source, name);
+  #timeOf(value: unknown, name: string): number | undefined {
     if (value === undefined || value === null || value === UNREADABLE) return undefined;
     const timeMs = types.isDate(value) ? Date.prototype.getTime.call(value) : value;
     if (typeof timeMs === 'number' && Number.isFinite(timeMs)) return timeMs;
     this.#reader.unreadable(name);
     return undefined;
+  }
+}
+
+/** What is read of each run and task. */
+interface EndValues {
+  status: unknown;
+  willRetry: unknown;
+  runId: unknown;
+  attempt: unknown;
+  duration: unknown;
+  startedAt: unknown;
+  endedAt: unknown;
+}
+
+/** Reads by names in the code: a name in a variable costs ten times as much, on the host's path. */
+function endValues(source: object, reader: HostReader): EndValues {
+  const values: EndValues = {
+    status: undefined,
+    willRetry: undefined,
+    runId: undefined,
+    attempt: undefined,
+    duration: undefined,
+    startedAt: undefined,
+    endedAt: undefined,
+  };
+  try {
+    const given = source as Partial<EndValues>;
+    values.status = ignoreRejection(given.status);
+    values.willRetry = ignoreRejection(given.willRetry);
+    values.runId = ignoreRejection(given.runId);
+    values.attempt = ignoreRejection(given.attempt);
+    values.duration = ignoreRejection(given.duration);
+    values.startedAt = ignoreRejection(given.startedAt);
+    values.endedAt = ignoreRejection(given.endedAt);
+    return values;
+  } catch {
+    return reader.readAll(source, values);
   }
 }
 

@@ -33,7 +33,7 @@ export class Ownership {
   /** Whether a task whose module is not the product's is its task all the same. */
   owns(task: object): boolean {
     const { readsOwned, owns, reader } = this.#options;
-    if (readsOwned && reader.read(task, 'owned') === true) return true;
+    if (readsOwned && ownedOf(task, reader) === true) return true;
     if (owns === undefined) return false;
     try {
       return ignoreRejection(owns(task)) === true;
@@ -52,5 +52,13 @@ export class Ownership {
     const rule = `a task counts if its \`module\` starts with \`${product}.\`, if it says \`owned: true\`, or if \`owns\` says so`;
     if (this.#misses === 1) log.debug('not_owned', `an event of the host is not of this product; ${rule}`);
     else log.warn('nothing_owned', `none of the first ${MANY} events of the host is of this product; ${rule}`);
+  }
+}
+
+function ownedOf(task: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((task as Task).owned);
+  } catch {
+    return reader.unreadable('owned');
   }
 }

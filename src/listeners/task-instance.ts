@@ -63,7 +63,7 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     const values = taskValues(task, reader);
     const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
     const metrics = { ...blank };
-    metrics['status'] = ending?.status ?? status;
+    metrics['status'] = ending === undefined ? status : ending.status;
     metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
     metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
     metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);

@@ -34,7 +34,7 @@ const ALL_EVENTS: readonly HostEventName[] = [...DAG_RUN_EVENTS, ...TASK_INSTANC
 const MANY_TASKS = 100_000;
 
 /**
- * Makes about 2,000 payloads that break what the host's types promise: each field missing, of a wrong type, or behind a getter that
+ * Makes about 3,000 payloads that break what the host's types promise: each field missing, of a wrong type, or behind a getter that
  * throws; proxies, promises, zip bombs, huge and sparse lists; and `valid` payloads for comparison. Emit each one to your listeners. No
  * listener may throw, cause an unhandled rejection, or miss the next valid event.
  *

@@ -58,12 +58,16 @@ export function validPayload(event: HostEventName, product: string): Record<stri
   return { previousState: 'running', taskInstance, error: event === 'task_instance.failed' ? new Error('dbt failed') : undefined };
 }
 
+/** What says how a run or a task ended. */
+const END_PATHS = [['status'], ['runId'], ['attempt'], ['willRetry'], ['startedAt'], ['endedAt'], ['duration']];
+
 /** The paths of all fields that a listener may read. */
 export function fieldPaths(event: HostEventName, product: string): readonly (readonly string[])[] {
   const task = [
     [],
     ['taskId'],
     ['module'],
+    ['owned'],
     ['operatorName'],
     ['isDbtOperator'],
     ['invocationMode'],
@@ -78,9 +82,9 @@ export function fieldPaths(event: HostEventName, product: string): readonly (rea
   ];
   if (event === 'dag_run.success' || event === 'dag_run.failed') {
     const dag = [[], ['params'], ['params', metadataParam(product)], ['tasks'], ['tasks', '0'], ['tasks', '0', 'module']];
-    const run = [[], ['dagId'], ['dagHash'], ...dag.map((path) => ['dag', ...path])];
+    const run = [[], ['dagId'], ['dagHash'], ...END_PATHS, ...dag.map((path) => ['dag', ...path])];
     return [['msg'], ...run.map((path) => ['dagRun', ...path])];
   }
-  const instance = [[], ['dagId'], ['taskId'], ['mapIndex'], ['duration'], ...task.map((path) => ['task', ...path])];
+  const instance = [[], ['dagId'], ['taskId'], ['mapIndex'], ...END_PATHS, ...task.map((path) => ['task', ...path])];
   return [['previousState'], ['error'], ...instance.map((path) => ['taskInstance', ...path])];
 }

@@ -3,8 +3,11 @@ import type { HostReport } from '../../src/listeners/map.js';
 import { runListener } from '../../src/listeners/run.js';
 import type { RunReport } from '../../src/listeners/run.js';
 import { HostReader } from '../../src/listeners/host-reader.js';
-import { FakeProduct } from '../helpers/product.js';
-import { telemetryRig } from '../helpers/telemetry-rig.js';
+import { hostileGetters, hostileValues } from '../../src/testing/hostile-values.js';
+import { FakeProduct, settled } from '../helpers/product.js';
+import { proves } from '../helpers/promises.js';
+import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
+import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 import { workflowProduct } from '../helpers/workflow-product.js';
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -143,4 +146,34 @@ test('reportRun() is a method of the client', (t) => {
   const out = telemetryRig({ env: { DO_NOT_TRACK: '1' } });
   out.telemetry.reportRun(new Proxy({}, { get: () => t.fail() }) as RunReport);
   t.is(out.telemetry.stats().published, 0);
+});
+
+const RUN_FIELDS = ['runId', 'dagId', 'dagHash', 'status', 'startedAt', 'endedAt', 'duration', 'tasks'];
+const TASK_FIELDS = ['taskId', 'module', 'owned', 'operatorName', 'status', 'attempt', 'mapIndex', 'startedAt', 'endedAt', 'duration'];
+
+test.serial(proves('hook-payload', 'whatever a report contains, nothing is thrown, and the next run is reported'), async (t) => {
+  const product = workflowProduct();
+  const report = (run: object) => {
+    t.notThrows(() => product.registry.reportRun(run as RunReport));
+  };
+  const unhandled = await unhandledRejections(async () => {
+    for (const { make } of hostileValues()) {
+      report(make() as object);
+      for (const field of RUN_FIELDS) report({ ...RUN, runId: null, [field]: make() });
+      for (const field of TASK_FIELDS) report({ ...RUN, runId: null, tasks: [{ ...RUN.tasks[0], [field]: make() }] });
+    }
+    for (const { makeGetter } of hostileGetters()) {
+      for (const field of RUN_FIELDS) report(Object.defineProperty({ ...RUN }, field, { get: makeGetter(RUN.tasks) }));
+      for (const field of TASK_FIELDS) {
+        report({ ...RUN, tasks: [Object.defineProperty({ ...RUN.tasks[0] }, field, { get: makeGetter('build') })] });
+      }
+    }
+    await settled();
+  });
+  t.deepEqual(unhandled, []);
+  t.true(addsUp(product.stats()));
+  t.true(product.stats().pending > 1000);
+  const before = product.taken.length;
+  product.registry.reportRun({ ...RUN, runId: 'the next one' });
+  t.is(product.taken.length, before + 4);
 });
