@@ -45,6 +45,10 @@ test.serial('every TypeScript block compiles, and the ten lines of a host delive
   t.true(texts.length >= 3 && tenLines >= 0);
   const lines = (texts[tenLines] ?? '').split('\n').filter((line) => line.trim() !== '');
   t.true(lines.length <= 10, `${lines.length} lines`);
+  const translated = (texts.find((text) => text.includes('telemetry.register(worker')) ?? '')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  t.true(translated.length > 0 && translated.length <= 10, `${translated.length} lines with a map`);
   let folder = '';
   try {
     folder = await compileBlocks();

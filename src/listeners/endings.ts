@@ -1,5 +1,5 @@
 /*
- * How a run or a task ended, as far as a host other than Airflow can say more than success or failure; and whether that was reported before.
+ * How a run or a task ended, where a host can say more than success or failure; and whether that was reported before.
  */
 import { ignoreRejection, types } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';

@@ -23,6 +23,7 @@ interface LookupsOptions {
 export class Lookups {
   readonly #running = new Set<Lookup>();
   readonly #options: LookupsOptions;
+  #isOver = false;
 
   constructor(options: LookupsOptions) {
     this.#options = options;
@@ -35,6 +36,12 @@ export class Lookups {
   /** Waits for a promise or thenable. One of the two functions is called, unless the look-up is given up before. They must not throw. */
   begin(work: PromiseLike<unknown>, found: (result: unknown) => void, failed: () => void): void {
     const { ledger, log, max, publishLate } = this.#options;
+    if (this.#isOver) {
+      // A host that would not let go of its listeners.
+      ignoreRejection(work);
+      ledger.refuse('closed');
+      return;
+    }
     if (this.#running.size >= max) {
       ignoreRejection(work);
       ledger.refuse('buffer_full');
@@ -61,8 +68,9 @@ export class Lookups {
     return Promise.all(Array.from(this.#running, (lookup) => new Promise<void>((resolve) => lookup.push(resolve))));
   }
 
-  /** Counts the event of each look-up as dropped, and ignores what it finds later. */
+  /** Counts the event of each look-up as dropped, and ignores what it finds later. No look-up begins any more. */
   giveUp(reason: string): void {
+    this.#isOver = true;
     const lookups = [...this.#running];
     this.#running.clear();
     this.#options.ledger.lookingUp = 0;

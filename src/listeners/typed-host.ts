@@ -10,7 +10,7 @@ import type { EventNames } from './register.js';
  */
 export type TypedHost = { [K in keyof HostEvents]: [payload: HostEvents[K]] };
 
-/** The names that a registration listens to: those of its `map`, else those of the events. `string` if the compiler does not know them. */
+/** The names that a registration listens to: those of its `map`, else of the events. `string` if the compiler does not know them. */
 export type Listened<M extends string, E extends EventNames> = [M] extends [never]
   ? {
       [K in keyof HostEvents]: K extends keyof E ? (E[K] extends string ? E[K] : E[K] extends undefined ? K : string) : K;
@@ -18,8 +18,8 @@ export type Listened<M extends string, E extends EventNames> = [M] extends [neve
   : M;
 
 /**
- * The names among `N` for which a listener can be added. Where `on` takes any name, its type says nothing: an emitter of node:events gives its
- * own names by `eventNames()`, one of mitt by `all`.
+ * The names among `N` for which a listener can be added. Where `on` takes any name, its type says nothing: an emitter of node:events gives
+ * its own names by `eventNames()`, one of mitt by `all`.
  */
 type Emitted<H, N extends string> = H extends { eventNames(): readonly (infer E)[] } | { readonly all: { keys(): Iterable<infer E> } }
   ? Heard<H, Extract<N, E>>

@@ -176,6 +176,20 @@ test(proves('map-accounts', 'an opt-out drops what is still looked up'), async (
   t.like(rig.telemetry.stats(), { published: 1, dropped: 1, pending: 0 });
 });
 
+test(proves('map-accounts', 'a host that keeps its listeners after close() begins no look-up'), async (t) => {
+  const rig = telemetryRig();
+  const host = new EventEmitter();
+  host.off = () => host;
+  const { answers, map } = lookUp();
+  rig.telemetry.register(host, { map });
+  await rig.telemetry.close({ deadlineMs: 0 });
+  host.emit('completed');
+  t.like(rig.telemetry.stats(), { published: 1, dropped: 1, pending: 0, reasons: { closed: 1 } });
+  answers[0]?.resolve(reportOf(JOB));
+  await settle();
+  t.like(rig.telemetry.stats(), { published: 1, dropped: 1, pending: 0 });
+});
+
 test('look-ups are bounded as waiting events are', async (t) => {
   const rig = telemetryRig({ maxPendingEvents: 2 });
   const host = new EventEmitter();

@@ -151,6 +151,10 @@ test('reportRun() is a method of the client', (t) => {
 const RUN_FIELDS = ['runId', 'dagId', 'dagHash', 'status', 'startedAt', 'endedAt', 'duration', 'tasks'];
 const TASK_FIELDS = ['taskId', 'module', 'owned', 'operatorName', 'status', 'attempt', 'mapIndex', 'startedAt', 'endedAt', 'duration'];
 
+function rejects(): Promise<never> {
+  return Promise.reject(new Error('hunter2'));
+}
+
 test.serial(proves('hook-payload', 'whatever a report contains, nothing is thrown, and the next run is reported'), async (t) => {
   const product = workflowProduct();
   const report = (run: object) => {
@@ -162,7 +166,7 @@ test.serial(proves('hook-payload', 'whatever a report contains, nothing is throw
       for (const field of RUN_FIELDS) report({ ...RUN, runId: null, [field]: make() });
       for (const field of TASK_FIELDS) report({ ...RUN, runId: null, tasks: [{ ...RUN.tasks[0], [field]: make() }] });
     }
-    for (const { makeGetter } of hostileGetters()) {
+    for (const { makeGetter } of [...hostileGetters(), { makeGetter: () => rejects }]) {
       for (const field of RUN_FIELDS) report(Object.defineProperty({ ...RUN }, field, { get: makeGetter(RUN.tasks) }));
       for (const field of TASK_FIELDS) {
         report({ ...RUN, tasks: [Object.defineProperty({ ...RUN.tasks[0] }, field, { get: makeGetter('build') })] });
