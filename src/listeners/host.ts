@@ -2,7 +2,10 @@
  * The shapes of the host: the events it emits, the objects in them, and the ways to listen to it.
  */
 
-/** The events of a host, each with one object argument. The names are those of Airflow's listener hooks. */
+/**
+ * The events of a host, each with one object argument. The names are those of Airflow's listener hooks. A run is reported once, when it has
+ * ended; a task at the end of each attempt.
+ */
 export interface HostEvents {
   'dag_run.success': { dagRun: DagRun; msg?: string | undefined };
   'dag_run.failed': { dagRun: DagRun; msg?: string | undefined };
