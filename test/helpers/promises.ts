@@ -53,6 +53,7 @@ export const PROMISES = [
   'error-secrets',
   'load-again',
   'realm',
+  'host-bullmq',
   'types-alone',
   'tests-loopback',
   'machine-facts',
