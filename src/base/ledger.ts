@@ -27,6 +27,8 @@ export interface Loss {
   /** The property of the payload, or the field; empty for the metadata as a whole. */
   readonly name: string;
   readonly why: LossReason;
+  /** The event type, where it is known. Without a name the event as a whole is lost: its type is not declared, or it has no fields. */
+  readonly type?: string;
 }
 
 /**
@@ -36,9 +38,10 @@ export interface Loss {
  * - `ill_typed`: the value is not of the kind of its field.
  * - `unusable`: no field could hold the value, for example a list or a text that is too long.
  * - `taken`: a field of the metadata has the name of a field of the event.
+ * - `missing`: a required field has no value, or a payload lacks what its event needs.
  * - all others: the metadata as a whole cannot be read.
  */
-export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'not_text' | TelemetryMetadataProblem;
+export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'missing' | 'not_text' | TelemetryMetadataProblem;
 
 /** Why metadata cannot be packed or unpacked. */
 export type TelemetryMetadataProblem = 'not_base64' | 'not_zlib' | 'too_large' | 'not_json' | 'not_object';
@@ -60,23 +63,28 @@ export class Ledger {
   readonly #reasons = new Map<string, number>();
   readonly #observe: ((loss: Loss) => void) | undefined;
 
-  /** @param observe Called for each loss, for a command that shows losses by name. It must not throw. */
+  /** @param observe Called for each loss, for what shows losses by name. It must not throw. */
   constructor(observe?: (loss: Loss) => void) {
     this.#observe = observe;
   }
 
   /** Counts a field that is not sent, and tells the observer. */
-  loseField(from: Loss['from'], name: string, why: LossReason): void {
+  loseField(from: Loss['from'], name: string, why: LossReason, type?: string): void {
     this.fieldsDropped += 1;
-    this.notice(from, name, why);
+    this.notice(from, name, why, type);
+  }
+
+  /** Whether losses are observed: what is only told and not counted need not be looked for otherwise. */
+  get isObserved(): boolean {
+    return this.#observe !== undefined;
   }
 
   /**
    * Tells the observer and counts nothing. A packed text is unpacked once, so its losses are reported once; the caller counts them
    * for each event.
    */
-  notice(from: Loss['from'], name: string, why: LossReason): void {
-    this.#observe?.({ from, name, why });
+  notice(from: Loss['from'], name: string, why: LossReason, type?: string): void {
+    this.#observe?.({ from, name, why, ...(type !== undefined && { type }) });
   }
 
   /** Counts an event that was published and not accepted. */

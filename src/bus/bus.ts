@@ -2,9 +2,9 @@
 import { EventEmitter } from 'eventemitter3';
 import { describe } from '../base/describe.js';
 import { ignoreRejection, onRejection } from '../base/foreign-values.js';
-import type { Ledger } from '../base/ledger.js';
+import type { Ledger, LossReason } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
-import type { EventDefinition, Fields } from '../events/definition.js';
+import type { EventDefinition } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import { MAX_PACKED_LENGTH } from '../events/metadata.js';
 import type { EventDefinitions, EventMetrics } from '../events/product-events.js';
@@ -99,8 +99,11 @@ export class EventBus {
     if (!this.#gate.accepts()) return false;
     const definition = this.#accepting(type);
     if (definition === undefined) return false;
-    const snapshot = plainCopy(metrics, definition.fields, this.#ledger);
-    if (snapshot === undefined) return this.#refuse('invalid');
+    const snapshot = plainCopy(metrics, definition, this.#ledger);
+    if (snapshot === undefined) {
+      this.#ledger.notice('event', '', 'not_object', definition.type);
+      return this.#refuse('invalid');
+    }
     return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
   }
 
@@ -123,6 +126,7 @@ export class EventBus {
     if (last !== undefined && type === last.type) return last;
     const definition = this.#closed ? undefined : this.#definitions.get(type);
     if (definition === undefined) {
+      if (!this.#closed) this.#ledger.notice('event', '', 'undeclared', typeof type === 'string' ? type : '');
       this.#refuse(this.#closed ? 'closed' : 'invalid');
       return undefined;
     }
@@ -180,7 +184,7 @@ const MAX_NAMES = 64;
  *
  * @returns undefined for metrics that are not a plain object or throw when they are read.
  */
-function plainCopy(metrics: object, fields: Fields, ledger: Ledger): UsageMetrics | undefined {
+function plainCopy(metrics: object, { type, fields }: EventDefinition, ledger: Ledger): UsageMetrics | undefined {
   let copy: UsageMetrics;
   try {
     if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics) || ArrayBuffer.isView(metrics)) return undefined;
@@ -194,11 +198,19 @@ function plainCopy(metrics: object, fields: Fields, ledger: Ledger): UsageMetric
     names += 1;
     if (isPlain(copy[name])) continue;
     ignoreRejection(copy[name]);
-    remove(copy, name, ledger);
+    remove(copy, name, 'unusable', type, ledger);
   }
   // It is cheaper to keep a few undeclared names until the event is built than to look for them in each event.
-  if (names > MAX_NAMES) for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, ledger);
+  if (names > MAX_NAMES)
+    for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, 'undeclared', type, ledger);
   return copy;
+}
+
+function remove(copy: UsageMetrics, name: string, why: LossReason, type: string, ledger: Ledger): void {
+  // A name that the copy does not own comes from an Object.prototype that the host has extended.
+  if (!Object.hasOwn(copy, name)) return;
+  if (copy[name] !== undefined) ledger.loseField('event', name, why, type);
+  delete copy[name];
 }
 
 function isPlain(value: unknown): boolean {
@@ -206,13 +218,6 @@ function isPlain(value: unknown): boolean {
   if (value === true || value === false || value === null) return true;
   if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
   return typeof value === 'number' || value === undefined;
-}
-
-function remove(copy: UsageMetrics, name: string, ledger: Ledger): void {
-  // A name that the copy does not own comes from an Object.prototype that the host has extended.
-  if (!Object.hasOwn(copy, name)) return;
-  if (copy[name] !== undefined) ledger.loseField('event', name, 'unusable');
-  delete copy[name];
 }
 
 /** Deletes the names without a value: to an observer, a field that is not sent does not exist. */

@@ -19,6 +19,7 @@ import { EventBuilder } from '../delivery/event-builder.js';
 import { retrying } from '../delivery/retry.js';
 import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
+import { mistakesTo } from '../events/mistakes.js';
 import { productDagHash, productEvents } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter } from '../listeners/host.js';
@@ -123,7 +124,7 @@ class TelemetryClient implements AwaitUsing {
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
     const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
-    const ledger = new Ledger();
+    const ledger = new Ledger(options.logger && mistakesTo(log, definitions));
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });

@@ -48,6 +48,7 @@ export const PROMISES = [
   'exit-isolation',
 
   'log-secrets',
+  'log-mistakes',
   'error-secrets',
   'load-again',
   'realm',
