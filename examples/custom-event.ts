@@ -20,7 +20,7 @@ const render = defineEvent(
 const transport = recordingTransport();
 const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, events: [render], transport });
 
-// Any code can subscribe, such as a log or a test. The metrics are frozen.
+// Any code can subscribe, such as a log or a test. It gets what would leave, frozen, after the code that published.
 telemetry.bus.on('render', ({ models, elapsed }) => {
   console.log(`rendered ${models} models in ${elapsed} s`);
 });

@@ -23,6 +23,7 @@ export interface Logger {
    * - Events that are lost in the host: `buffer_full`, `invalid` (a payload).
    * - A mistake of the program, each once, by name and never with a value: `event_undeclared`, `event_invalid`, `field_undeclared`,
    *   `field_missing`, `field_dropped`; of the host's payloads: `payload_incomplete`, `payload_dropped`, `metadata_dropped`.
+   * - Subscribers that cannot be told of everything: `subscriber_behind`.
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`.
    * - A dependency that cannot be loaded now, so that events wait: `load_failed`.
    * - Debug mode that cannot write: `debug_unwritable`.

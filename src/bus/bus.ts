@@ -6,6 +6,7 @@ import type { Ledger, LossReason } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventDefinition } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
+import type { Field } from '../events/fields.js';
 import { MAX_PACKED_LENGTH } from '../events/metadata.js';
 import type { EventDefinitions, EventMetrics } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -14,9 +15,12 @@ import type { UsageMetrics } from '../wire/python.js';
 /** The event bus of a product, typed by its declared events. */
 export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = []> {
   /**
-   * Subscribes to one event type. The metrics are frozen. A subscriber that throws or rejects affects neither the publisher nor
-   * other subscribers.
+   * Subscribes to one event type. The subscriber gets the event's own metrics as they would leave: declared fields only, with values of
+   * their kinds, frozen. It runs after the code that published, in the same turn of the event loop, and not after an opt-out. A subscriber
+   * that throws or rejects affects neither the publisher nor other subscribers. Of more than 10,000 events in one turn the later ones
+   * are not told.
    *
+   * @param listener Its second argument is the metadata as it was handed over, which is unpacked and checked when it is sent.
    * @returns A function that ends the subscription.
    * @throws TypeError for a type that is not declared, or a listener that is not a function.
    */
@@ -46,14 +50,17 @@ interface EventBusOptions {
 }
 
 /**
- * How deeply subscribers may publish inside each other. Without a limit, a subscriber that answers each event with another would
- * overflow the stack, possibly in the middle of an account.
+ * How deeply subscribers may publish inside each other. Without a limit, a subscriber that answers each event with another would never
+ * give the turn of the event loop back.
  */
 const MAX_DEPTH = 8;
 
+/** The most events of one turn that wait for subscribers. */
+const MAX_WAITING = 10_000;
+
 /**
- * The bus without types of events. It wraps eventemitter3, whose `emit` stops at the first listener that throws and leaves a
- * rejected promise unhandled.
+ * The bus without types of events. For its subscribers it wraps eventemitter3, whose `emit` stops at the first listener that throws and
+ * leaves a rejected promise unhandled.
  *
  * @internal
  */
@@ -64,8 +71,14 @@ export class EventBus {
   readonly #ledger: Ledger;
   readonly #log: Log;
   #last: EventDefinition | undefined;
+  #consumer: EventConsumer | undefined;
   #observers = 0;
-  #depth = 0;
+  /** How many events were kept for subscribers. */
+  #published = 0;
+  /** The events of this turn of the loop that subscribers have not been told of. */
+  readonly #waiting: ObservedEvent[] = [];
+  /** The event whose subscribers run. */
+  #observing: ObservedEvent | undefined;
   #closed = false;
 
   constructor({ definitions, gate, ledger, log }: EventBusOptions) {
@@ -75,18 +88,23 @@ export class EventBus {
     this.#log = log;
   }
 
-  /** Attaches the consumer to every declared type. Call it before `on`, so that observers see accounts that add up. */
+  /** Attaches the consumer, which gets every event at once, before its subscribers do: they see accounts that add up. */
   attach(consumer: EventConsumer): void {
-    for (const type of this.#definitions.keys()) this.#events.on(type, consumer);
+    this.#consumer = consumer;
   }
 
   on(type: string, listener: (metrics: never, packedMetadata: string | undefined) => unknown): () => void {
     if (!this.#definitions.has(type)) throw new TypeError(`Expected a declared event type, got ${describe(type)}.`);
     if (typeof listener !== 'function') throw new TypeError(`Expected \`listener\` to be a function, got ${describe(listener)}.`);
-    const observer = this.#isolated(listener as (metrics: UsageMetrics, packed: string | undefined) => unknown);
+    const call = this.#isolated(listener as (metrics: UsageMetrics, packed: string | undefined) => unknown);
+    const since = this.#published;
+    let subscribed = true;
+    // What was published before the subscription, or is told of after its end, is not its business.
+    const observer = (event: ObservedEvent): void => {
+      if (subscribed && event.number > since) call(event);
+    };
     this.#events.on(type, observer);
     this.#observers += 1;
-    let subscribed = true;
     return () => {
       if (!subscribed) return;
       subscribed = false;
@@ -141,16 +159,33 @@ export class EventBus {
   }
 
   #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): boolean {
-    if (this.#depth === MAX_DEPTH) return this.#refuse('invalid');
-    // Only for observers: freezing costs ten times as much as the rest.
-    if (this.#observers > 0) snapshot = Object.freeze(withoutUndefined(snapshot));
-    this.#depth += 1;
-    try {
-      this.#events.emit(definition.type, snapshot, packed, definition);
-    } finally {
-      this.#depth -= 1;
-    }
+    if (this.#observing?.depth === MAX_DEPTH) return this.#refuse('invalid');
+    this.#consumer?.(snapshot, packed, definition);
+    if (this.#observers > 0) this.#observeLater(definition, snapshot, packed);
     return true;
+  }
+
+  /** Keeps an event for its subscribers. They run after the host's code, in the same turn of the event loop. */
+  #observeLater(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): void {
+    if (this.#events.listenerCount(definition.type) === 0) return;
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#log.warn('subscriber_behind', 'more events were published in one turn than subscribers can be told of');
+      return;
+    }
+    if (this.#waiting.length === 0 && this.#observing === undefined) void Promise.resolve().then(() => this.#observe());
+    this.#published += 1;
+    const depth = (this.#observing?.depth ?? 0) + 1;
+    this.#waiting.push({ definition, metrics, packed, number: this.#published, depth });
+  }
+
+  #observe(): void {
+    // By index: subscribers may publish. An opt-out may have appeared since.
+    for (let index = 0; index < this.#waiting.length && this.#gate.state !== 'shut'; index += 1) {
+      this.#observing = this.#waiting[index];
+      if (this.#observing !== undefined) this.#events.emit(this.#observing.definition.type, this.#observing);
+    }
+    this.#waiting.length = 0;
+    this.#observing = undefined;
   }
 
   #readablePacked(packed: unknown): string | undefined {
@@ -165,13 +200,45 @@ export class EventBus {
     const failed = () => {
       this.#log.warn('subscriber_failed', 'a subscriber of the bus threw or rejected');
     };
-    return (metrics: UsageMetrics, packed: string | undefined): void => {
+    return (event: ObservedEvent): void => {
       try {
-        onRejection(listener(metrics, packed), failed);
+        event.checked ??= whatLeaves(event);
+        onRejection(listener(event.checked, event.packed), failed);
       } catch {
         failed();
       }
     };
+  }
+}
+
+/** An event that waits for its subscribers. */
+interface ObservedEvent {
+  readonly definition: EventDefinition;
+  readonly metrics: UsageMetrics;
+  readonly packed: string | undefined;
+  /** Counts the events for subscribers: one that subscribed later does not get it. */
+  readonly number: number;
+  /** How many subscribers published inside each other. */
+  readonly depth: number;
+  /** What its subscribers get. */
+  checked?: UsageMetrics;
+}
+
+/** The declared values of their kinds, frozen: one subscriber cannot change them for the next. */
+function whatLeaves({ definition: { fields }, metrics }: ObservedEvent): UsageMetrics {
+  const checked: Record<string, unknown> = {};
+  for (const { 0: name, 1: value } of Object.entries(metrics)) {
+    if (value !== undefined && Object.hasOwn(fields, name) && accepts(fields[name], value)) checked[name] = value;
+  }
+  return Object.freeze(checked) as UsageMetrics;
+}
+
+/** A field made by hand may throw, which counts as no. */
+function accepts(field: Field | undefined, value: unknown): boolean {
+  try {
+    return field?.accepts(value) === true;
+  } catch {
+    return false;
   }
 }
 
@@ -218,11 +285,4 @@ function isPlain(value: unknown): boolean {
   if (value === true || value === false || value === null) return true;
   if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
   return typeof value === 'number' || value === undefined;
-}
-
-/** Deletes the names without a value: to an observer, a field that is not sent does not exist. */
-function withoutUndefined(snapshot: UsageMetrics): UsageMetrics {
-  const values: Record<string, unknown> = snapshot;
-  for (const name of Object.keys(values)) if (values[name] === undefined) delete values[name];
-  return snapshot;
 }

@@ -12,6 +12,7 @@ export const PROMISES = [
   'sent-means-2xx',
   'sent-ignores-body',
   'publish-order',
+  'bus-observers',
   'opt-out-unknown',
   'debug-audit',
   'prototype-pollution',
