@@ -5,6 +5,7 @@ export { createTelemetry } from './client/telemetry.js';
 export type { DrainReport, Telemetry } from './client/telemetry.js';
 export type { TelemetryOptions } from './client/options.js';
 export type { TelemetryStats } from './base/ledger.js';
+export type { ChannelMessage } from './base/channels.js';
 export type { TelemetryBus } from './bus/bus.js';
 export type { Clock, Timer } from './base/clock.js';
 export type { Logger } from './base/log.js';

@@ -1,4 +1,5 @@
 // The accounts of the events: how many were published, sent, failed and dropped, and why.
+import type { Channels } from './channels.js';
 
 /** What became of the events, at one instant: `published = sent + failed + dropped + pending`. */
 export interface TelemetryStats {
@@ -46,6 +47,11 @@ export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'mi
 /** Why metadata cannot be packed or unpacked. */
 export type TelemetryMetadataProblem = 'not_base64' | 'not_zlib' | 'too_large' | 'not_json' | 'not_object';
 
+/** An event whose type a channel tells. */
+interface TypedEvent {
+  readonly definition: { readonly type: string };
+}
+
 /** Bounds the memory if a transport invents a reason for each event: further reasons count as `other`. */
 const MAX_REASONS = 100;
 
@@ -58,14 +64,17 @@ export class Ledger {
   sent = 0;
   fieldsDropped = 0;
   metadataUnreadable = 0;
+  /** Undefined if nobody can subscribe. */
+  readonly channels: Channels | undefined;
   #failed = 0;
   #dropped = 0;
   readonly #reasons = new Map<string, number>();
   readonly #observe: ((loss: Loss) => void) | undefined;
 
   /** @param observe Called for each loss, for what shows losses by name. It must not throw. */
-  constructor(observe?: (loss: Loss) => void) {
+  constructor(observe?: (loss: Loss) => void, channels?: Channels) {
     this.#observe = observe;
+    this.channels = channels;
   }
 
   /** Counts a field that is not sent, and tells the observer. */
@@ -87,22 +96,37 @@ export class Ledger {
     this.#observe?.({ from, name, why, ...(type !== undefined && { type }) });
   }
 
-  /** Counts an event that was published and not accepted. */
-  refuse(reason: string): void {
+  /** Counts an event that was published and not accepted. @param type Empty if it is not declared. */
+  refuse(reason: string, type = ''): void {
     this.published += 1;
-    this.drop(reason, 1);
+    if (this.channels?.published.hasSubscribers === true) this.channels.tell('published', type);
+    this.drop(reason, 1, [{ definition: { type } }]);
   }
 
-  /** Counts events that were accepted and never handed to the network. */
-  drop(reason: string, events: number): void {
+  /** Counts events that the endpoint has confirmed. */
+  confirm(taken: readonly TypedEvent[]): void {
+    this.sent += taken.length;
+    if (this.channels?.sent.hasSubscribers === true) for (const { definition } of taken) this.channels.tell('sent', definition.type);
+  }
+
+  /**
+   * Counts events that were accepted and never handed to the network.
+   *
+   * @param of The events, read if somebody subscribes. @default the channel knows already
+   */
+  drop(reason: string, events: number, of: Iterable<TypedEvent> = []): void {
     this.#dropped += events;
     this.#count(reason, events);
+    if (this.channels?.dropped.hasSubscribers === true)
+      for (const { definition } of of) this.channels.tell('dropped', definition.type, reason);
   }
 
   /** Counts events that were handed to the network and are not confirmed. */
-  fail(reason: string, events: number): void {
+  fail(reason: string, events: number, of: Iterable<TypedEvent> = []): void {
     this.#failed += events;
     this.#count(reason, events);
+    if (this.channels?.failed.hasSubscribers === true)
+      for (const { definition } of of) this.channels.tell('failed', definition.type, reason);
   }
 
   /** A copy that does not change any more. */

@@ -120,7 +120,7 @@ export class EventBus {
     const snapshot = plainCopy(metrics, definition, this.#ledger);
     if (snapshot === undefined) {
       this.#ledger.notice('event', '', 'not_object', definition.type);
-      return this.#refuse('invalid');
+      return this.#refuse('invalid', type);
     }
     return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
   }
@@ -145,21 +145,21 @@ export class EventBus {
     const definition = this.#closed ? undefined : this.#definitions.get(type);
     if (definition === undefined) {
       if (!this.#closed) this.#ledger.notice('event', '', 'undeclared', typeof type === 'string' ? type : '');
-      this.#refuse(this.#closed ? 'closed' : 'invalid');
+      this.#refuse(this.#closed ? 'closed' : 'invalid', this.#definitions.has(type) ? type : '');
       return undefined;
     }
     this.#last = definition;
     return definition;
   }
 
-  #refuse(reason: string): false {
-    this.#ledger.refuse(reason);
+  #refuse(reason: string, type: string): false {
+    this.#ledger.refuse(reason, type);
     this.#log.debug(reason, 'an event was not accepted');
     return false;
   }
 
   #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): boolean {
-    if (this.#observing?.depth === MAX_DEPTH) return this.#refuse('invalid');
+    if (this.#observing?.depth === MAX_DEPTH) return this.#refuse('invalid', definition.type);
     this.#consumer?.(snapshot, packed, definition);
     if (this.#observers > 0) this.#observeLater(definition, snapshot, packed);
     return true;

@@ -1,6 +1,7 @@
 /*
  * `createTelemetry`: the composition root, the only place of the library that picks concrete parts, and the lifecycle of a client.
  */
+import { openChannels } from '../base/channels.js';
 import { anObject, checkOptions, givenOptions } from '../base/check-options.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
@@ -124,7 +125,10 @@ class TelemetryClient implements AwaitUsing {
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
     const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
-    const ledger = new Ledger(options.logger && mistakesTo(log, definitions));
+    const ledger = new Ledger(
+      options.logger && mistakesTo(log, definitions),
+      gate.state === 'shut' ? undefined : openChannels(product.name),
+    );
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });

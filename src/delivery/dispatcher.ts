@@ -266,11 +266,11 @@ export class Dispatcher {
     const events = taken.length;
     this.#inFlight -= events;
     if (outcome.kind === 'sent') {
-      ledger.sent += events;
+      ledger.confirm(taken);
       this.#hasWarned = false;
-    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
-    else if (outcome.kind === 'aborted') ledger.fail('aborted', events);
-    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
+    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
+    else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);
+    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events, taken);
     else {
       ledger.drop('buffer_full', buffer.putBack(taken));
       if (this.#isStopped) return onSettled(outcome, taken);

@@ -121,12 +121,12 @@ export class ListenerRegistry {
       // With one name for two events a run would be counted both as a success and as a failure.
       if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
       taken.add(name);
-      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
+      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event], event.split('.', 1)[0] ?? '')];
     });
   }
 
   /** Asks the gate first. Nothing that a listener throws reaches the host. */
-  #guarded(listener: PayloadListener): HostHandler {
+  #guarded(listener: PayloadListener, type: string): HostHandler {
     const { gate, ledger, log } = this.#options;
     return (payload) => {
       if (!gate.accepts()) return;
@@ -137,7 +137,7 @@ export class ListenerRegistry {
         // The payload cannot be read at all, such as a revoked proxy.
       }
       if (outcome === undefined) return;
-      ledger.refuse(outcome);
+      ledger.refuse(outcome, type);
       log.warn('invalid', 'a host event had no usable payload');
     };
   }

@@ -13,6 +13,7 @@ export const PROMISES = [
   'sent-ignores-body',
   'publish-order',
   'bus-observers',
+  'channels-balance',
   'opt-out-unknown',
   'debug-audit',
   'prototype-pollution',

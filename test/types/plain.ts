@@ -37,6 +37,7 @@ import {
 } from 'cosmos-telemetry';
 import type {
   AddRemoveHost,
+  ChannelMessage,
   CircuitBreakerOptions,
   Clock,
   Dag,
@@ -248,10 +249,11 @@ export async function client(): Promise<boolean> {
   createTelemetry({ product, endpoint: COSMOS_ENDPOINT, enabled: true });
   // @ts-expect-error not every object with an href is a URL
   createTelemetry({ product, endpoint: { href: COSMOS_ENDPOINT } });
+  const message: ChannelMessage = { product: 'acme', type: 'backfill', reason: 'connect', events: 1 };
   const stats: TelemetryStats = typed.stats();
   const drained: DrainReport = await telemetry.drain({ deadlineMs: undefined });
   const { timedOut, sent } = await createTelemetry({ product, transport: literal }).close({ deadlineMs: 500 });
-  return timedOut && sent === stats.sent && drained.durationMs > 0 && telemetry.enabled;
+  return timedOut && sent === stats.sent && drained.durationMs > 0 && message.events > 0 && telemetry.enabled;
 }
 
 export async function direct(): Promise<boolean> {
