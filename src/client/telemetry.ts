@@ -18,6 +18,7 @@ import { Emitter } from '../delivery/emitter.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { EventBuilder } from '../delivery/event-builder.js';
 import { retrying } from '../delivery/retry.js';
+import { steering } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import { mistakesTo } from '../events/mistakes.js';
@@ -28,6 +29,8 @@ import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames } from '../listeners/register.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
+import { explainSettings } from '../opt-out/settings.js';
+import type { Settings } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
 import { checkTelemetryOptions } from './options.js';
@@ -124,7 +127,7 @@ class TelemetryClient implements AwaitUsing {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
+    const { gate, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger(
       options.logger && mistakesTo(log, definitions),
       gate.state === 'shut' ? undefined : openChannels(product.name),
@@ -132,6 +135,7 @@ class TelemetryClient implements AwaitUsing {
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
+    if (gate.state === 'shut') tellOptOut(options, settings);
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
@@ -209,6 +213,14 @@ interface TransportParts {
   gate: Gate;
   log: Log;
   machine: MachineAccess;
+}
+
+/** Tells the transport of a test why it gets nothing. */
+function tellOptOut({ transport, env }: TelemetryOptions, settings: Settings): void {
+  const [rule] = explainSettings(settings).rules;
+  if (rule === undefined) return;
+  const { kind } = rule.source;
+  transport?.[steering]?.optedOut?.(rule, kind === 'file' || (kind === 'env' && env === undefined));
 }
 
 /** Debug mode if the environment asks for it, else the program's own transport, else HTTP to the endpoint. */

@@ -56,6 +56,7 @@ export const PROMISES = [
   'realm',
   'types-alone',
   'tests-loopback',
+  'test-kit-opt-outs',
   'machine-facts',
 
   'relay-bytes',

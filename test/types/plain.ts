@@ -105,6 +105,7 @@ import {
   relayStoreContract,
   silentServer,
   startCollector,
+  testEnvironment,
   transportContract,
 } from 'cosmos-telemetry/testing';
 import type {
@@ -323,6 +324,8 @@ export async function testing(): Promise<readonly ContractTest[]> {
   const hostile: HostilePayloadOptions = { product: undefined };
   const payloads: readonly HostilePayload[] = hostilePayloads(hostile);
   const event: HostEventName = 'dag_run.success';
+  const tested: Environment = testEnvironment('acme');
+  createTelemetry({ product, transport: recordingTransport(), env: tested });
   payloads.map(({ make: payload }) => payload(event));
   const stores = relayStoreContract((asked: RelayStoreContractOptions) => {
     throw new Error(asked.id);
