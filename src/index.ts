@@ -3,6 +3,8 @@
 // The client, its options and its reports.
 export { createTelemetry } from './client/telemetry.js';
 export type { DrainReport, Telemetry } from './client/telemetry.js';
+export type { Consent, ConsentQuestion, ConsentReport, ConsentState } from './client/consent.js';
+export type { ConsentInput, ConsentOutput } from './opt-out/consent-ask.js';
 export type { TelemetryOptions } from './client/options.js';
 export type { TelemetryStats } from './base/ledger.js';
 export type { ChannelMessage } from './base/channels.js';

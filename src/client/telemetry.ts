@@ -33,6 +33,8 @@ import { explainSettings } from '../opt-out/settings.js';
 import type { Settings } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
+import { PersonConsent } from './consent.js';
+import type { Consent } from './consent.js';
 import { checkTelemetryOptions } from './options.js';
 import type { Limits, TelemetryOptions } from './options.js';
 
@@ -60,6 +62,8 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * @throws TypeError for a host without listener methods, or for wrong names.
    */
   register(host: HostEmitter, options?: { events?: EventNames | undefined }): () => void;
+  /** What is known of the person's consent, and how to record or ask for it. */
+  readonly consent: Consent;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
   publish: TelemetryBus<P, E>['publish'];
   /** The counts as of now: `published = sent + failed + dropped + pending`. */
@@ -112,6 +116,7 @@ const NOWHERE: Transport = { send: () => Promise.resolve({ kind: 'aborted' }) };
 class TelemetryClient implements AwaitUsing {
   readonly bus: Pick<EventBus, 'on' | 'publish'>;
   readonly publish: EventBus['publish'];
+  readonly consent: Consent;
   readonly #bus: EventBus;
   readonly #gate: Gate;
   readonly #log: Log;
@@ -127,7 +132,7 @@ class TelemetryClient implements AwaitUsing {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const { gate, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
+    const { gate, question, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger(
       options.logger && mistakesTo(log, definitions),
       gate.state === 'shut' ? undefined : openChannels(product.name),
@@ -147,6 +152,8 @@ class TelemetryClient implements AwaitUsing {
     });
     this.publish = (type, metrics, packedMetadata) => bus.publish(type, metrics, packedMetadata);
     this.bus = { on: (type, listener) => bus.on(type, listener), publish: this.publish };
+    const target = () => (options.transport === undefined ? (operatorEndpoint(product.name, env, log) ?? endpoint) : undefined);
+    this.consent = new PersonConsent({ question, gate, machine, endpoint: target });
     this.#bus = bus;
     this.#gate = gate;
     this.#log = log;
@@ -219,8 +226,7 @@ interface TransportParts {
 function tellOptOut({ transport, env }: TelemetryOptions, settings: Settings): void {
   const [rule] = explainSettings(settings).rules;
   if (rule === undefined) return;
-  const { kind } = rule.source;
-  transport?.[steering]?.optedOut?.(rule, kind === 'file' || (kind === 'env' && env === undefined));
+  transport?.[steering]?.optedOut?.(rule, env === undefined && rule.source.kind !== 'option');
 }
 
 /** Debug mode if the environment asks for it, else the program's own transport, else HTTP to the endpoint. */

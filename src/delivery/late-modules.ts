@@ -4,4 +4,6 @@
 export const pQueue = async (): Promise<unknown> => (await import('p-queue')).default;
 export const pRetry = async (): Promise<unknown> => (await import('p-retry')).default;
 export const httpClient = async (): Promise<unknown> => import('./http/client.js');
+export const configWrite = async (): Promise<unknown> => import('../opt-out/config-write.js');
+export const consentAsk = async (): Promise<unknown> => import('../opt-out/consent-ask.js');
 export const tunnelAgent = async (): Promise<unknown> => import('./http/tunnel-agent.js');

@@ -15,6 +15,7 @@ export const PROMISES = [
   'bus-observers',
   'channels-balance',
   'opt-out-unknown',
+  'consent-asked',
   'debug-audit',
   'prototype-pollution',
 

@@ -39,6 +39,7 @@ export async function use(): Promise<number> {
   telemetry.register(new EventEmitter());
   telemetry.register(new Orchestrator());
   telemetry.register(new EventEmitter<{ 'dag_run.success': [payload: object] }>());
+  await telemetry.consent.ask({ input: process.stdin, output: process.stdout, question: 'May acme report how it is used?' });
   resolveSettings({ product: 'acme', env: { ...process.env, HOME: '/home/alice' } });
   configFilePath('acme', env, platform);
   configFilePath('acme', process.env, process.platform);

@@ -40,6 +40,12 @@ import type {
   ChannelMessage,
   CircuitBreakerOptions,
   Clock,
+  Consent,
+  ConsentInput,
+  ConsentOutput,
+  ConsentQuestion,
+  ConsentReport,
+  ConsentState,
   Dag,
   DagRun,
   DrainReport,
@@ -255,6 +261,14 @@ export async function client(): Promise<boolean> {
   const drained: DrainReport = await telemetry.drain({ deadlineMs: undefined });
   const { timedOut, sent } = await createTelemetry({ product, transport: literal }).close({ deadlineMs: 500 });
   return timedOut && sent === stats.sent && drained.durationMs > 0 && message.events > 0 && telemetry.enabled;
+}
+
+export async function consent({ consent: asked }: Telemetry<'acme'>, input: ConsentInput, output: ConsentOutput): Promise<boolean> {
+  const given: Consent = asked;
+  const state: ConsentState = given.state;
+  const question: ConsentQuestion = { input, output, question: undefined };
+  const report: ConsentReport = state === 'unasked' ? await given.ask(question) : await given.record(false);
+  return report.problem === undefined && report.rule.optsOut;
 }
 
 export async function direct(): Promise<boolean> {
