@@ -30,7 +30,7 @@ export type {
 
 // Declared events, and the privacy notice made from them.
 export { defineEvent } from './events/definition.js';
-export type { EventDefinition, Fields, MetricsOf } from './events/definition.js';
+export type { EventDefinition, EventOptions, Fields, MetricsOf } from './events/definition.js';
 export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
 export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';

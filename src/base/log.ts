@@ -26,7 +26,7 @@ export interface Logger {
    * - Subscribers that cannot be told of everything: `subscriber_behind`.
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`.
    * - A dependency that cannot be loaded now, so that events wait: `load_failed`.
-   * - Debug mode that cannot write: `debug_unwritable`.
+   * - Debug mode that cannot write: `debug_unwritable`. A date that cannot be kept: `daily_unkept`.
    */
   warn(message: string): void;
 }

@@ -13,6 +13,7 @@ import type { MachineAccess } from '../base/machine.js';
 import type { AwaitUsing, Environment } from '../base/platform-types.js';
 import { EventBus } from '../bus/bus.js';
 import type { TelemetryBus } from '../bus/bus.js';
+import { DailyEvents } from '../delivery/daily.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { Emitter } from '../delivery/emitter.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
@@ -23,6 +24,7 @@ import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import { mistakesTo } from '../events/mistakes.js';
 import { productDagHash, productEvents } from '../events/product-events.js';
+import type { EventDefinitions } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter } from '../listeners/host.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
@@ -143,7 +145,11 @@ class TelemetryClient implements AwaitUsing {
     if (gate.state === 'shut') tellOptOut(options, settings);
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
-    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
+    const { platform = process.platform } = machine;
+    const daily = keepsDays(definitions, product.name, env)
+      ? new DailyEvents({ product: product.name, env, platform, clock, log })
+      : undefined;
+    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, daily, sendCapMs, drainOnExit });
     bus.attach(this.#emitter.accept);
     const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });
@@ -220,6 +226,11 @@ interface TransportParts {
   gate: Gate;
   log: Log;
   machine: MachineAccess;
+}
+
+/** Whether dates are kept: not in debug mode, which sends nothing. */
+function keepsDays(definitions: EventDefinitions, product: string, env: Environment): boolean {
+  return Array.from(definitions.values()).some(({ daily }) => daily === true) && debugMode(product, env) === undefined;
 }
 
 /** Tells the transport of a test why it gets nothing. */

@@ -6,4 +6,5 @@ export const pRetry = async (): Promise<unknown> => (await import('p-retry')).de
 export const httpClient = async (): Promise<unknown> => import('./http/client.js');
 export const configWrite = async (): Promise<unknown> => import('../opt-out/config-write.js');
 export const consentAsk = async (): Promise<unknown> => import('../opt-out/consent-ask.js');
+export const dailyFile = async (): Promise<unknown> => import('../opt-out/daily-file.js');
 export const tunnelAgent = async (): Promise<unknown> => import('./http/tunnel-agent.js');

@@ -59,7 +59,11 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
     ...whatIsSent(product, standard, definitions),
     ...whatIsNotSent(product, [standard, ...definitions.map(({ fields }) => fields), metadataFields]),
     ...howToStopIt(product),
-    ...whereItGoes(product, endpoint),
+    ...whereItGoes(
+      product,
+      endpoint,
+      definitions.some(({ daily }) => daily === true),
+    ),
   ];
   return `${blocks.join('\n\n')}\n`;
 }
@@ -178,7 +182,7 @@ function howToStopIt(product: string): string[] {
   ];
 }
 
-function whereItGoes(product: string, endpoint: string | undefined): string[] {
+function whereItGoes(product: string, endpoint: string | undefined, isDaily: boolean): string[] {
   const waiting = DEFAULTS.maxPendingEvents.toLocaleString('en-US');
   return [
     '## Where it goes',
@@ -193,7 +197,7 @@ function whereItGoes(product: string, endpoint: string | undefined): string[] {
         'program stays in the program.',
     ),
     paragraph(
-      `The program writes nothing to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them ` +
+      `The program writes ${isDaily ? 'only the dates of daily events' : 'nothing'} to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them ` +
         'unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the server ' +
         'keeps and for how long.',
     ),

@@ -16,6 +16,7 @@ export const PROMISES = [
   'channels-balance',
   'opt-out-unknown',
   'consent-asked',
+  'daily-once',
   'debug-audit',
   'prototype-pollution',
 

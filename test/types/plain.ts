@@ -54,6 +54,7 @@ import type {
   EventDefinition,
   EventMetrics,
   EventNames,
+  EventOptions,
   EventTargetHost,
   FetchTransportOptions,
   Field,
@@ -151,7 +152,8 @@ const fields = {
   dbt_version: version(note),
   dag: hash(note),
 } satisfies Fields;
-const BACKFILL = defineEvent('backfill', fields, 'Sent after a backfill.');
+const eventOptions: EventOptions = { daily: undefined };
+const BACKFILL = defineEvent('backfill', fields, 'Sent after a backfill.', eventOptions);
 const METRICS: MetricsOf<typeof fields> = {
   days: 3,
   took: null,
