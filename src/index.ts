@@ -3,7 +3,8 @@
 // The client, its options and its reports.
 export { createTelemetry } from './client/telemetry.js';
 export type { DrainReport, Telemetry } from './client/telemetry.js';
-export type { Consent, ConsentQuestion, ConsentReport, ConsentState } from './client/consent.js';
+export type { Consent } from './client/consent.js';
+export type { ConsentQuestion, ConsentReport, ConsentState } from './opt-out/consent-acts.js';
 export type { ConsentInput, ConsentOutput } from './opt-out/consent-ask.js';
 export type { TelemetryOptions } from './client/options.js';
 export type { TelemetryStats } from './base/ledger.js';

@@ -7,47 +7,13 @@ import { describe, errorCode, placeName } from '../base/describe.js';
 import { readConfigFile } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
 import { late } from '../delivery/late.js';
-import type * as ConfigWrite from '../opt-out/config-write.js';
-import type * as ConsentAsk from '../opt-out/consent-ask.js';
-import type { ConsentInput, ConsentOutput } from '../opt-out/consent-ask.js';
+import type * as ConsentActs from '../opt-out/consent-acts.js';
+import type { ConsentQuestion, ConsentReport, ConsentState } from '../opt-out/consent-acts.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { Question, Rule } from '../opt-out/rule.js';
 import { explainSettings, settingsFor, shouldEmit } from '../opt-out/settings.js';
 import { saysYes } from '../opt-out/sources.js';
 import { configFilePath, readTelemetryJson } from '../opt-out/telemetry-json.js';
-
-/**
- * What is known of a person's consent.
- *
- * - `given`: the person said yes, in the environment or in the config file, and nothing opts out.
- * - `refused`: something opts out, or a file that may opt out cannot be read. The person is not asked.
- * - `unasked`: nobody has said yes or no.
- */
-export type ConsentState = 'given' | 'refused' | 'unasked';
-
-/** What `record()` and `ask()` report. */
-export interface ConsentReport {
-  /** The state afterwards. After a recorded yes it is `refused` all the same while something else opts out. */
-  readonly state: ConsentState;
-  /** The rule that decides. */
-  readonly rule: Rule;
-  /** What the person answered now; undefined if nobody was asked, or the input ended before an answer. */
-  readonly answer: boolean | undefined;
-  /** The config file; undefined if the environment has no folder for it. */
-  readonly file: string | undefined;
-  /** Why the answer could not be written, in one sentence that may be shown; undefined if it was. It names the file. */
-  readonly problem: string | undefined;
-}
-
-/** Options of `ask()`. */
-export interface ConsentQuestion {
-  /** @example process.stdin */
-  input: ConsentInput;
-  /** @example process.stdout */
-  output: ConsentOutput;
-  /** The question in your own words; ` [y/N] ` is appended. @default a question that names the product and the host of the endpoint */
-  question?: string | undefined;
-}
 
 /** The consent of the person who runs the program. */
 export interface Consent {
@@ -84,8 +50,7 @@ export interface ConsentOptions {
   readonly endpoint: () => string | undefined;
 }
 
-const loadConfigWrite = late<typeof ConfigWrite>('configWrite', () => import('../opt-out/config-write.js'));
-const loadConsentAsk = late<typeof ConsentAsk>('consentAsk', () => import('../opt-out/consent-ask.js'));
+const loadConsentActs = late<typeof ConsentActs>('consentActs', () => import('../opt-out/consent-acts.js'));
 
 const A_QUESTION: Check = ['a text', (value) => typeof value === 'string' && value.trim() !== ''];
 const CHECKS: Checks<ConsentQuestion> = { input: withMethods('on', 'off', 'pause'), output: withMethods('write'), question: A_QUESTION };
@@ -109,7 +74,9 @@ export class PersonConsent implements Consent {
 
   record(yes: boolean): Promise<ConsentReport> {
     if (typeof yes !== 'boolean') throw new TypeError(`Expected \`yes\` to be true or false, got ${describe(yes)}.`);
-    return this.#record(yes);
+    // It holds whatever becomes of the file.
+    if (!yes) this.#options.gate.optOut();
+    return this.#run(({ recordConsent }, parts) => recordConsent(yes, parts), yes);
   }
 
   ask(options: ConsentQuestion): Promise<ConsentReport> {
@@ -118,10 +85,27 @@ export class PersonConsent implements Consent {
       if (checked[name] === undefined) throw new TypeError(`Expected \`${name}\` to be ${CHECKS[name][0]}, got undefined.`);
     }
     // A second question beside the first would share its terminal.
-    this.#asking ??= this.#ask(checked).finally(() => {
+    this.#asking ??= this.#run(({ askConsent }, parts) => askConsent(checked, parts)).finally(() => {
       this.#asking = undefined;
     });
     return this.#asking;
+  }
+
+  async #run(
+    act: (acts: typeof ConsentActs, parts: ConsentActs.ConsentParts) => Promise<ConsentReport>,
+    answer?: boolean,
+  ): Promise<ConsentReport> {
+    const { question, gate, machine, endpoint } = this.#options;
+    const { platform = process.platform } = machine;
+    try {
+      const file = configFilePath(question.product, question.env, platform);
+      const tools = { errorCode, placeName, readConfigFile, readTelemetryJson };
+      const optOut = (): void => gate.optOut();
+      return await act(await loadConsentActs(), { ...question, file, platform, look: () => this.#look(), endpoint, optOut, tools });
+    } catch {
+      const problem = answer === undefined ? undefined : 'the config file cannot be written now';
+      return { ...this.#look(), answer, file: undefined, problem };
+    }
   }
 
   #look(): { state: ConsentState; rule: Rule } {
@@ -131,49 +115,6 @@ export class PersonConsent implements Consent {
     const [rule = NO_RULE] = rules;
     const refused = shouldEmit(settings) || rule.name === 'consent' ? 'unasked' : 'refused';
     return { state: enabled && rules.some(saysYes) ? 'given' : refused, rule };
-  }
-
-  async #record(yes: boolean): Promise<ConsentReport> {
-    const { question, gate, machine } = this.#options;
-    const { platform = process.platform } = machine;
-    if (!yes) gate.optOut();
-    let file: string | undefined;
-    let problem: string | undefined;
-    try {
-      const { noPlaceWords, writeConsent } = await loadConfigWrite();
-      file = configFilePath(question.product, question.env, platform);
-      if (file === undefined) problem = noPlaceWords(platform);
-      else writeConsent(file, yes, { errorCode, placeName, readConfigFile, readTelemetryJson });
-    } catch (error) {
-      const { name, message } = Object(error) as Partial<Error>;
-      problem = name === 'ConfigWriteError' && message !== undefined ? message : 'the config file cannot be written now';
-    }
-    return { ...this.#look(), answer: yes, file, problem };
-  }
-
-  async #ask({ input, output, question: own }: ConsentQuestion): Promise<ConsentReport> {
-    const { question } = this.#options;
-    const known = this.#look();
-    const nothing = { ...known, answer: undefined, file: this.#file(), problem: undefined };
-    if (known.state !== 'unasked') return nothing;
-    try {
-      const { askYesOrNo, mayAsk } = await loadConsentAsk();
-      if (!mayAsk(input, output, question.env)) return nothing;
-      const endpoint = this.#options.endpoint();
-      const to = endpoint === undefined ? '' : ` to ${new URL(endpoint).host}`;
-      const answer = await askYesOrNo(own ?? `May ${question.product} report how it is used${to}?`, input, output);
-      return answer === undefined ? nothing : await this.#record(answer);
-    } catch {
-      return nothing;
-    }
-  }
-
-  #file(): string | undefined {
-    try {
-      return configFilePath(this.#options.question.product, this.#options.question.env, this.#options.machine.platform ?? process.platform);
-    } catch {
-      return undefined;
-    }
   }
 }
 

@@ -183,6 +183,7 @@ function howToStopIt(product: string): string[] {
 }
 
 function whereItGoes(product: string, endpoint: string | undefined, isDaily: boolean): string[] {
+  const written = isDaily ? 'only the dates of daily events' : 'nothing';
   const waiting = DEFAULTS.maxPendingEvents.toLocaleString('en-US');
   return [
     '## Where it goes',
@@ -197,9 +198,9 @@ function whereItGoes(product: string, endpoint: string | undefined, isDaily: boo
         'program stays in the program.',
     ),
     paragraph(
-      `The program writes ${isDaily ? 'only the dates of daily events' : 'nothing'} to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them ` +
-        'unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the server ' +
-        'keeps and for how long.',
+      `The program writes ${written} to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of ` +
+        'them unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the ' +
+        'server keeps and for how long.',
     ),
     ...(product === COSMOS ? [paragraph(ON_DISK)] : []),
     '## How to see it',

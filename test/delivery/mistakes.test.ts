@@ -2,6 +2,8 @@ import { EventEmitter } from 'node:events';
 import test from 'ava';
 import { recordingTransport } from '../../src/testing/index.js';
 import { count, defineEvent, oneOf, optional } from '../../src/index.js';
+// Loaded before the tests, since a first import takes longer than some turns of the loop.
+import '../../src/events/mistake-words.js';
 import { compressTelemetryMetadata, metadataParam } from '../../src/events/metadata.js';
 import { proves } from '../helpers/promises.js';
 import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
@@ -38,7 +40,6 @@ test(proves('log-mistakes', 'a misspelt field, a missing one and a wrong value a
     'field_missing: event flow_run was published without its field `status`',
     'field_dropped: event flow_run: the value of `status` is not one of a oneOf field, so it is not sent',
     'field_undeclared: event flow_run has no field `taskCount` (did you mean `task_count`?): it is not sent',
-    'field_dropped: event flow_run: the value of `status` is not one of a oneOf field, so it is not sent',
     'field_undeclared: event flow_run has no field `stat` (did you mean `status`?): it is not sent',
     'field_dropped: event flow_run: the value of `task_count` is not one of a count field, so it is not sent',
     'field_undeclared: event flow_run has no field `nothing_like_it`: it is not sent',

@@ -1,42 +1,15 @@
 /*
- * What a program gets wrong about its own events, for its log: each mistake once, by name and never with a value.
+ * The words for what a program gets wrong about its own events: by name and never with a value. They are loaded late.
  */
 import type { Loss } from '../base/ledger.js';
-import type { Log } from '../base/log.js';
 import type { EventDefinition } from './definition.js';
 
-/** The most lines of a client. A program that makes up names would fill the host's disk. */
-const MAX_LINES = 100;
-
-/** A name as code has it. Any other text could be data, so it is not shown. */
-const CODE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,31}$/;
-
-/**
- * Writes a line at `warn` when a part of an event is lost for the first time.
- *
- * @returns An observer for a ledger. It never throws.
- */
-export function mistakesTo(log: Log, definitions: ReadonlyMap<string, EventDefinition>): (loss: Loss) => void {
-  const known = new Set<string>();
-  return (loss) => {
-    if (known.size >= MAX_LINES) return;
-    const { from, name, why, type = '' } = loss;
-    const declared = definitions.get(type);
-    // All names that are not shown are one mistake.
-    const hidden = from === 'metadata' && why === 'undeclared';
-    const key = `${from} ${shown(type)} ${hidden ? '' : why === 'missing' ? name : shown(name)} ${why}`;
-    if (known.has(key)) return;
-    known.add(key);
-    const { 0: code, 1: text } = wordsFor(loss, declared, definitions);
-    log.change(code, text);
-  };
-}
-
-function wordsFor(
+/** The code and the text of a line. */
+export function mistakeWords(
   { from, name, why, type = '' }: Loss,
-  declared: EventDefinition | undefined,
   definitions: ReadonlyMap<string, EventDefinition>,
 ): readonly [code: string, text: string] {
+  const declared = definitions.get(type);
   const field = shown(name);
   if (from === 'metadata') {
     if (name === '') return ['metadata_dropped', `the packed metadata of a DAG cannot be read (${why})`];
@@ -56,6 +29,9 @@ function wordsFor(
   const { kind } = declared.fields[name] ?? {};
   return ['field_dropped', `event ${type}: the value of ${field} is not one of a ${kind} field, so it is not sent`];
 }
+
+/** A name as code has it. Any other text could be data, so it is not shown. */
+const CODE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,31}$/;
 
 function shown(name: string): string {
   return CODE_NAME.test(name) ? `\`${name}\`` : 'of another form';
