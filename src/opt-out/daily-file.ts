@@ -1,5 +1,6 @@
 /*
- * Keeps the date of an event that is sent once a day, in the config folder of the product. It is loaded late, and needs nothing of the library.
+ * Keeps the date of an event that is sent once a day, in the config folder of the product. It is loaded late, and needs nothing of the
+ * library.
  */
 
 /** What the folder says: the first of the day, or another one came before; `unkept` if the date cannot be kept. */
