@@ -233,12 +233,20 @@ export class Dispatcher {
     }
     // The process may leave meanwhile: the batch is settled then.
     if (!worker.finish(batch)) return;
-    for (const { 0: event, 1: reason } of left) this.#account([event], { kind: 'refused', reason });
+    for (const { 0: event, 1: reason } of left) this.#leaveOut(event, reason);
     if (kept.length === 0) this.#runNext(worker);
     else if (this.#isStopped || !this.#options.gate.check()) {
       this.#account(kept, UNSENT);
       this.#runNext(worker);
     } else this.#attempt(worker.begin(kept));
+  }
+
+  #leaveOut(event: TakenEvent, reason: string): void {
+    const { ledger, log, onSettled } = this.#options;
+    this.#inFlight -= 1;
+    ledger.drop(reason, 1, [event]);
+    log.debug(reason, 'a daily event is not sent');
+    onSettled({ kind: 'refused', reason }, [event]);
   }
 
   #attempt(batch: InFlightBatch): void {
