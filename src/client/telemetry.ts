@@ -22,6 +22,7 @@ import { mistakesTo } from '../delivery/mistakes.js';
 import { retrying } from '../delivery/retry.js';
 import { steering } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
+import { isDaily } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
 import { productDagHash, productEvents } from '../events/product-events.js';
 import type { EventDefinitions } from '../events/product-events.js';
@@ -230,7 +231,7 @@ interface TransportParts {
 
 /** Whether dates are kept: not in debug mode, which sends nothing. */
 function keepsDays(definitions: EventDefinitions, product: string, env: Environment): boolean {
-  return Array.from(definitions.values()).some(({ daily }) => daily === true) && debugMode(product, env) === undefined;
+  return Array.from(definitions.values()).some(isDaily) && debugMode(product, env) === undefined;
 }
 
 /** Tells the transport of a test why it gets nothing. */

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.js';
 import type { Environment, Platform } from '../base/platform-types.js';
 import type * as DailyFile from '../opt-out/daily-file.js';
 import { configFilePath } from '../opt-out/telemetry-json.js';
+import { isDaily } from '../events/definition.js';
 import type { TakenEvent } from './event-buffer.js';
 import { late } from './late.js';
 
@@ -37,7 +38,7 @@ export class DailyEvents {
 
   /** Whether an event must be asked for before it is sent. */
   concerns(event: TakenEvent): boolean {
-    return event.definition.daily === true && !this.#claimed.has(event);
+    return isDaily(event.definition) && !this.#claimed.has(event);
   }
 
   /** @returns Why it is not sent; undefined if it is. Never rejects. */

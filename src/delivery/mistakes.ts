@@ -19,8 +19,9 @@ const loadMistakeWords = late<typeof MistakeWords>('mistakeWords', () => import(
  * @returns An observer for a ledger. It never throws.
  */
 export function mistakesTo(log: Log, definitions: ReadonlyMap<string, EventDefinition>): (loss: Loss) => void {
+  const seen = new Set<string>();
   const told = new Set<string>();
-  const tell = async (loss: Loss): Promise<void> => {
+  const tell = async (loss: Loss, key: string): Promise<void> => {
     try {
       const { mistakeWords } = await loadMistakeWords();
       const { 0: code, 1: text } = mistakeWords(loss, definitions);
@@ -29,10 +30,10 @@ export function mistakesTo(log: Log, definitions: ReadonlyMap<string, EventDefin
       told.add(text);
       log.change(code, text);
     } catch {
-      // The words cannot be loaded now. The loss is counted.
+      // The words cannot be loaded now: the next such loss is told.
+      seen.delete(key);
     }
   };
-  const seen = new Set<string>();
   return (loss) => {
     if (seen.size >= 2 * MAX_LINES) return;
     const { from, name, why, type = '' } = loss;
@@ -40,7 +41,7 @@ export function mistakesTo(log: Log, definitions: ReadonlyMap<string, EventDefin
     const key = `${from} ${type} ${from === 'metadata' && why === 'undeclared' ? '' : name} ${why}`;
     if (key.length > MAX_KEY || seen.has(key)) return;
     seen.add(key);
-    void tell(loss);
+    void tell(loss, key);
   };
 }
 

@@ -3,6 +3,7 @@ import { anyOf, checkOptions } from '../base/check-options.js';
 import type { Checks } from '../base/check-options.js';
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import type { MetricValue } from '../wire/python.js';
 import { isField, saysSomething } from './fields.js';
 import type { Field } from './fields.js';
@@ -82,6 +83,11 @@ export function defineEvent<const T extends string, const F extends Fields>(
   }
   const { daily } = checkOptions('options', options, OPTIONS);
   return { type, fields, description, ...(daily === true && { daily }) };
+}
+
+/** Whether an installation sends the event at most once a day. What a polluted `Object.prototype` holds does not count. */
+export function isDaily(definition: EventDefinition): boolean {
+  return given(definition, 'daily') === true;
 }
 
 /** @throws TypeError with the value, if it does not have the form of a name. */

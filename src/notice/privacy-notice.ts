@@ -5,7 +5,7 @@ import { DEFAULTS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import type { UrlObject } from '../base/platform-types.js';
 import { metadataFields } from '../events/dag-run.js';
-import { assertName } from '../events/definition.js';
+import { assertName, isDaily } from '../events/definition.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
 import { productEvents } from '../events/product-events.js';
 import { standardFields } from '../events/standard-metrics.js';
@@ -59,11 +59,7 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
     ...whatIsSent(product, standard, definitions),
     ...whatIsNotSent(product, [standard, ...definitions.map(({ fields }) => fields), metadataFields]),
     ...howToStopIt(product),
-    ...whereItGoes(
-      product,
-      endpoint,
-      definitions.some(({ daily }) => daily === true),
-    ),
+    ...whereItGoes(product, endpoint, definitions.some(isDaily)),
   ];
   return `${blocks.join('\n\n')}\n`;
 }
@@ -182,8 +178,8 @@ function howToStopIt(product: string): string[] {
   ];
 }
 
-function whereItGoes(product: string, endpoint: string | undefined, isDaily: boolean): string[] {
-  const written = isDaily ? 'only the dates of daily events' : 'nothing';
+function whereItGoes(product: string, endpoint: string | undefined, keepsDates: boolean): string[] {
+  const written = keepsDates ? 'only the dates of daily events' : 'nothing';
   const waiting = DEFAULTS.maxPendingEvents.toLocaleString('en-US');
   return [
     '## Where it goes',

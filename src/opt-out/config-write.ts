@@ -104,14 +104,15 @@ function replace(target: string, content: object, { errorCode, placeName }: Conf
 function makeFolder(folder: string, errorCode: ConfigTools['errorCode']): void {
   const { mkdirSync } = process.getBuiltinModule('node:fs');
   try {
-    mkdirSync(folder, { mode: FOLDER_MODE });
+    // Not an object of options: Node would read what a polluted `Object.prototype` holds.
+    mkdirSync(folder, FOLDER_MODE);
   } catch (error) {
     const why = errorCode(error);
     if (why === 'EEXIST') return;
     const parent = process.getBuiltinModule('node:path').dirname(folder);
     if (why !== 'ENOENT' || parent === folder) throw error;
     makeFolder(parent, errorCode);
-    mkdirSync(folder, { mode: FOLDER_MODE });
+    mkdirSync(folder, FOLDER_MODE);
   }
 }
 

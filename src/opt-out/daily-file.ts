@@ -40,7 +40,8 @@ export async function claimDay(folder: string, type: string, date: string): Prom
 
   async function makeFolder(each: string): Promise<void> {
     try {
-      await fs.mkdir(each, { mode: FOLDER_MODE });
+      // Not an object of options: Node would read what a polluted `Object.prototype` holds.
+      await fs.mkdir(each, FOLDER_MODE);
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
     }

@@ -5,6 +5,7 @@ import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../src/base/clock.js';
 import { thisMachine } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
+import { isDaily } from '../../src/events/definition.js';
 import { count, defineEvent, optional, renderPrivacyNotice } from '../../src/index.js';
 import type { Environment } from '../../src/index.js';
 import { claimDay } from '../../src/opt-out/daily-file.js';
@@ -151,6 +152,17 @@ test(proves('daily-once', 'the notice and the command say that an event is daily
   t.false(/daily|once a day/.test(without));
   const { stdout } = await runCli({ product: PRODUCT, events: [active] }, ['events', 'active']);
   t.true(unwrapped(stdout).includes(`active: ${WORDS}`), stdout);
+});
+
+test.serial('a polluted Object.prototype makes no event daily', (t) => {
+  const shared = Object.getPrototypeOf({}) as object;
+  Object.defineProperty(shared, 'daily', { configurable: true, value: true });
+  try {
+    t.deepEqual([isDaily(tick), isDaily(active)], [false, true]);
+    t.false(/once a day/.test(renderPrivacyNotice({ product: 'acme', events: [tick] })));
+  } finally {
+    Reflect.deleteProperty(shared, 'daily');
+  }
 });
 
 test('defineEvent() checks its options', (t) => {
