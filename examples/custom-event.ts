@@ -1,7 +1,7 @@
 // An event of your own: declared once, typed, and checked again when it is published, since JavaScript and `any` bypass the types. A field
 // that is not declared, or has a value of another kind, is not sent; the event is sent without it, and the report counts it.
 import { boolean, command, count, createTelemetry, defineEvent, duration, identifier, nullable, oneOf, optional } from 'cosmos-telemetry';
-import { recordingTransport } from 'cosmos-telemetry/testing';
+import { recordingTransport, testEnvironment } from 'cosmos-telemetry/testing';
 
 // There is no kind for free text. Each field has a description and a reason; both appear in your privacy notice.
 const render = defineEvent(
@@ -18,9 +18,14 @@ const render = defineEvent(
 );
 
 const transport = recordingTransport();
-const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, events: [render], transport });
+const telemetry = createTelemetry({
+  product: { name: 'acme', version: '3.1.0' },
+  events: [render],
+  transport,
+  env: testEnvironment('acme'),
+});
 
-// Any code can subscribe, such as a log or a test. The metrics are frozen.
+// Any code can subscribe, such as a log or a test. It gets what would leave, frozen, after the code that published.
 telemetry.bus.on('render', ({ models, elapsed }) => {
   console.log(`rendered ${models} models in ${elapsed} s`);
 });

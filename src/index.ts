@@ -3,8 +3,12 @@
 // The client, its options and its reports.
 export { createTelemetry } from './client/telemetry.js';
 export type { DrainReport, Telemetry } from './client/telemetry.js';
+export type { Consent } from './client/consent.js';
+export type { ConsentQuestion, ConsentReport, ConsentState } from './opt-out/consent-acts.js';
+export type { ConsentInput, ConsentOutput } from './opt-out/consent-ask.js';
 export type { TelemetryOptions } from './client/options.js';
 export type { TelemetryStats } from './base/ledger.js';
+export type { ChannelMessage } from './base/channels.js';
 export type { TelemetryBus } from './bus/bus.js';
 export type { Clock, Timer } from './base/clock.js';
 export type { Logger } from './base/log.js';
@@ -33,7 +37,7 @@ export type {
 
 // Declared events, and the privacy notice made from them.
 export { defineEvent } from './events/definition.js';
-export type { EventDefinition, Fields, MetricsOf } from './events/definition.js';
+export type { EventDefinition, EventOptions, Fields, MetricsOf } from './events/definition.js';
 export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
 export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';

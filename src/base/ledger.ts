@@ -1,4 +1,5 @@
 // The accounts of the events: how many were published, sent, failed and dropped, and why.
+import type { Channels } from './channels.js';
 
 /** What became of the events, at one instant: `published = sent + failed + dropped + pending`. */
 export interface TelemetryStats {
@@ -27,6 +28,8 @@ export interface Loss {
   /** The property of the payload, or the field; empty for the metadata as a whole. */
   readonly name: string;
   readonly why: LossReason;
+  /** The event type, where it is known. Without a name the event as a whole is lost: its type is not declared, or it has no fields. */
+  readonly type?: string;
 }
 
 /**
@@ -36,12 +39,18 @@ export interface Loss {
  * - `ill_typed`: the value is not of the kind of its field.
  * - `unusable`: no field could hold the value, for example a list or a text that is too long.
  * - `taken`: a field of the metadata has the name of a field of the event.
+ * - `missing`: a required field has no value, or a payload lacks what its event needs.
  * - all others: the metadata as a whole cannot be read.
  */
-export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'not_text' | TelemetryMetadataProblem;
+export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'missing' | 'not_text' | TelemetryMetadataProblem;
 
 /** Why metadata cannot be packed or unpacked. */
 export type TelemetryMetadataProblem = 'not_base64' | 'not_zlib' | 'too_large' | 'not_json' | 'not_object';
+
+/** An event whose type a channel tells. */
+interface TypedEvent {
+  readonly definition: { readonly type: string };
+}
 
 /** Bounds the memory if a transport invents a reason for each event: further reasons count as `other`. */
 const MAX_REASONS = 100;
@@ -57,46 +66,69 @@ export class Ledger {
   metadataUnreadable = 0;
   /** Host events whose `map` function has not answered: each counts as published and pending. */
   lookingUp = 0;
+  /** Undefined if nobody can subscribe. */
+  readonly channels: Channels | undefined;
   #failed = 0;
   #dropped = 0;
   readonly #reasons = new Map<string, number>();
   readonly #observe: ((loss: Loss) => void) | undefined;
 
-  /** @param observe Called for each loss, for a command that shows losses by name. It must not throw. */
-  constructor(observe?: (loss: Loss) => void) {
+  /** @param observe Called for each loss, for what shows losses by name. It must not throw. */
+  constructor(observe?: (loss: Loss) => void, channels?: Channels) {
     this.#observe = observe;
+    this.channels = channels;
   }
 
   /** Counts a field that is not sent, and tells the observer. */
-  loseField(from: Loss['from'], name: string, why: LossReason): void {
+  loseField(from: Loss['from'], name: string, why: LossReason, type?: string): void {
     this.fieldsDropped += 1;
-    this.notice(from, name, why);
+    this.notice(from, name, why, type);
+  }
+
+  /** Whether losses are observed: what is only told and not counted need not be looked for otherwise. */
+  get isObserved(): boolean {
+    return this.#observe !== undefined;
   }
 
   /**
    * Tells the observer and counts nothing. A packed text is unpacked once, so its losses are reported once; the caller counts them
    * for each event.
    */
-  notice(from: Loss['from'], name: string, why: LossReason): void {
-    this.#observe?.({ from, name, why });
+  notice(from: Loss['from'], name: string, why: LossReason, type?: string): void {
+    this.#observe?.({ from, name, why, ...(type !== undefined && { type }) });
   }
 
-  /** Counts an event that was published and not accepted. */
-  refuse(reason: string): void {
+  /** Counts an event that was published and not accepted. @param type Empty if it is not declared. */
+  refuse(reason: string, type = ''): void {
     this.published += 1;
-    this.drop(reason, 1);
+    if (this.channels?.published.hasSubscribers === true) this.channels.tell('published', type);
+    this.drop(reason, 1, [{ definition: { type } }]);
   }
 
-  /** Counts events that were accepted and never handed to the network. */
-  drop(reason: string, events: number): void {
+  /** Counts events that the endpoint has confirmed. */
+  confirm(taken: readonly TypedEvent[]): void {
+    this.sent += taken.length;
+    if (this.channels?.sent.hasSubscribers === true) for (const { definition } of taken) this.channels.tell('sent', definition.type);
+  }
+
+  /**
+   * Counts events that were accepted and never handed to the network.
+   *
+   * @param of The events, read if somebody subscribes. @default the channel knows already
+   */
+  drop(reason: string, events: number, of: Iterable<TypedEvent> = []): void {
     this.#dropped += events;
     this.#count(reason, events);
+    if (this.channels?.dropped.hasSubscribers === true)
+      for (const { definition } of of) this.channels.tell('dropped', definition.type, reason);
   }
 
   /** Counts events that were handed to the network and are not confirmed. */
-  fail(reason: string, events: number): void {
+  fail(reason: string, events: number, of: Iterable<TypedEvent> = []): void {
     this.#failed += events;
     this.#count(reason, events);
+    if (this.channels?.failed.hasSubscribers === true)
+      for (const { definition } of of) this.channels.tell('failed', definition.type, reason);
   }
 
   /** A copy that does not change any more. */

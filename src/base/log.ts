@@ -4,9 +4,8 @@ import { onRejection } from './foreign-values.js';
 
 /**
  * Where the package logs: console, pino, winston or any object with these two methods. A line is `[telemetry] code: text`, at most
- * one a minute for each code, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`). It never holds the
- * query of a URL, credentials, the error text of a library or the data of an event.
- * A logger that throws does no harm.
+ * one a minute for each code, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`) and for mistakes. It
+ * never holds the query of a URL, credentials, the error text of a library or a value of an event. A logger that throws does no harm.
  */
 export interface Logger {
   /**
@@ -23,9 +22,12 @@ export interface Logger {
    * - The endpoint cannot be reached, and why, and that it can again: `delivery_stopped`, `delivery_resumed`.
    * - Events that are lost in the host: `buffer_full`, `invalid` (a payload).
    * - A host none of whose first 100 events is of the product: `nothing_owned`.
+   * - A mistake of the program, each once, by name and never with a value: `event_undeclared`, `event_invalid`, `field_undeclared`,
+   *   `field_missing`, `field_dropped`; of the host's payloads: `payload_incomplete`, `payload_dropped`, `metadata_dropped`.
+   * - Subscribers that cannot be told of everything: `subscriber_behind`.
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`.
    * - A dependency that cannot be loaded now, so that events wait: `load_failed`.
-   * - Debug mode that cannot write: `debug_unwritable`.
+   * - Debug mode that cannot write: `debug_unwritable`. A date that cannot be kept: `daily_unkept`.
    */
   warn(message: string): void;
 }
@@ -55,7 +57,7 @@ export class Log {
     this.#write('warn', code, text);
   }
 
-  /** A line for the operator that no other one may hide: a state has changed, and the last such line would be wrong. */
+  /** A line for the operator that no other one may hide: a state has changed, or a mistake is named that is named only once. */
   change(code: string, text: string): void {
     this.#print('warn', code, text);
   }

@@ -2,10 +2,11 @@
 import { EventEmitter } from 'eventemitter3';
 import { describe } from '../base/describe.js';
 import { ignoreRejection, onRejection } from '../base/foreign-values.js';
-import type { Ledger } from '../base/ledger.js';
+import type { Ledger, LossReason } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
-import type { EventDefinition, Fields } from '../events/definition.js';
+import type { EventDefinition } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
+import type { Field } from '../events/fields.js';
 import { MAX_PACKED_LENGTH } from '../events/metadata.js';
 import type { EventDefinitions, EventMetrics } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -14,9 +15,12 @@ import type { UsageMetrics } from '../wire/python.js';
 /** The event bus of a product, typed by its declared events. */
 export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = []> {
   /**
-   * Subscribes to one event type. The metrics are frozen. A subscriber that throws or rejects affects neither the publisher nor
-   * other subscribers.
+   * Subscribes to one event type. The subscriber gets the event's own metrics as they would leave: declared fields only, with values of
+   * their kinds, frozen. It runs after the code that published, in the same turn of the event loop, and not after an opt-out. A subscriber
+   * that throws or rejects affects neither the publisher nor other subscribers. Of more than 10,000 events in one turn the later ones
+   * are not told.
    *
+   * @param listener Its second argument is the metadata as it was handed over, which is unpacked and checked when it is sent.
    * @returns A function that ends the subscription.
    * @throws TypeError for a type that is not declared, or a listener that is not a function.
    */
@@ -46,14 +50,17 @@ interface EventBusOptions {
 }
 
 /**
- * How deeply subscribers may publish inside each other. Without a limit, a subscriber that answers each event with another would
- * overflow the stack, possibly in the middle of an account.
+ * How deeply subscribers may publish inside each other. Without a limit, a subscriber that answers each event with another would never
+ * give the turn of the event loop back.
  */
 const MAX_DEPTH = 8;
 
+/** The most events of one turn that wait for subscribers. */
+const MAX_WAITING = 10_000;
+
 /**
- * The bus without types of events. It wraps eventemitter3, whose `emit` stops at the first listener that throws and leaves a
- * rejected promise unhandled.
+ * The bus without types of events. For its subscribers it wraps eventemitter3, whose `emit` stops at the first listener that throws and
+ * leaves a rejected promise unhandled.
  *
  * @internal
  */
@@ -64,8 +71,14 @@ export class EventBus {
   readonly #ledger: Ledger;
   readonly #log: Log;
   #last: EventDefinition | undefined;
+  #consumer: EventConsumer | undefined;
   #observers = 0;
-  #depth = 0;
+  /** How many events were kept for subscribers. */
+  #published = 0;
+  /** The events of this turn of the loop that subscribers have not been told of. */
+  readonly #waiting: ObservedEvent[] = [];
+  /** The event whose subscribers run. */
+  #observing: ObservedEvent | undefined;
   #closed = false;
 
   constructor({ definitions, gate, ledger, log }: EventBusOptions) {
@@ -75,18 +88,23 @@ export class EventBus {
     this.#log = log;
   }
 
-  /** Attaches the consumer to every declared type. Call it before `on`, so that observers see accounts that add up. */
+  /** Attaches the consumer, which gets every event at once, before its subscribers do: they see accounts that add up. */
   attach(consumer: EventConsumer): void {
-    for (const type of this.#definitions.keys()) this.#events.on(type, consumer);
+    this.#consumer = consumer;
   }
 
   on(type: string, listener: (metrics: never, packedMetadata: string | undefined) => unknown): () => void {
     if (!this.#definitions.has(type)) throw new TypeError(`Expected a declared event type, got ${describe(type)}.`);
     if (typeof listener !== 'function') throw new TypeError(`Expected \`listener\` to be a function, got ${describe(listener)}.`);
-    const observer = this.#isolated(listener as (metrics: UsageMetrics, packed: string | undefined) => unknown);
+    const call = this.#isolated(listener as (metrics: UsageMetrics, packed: string | undefined) => unknown);
+    const since = this.#published;
+    let subscribed = true;
+    // What was published before the subscription, or is told of after its end, is not its business.
+    const observer = (event: ObservedEvent): void => {
+      if (subscribed && event.number > since) call(event);
+    };
     this.#events.on(type, observer);
     this.#observers += 1;
-    let subscribed = true;
     return () => {
       if (!subscribed) return;
       subscribed = false;
@@ -99,8 +117,11 @@ export class EventBus {
     if (!this.#gate.accepts()) return false;
     const definition = this.#accepting(type);
     if (definition === undefined) return false;
-    const snapshot = plainCopy(metrics, definition.fields, this.#ledger);
-    if (snapshot === undefined) return this.#refuse('invalid');
+    const snapshot = plainCopy(metrics, definition, this.#ledger);
+    if (snapshot === undefined) {
+      this.#ledger.notice('event', '', 'not_object', definition.type);
+      return this.#refuse('invalid', type);
+    }
     return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
   }
 
@@ -134,30 +155,48 @@ export class EventBus {
     if (last !== undefined && type === last.type) return last;
     const definition = this.#closed ? undefined : this.#definitions.get(type);
     if (definition === undefined) {
-      this.#refuse(this.#closed ? 'closed' : 'invalid');
+      if (!this.#closed) this.#ledger.notice('event', '', 'undeclared', typeof type === 'string' ? type : '');
+      this.#refuse(this.#closed ? 'closed' : 'invalid', this.#definitions.has(type) ? type : '');
       return undefined;
     }
     this.#last = definition;
     return definition;
   }
 
-  #refuse(reason: string): false {
-    this.#ledger.refuse(reason);
+  #refuse(reason: string, type: string): false {
+    this.#ledger.refuse(reason, type);
     this.#log.debug(reason, 'an event was not accepted');
     return false;
   }
 
   #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): boolean {
-    if (this.#depth === MAX_DEPTH) return this.#refuse('invalid');
-    // Only for observers: freezing costs ten times as much as the rest.
-    if (this.#observers > 0) snapshot = Object.freeze(withoutUndefined(snapshot));
-    this.#depth += 1;
-    try {
-      this.#events.emit(definition.type, snapshot, packed, definition);
-    } finally {
-      this.#depth -= 1;
-    }
+    if (this.#observing?.depth === MAX_DEPTH) return this.#refuse('invalid', definition.type);
+    this.#consumer?.(snapshot, packed, definition);
+    if (this.#observers > 0) this.#observeLater(definition, snapshot, packed);
     return true;
+  }
+
+  /** Keeps an event for its subscribers. They run after the host's code, in the same turn of the event loop. */
+  #observeLater(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): void {
+    if (this.#events.listenerCount(definition.type) === 0) return;
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#log.warn('subscriber_behind', 'more events were published in one turn than subscribers can be told of');
+      return;
+    }
+    if (this.#waiting.length === 0 && this.#observing === undefined) void Promise.resolve().then(() => this.#observe());
+    this.#published += 1;
+    const depth = (this.#observing?.depth ?? 0) + 1;
+    this.#waiting.push({ definition, metrics, packed, number: this.#published, depth });
+  }
+
+  #observe(): void {
+    // By index: subscribers may publish. An opt-out may have appeared since.
+    for (let index = 0; index < this.#waiting.length && this.#gate.state !== 'shut'; index += 1) {
+      this.#observing = this.#waiting[index];
+      if (this.#observing !== undefined) this.#events.emit(this.#observing.definition.type, this.#observing);
+    }
+    this.#waiting.length = 0;
+    this.#observing = undefined;
   }
 
   #readablePacked(packed: unknown): string | undefined {
@@ -172,13 +211,45 @@ export class EventBus {
     const failed = () => {
       this.#log.warn('subscriber_failed', 'a subscriber of the bus threw or rejected');
     };
-    return (metrics: UsageMetrics, packed: string | undefined): void => {
+    return (event: ObservedEvent): void => {
       try {
-        onRejection(listener(metrics, packed), failed);
+        event.checked ??= whatLeaves(event);
+        onRejection(listener(event.checked, event.packed), failed);
       } catch {
         failed();
       }
     };
+  }
+}
+
+/** An event that waits for its subscribers. */
+interface ObservedEvent {
+  readonly definition: EventDefinition;
+  readonly metrics: UsageMetrics;
+  readonly packed: string | undefined;
+  /** Counts the events for subscribers: one that subscribed later does not get it. */
+  readonly number: number;
+  /** How many subscribers published inside each other. */
+  readonly depth: number;
+  /** What its subscribers get. */
+  checked?: UsageMetrics;
+}
+
+/** The declared values of their kinds, frozen: one subscriber cannot change them for the next. */
+function whatLeaves({ definition: { fields }, metrics }: ObservedEvent): UsageMetrics {
+  const checked: Record<string, unknown> = {};
+  for (const { 0: name, 1: value } of Object.entries(metrics)) {
+    if (value !== undefined && Object.hasOwn(fields, name) && accepts(fields[name], value)) checked[name] = value;
+  }
+  return Object.freeze(checked) as UsageMetrics;
+}
+
+/** A field made by hand may throw, which counts as no. */
+function accepts(field: Field | undefined, value: unknown): boolean {
+  try {
+    return field?.accepts(value) === true;
+  } catch {
+    return false;
   }
 }
 
@@ -191,7 +262,7 @@ const MAX_NAMES = 64;
  *
  * @returns undefined for metrics that are not a plain object or throw when they are read.
  */
-function plainCopy(metrics: object, fields: Fields, ledger: Ledger): UsageMetrics | undefined {
+function plainCopy(metrics: object, { type, fields }: EventDefinition, ledger: Ledger): UsageMetrics | undefined {
   let copy: UsageMetrics;
   try {
     if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics) || ArrayBuffer.isView(metrics)) return undefined;
@@ -205,11 +276,19 @@ function plainCopy(metrics: object, fields: Fields, ledger: Ledger): UsageMetric
     names += 1;
     if (isPlain(copy[name])) continue;
     ignoreRejection(copy[name]);
-    remove(copy, name, ledger);
+    remove(copy, name, 'unusable', type, ledger);
   }
   // It is cheaper to keep a few undeclared names until the event is built than to look for them in each event.
-  if (names > MAX_NAMES) for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, ledger);
+  if (names > MAX_NAMES)
+    for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, 'undeclared', type, ledger);
   return copy;
+}
+
+function remove(copy: UsageMetrics, name: string, why: LossReason, type: string, ledger: Ledger): void {
+  // A name that the copy does not own comes from an Object.prototype that the host has extended.
+  if (!Object.hasOwn(copy, name)) return;
+  if (copy[name] !== undefined) ledger.loseField('event', name, why, type);
+  delete copy[name];
 }
 
 function isPlain(value: unknown): boolean {
@@ -217,18 +296,4 @@ function isPlain(value: unknown): boolean {
   if (value === true || value === false || value === null) return true;
   if (typeof value === 'string') return value.length <= MAX_TEXT_LENGTH;
   return typeof value === 'number' || value === undefined;
-}
-
-function remove(copy: UsageMetrics, name: string, ledger: Ledger): void {
-  // A name that the copy does not own comes from an Object.prototype that the host has extended.
-  if (!Object.hasOwn(copy, name)) return;
-  if (copy[name] !== undefined) ledger.loseField('event', name, 'unusable');
-  delete copy[name];
-}
-
-/** Deletes the names without a value: to an observer, a field that is not sent does not exist. */
-function withoutUndefined(snapshot: UsageMetrics): UsageMetrics {
-  const values: Record<string, unknown> = snapshot;
-  for (const name of Object.keys(values)) if (values[name] === undefined) delete values[name];
-  return snapshot;
 }

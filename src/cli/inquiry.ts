@@ -77,8 +77,9 @@ export function inquire({ program, env, platform }: Pick<CommandContext, 'progra
 }
 
 /** Whether a client opens no file because of this rule. */
-function hidesFiles({ optsOut, source }: Rule): boolean {
-  return optsOut && source.kind !== 'file' && source.kind !== 'default';
+function hidesFiles({ name, optsOut, source }: Rule): boolean {
+  // A missing consent hides none: it is known only after the files have been read.
+  return optsOut && source.kind !== 'file' && name !== 'consent';
 }
 
 /**

@@ -63,6 +63,7 @@ const LOSSES: Readonly<Record<LossReason, string>> = {
   undeclared: 'not declared, so it is not sent',
   ill_typed: 'declared, but the value has another kind or is out of bounds',
   unusable: 'no value that a field can hold: a text of at most 256 characters, a number, true, false or null',
+  missing: 'required, but it has no value',
   taken: 'a field of the event, which metadata may not set',
   not_text: 'no text, so it is no packed metadata',
   not_base64: 'cannot be read: not base64',
@@ -161,7 +162,8 @@ function notSentWords({ item }: Preview, why: NotSent, product: string): string 
 }
 
 function lossName({ from, name }: Loss): string {
-  return name === '' ? 'the packed metadata' : `${shorten(name)} (${from})`;
+  if (name === '') return from === 'event' ? 'all metrics' : 'the packed metadata';
+  return `${shorten(name)} (${from})`;
 }
 
 /** More than any DAG needs. It ends the reading of an endless device. */

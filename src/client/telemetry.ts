@@ -1,6 +1,7 @@
 /*
  * `createTelemetry`: the composition root, the only place of the library that picks concrete parts, and the lifecycle of a client.
  */
+import { openChannels } from '../base/channels.js';
 import { anObject, checkOptions, givenOptions } from '../base/check-options.js';
 import type { Clock } from '../base/clock.js';
 import { DEFAULTS } from '../base/constants.js';
@@ -12,14 +13,19 @@ import type { MachineAccess } from '../base/machine.js';
 import type { AwaitUsing, Environment } from '../base/platform-types.js';
 import { EventBus } from '../bus/bus.js';
 import type { TelemetryBus } from '../bus/bus.js';
+import { DailyEvents } from '../delivery/daily.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { Emitter } from '../delivery/emitter.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { EventBuilder } from '../delivery/event-builder.js';
+import { mistakesTo } from '../delivery/mistakes.js';
 import { retrying } from '../delivery/retry.js';
+import { steering } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
+import { isDaily } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
 import { productDagHash, productEvents } from '../events/product-events.js';
+import type { EventDefinitions } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter, HostEvents } from '../listeners/host.js';
 import { Lookups } from '../listeners/lookups.js';
@@ -29,8 +35,12 @@ import type { RunReport } from '../listeners/run.js';
 import type { EmittingHost, Listened } from '../listeners/typed-host.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
+import { explainSettings } from '../opt-out/settings.js';
+import type { Settings } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
 import { parseEndpoint } from '../wire/url.js';
+import { PersonConsent } from './consent.js';
+import type { Consent } from './consent.js';
 import { checkTelemetryOptions } from './options.js';
 import type { Limits, TelemetryOptions } from './options.js';
 
@@ -80,6 +90,8 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * telemetry.reportRun({ runId, status: 'success', startedAt, endedAt, tasks: [{ taskId: 'build', owned: true, status: 'cached' }] });
    */
   reportRun(run: RunReport): void;
+  /** What is known of the person's consent, and how to record or ask for it. */
+  readonly consent: Consent;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
   publish: TelemetryBus<P, E>['publish'];
   /** The counts as of now: `published = sent + failed + dropped + pending`. */
@@ -132,6 +144,7 @@ const NOWHERE: Transport = { send: () => Promise.resolve({ kind: 'aborted' }) };
 class TelemetryClient implements AwaitUsing {
   readonly bus: Pick<EventBus, 'on' | 'publish'>;
   readonly publish: EventBus['publish'];
+  readonly consent: Consent;
   readonly #bus: EventBus;
   readonly #gate: Gate;
   readonly #log: Log;
@@ -147,16 +160,24 @@ class TelemetryClient implements AwaitUsing {
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
-    const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
-    const ledger = new Ledger();
+    const { gate, question, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
+    const ledger = new Ledger(
+      options.logger && mistakesTo(log, definitions),
+      gate.state === 'shut' ? undefined : openChannels(product.name),
+    );
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
       gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
+    if (gate.state === 'shut') tellOptOut(options, settings);
     const publishLate = (publish: () => void): void => bus.publishLate(publish);
     const late = new Lookups({ ledger, log, max: limits.maxPendingEvents, publishLate });
     const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
-    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit, late });
+    const { platform = process.platform } = machine;
+    const daily = keepsDays(definitions, product.name, env)
+      ? new DailyEvents({ product: product.name, env, platform, clock, log })
+      : undefined;
+    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, daily, sendCapMs, drainOnExit, late });
     bus.attach(this.#emitter.accept);
     const listeners = () =>
       hostListeners(product.name, { definitions, bus, ledger, log, dagHash: dagHash ?? productDagHash(product.name), owns });
@@ -166,6 +187,8 @@ class TelemetryClient implements AwaitUsing {
     });
     this.publish = (type, metrics, packedMetadata) => bus.publish(type, metrics, packedMetadata);
     this.bus = { on: (type, listener) => bus.on(type, listener), publish: this.publish };
+    const target = () => (options.transport === undefined ? (operatorEndpoint(product.name, env, log) ?? endpoint) : undefined);
+    this.consent = new PersonConsent({ question, gate, machine, endpoint: target });
     this.#bus = bus;
     this.#gate = gate;
     this.#log = log;
@@ -243,6 +266,18 @@ interface TransportParts {
   gate: Gate;
   log: Log;
   machine: MachineAccess;
+}
+
+/** Whether dates are kept: not in debug mode, which sends nothing. */
+function keepsDays(definitions: EventDefinitions, product: string, env: Environment): boolean {
+  return Array.from(definitions.values()).some(isDaily) && debugMode(product, env) === undefined;
+}
+
+/** Tells the transport of a test why it gets nothing. */
+function tellOptOut({ transport, env }: TelemetryOptions, settings: Settings): void {
+  const [rule] = explainSettings(settings).rules;
+  if (rule === undefined) return;
+  transport?.[steering]?.optedOut?.(rule, env === undefined && rule.source.kind !== 'option');
 }
 
 /** Debug mode if the environment asks for it, else the program's own transport, else HTTP to the endpoint. */

@@ -7,6 +7,7 @@ import { bare, given } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
+import type { DailyEvents } from './daily.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import type { EventBuilder } from './event-builder.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
@@ -23,6 +24,8 @@ export interface DispatcherOptions {
   ledger: Ledger;
   log: Log;
   clock: Clock;
+  /** Which daily events may be sent. @default there are none */
+  daily?: DailyEvents | undefined;
   /** How many batches may be in flight now. */
   limit: () => number;
   /** Called after a batch has started. */
@@ -43,6 +46,9 @@ const DEFAULT_LOAD_WAIT_MS = 1000;
 
 /** The outcome of events that cannot be built. */
 const UNBUILT: SendOutcome = { kind: 'refused', reason: 'invalid' };
+
+/** The outcome of events that were not tried: they return to the buffer. */
+const UNSENT: SendOutcome = { kind: 'deferred', waitMs: 0, reason: UNWRITTEN_REASON };
 
 /** How many rounds of the microtask queue an abort may take to pass through retries, breaker and transport. */
 const ABORT_ROUNDS = 50;
@@ -197,7 +203,7 @@ export class Dispatcher {
 
   /** @returns Whether the worker continues later by itself. */
   #sendNext(worker: Worker): boolean {
-    const { buffer, builder, clock, onStarted, transport } = this.#options;
+    const { buffer, clock, daily } = this.#options;
     const nowMs = clock.now();
     // A transport that computes, or that answers at once, must not keep the event loop from the host.
     if (this.#budget.isUsedUp(nowMs)) {
@@ -209,6 +215,43 @@ export class Dispatcher {
     const batch = worker.begin(taken);
     this.#budget.spend(nowMs);
     this.#inFlight += taken.length;
+    if (daily !== undefined && taken.some((event) => daily.concerns(event))) void this.#claim(batch, daily);
+    else this.#attempt(batch);
+    return true;
+  }
+
+  /** Sends the events of a batch that have their day, or are not daily. */
+  async #claim(batch: InFlightBatch, daily: DailyEvents): Promise<void> {
+    batch.isClaiming = true;
+    const { worker, taken } = batch;
+    const kept: TakenEvent[] = [];
+    const left: [TakenEvent, string][] = [];
+    for (const event of taken) {
+      const reason = daily.concerns(event) ? await daily.claim(event) : undefined;
+      if (reason === undefined) kept.push(event);
+      else left.push([event, reason]);
+    }
+    // The process may leave meanwhile: the batch is settled then.
+    if (!worker.finish(batch)) return;
+    for (const { 0: event, 1: reason } of left) this.#leaveOut(event, reason);
+    if (kept.length === 0) this.#runNext(worker);
+    else if (this.#isStopped || !this.#options.gate.check()) {
+      this.#account(kept, UNSENT);
+      this.#runNext(worker);
+    } else this.#attempt(worker.begin(kept));
+  }
+
+  #leaveOut(event: TakenEvent, reason: string): void {
+    const { ledger, log, onSettled } = this.#options;
+    this.#inFlight -= 1;
+    ledger.drop(reason, 1, [event]);
+    log.debug(reason, 'a daily event is not sent');
+    onSettled({ kind: 'refused', reason }, [event]);
+  }
+
+  #attempt(batch: InFlightBatch): void {
+    const { builder, onStarted, transport } = this.#options;
+    const { taken } = batch;
     let events: UsageEvent[];
     try {
       events = taken.map((event) => (event.built ??= builder.build(event)));
@@ -216,16 +259,15 @@ export class Dispatcher {
       // Our own code does not throw, but what it calls may, as a host may change what is built in.
       // Not at once: the next batch may throw, too, and each would go deeper into the stack.
       void Promise.resolve().then(() => this.#settle(batch, UNBUILT));
-      return true;
+      return;
     }
     attemptThen(transport, events, batch.controller.signal, (outcome) => this.#settle(batch, outcome));
     onStarted?.();
-    return true;
   }
 
   #abort(batch: InFlightBatch, outcome: SendOutcome): void {
     batch.controller.abort();
-    this.#settle(batch, outcome);
+    this.#settle(batch, batch.isClaiming ? UNSENT : outcome);
   }
 
   /** The first outcome of a batch counts; then its worker continues. */
@@ -266,11 +308,11 @@ export class Dispatcher {
     const events = taken.length;
     this.#inFlight -= events;
     if (outcome.kind === 'sent') {
-      ledger.sent += events;
+      ledger.confirm(taken);
       this.#hasWarned = false;
-    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events);
-    else if (outcome.kind === 'aborted') ledger.fail('aborted', events);
-    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events);
+    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
+    else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);
+    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events, taken);
     else {
       ledger.drop('buffer_full', buffer.putBack(taken));
       if (this.#isStopped) return onSettled(outcome, taken);
@@ -298,6 +340,8 @@ interface InFlightBatch {
   readonly taken: readonly TakenEvent[];
   /** How many heartbeats it has been in flight for. */
   beats: number;
+  /** Whether its daily events are asked for: nothing has been tried. */
+  isClaiming: boolean;
   readonly controller: AbortController;
 }
 
@@ -338,7 +382,7 @@ class Worker {
   begin(taken: readonly TakenEvent[]): InFlightBatch {
     if (this.#sends > 0 && this.#sends % SENDS_PER_SIGNAL === 0) this.#controller = new AbortController();
     this.#sends += 1;
-    this.#batch = { worker: this, taken, beats: 0, controller: this.#controller };
+    this.#batch = { worker: this, taken, beats: 0, isClaiming: false, controller: this.#controller };
     return this.#batch;
   }
 

@@ -1,6 +1,7 @@
 /*
  * The consumer of the bus: accepts events on the host's path, delivers them off it, and drains, closes and exits within deadlines.
  */
+import type { Channels } from '../base/channels.js';
 import { MAX_TIMER_MS } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import type { Clock, Timer } from '../base/clock.js';
@@ -48,6 +49,7 @@ export class Emitter {
   readonly #options: EmitterOptions;
   readonly #ledger: Ledger;
   readonly #buffer: EventBuffer;
+  readonly #published: Channels['published'] | undefined;
   readonly #dispatcher: Dispatcher;
   readonly #drainWaiters: DrainWaiters;
   readonly #leaveWaiters: DrainWaiters;
@@ -66,7 +68,11 @@ export class Emitter {
   constructor(options: EmitterOptions) {
     this.#options = options;
     this.#ledger = options.ledger;
-    this.#buffer = new EventBuffer(options.maxPendingEvents);
+    const { channels } = options.ledger;
+    this.#published = channels?.published;
+    this.#buffer = new EventBuffer(options.maxPendingEvents, ({ type }) => {
+      if (channels?.dropped.hasSubscribers === true) channels.tell('dropped', type, 'buffer_full');
+    });
     this.#drainWaiters = new DrainWaiters(options.clock);
     this.#leaveWaiters = new DrainWaiters(options.clock);
     this.#flushLater = new NextTick(options.clock, () => this.#flush());
@@ -110,8 +116,9 @@ export class Emitter {
   readonly accept: EventConsumer = (metrics, packed, definition) => {
     const ledger = this.#ledger;
     // The host's code may have run since the gate was asked: a getter.
-    if (this.#isStopped) return ledger.refuse('opted_out');
+    if (this.#isStopped) return ledger.refuse('opted_out', definition.type);
     ledger.published += 1;
+    if (this.#published?.hasSubscribers === true) ledger.channels?.tell('published', definition.type);
     this.#buffer.push(definition, metrics, packed);
     if (!this.#isArmed) this.#arm();
   };
@@ -134,12 +141,12 @@ export class Emitter {
 
   /** Delivers what it can by the deadline, with one attempt each, and accounts for the rest. @returns Whether the deadline came first. */
   async close(deadlineMs: number): Promise<boolean> {
-    const { clock, gate, ledger, late } = this.#options;
+    const { clock, gate, late } = this.#options;
     const untilMs = clock.now() + deadlineMs;
     // The last chance to learn whether the events may be sent. If not, there is nothing to wait for.
     if (gate.state === 'unknown') await settlesWithin(gate.look(), deadlineMs, clock);
     const giveUp = () => {
-      ledger.drop(this.#whyLeft(), this.#buffer.clear());
+      this.#dropAll(this.#whyLeft());
     };
     const leftMs = () => Math.max(0, untilMs - clock.now());
     let timedOut = await this.#leave({ untilMs, giveUp }, leftMs());
@@ -158,6 +165,11 @@ export class Emitter {
   /** Why the events that wait at a close are not sent. */
   #whyLeft(): 'undecided' | 'deadline' {
     return this.#options.gate.state === 'unknown' ? 'undecided' : 'deadline';
+  }
+
+  #dropAll(reason: string): void {
+    this.#ledger.drop(reason, this.#buffer.length, this.#buffer.waiting());
+    this.#buffer.clear();
   }
 
   /** Schedules a flush and sets the exit hook. */
@@ -218,12 +230,12 @@ export class Emitter {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#options.late?.giveUp(reason);
-    this.#options.ledger.drop(reason, this.#buffer.clear());
+    this.#dropAll(reason);
     this.#heartbeat.stop();
     this.#processEnd.forget(this.#leaver);
     await this.#dispatcher.stop();
     // Events that were not tried have come back.
-    this.#options.ledger.drop(reason, this.#buffer.clear());
+    this.#dropAll(reason);
     this.#notifyWaiters();
   }
 

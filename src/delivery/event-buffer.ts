@@ -24,6 +24,7 @@ const FIRST_SLOTS = 64;
  */
 export class EventBuffer {
   readonly #capacity: number;
+  readonly #onDropped: ((definition: EventDefinition) => void) | undefined;
   #metrics: (UsageMetrics | undefined)[] = [];
   #definitions: (EventDefinition | undefined)[] = [];
   #packed: (string | undefined)[] = [];
@@ -34,8 +35,10 @@ export class EventBuffer {
   #overflow = 0;
   readonly #returned: TakenEvent[] = [];
 
-  constructor(capacity: number) {
+  /** @param onDropped Called for each event that a full buffer drops, on the host's path. */
+  constructor(capacity: number, onDropped?: (definition: EventDefinition) => void) {
     this.#capacity = capacity;
+    this.#onDropped = onDropped;
   }
 
   /** The number of waiting events. */
@@ -98,6 +101,14 @@ export class EventBuffer {
     return dropped;
   }
 
+  /** The waiting events, those that returned first. */
+  *waiting(): Iterable<{ readonly definition: EventDefinition }> {
+    yield* this.#returned;
+    for (let index = 0; index < this.#inRing; index += 1) {
+      yield { definition: this.#definitions[(this.#head + index) % this.#slots] as EventDefinition };
+    }
+  }
+
   /** Removes all events. @returns How many waited. */
   clear(): number {
     const waited = this.length;
@@ -112,8 +123,10 @@ export class EventBuffer {
   }
 
   #dropOldest(): void {
-    if (this.#returned.length > 0) this.#returned.shift();
-    else this.#clearHead();
+    const returned = this.#returned.shift();
+    const definition = returned === undefined ? this.#definitions[this.#head] : returned.definition;
+    if (returned === undefined) this.#clearHead();
+    if (definition !== undefined) this.#onDropped?.(definition);
   }
 
   #shift(): TakenEvent {

@@ -16,6 +16,7 @@ import type { UsageEvent } from './transport.js';
 /** What all events of one type share. */
 interface Shared {
   readonly fields: WireFields;
+  readonly onLoss: OnLoss;
   /** The part of the request target that is always the same. */
   readonly target: string;
   /** Whether `target` contains a part of the query. */
@@ -31,7 +32,6 @@ export class EventBuilder {
   readonly #idPrefix: string;
   // Filled at the first event of a type: a host that has opted out never needs it.
   readonly #shared = new Map<EventDefinition, Shared>();
-  readonly #onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why);
 
   /** @param idPrefix Keeps the event ids of two instances in one process apart. */
   constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
@@ -42,8 +42,9 @@ export class EventBuilder {
 
   build(taken: TakenEvent): UsageEvent {
     const { seq, definition, metrics, packed } = taken;
-    const { fields, target, hasQuery, metadata } = this.#sharedOf(definition);
-    let query = fields.query(metrics, this.#onLoss);
+    const { fields, onLoss, target, hasQuery, metadata } = this.#sharedOf(definition);
+    let query = fields.query(metrics, onLoss);
+    if (this.#ledger.isObserved) for (const name of fields.missing(metrics)) this.#ledger.notice('event', name, 'missing', definition.type);
     if (packed !== undefined) query += this.#metadataQuery(metadata?.read(packed) ?? null);
     return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, target + (hasQuery ? query : query.slice(1)), () =>
       this.#metrics(taken),
@@ -74,7 +75,8 @@ export class EventBuilder {
       const fields = new WireFields(definition.fields);
       const query = urlencode(this.#standard);
       const metadata = type === 'dag_run' ? new MetadataReader(fields, this.#ledger) : undefined;
-      shared = { fields, target: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', metadata };
+      const onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why, type);
+      shared = { fields, onLoss, target: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', metadata };
       this.#shared.set(definition, shared);
     }
     return shared;
@@ -131,9 +133,11 @@ class WireFields {
   readonly #byName: ReadonlyMap<string, WireField>;
   /** The fields in the order of the last event. The next event mostly has the same order and then needs no look-up. */
   readonly #order: (WireField | undefined)[] = [];
+  readonly #required: readonly string[];
 
   constructor(fields: Fields) {
     this.#byName = new Map(Object.entries(fields).map(({ 0: name, 1: field }) => [name, new WireField(name, field)]));
+    this.#required = Object.keys(fields).filter((name) => fields[name]?.optional !== true);
   }
 
   has(name: string): boolean {
@@ -159,6 +163,11 @@ class WireFields {
       else query += pair;
     }
     return query;
+  }
+
+  /** The required fields without a value. */
+  missing(values: Readonly<Record<string, unknown>>): string[] {
+    return this.#required.filter((name) => !Object.hasOwn(values, name) || values[name] === undefined);
   }
 
   /** The declared values of their kinds, by name. */

@@ -4,6 +4,7 @@
 import { givenOptions } from '../base/check-options.js';
 import { given } from '../base/foreign-values.js';
 import type { SendSignal } from '../base/platform-types.js';
+import type { Rule } from '../opt-out/rule.js';
 import type { UsageMetrics } from '../wire/python.js';
 
 /** One usage event as a transport gets it: declared fields only, metadata unpacked and merged. */
@@ -111,6 +112,13 @@ export interface Steering {
    * @param isFirm If false, a connect may take four times as long as the slowest one that succeeded.
    */
   limitConnects?(limitMs: number | undefined, isFirm: boolean): void;
+  /**
+   * Nothing will be sent: telemetry is off from the start.
+   *
+   * @param rule The rule that decides.
+   * @param isMachine Whether the machine decides, and not the program.
+   */
+  optedOut?(rule: Rule, isMachine: boolean): void;
   /** Ends each attempt that has written nothing: its event goes back to the buffer, and it holds the process no longer. */
   letGo?(): void;
 }
@@ -204,6 +212,7 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
         inner[steering]?.lastCall?.(isLast);
       },
       limitConnects: (limitMs, isFirm) => inner[steering]?.limitConnects?.(limitMs, isFirm),
+      optedOut: (rule, isMachine) => inner[steering]?.optedOut?.(rule, isMachine),
       letGo: () => inner[steering]?.letGo?.(),
     },
   };

@@ -1,6 +1,9 @@
 // Declarations of events, and the types that follow from them.
+import { anyOf, checkOptions } from '../base/check-options.js';
+import type { Checks } from '../base/check-options.js';
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import type { MetricValue } from '../wire/python.js';
 import { isField, saysSomething } from './fields.js';
 import type { Field } from './fields.js';
@@ -14,7 +17,22 @@ export interface EventDefinition<T extends string = string, F extends Fields = F
   readonly fields: F;
   /** When the event is sent, as a sentence for the privacy notice. */
   readonly description: string;
+  /** Whether an installation sends it at most once a day. @default false */
+  readonly daily?: boolean | undefined;
 }
+
+/** Options of {@link defineEvent}. */
+export interface EventOptions {
+  /**
+   * Whether an installation sends the event at most once a day (UTC), however often and in however many processes it is published: so
+   * events count installations without an id of one. A file in the person's config folder keeps the date, and the notice says so. Where it
+   * cannot be written, the event is not sent. What is not sent counts as dropped: `daily`, `daily_unkept`.
+   * @default false
+   */
+  daily?: boolean | undefined;
+}
+
+const OPTIONS: Checks<EventOptions> = { daily: anyOf(true, false) };
 
 type OptionalNames<F extends Fields> = {
   [K in keyof F]: F[K] extends Field<MetricValue, infer O> ? (true extends O ? (false extends O ? never : K) : never) : never;
@@ -35,8 +53,9 @@ export type MetricsOf<F extends Fields> = {
  * @param type `^[a-z][a-z0-9_]{0,31}$`. It becomes part of the request path.
  * @param fields Made by `count`, `oneOf`, `boolean` and the other kinds. Names have the form of the type.
  * @param description When the event is sent, for the privacy notice.
- * @throws TypeError for a name of another form, a field that was not made by a kind, an example that its field does not accept, or an
- * empty description.
+ * @param options See {@link EventOptions}. @default {}
+ * @throws TypeError for a name of another form, a field that was not made by a kind, an example that its field does not accept, an
+ * empty description, or a wrong or unknown option.
  * @example
  * defineEvent('backfill', { days: count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' }) });
  */
@@ -44,6 +63,7 @@ export function defineEvent<const T extends string, const F extends Fields>(
   type: T,
   fields: F,
   description = `Sent when the product publishes \`${type}\`.`,
+  options: EventOptions = {},
 ): EventDefinition<T, F> {
   assertName('event type', type);
   if (typeof fields !== 'object' || fields === null) {
@@ -61,7 +81,13 @@ export function defineEvent<const T extends string, const F extends Fields>(
   if (!saysSomething(description)) {
     throw new TypeError(`Expected \`description\` of event \`${type}\` to say something, got ${describe(description)}.`);
   }
-  return { type, fields, description };
+  const { daily } = checkOptions('options', options, OPTIONS);
+  return { type, fields, description, ...(daily === true && { daily }) };
+}
+
+/** Whether an installation sends the event at most once a day. What a polluted `Object.prototype` holds does not count. */
+export function isDaily(definition: EventDefinition): boolean {
+  return given(definition, 'daily') === true;
 }
 
 /** @throws TypeError with the value, if it does not have the form of a name. */

@@ -1,8 +1,9 @@
 // All events that a product may send, and the digest of its DAGs.
 import { describe } from '../base/describe.js';
+import { given } from '../base/foreign-values.js';
 import { dagRunFields, dbtDocsAccessFields } from './dag-run.js';
 import type { DagRunFields } from './dag-run.js';
-import { defineEvent } from './definition.js';
+import { defineEvent, isDaily } from './definition.js';
 import type { EventDefinition, Fields, MetricsOf } from './definition.js';
 import { standardFields } from './standard-metrics.js';
 import { taskInstanceFields } from './task-instance.js';
@@ -22,6 +23,11 @@ export type EventMetrics<P extends string, E extends readonly EventDefinition[]>
 
 /** The declared events of a product by type, built-in ones first. */
 export type EventDefinitions = ReadonlyMap<string, EventDefinition>;
+
+/** For the person observed: everything that lists events shows it. */
+const DAILY =
+  'At most once a day from each installation: a file in the folder `daily`, beside your own telemetry.json, keeps the date of the ' +
+  'last one and nothing else.';
 
 /** The built-in events of every product. */
 export function builtInEvents(product: string): EventDefinition[] {
@@ -51,13 +57,20 @@ export function productEvents(product: string, hostName: string, own: readonly E
   const definitions = new Map(builtInEvents(product).map((definition) => [definition.type, definition]));
   for (const event of own) {
     // Checked again: `events` may come from JavaScript, or from another copy of the package.
-    const { type, fields, description } = defineEvent(event?.type, event?.fields, event?.description);
+    const checked = defineEvent(event?.type, event?.fields, event?.description, {
+      daily: event && given(event, 'daily'),
+    });
+    const { type, fields, description } = checked;
     if (definitions.has(type)) throw new TypeError(`Expected \`events\` to declare each type once, got ${describe(type)} twice.`);
     const clash = Object.keys(fields).find((name) => taken.has(name));
     if (clash !== undefined) {
       throw new TypeError(`Expected \`events\` not to declare standard metrics, got field ${describe(clash)} of event ${describe(type)}.`);
     }
-    definitions.set(type, { type, fields, description });
+    definitions.set(type, {
+      type,
+      fields,
+      ...(isDaily(checked) ? { description: `${description} ${DAILY}`, daily: true } : { description }),
+    });
   }
   return definitions;
 }

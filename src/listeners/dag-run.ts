@@ -37,7 +37,10 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     const dagRun = isObject(payload) ? reader.object(payload, 'dagRun') : undefined;
     const dag = dagRun && reader.object(dagRun, 'dag');
     const dagFacts = dag && facts.of(reader.read(dag, 'tasks'));
-    if (dagRun === undefined || dag === undefined || dagFacts === undefined) return 'invalid';
+    if (dagRun === undefined || dag === undefined || dagFacts === undefined) {
+      reader.missing('dag_run', dagRun === undefined ? 'dagRun' : dag === undefined ? 'dagRun.dag' : 'dagRun.dag.tasks');
+      return 'invalid';
+    }
     if (dagFacts.ownTaskCount === 0) {
       ownership.missed();
       return undefined;

@@ -69,6 +69,11 @@ export class HostReader {
     }
   }
 
+  /** Tells that a payload lacks what its event needs. The registry counts the event. `name` is the path of the property. */
+  missing(type: string, name: string): void {
+    this.#ledger.notice('payload', name, 'missing', type);
+  }
+
   /** Counts one value that cannot be used. `name` is the property that it comes from. */
   unreadable(name: string): typeof UNREADABLE {
     this.#ledger.loseField('payload', name, 'unusable');

@@ -175,7 +175,7 @@ export class ListenerRegistry {
       // With one name for two events a run would be counted both as a success and as a failure.
       if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
       taken.add(name);
-      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event])];
+      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event], event.split('.', 1)[0] ?? '')];
     });
   }
 
@@ -192,7 +192,7 @@ export class ListenerRegistry {
   }
 
   /** Asks the gate first. Nothing that a listener throws reaches the host. */
-  #guarded(listener: PayloadListener): HostHandler {
+  #guarded(listener: PayloadListener, type = ''): HostHandler {
     const { gate } = this.#options;
     return (payload) => {
       if (!gate.accepts()) return;
@@ -202,12 +202,12 @@ export class ListenerRegistry {
       } catch {
         // The payload cannot be read at all, such as a revoked proxy.
       }
-      if (outcome !== undefined) this.#refuse(outcome);
+      if (outcome !== undefined) this.#refuse(outcome, type);
     };
   }
 
-  #refuse(reason: 'invalid'): void {
-    this.#options.ledger.refuse(reason);
+  #refuse(reason: 'invalid', type = ''): void {
+    this.#options.ledger.refuse(reason, type);
     this.#options.log.warn(reason, 'a host event had no usable payload');
   }
 

@@ -44,9 +44,11 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
 
   return (payload) => {
     const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
-    if (!isObject(taskInstance)) return 'invalid';
-    const task = taskOf(taskInstance, reader);
-    if (!isObject(task)) return 'invalid';
+    const task = isObject(taskInstance) ? taskOf(taskInstance, reader) : undefined;
+    if (!isObject(taskInstance) || !isObject(task)) {
+      reader.missing('task_instance', isObject(taskInstance) ? 'taskInstance.task' : 'taskInstance');
+      return 'invalid';
+    }
     const identity = taskIdentity(task, reader);
     const { module } = identity;
     const isOwnModule = typeof module === 'string' && module.startsWith(ownPrefix);

@@ -5,7 +5,7 @@ import { DEFAULTS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import type { UrlObject } from '../base/platform-types.js';
 import { metadataFields } from '../events/dag-run.js';
-import { assertName } from '../events/definition.js';
+import { assertName, isDaily } from '../events/definition.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
 import { productEvents } from '../events/product-events.js';
 import { standardFields } from '../events/standard-metrics.js';
@@ -59,7 +59,7 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
     ...whatIsSent(product, standard, definitions),
     ...whatIsNotSent(product, [standard, ...definitions.map(({ fields }) => fields), metadataFields]),
     ...howToStopIt(product),
-    ...whereItGoes(product, endpoint),
+    ...whereItGoes(product, endpoint, definitions.some(isDaily)),
   ];
   return `${blocks.join('\n\n')}\n`;
 }
@@ -178,7 +178,8 @@ function howToStopIt(product: string): string[] {
   ];
 }
 
-function whereItGoes(product: string, endpoint: string | undefined): string[] {
+function whereItGoes(product: string, endpoint: string | undefined, keepsDates: boolean): string[] {
+  const written = keepsDates ? 'only the dates of daily events' : 'nothing';
   const waiting = DEFAULTS.maxPendingEvents.toLocaleString('en-US');
   return [
     '## Where it goes',
@@ -193,9 +194,9 @@ function whereItGoes(product: string, endpoint: string | undefined): string[] {
         'program stays in the program.',
     ),
     paragraph(
-      `The program writes nothing to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of them ` +
-        'unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the server ' +
-        'keeps and for how long.',
+      `The program writes ${written} to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of ` +
+        'them unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the ' +
+        'server keeps and for how long.',
     ),
     ...(product === COSMOS ? [paragraph(ON_DISK)] : []),
     '## How to see it',

@@ -20,7 +20,7 @@ export type GateMachine = Pick<MachineAccess, 'clock' | 'readFile' | 'readFileLa
  * Resolves the settings and makes the gate for them, which then watches the same sources. Anything but `false` as `enabled` is
  * ignored.
  */
-export function openGate({ enabled, ...asked }: SettingsOptions, machine: GateMachine, log: Log): { gate: Gate; settings: Settings } {
+export function openGate({ enabled, ...asked }: SettingsOptions, machine: GateMachine, log: Log): OpenedGate {
   const { clock, readFile, readFileLater, platform } = machine;
   const question = toQuestion({ ...asked, ...(enabled === false && { enabled }) });
   const once = new OnceLog(log);
@@ -28,7 +28,14 @@ export function openGate({ enabled, ...asked }: SettingsOptions, machine: GateMa
   warnOfPermissions(settings, log);
   const state = shouldEmit(settings) ? 'open' : isUndecided(settings) ? 'unknown' : 'shut';
   const watch = new SourceWatch({ question, settings, readFile: readFileLater, platform, log: once, clock });
-  return { gate: new Gate({ state, watch, clock }), settings };
+  return { gate: new Gate({ state, watch, clock }), question, settings };
+}
+
+/** A gate, what it asks, and the answer of now. */
+interface OpenedGate {
+  readonly gate: Gate;
+  readonly question: Question;
+  readonly settings: Settings;
 }
 
 /** Names the flags that Node's permission model needs. Without them nothing is ever sent. */
@@ -166,6 +173,11 @@ export class Gate {
   /** Calls back each time when an unknown state turns out to be open. */
   whenOpen(callback: () => void): void {
     this.#whenOpen.push(callback);
+  }
+
+  /** The person says no, to the program itself. */
+  optOut(): void {
+    this.#shut();
   }
 
   /** Reads no file from now on. */

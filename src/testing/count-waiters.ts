@@ -6,6 +6,7 @@ export class CountWaiters {
   #waiting: { count: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #reached = 0;
   #closed = false;
+  #why = 'Closed';
 
   /** @param subject what is counted, for the error text. @example 'requests' */
   constructor(subject: string) {
@@ -29,15 +30,20 @@ export class CountWaiters {
     for (const waiter of waiting) if (waiter.count <= count) waiter.resolve();
   }
 
-  /** Rejects all promises: the count is final, and an error explains more than a test that hangs. */
-  close(): void {
+  /**
+   * Rejects all promises: the count is final, and an error explains more than a test that hangs.
+   *
+   * @param why The begin of the error text. @default the reason of an earlier call, else 'Closed'
+   */
+  close(why?: string): void {
     this.#closed = true;
+    this.#why = why ?? this.#why;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { count, reject } of waiting) reject(this.#closedError(count));
   }
 
   #closedError(count: number): Error {
-    return new Error(`Closed after ${this.#reached} of the ${count} ${this.#subject} waited for.`);
+    return new Error(`${this.#why} after ${this.#reached} of the ${count} ${this.#subject} waited for.`);
   }
 }

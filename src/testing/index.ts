@@ -8,5 +8,6 @@ export type { HostEventName } from './valid-payloads.js';
 export { recordingTransport } from './recording-transport.js';
 export type { OutcomeScript, RecordedEvent, RecordingTransport, RecordingTransportOptions } from './recording-transport.js';
 export { relayStoreContract, type RelayStoreContractOptions } from './relay-store-contract.js';
+export { testEnvironment } from './test-environment.js';
 export { transportContract } from './transport-contract.js';
 export type { ContractTest, MakeTransport, TransportContractOptions } from './transport-contract.js';

@@ -1,5 +1,6 @@
 // A transport that records events instead of sending them.
 import { givenOptions } from '../base/check-options.js';
+import { steering } from '../delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { CountWaiters } from './count-waiters.js';
@@ -40,14 +41,18 @@ export interface RecordingTransport extends Transport {
   readonly events: readonly RecordedEvent[];
   /** True after `close()`. */
   readonly closed: boolean;
-  /** Resolves when `events` has at least `count` entries. Rejects when the transport closes before that. */
+  /**
+   * Resolves when `events` has at least `count` entries. Rejects when the transport closes before that, or when its client is off: the
+   * message names what opts out.
+   */
   waitFor(count: number): Promise<void>;
   /** Empties `events`. A list of outcomes continues where it was. */
   clear(): void;
 }
 
 /**
- * Makes a transport that records events instead of sending them. Give it to `createTelemetry({ transport })` and read `events`.
+ * Makes a transport that records events instead of sending them. Give it to `createTelemetry({ transport, env: testEnvironment('acme') })`
+ * and read `events`. Without such an `env` an opt-out of the machine holds for the test, too: Node then prints a warning that names it.
  *
  * @throws TypeError for an empty list of outcomes.
  */
@@ -75,6 +80,15 @@ export function recordingTransport(options: RecordingTransportOptions = {}): Rec
     close() {
       closed = true;
       waiters.close();
+    },
+    [steering]: {
+      optedOut({ name, source }, isMachine) {
+        const where = source.path ?? (source.kind === 'env' ? 'the environment' : 'the program');
+        const why = `Telemetry is off because of ${name} in ${where}`;
+        if (isMachine)
+          process.emitWarning(`${why}, so nothing is recorded; testEnvironment() makes an \`env\` without opt-outs.`, 'TelemetryWarning');
+        waiters.close(`${why}: ended`);
+      },
     },
     waitFor: (count) => waiters.wait(count),
     clear() {

@@ -32,7 +32,7 @@ function acme(): { product: FakeProduct; bus: TelemetryBus<'acme', Own> } {
 const RUN = { status: 'success', task_count: 3, execution_modes: 'local' } as const;
 const MODEL = { models: 1, layer: 'marts', took: null } as const;
 
-test('declared metrics compile, and are sent unchanged', (t) => {
+test('declared metrics compile, and are sent unchanged', async (t) => {
   const { product, bus } = acme();
   t.true(bus.publish('dag_run', { ...RUN, acme_task_count: 3 }));
   t.true(bus.publish('dag_run', { ...RUN, acme_task_count: 3, dag_hash: 'abcdefgh' }, 'packed'));
@@ -47,6 +47,7 @@ test('declared metrics compile, and are sent unchanged', (t) => {
     t.deepEqual([layer, took, owner, packed], ['marts', null, undefined, undefined]);
   });
   bus.publish('model_built', MODEL);
+  await Promise.resolve();
   t.is(product.taken.length, 6);
   t.is(product.stats().fieldsDropped, 0);
 });
@@ -114,7 +115,7 @@ test('an unknown event does not compile, and is not accepted', (t) => {
   t.is(product.taken.length, 0);
 });
 
-test('the metrics of a subscriber are typed and read-only', (t) => {
+test('the metrics of a subscriber are typed and read-only', async (t) => {
   const { bus } = acme();
   bus.on('dag_run', (metrics) => {
     const { acme_task_count: tasks }: { acme_task_count: number } = metrics;
@@ -125,6 +126,7 @@ test('the metrics of a subscriber are typed and read-only', (t) => {
     t.is(metrics.cosmos_task_count, undefined);
   });
   bus.publish('dag_run', { ...RUN, acme_task_count: 3 });
+  await Promise.resolve();
 });
 
 test('metrics may be built before they are published', (t) => {

@@ -55,6 +55,17 @@ test('status shows every opt-out at once, also in files that a client does not o
   ]);
 });
 
+test('status under opt-in says each rule once', async (t) => {
+  const { env } = makeHome(t);
+  for (const also of [{}, { DO_NOT_TRACK: '1' }, { ACME_TELEMETRY: '1' }, { DO_NOT_TRACK: '1', ACME_TELEMETRY: 'on' }]) {
+    const { decidedBy, others } = await status({ ...env, ...also }, { consent: 'opt-in' });
+    t.deepEqual(
+      [decidedBy, ...others].map(({ name }) => name),
+      [...Object.keys(also), 'consent'],
+    );
+  }
+});
+
 test('status sees a yes in the config file behind an opt-out in the environment, and does not ask for consent again', async (t) => {
   const { env, file } = makeHome(t);
   mkdirSync(path.dirname(file('acme')), { recursive: true });

@@ -94,7 +94,12 @@ test('each value that is left out is named, with the reason', async (t) => {
     ['metadata null: not_zlib'],
     ['metadata null: not_text'],
     ['metadata null: too_large'],
-    ['payload operatorName: unusable', 'payload profileMappingClass: unusable', 'payload baseCmd: unusable'],
+    [
+      'payload operatorName: unusable',
+      'payload profileMappingClass: unusable',
+      'payload baseCmd: unusable',
+      'event profile_mapping_class: missing',
+    ],
     ['metadata null: not_base64'],
   ]);
   t.true(
@@ -183,7 +188,8 @@ test('as text: the heading, the reasons, and the notes about unknown values', as
     stdout,
     /^This command sends nothing\.\nTelemetry of acme is on\.\nACME_TELEMETRY_DEBUG is set: the program prints requests instead of sending them\.\n/,
   );
-  t.regex(stdout, /\n {3}Left out:\n {3}days \(event\) {2}declared, but the value has another kind/);
+  t.regex(stdout, /\n {3}Left out:\n {3}days \(event\) {5}declared, but the value has another kind/);
+  t.regex(stdout, /\n {3}outcome \(event\) {2}required, but it has no value\n/);
   t.regex(stdout, /\n {3}the packed metadata {2}cannot be read: not base64\n/);
   t.regex(stdout, /\n3 {2}task_instance\.failed\n {3}Nothing would be sent: the task does not belong to acme: /);
   t.false(stdout.includes('\u001B'));

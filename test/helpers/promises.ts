@@ -14,7 +14,11 @@ export const PROMISES = [
   'sent-means-2xx',
   'sent-ignores-body',
   'publish-order',
+  'bus-observers',
+  'channels-balance',
   'opt-out-unknown',
+  'consent-asked',
+  'daily-once',
   'debug-audit',
   'prototype-pollution',
 
@@ -50,12 +54,14 @@ export const PROMISES = [
   'exit-isolation',
 
   'log-secrets',
+  'log-mistakes',
   'error-secrets',
   'load-again',
   'realm',
   'host-bullmq',
   'types-alone',
   'tests-loopback',
+  'test-kit-opt-outs',
   'machine-facts',
 
   'relay-bytes',

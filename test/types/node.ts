@@ -46,6 +46,7 @@ export async function use(): Promise<number> {
   telemetry.register(queue, { map: { done: (id: string) => (id === '' ? null : undefined) } });
   // @ts-expect-error it emits none of our events
   telemetry.register(queue);
+  await telemetry.consent.ask({ input: process.stdin, output: process.stdout, question: 'May acme report how it is used?' });
   resolveSettings({ product: 'acme', env: { ...process.env, HOME: '/home/alice' } });
   configFilePath('acme', env, platform);
   configFilePath('acme', process.env, process.platform);

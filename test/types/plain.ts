@@ -37,8 +37,15 @@ import {
 } from 'cosmos-telemetry';
 import type {
   AddRemoveHost,
+  ChannelMessage,
   CircuitBreakerOptions,
   Clock,
+  Consent,
+  ConsentInput,
+  ConsentOutput,
+  ConsentQuestion,
+  ConsentReport,
+  ConsentState,
   Dag,
   DagRun,
   DrainReport,
@@ -48,6 +55,7 @@ import type {
   EventMetrics,
   EventNames,
   End,
+  EventOptions,
   EventTargetHost,
   FetchTransportOptions,
   Field,
@@ -114,6 +122,7 @@ import {
   relayStoreContract,
   silentServer,
   startCollector,
+  testEnvironment,
   transportContract,
 } from 'cosmos-telemetry/testing';
 import type {
@@ -153,7 +162,8 @@ const fields = {
   dbt_version: version(note),
   dag: hash(note),
 } satisfies Fields;
-const BACKFILL = defineEvent('backfill', fields, 'Sent after a backfill.');
+const eventOptions: EventOptions = { daily: undefined };
+const BACKFILL = defineEvent('backfill', fields, 'Sent after a backfill.', eventOptions);
 const METRICS: MetricsOf<typeof fields> = {
   days: 3,
   took: null,
@@ -322,10 +332,19 @@ export async function client(): Promise<boolean> {
   createTelemetry({ product, endpoint: COSMOS_ENDPOINT, enabled: true });
   // @ts-expect-error not every object with an href is a URL
   createTelemetry({ product, endpoint: { href: COSMOS_ENDPOINT } });
+  const message: ChannelMessage = { product: 'acme', type: 'backfill', reason: 'connect', events: 1 };
   const stats: TelemetryStats = typed.stats();
   const drained: DrainReport = await telemetry.drain({ deadlineMs: undefined });
   const { timedOut, sent } = await createTelemetry({ product, transport: literal }).close({ deadlineMs: 500 });
-  return timedOut && sent === stats.sent && drained.durationMs > 0 && telemetry.enabled;
+  return timedOut && sent === stats.sent && drained.durationMs > 0 && message.events > 0 && telemetry.enabled;
+}
+
+export async function consent({ consent: asked }: Telemetry<'acme'>, input: ConsentInput, output: ConsentOutput): Promise<boolean> {
+  const given: Consent = asked;
+  const state: ConsentState = given.state;
+  const question: ConsentQuestion = { input, output, question: undefined };
+  const report: ConsentReport = state === 'unasked' ? await given.ask(question) : await given.record(false);
+  return report.problem === undefined && report.rule.optsOut;
 }
 
 export async function direct(): Promise<boolean> {
@@ -395,6 +414,8 @@ export async function testing(): Promise<readonly ContractTest[]> {
   const hostile: HostilePayloadOptions = { product: undefined };
   const payloads: readonly HostilePayload[] = hostilePayloads(hostile);
   const event: HostEventName = 'dag_run.success';
+  const tested: Environment = testEnvironment('acme');
+  createTelemetry({ product, transport: recordingTransport(), env: tested });
   payloads.map(({ make: payload }) => payload(event));
   const stores = relayStoreContract((asked: RelayStoreContractOptions) => {
     throw new Error(asked.id);

@@ -1,0 +1,84 @@
+/*
+ * Records a person's consent, and asks for it. It is loaded late, and what it shares with the library comes in as a parameter.
+ */
+import type { Environment, Platform } from '../base/platform-types.js';
+import { noPlaceWords, writeConsent } from './config-write.js';
+import type { ConfigTools } from './config-write.js';
+import { askYesOrNo, mayAsk } from './consent-ask.js';
+import type { ConsentInput, ConsentOutput } from './consent-ask.js';
+import type { Rule } from './rule.js';
+
+/**
+ * What is known of a person's consent.
+ *
+ * - `given`: the person said yes, in the environment or in the config file, and nothing opts out.
+ * - `refused`: something opts out, or a file that may opt out cannot be read. The person is not asked.
+ * - `unasked`: nobody has said yes or no.
+ */
+export type ConsentState = 'given' | 'refused' | 'unasked';
+
+/** What `record()` and `ask()` report. */
+export interface ConsentReport {
+  /** The state afterwards. After a recorded yes it is `refused` all the same while something else opts out. */
+  readonly state: ConsentState;
+  /** The rule that decides. */
+  readonly rule: Rule;
+  /** What the person answered now; undefined if nobody was asked, or the input ended before an answer. */
+  readonly answer: boolean | undefined;
+  /** The config file; undefined if the environment has no folder for it. */
+  readonly file: string | undefined;
+  /** Why the answer could not be written, in one sentence that may be shown; undefined if it was. It names the file. */
+  readonly problem: string | undefined;
+}
+
+/** Options of `ask()`. */
+export interface ConsentQuestion {
+  /** @example process.stdin */
+  input: ConsentInput;
+  /** @example process.stdout */
+  output: ConsentOutput;
+  /** The question in your own words; ` [y/N] ` is appended. @default a question that names the product and the host of the endpoint */
+  question?: string | undefined;
+}
+
+/** What recording and asking need. @internal */
+export interface ConsentParts {
+  readonly product: string;
+  readonly env: Environment;
+  readonly platform: Platform;
+  /** The config file; undefined if there is no place for one. */
+  readonly file: string | undefined;
+  /** What is known now. */
+  readonly look: () => { state: ConsentState; rule: Rule };
+  /** Where events go; undefined if the program has its own transport. */
+  readonly endpoint: () => string | undefined;
+  /** Ends telemetry in this process. */
+  readonly optOut: () => void;
+  readonly tools: ConfigTools;
+}
+
+/** Writes an answer. @internal */
+export async function recordConsent(yes: boolean, { file, platform, look, tools }: ConsentParts): Promise<ConsentReport> {
+  let problem: string | undefined;
+  try {
+    if (file === undefined) problem = noPlaceWords(platform);
+    else writeConsent(file, yes, tools);
+  } catch (error) {
+    const { name, message } = Object(error) as Partial<Error>;
+    problem = name === 'ConfigWriteError' && message !== undefined ? message : 'the config file cannot be written now';
+  }
+  return { ...look(), answer: yes, file, problem };
+}
+
+/** Asks, if nobody has answered yet, and writes the answer. @internal */
+export async function askConsent({ input, output, question }: ConsentQuestion, parts: ConsentParts): Promise<ConsentReport> {
+  const { product, env, file, look, optOut } = parts;
+  const known = { ...look(), answer: undefined, file, problem: undefined };
+  if (known.state !== 'unasked' || !mayAsk(input, output, env)) return known;
+  const endpoint = parts.endpoint();
+  const to = endpoint === undefined ? '' : ` to ${new URL(endpoint).host}`;
+  const answer = await askYesOrNo(question ?? `May ${product} report how it is used${to}?`, input, output);
+  if (answer === undefined) return known;
+  if (!answer) optOut();
+  return recordConsent(answer, parts);
+}

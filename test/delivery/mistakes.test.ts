@@ -1,0 +1,119 @@
+import { EventEmitter } from 'node:events';
+import test from 'ava';
+import { recordingTransport } from '../../src/testing/index.js';
+import { count, defineEvent, oneOf, optional } from '../../src/index.js';
+// Loaded before the tests, since a first import takes longer than some turns of the loop.
+import '../../src/events/mistake-words.js';
+import { compressTelemetryMetadata, metadataParam } from '../../src/events/metadata.js';
+import { proves } from '../helpers/promises.js';
+import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
+
+const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
+const flowRun = defineEvent('flow_run', {
+  status: oneOf(['done', 'stuck'], NOTE),
+  task_count: optional(count(NOTE)),
+});
+
+function setUp() {
+  const lines: string[] = [];
+  const logger = { debug: () => undefined, warn: (line: string) => lines.push(line.replace('[telemetry] ', '')) };
+  const rig = telemetryRig({ events: [flowRun] as never, logger, transport: recordingTransport() });
+  const publish = async (type: string, metrics: unknown): Promise<void> => {
+    rig.telemetry.publish(type as never, metrics as never);
+    await rig.clock.advance(0);
+  };
+  return { ...rig, lines, publish };
+}
+
+function dagRun(packed: string): object {
+  return { dagRun: { dag: { tasks: [{ module: 'acme.operators.local' }], params: { [metadataParam('acme')]: packed } } } };
+}
+
+test(proves('log-mistakes', 'a misspelt field, a missing one and a wrong value are named once, never with the value'), async (t) => {
+  const { lines, publish, telemetry } = setUp();
+  for (let time = 0; time < 3; time += 1) await publish('flow_run', { staus: 'hunter2' });
+  await publish('flow_run', { status: 'hunter2', taskCount: 1 });
+  await publish('flow_run', { status: ['hunter2'], task_count: -1, stat: ['hunter2'] });
+  await publish('flow_run', { status: 'done', nothing_like_it: 1, 'hunter2@initech.example': 1 });
+  t.deepEqual(lines, [
+    'field_undeclared: event flow_run has no field `staus` (did you mean `status`?): it is not sent',
+    'field_missing: event flow_run was published without its field `status`',
+    'field_dropped: event flow_run: the value of `status` is not one of a oneOf field, so it is not sent',
+    'field_undeclared: event flow_run has no field `taskCount` (did you mean `task_count`?): it is not sent',
+    'field_undeclared: event flow_run has no field `stat` (did you mean `status`?): it is not sent',
+    'field_dropped: event flow_run: the value of `task_count` is not one of a count field, so it is not sent',
+    'field_undeclared: event flow_run has no field `nothing_like_it`: it is not sent',
+    'field_undeclared: event flow_run has no field of another form: it is not sent',
+  ]);
+  t.true(addsUp(telemetry.stats()));
+});
+
+test(proves('log-mistakes', 'an event type that is not declared, and metrics that are no object, are named once'), async (t) => {
+  const { lines, publish, telemetry } = setUp();
+  for (let time = 0; time < 2; time += 1) {
+    await publish('flow_rum', { status: 'done' });
+    await publish('flowRun', { status: 'done' });
+    await publish('hunter2 and more', {});
+    await publish('flow_run', 'hunter2');
+    await publish(7 as never, {});
+  }
+  t.deepEqual(lines, [
+    'event_undeclared: event type `flow_rum` is not declared (did you mean `flow_run`?)',
+    'event_undeclared: event type `flowRun` is not declared (did you mean `flow_run`?)',
+    'event_undeclared: event type of another form is not declared',
+    'event_invalid: event flow_run was published without an object of fields',
+  ]);
+  t.like(telemetry.stats(), { published: 10, dropped: 10, reasons: { invalid: 10 } });
+  await telemetry.close();
+  await publish('flow_run_again', {});
+  t.is(lines.length, 4, 'what is published after close() is no mistake in a name');
+});
+
+test(proves('log-mistakes', 'a payload of a host that lacks what its event needs is named by its path'), async (t) => {
+  const { lines, telemetry, clock } = setUp();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  for (let time = 0; time < 2; time += 1) {
+    host.emit('dag_run.success', { dagRun: { dag: { tusks: [] } } });
+    host.emit('dag_run.failed', { dagRun: {} });
+    host.emit('dag_run.failed', undefined);
+    host.emit('task_instance.success', { taskInstance: {} });
+    host.emit('task_instance.failed', {});
+  }
+  await clock.advance(0);
+  t.deepEqual(
+    lines.filter((line) => !line.startsWith('invalid: ')),
+    [
+      "payload_incomplete: a host's dag_run payload has no usable `dagRun.dag.tasks`: nothing is sent for it",
+      "payload_incomplete: a host's dag_run payload has no usable `dagRun.dag`: nothing is sent for it",
+      "payload_incomplete: a host's dag_run payload has no usable `dagRun`: nothing is sent for it",
+      "payload_incomplete: a host's task_instance payload has no usable `taskInstance.task`: nothing is sent for it",
+      "payload_incomplete: a host's task_instance payload has no usable `taskInstance`: nothing is sent for it",
+    ],
+  );
+  t.like(telemetry.stats(), { published: 10, dropped: 10, reasons: { invalid: 10 } });
+});
+
+test('what is lost of a payload and of its metadata is named, too, without a name that data may hold', async (t) => {
+  const { lines, telemetry, clock } = setUp();
+  const host = new EventEmitter();
+  telemetry.register(host);
+  host.emit('dag_run.success', dagRun(compressTelemetryMetadata({ payroll: 'hunter2', database: 7, status: 'success' })));
+  host.emit('dag_run.success', dagRun('hunter2'));
+  host.emit('task_instance.success', { taskInstance: { task: { module: 'acme.operators.local', operatorName: ['hunter2'] } } });
+  await clock.advance(0);
+  t.deepEqual(lines, [
+    "payload_dropped: a host's payload has a value of `operatorName` that no field can hold, so it is not sent",
+    'metadata_dropped: the metadata of a DAG has a name that is not declared (undeclared), which is not sent',
+    'metadata_dropped: the metadata of a DAG has `database` (ill_typed), which is not sent',
+    'metadata_dropped: the packed metadata of a DAG cannot be read (not_base64)',
+  ]);
+});
+
+test('a program that makes up names gets a hundred lines, and its logger is not asked again', async (t) => {
+  const { lines, publish, telemetry } = setUp();
+  for (let index = 0; index < 300; index += 1) await publish('flow_run', { status: 'done', [`made_up_${index}`]: 1 });
+  await telemetry.drain();
+  t.is(lines.length, 100);
+  t.is(telemetry.stats().fieldsDropped, 300);
+});
