@@ -27,9 +27,9 @@ telemetry.register(acme, {
 // Acme at work. The names of flows and jobs stay on the machine.
 const extract = { module: 'acme.operators.spark', operatorName: 'SparkJob' };
 const notify = { module: 'chat.operators.post', operatorName: 'PostMessage' };
-acme.emit('job:done', { taskInstance: { dagId: 'nightly', taskId: 'extract', mapIndex: -1, duration: 7, task: extract } });
-acme.emit('job:broken', { taskInstance: { dagId: 'nightly', taskId: 'notify', mapIndex: -1, duration: 1, task: notify } });
-acme.emit('flow:broken', { dagRun: { dagId: 'nightly', dag: { tasks: [extract, notify] } } });
+acme.emit('job:done', { taskInstance: { dagId: 'nightly', taskId: 'extract', mapIndex: -1, attempt: 1, duration: 7, task: extract } });
+acme.emit('job:broken', { taskInstance: { dagId: 'nightly', taskId: 'notify', mapIndex: -1, attempt: 2, duration: 1, task: notify } });
+acme.emit('flow:broken', { dagRun: { dagId: 'nightly', failedCount: 1, duration: 93.5, dag: { tasks: [extract, notify] } } });
 
 // Typed: a missing or misspelt field, or a value of another type, does not compile.
 telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });

@@ -4,7 +4,7 @@ import { acmePrivacyNotice } from '../build/examples/acme/events.js';
 import { COSMOS_ENDPOINT, renderPrivacyNotice } from '../dist/index.js';
 
 const notices = {
-  'PRIVACY.md': renderPrivacyNotice({ product: 'cosmos', endpoint: COSMOS_ENDPOINT }),
+  'PRIVACY.md': renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: COSMOS_ENDPOINT }),
   'examples/acme/PRIVACY.md': acmePrivacyNotice(),
 };
 for (const [file, notice] of Object.entries(notices)) {

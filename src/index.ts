@@ -31,7 +31,8 @@ export type { EventDefinition, Fields, MetricsOf } from './events/definition.js'
 export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
 export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';
-export type { EventMetrics } from './events/product-events.js';
+export type { CommonField, ProductDescription } from './events/description.js';
+export type { EventMetrics, StandardEvent, StandardMetrics } from './events/product-events.js';
 export { renderPrivacyNotice } from './notice/privacy-notice.js';
 export type { PrivacyNoticeOptions } from './notice/privacy-notice.js';
 

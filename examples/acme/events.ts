@@ -19,5 +19,5 @@ export const acmeEvents = [backfill] as const;
 
 /** The text of Acme's PRIVACY.md. */
 export function acmePrivacyNotice(): string {
-  return renderPrivacyNotice({ product: 'acme', events: acmeEvents, endpoint: 'https://telemetry.acme.example' });
+  return renderPrivacyNotice({ product: { name: 'acme' }, events: acmeEvents, endpoint: 'https://telemetry.acme.example' });
 }

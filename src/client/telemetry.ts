@@ -19,7 +19,8 @@ import { EventBuilder } from '../delivery/event-builder.js';
 import { retrying } from '../delivery/retry.js';
 import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
-import { productDagHash, productEvents } from '../events/product-events.js';
+import { productDagHash } from '../events/product-events.js';
+import type { StandardEvent, StandardMetrics } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter } from '../listeners/host.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
@@ -27,9 +28,8 @@ import type { EventNames } from '../listeners/register.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
-import { parseEndpoint } from '../wire/url.js';
 import { checkTelemetryOptions } from './options.js';
-import type { Limits, TelemetryOptions } from './options.js';
+import type { CheckedOptions, Limits, TelemetryOptions } from './options.js';
 
 /** What `drain()` and `close()` report: the counts since construction, and how the wait ended. */
 export interface DrainReport extends TelemetryStats {
@@ -40,13 +40,14 @@ export interface DrainReport extends TelemetryStats {
 }
 
 /** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
-export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AwaitUsing {
+export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = [], B = StandardMetrics<P>>
+  extends AwaitUsing {
   /**
    * Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. It is false while a file that may opt out
    * cannot be read, though events are accepted then and wait.
    */
   readonly enabled: boolean;
-  readonly bus: TelemetryBus<P, E>;
+  readonly bus: TelemetryBus<P, E, B>;
   /**
    * Listens to a host's lifecycle events. Registering a host twice has no effect, nor has it after an opt-out or after `close()`.
    *
@@ -56,7 +57,7 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    */
   register(host: HostEmitter, options?: { events?: EventNames | undefined }): () => void;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
-  publish: TelemetryBus<P, E>['publish'];
+  publish: TelemetryBus<P, E, B>['publish'];
   /** The counts as of now: `published = sent + failed + dropped + pending`. */
   stats(): TelemetryStats;
   /**
@@ -80,19 +81,26 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
  *
  * @throws TypeError naming option and value, for a wrong or unknown option.
  */
-export function createTelemetry<const P extends string, const E extends readonly EventDefinition[] = []>(
-  options: TelemetryOptions<P, E>,
-): Telemetry<P, E> {
+export function createTelemetry<
+  const P extends string,
+  const E extends readonly EventDefinition[] = [],
+  const D extends boolean = false,
+  const S extends false | readonly StandardEvent[] = readonly StandardEvent[],
+  const M extends string = never,
+>(options: TelemetryOptions<P, E, D, S, M>): Telemetry<P, E, StandardMetrics<P, D, S, M>> {
   return createTelemetryWith(options, thisMachine);
 }
 
 /** As `createTelemetry`, with time, randomness and the machine as parameters. @internal */
-export function createTelemetryWith<const P extends string, const E extends readonly EventDefinition[] = []>(
-  options: TelemetryOptions<P, E>,
-  machine: MachineAccess,
-): Telemetry<P, E> {
+export function createTelemetryWith<
+  const P extends string,
+  const E extends readonly EventDefinition[] = [],
+  const D extends boolean = false,
+  const S extends false | readonly StandardEvent[] = readonly StandardEvent[],
+  const M extends string = never,
+>(options: TelemetryOptions<P, E, D, S, M>, machine: MachineAccess): Telemetry<P, E, StandardMetrics<P, D, S, M>> {
   const checked = checkTelemetryOptions(options as object as TelemetryOptions);
-  return new TelemetryClient(checked.options, checked.limits, machine) as object as Telemetry<P, E>;
+  return new TelemetryClient(checked, machine) as object as Telemetry<P, E, StandardMetrics<P, D, S, M>>;
 }
 
 /** The longest backoff between two attempts. */
@@ -115,23 +123,24 @@ class TelemetryClient implements AwaitUsing {
   readonly #registry: ListenerRegistry;
   #closing: Promise<DrainReport> | undefined;
 
-  constructor(options: TelemetryOptions, limits: Limits, machine: MachineAccess) {
-    const { product, host = {}, events = [], env = process.env, consent, enabled, dagHash, drainOnExit = true } = options;
+  constructor({ options, description, product, limits }: CheckedOptions, machine: MachineAccess) {
+    const { env = process.env, drainOnExit = true } = options;
+    const { host, endpoint, definitions, common, consent, enabled, dagHash } = description;
     const { clock, random } = machine;
-    const definitions = productEvents(product.name, host.name ?? 'airflow', events);
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
-    const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
     const { gate } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger();
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
-      gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
-    const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
+      gate.state === 'shut'
+        ? (options.transport ?? NOWHERE)
+        : pickTransport(options, { product: product.name, limits, endpoint, env, gate, log, machine });
+    const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`, common);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, sendCapMs, drainOnExit });
     bus.attach(this.#emitter.accept);
-    const listeners = () => hostListeners(product.name, { bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
+    const listeners = () => hostListeners(product.name, { definitions, bus, ledger, dagHash: dagHash ?? productDagHash(product.name) });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log });
     gate.whenShut(() => {
       this.#registry.close();
@@ -198,6 +207,7 @@ class TelemetryClient implements AwaitUsing {
 }
 
 interface TransportParts {
+  product: string;
   limits: Limits;
   endpoint: string | undefined;
   env: Environment;
@@ -207,12 +217,13 @@ interface TransportParts {
 }
 
 /** Debug mode if the environment asks for it, else the program's own transport, else HTTP to the endpoint. */
-function pickTransport(options: TelemetryOptions, { limits, endpoint, env, gate, log, machine }: TransportParts): Transport {
-  const { product, transport: own, allowedRedirectHosts, proxy } = options;
+function pickTransport(options: CheckedOptions['options'], parts: TransportParts): Transport {
+  const { product, limits, endpoint, env, gate, log, machine } = parts;
+  const { transport: own, allowedRedirectHosts, proxy } = options;
   const { clock, random, lookup, descriptors: access } = machine;
-  const mode = debugMode(product.name, env);
+  const mode = debugMode(product, env);
   if (own !== undefined) return mode === undefined ? own : debugTransport({ mode, endpoint, instead: own, log, clock, access });
-  const base = operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
+  const base = operatorEndpoint(product, env, log) ?? endpoint ?? '';
   if (mode !== undefined) return debugTransport({ mode, endpoint: base, log, clock, access });
   const { connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, retries } = limits;
   const attempts = endpointTransport(

@@ -1,7 +1,7 @@
 /*
  * Keeps the events that wait to be sent, in order and bounded.
  */
-import type { EventDefinition } from '../events/definition.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import type { UsageMetrics } from '../wire/python.js';
 import type { UsageEvent } from './transport.js';
 
@@ -9,7 +9,7 @@ import type { UsageEvent } from './transport.js';
 export interface TakenEvent {
   /** Sequence number, one more for each published event. Events start in this order, and a drain waits for all below a number. */
   readonly seq: number;
-  readonly definition: EventDefinition;
+  readonly definition: DeclaredEvent;
   readonly metrics: UsageMetrics;
   readonly packed: string | undefined;
   /** Built once, at the first attempt: an event that returns to the buffer keeps its id. */
@@ -25,7 +25,7 @@ const FIRST_SLOTS = 64;
 export class EventBuffer {
   readonly #capacity: number;
   #metrics: (UsageMetrics | undefined)[] = [];
-  #definitions: (EventDefinition | undefined)[] = [];
+  #definitions: (DeclaredEvent | undefined)[] = [];
   #packed: (string | undefined)[] = [];
   #slots = 0;
   #head = 0;
@@ -54,7 +54,7 @@ export class EventBuffer {
   }
 
   /** Adds the newest event. A full buffer drops the oldest one. */
-  push(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): void {
+  push(definition: DeclaredEvent, metrics: UsageMetrics, packed: string | undefined): void {
     if (this.length >= this.#capacity) {
       this.#dropOldest();
       this.#overflow += 1;
@@ -120,7 +120,7 @@ export class EventBuffer {
     const head = this.#head;
     const taken = {
       seq: this.#nextSeq - this.#inRing,
-      definition: this.#definitions[head] as EventDefinition,
+      definition: this.#definitions[head] as DeclaredEvent,
       metrics: this.#metrics[head] as UsageMetrics,
       packed: this.#packed[head],
       built: undefined,

@@ -5,10 +5,12 @@ import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
 import { isHash, MAX_TEXT_LENGTH } from '../events/fields.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { isObject, UNREADABLE } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
+import { addRunFacts } from './workflow-facts.js';
 
 /** What a DAG run listener needs. */
 interface DagRunListenerOptions {
@@ -18,12 +20,19 @@ interface DagRunListenerOptions {
   facts: DagFactsCache;
   dagHash: (dagId: string) => string | null;
   metadataParam: string;
+  /** The event as the product declares it. Nothing else of a run is read. */
+  definition: DeclaredEvent;
 }
 
 /** Publishes an event when a DAG run ends with this status, unless the DAG has no task of the product. */
 export function dagRunListener(status: Status, options: DagRunListenerOptions): PayloadListener {
-  const { product, bus, reader, facts, dagHash, metadataParam } = options;
+  const { product, bus, reader, facts, dagHash, metadataParam, definition } = options;
   const ownTaskCount = `${product}_task_count`;
+  const { fields, metadata } = definition;
+  const sendsHash = Object.hasOwn(fields, 'dag_hash');
+  const sendsModes = Object.hasOwn(fields, 'execution_modes');
+  const sendsFacts = Object.hasOwn(fields, 'duration');
+
   return (payload) => {
     const dagRun = isObject(payload) ? reader.object(payload, 'dagRun') : undefined;
     const dag = dagRun && reader.object(dagRun, 'dag');
@@ -31,14 +40,15 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     if (dagRun === undefined || dag === undefined || dagFacts === undefined) return 'invalid';
     if (dagFacts.ownTaskCount === 0) return undefined;
     const metrics: UsageMetrics = {};
-    const hash = hashOf(dagRun);
+    const hash = sendsHash ? hashOf(dagRun) : null;
     if (hash !== null) metrics['dag_hash'] = hash;
     metrics['status'] = status;
     metrics['task_count'] = dagFacts.taskCount;
     metrics[ownTaskCount] = dagFacts.ownTaskCount;
-    if (dagFacts.executionModes === undefined) reader.unreadable('module');
-    else metrics['execution_modes'] = dagFacts.executionModes;
-    bus.publishOwned('dag_run', metrics, packedMetadataOf(dag));
+    if (sendsFacts) addRunFacts(metrics, dagRun, reader);
+    if (sendsModes && dagFacts.executionModes === undefined) reader.unreadable('module');
+    else if (sendsModes) metrics['execution_modes'] = dagFacts.executionModes as string;
+    bus.publishOwned('dag_run', metrics, metadata ? packedMetadataOf(dag) : undefined);
     return undefined;
   };
 
@@ -93,10 +103,13 @@ export class DagFactsCache {
   readonly #facts = new WeakMap<object, DagFacts>();
   readonly #reader: HostReader;
   readonly #ownPrefix: string;
+  readonly #words: ReadonlySet<string> | undefined;
 
-  constructor(product: string, reader: HostReader) {
+  /** @param words The execution modes that may be sent. @default all */
+  constructor(product: string, reader: HostReader, words?: readonly string[]) {
     this.#reader = reader;
     this.#ownPrefix = `${product}.`;
+    this.#words = words && new Set(words);
   }
 
   /** Undefined if `tasks` is no list, or longer than a DAG can be. */
@@ -114,7 +127,7 @@ export class DagFactsCache {
 
   #count(tasks: readonly unknown[], taskCount: number): DagFacts {
     let ownTaskCount = 0;
-    const modes = new ExecutionModes();
+    const modes = new ExecutionModes(this.#words);
     // By index: the host's array may have its own, endless iterator.
     for (let index = 0; index < taskCount; index += 1) {
       const task = ignoreRejection(tasks[index]);
@@ -136,7 +149,12 @@ const MAX_KNOWN_MODULES = 256;
 class ExecutionModes {
   readonly #modules = new Set<string>();
   readonly #modes = new Set<string>();
+  readonly #words: ReadonlySet<string> | undefined;
   #length = -SEPARATOR.length;
+
+  constructor(words: ReadonlySet<string> | undefined) {
+    this.#words = words;
+  }
 
   add(module: string): void {
     // A longer text is not looked up: a set would hash all of it, and it may be a megabyte.
@@ -144,6 +162,7 @@ class ExecutionModes {
     if (this.#length > MAX_TEXT_LENGTH || (isShort && this.#modules.has(module))) return;
     if (isShort && this.#modules.size < MAX_KNOWN_MODULES) this.#modules.add(module);
     const mode = module.split('.', 3)[2] ?? '';
+    if (this.#words?.has(mode) === false) return;
     if (mode === '' || (mode.length <= MAX_TEXT_LENGTH && this.#modes.has(mode))) return;
     this.#length += SEPARATOR.length + mode.length;
     if (this.#length <= MAX_TEXT_LENGTH) this.#modes.add(mode);

@@ -17,6 +17,14 @@ export interface DagRun {
   /** The host's own hash of the DAG, 8 to 128 characters. @default the result of the `dagHash` option */
   dagHash?: string | null | undefined;
   dag: Dag;
+  /** Seconds. Not sent by `cosmos`, nor are the counts. */
+  duration?: number | null | undefined;
+  /** How many tasks of the run failed. */
+  failedCount?: number | null | undefined;
+  /** How many tasks of the run were tried more than once. */
+  retriedCount?: number | null | undefined;
+  /** How many tasks of the run were skipped. */
+  skippedCount?: number | null | undefined;
 }
 
 /** The DAG of a run. */
@@ -34,6 +42,8 @@ export interface TaskInstance {
   mapIndex: number;
   /** Seconds. */
   duration?: number | null | undefined;
+  /** Which attempt ended; the first is 1. Not sent by `cosmos`. */
+  attempt?: number | null | undefined;
   task: Task;
 }
 

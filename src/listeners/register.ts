@@ -6,7 +6,9 @@ import { given, ignoreRejection } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
+import type { Status } from '../events/dag-run.js';
 import { metadataParam } from '../events/metadata.js';
+import type { EventDefinitions } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
 import { DagFactsCache, dagRunListener } from './dag-run.js';
 import { HostReader, isObject } from './host-reader.js';
@@ -15,23 +17,31 @@ import { taskInstanceListener } from './task-instance.js';
 
 /** What the listeners of a product share. @internal */
 interface HostListenersOptions {
+  definitions: EventDefinitions;
   bus: EventBus;
   ledger: Ledger;
   dagHash: (dagId: string) => string | null;
 }
 
-/** The four listeners of one product. @internal */
-export function hostListeners(product: string, { bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
+/** The four listeners of one product. Of an event that the program leaves out, nothing is read. @internal */
+export function hostListeners(product: string, { definitions, bus, ledger, dagHash }: HostListenersOptions): PayloadListeners {
   const reader = new HostReader(ledger);
-  const dagRun = { product, bus, reader, facts: new DagFactsCache(product, reader), dagHash, metadataParam: metadataParam(product) };
-  const taskInstance = { product, bus, reader };
+  const run = definitions.get('dag_run');
+  const facts = new DagFactsCache(product, reader, run?.fields['execution_modes']?.values);
+  const dagRun = run && { product, bus, reader, facts, dagHash, metadataParam: metadataParam(product), definition: run };
+  const task = definitions.get('task_instance');
+  const taskInstance = task && { product, bus, reader, fields: task.fields };
+  const onRun = (status: Status) => (dagRun ? dagRunListener(status, dagRun) : LEFT_OUT);
+  const onTask = (status: Status) => (taskInstance ? taskInstanceListener(status, taskInstance) : LEFT_OUT);
   return {
-    'dag_run.success': dagRunListener('success', dagRun),
-    'dag_run.failed': dagRunListener('failed', dagRun),
-    'task_instance.success': taskInstanceListener('success', taskInstance),
-    'task_instance.failed': taskInstanceListener('failed', taskInstance),
+    'dag_run.success': onRun('success'),
+    'dag_run.failed': onRun('failed'),
+    'task_instance.success': onTask('success'),
+    'task_instance.failed': onTask('failed'),
   };
 }
+
+const LEFT_OUT: PayloadListener = () => undefined;
 
 /** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };

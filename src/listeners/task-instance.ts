@@ -5,8 +5,8 @@
 import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
+import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
-import { taskInstanceFields } from '../events/task-instance.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
@@ -17,6 +17,8 @@ interface TaskInstanceListenerOptions {
   product: string;
   bus: EventBus;
   reader: HostReader;
+  /** The fields that the product declares. Nothing else of a task is read. */
+  fields: Fields;
 }
 
 type Plain = MetricValue | undefined | typeof UNREADABLE;
@@ -28,11 +30,15 @@ const NO_COMMAND: Readonly<CommandValues> = { baseCmd: undefined, installDeps: u
 const MAX_COMMAND_PARTS = 64;
 
 /** Publishes an event when a task of the product ends with this status. */
-export function taskInstanceListener(status: Status, { product, bus, reader }: TaskInstanceListenerOptions): PayloadListener {
+export function taskInstanceListener(status: Status, { product, bus, reader, fields }: TaskInstanceListenerOptions): PayloadListener {
   const ownPrefix = `${product}.`;
   const ownOperators = `${product}.operators.`;
   const isOwnSubclass = `is_${product}_operator_subclass`;
-  const blank = blankOf(taskInstanceFields(product));
+  const blank = blankOf(fields);
+  const sendsDbt = Object.hasOwn(fields, 'dbt_command');
+  const sendsMode = Object.hasOwn(fields, 'execution_mode');
+  const sendsAttempt = Object.hasOwn(fields, 'attempt');
+  const words = fields['execution_mode']?.values;
 
   return (payload) => {
     const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
@@ -46,24 +52,31 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
     if (!isOwnModule && !isDbtOperator) return undefined;
 
     const { mapIndex, duration } = instanceValues(taskInstance, reader);
-    const values = taskValues(task, reader);
-    const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
     const metrics = { ...blank };
     metrics['status'] = status;
-    metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
-    metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
-    metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
-    metrics['execution_mode'] = unlessUnreadable(executionMode(module));
-    const profile = profileValues(values.profileConfig, reader);
-    metrics['profile_strategy'] = profile.strategy;
-    metrics['profile_mapping_class'] = profile.mappingClass;
-    metrics['database'] = profile.database;
+    if (sendsDbt) {
+      const values = taskValues(task, reader);
+      const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
+      metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
+      metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
+      metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
+      const profile = profileValues(values.profileConfig, reader);
+      metrics['profile_strategy'] = profile.strategy;
+      metrics['profile_mapping_class'] = profile.mappingClass;
+      metrics['database'] = profile.database;
+      metrics['dbt_command'] = isDbtOperator ? unlessUnreadable(commandText(command.baseCmd)) : undefined;
+      metrics['install_deps'] = isDbtOperator
+        ? unlessUnreadable(reader.plainValue(command.installDeps, 'installDeps') ?? undefined)
+        : undefined;
+      metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
+    } else {
+      metrics['operator_name'] = unlessUnreadable(reader.plainValue(reader.read(task, 'operatorName'), 'operatorName'));
+      metrics['has_callback'] = hasCallback(reader.read(task, 'callback'));
+    }
+    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    if (sendsAttempt)
+      metrics['attempt'] = unlessUnreadable(reader.plainValue(reader.read(taskInstance, 'attempt'), 'attempt') ?? undefined);
     metrics['is_mapped_task'] = isMapped(mapIndex);
-    metrics['dbt_command'] = isDbtOperator ? unlessUnreadable(commandText(command.baseCmd)) : undefined;
-    metrics['install_deps'] = isDbtOperator
-      ? unlessUnreadable(reader.plainValue(command.installDeps, 'installDeps') ?? undefined)
-      : undefined;
-    metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
     metrics['duration'] = unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
     bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
     return undefined;
@@ -72,7 +85,8 @@ export function taskInstanceListener(status: Status, { product, bus, reader }: T
   function executionMode(module: unknown): Plain {
     if (typeof module !== 'string' || !module.startsWith(ownOperators)) return null;
     const end = module.indexOf('.', ownOperators.length);
-    return reader.plainValue(module.slice(ownOperators.length, end === -1 ? undefined : end), 'module');
+    const mode = module.slice(ownOperators.length, end === -1 ? undefined : end);
+    return words?.includes(mode) === false ? null : reader.plainValue(mode, 'module');
   }
 
   function commandText(value: unknown): Plain {

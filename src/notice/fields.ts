@@ -1,8 +1,8 @@
 // Fields in words, and the section of the notice that lists them.
 import { given } from '../base/foreign-values.js';
 import { WIRE_VERSION } from '../base/constants.js';
-import { metadataFields } from '../events/dag-run.js';
 import type { EventDefinition, Fields } from '../events/definition.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import type { Field, FieldKind } from '../events/fields.js';
 import { pythonFloat, pythonStr, quotePlus } from '../wire/python.js';
 import type { MetricValue } from '../wire/python.js';
@@ -25,7 +25,7 @@ const KINDS: Readonly<Record<Exclude<FieldKind, 'oneOf'>, KindWords>> = {
 
 /** The kind and the bounds of a field in words; Markdown. */
 export function fieldBounds({ kind, values = [], nullable, optional }: Field): string {
-  const what = kind === 'oneOf' ? oneOfWords(values) : KINDS[kind][0];
+  const what = kind === 'oneOf' ? oneOfWords(values) : values.length > 0 ? wordSetWords(values) : KINDS[kind][0];
   return `${what}${nullable ? ', or `None`' : ''}${optional ? '; may be missing' : ''}`;
 }
 
@@ -34,12 +34,16 @@ export function fieldExample(field: Field): MetricValue {
   const { kind, values = [] } = field;
   const example = given(field, 'example');
   if (example !== undefined) return example;
-  return kind === 'oneOf' ? (values[0] ?? null) : KINDS[kind][1];
+  return kind === 'oneOf' ? (values[0] ?? null) : (values[0] ?? KINDS[kind][1]);
 }
 
 /** A value of a field as the query of a request holds it: Python's `str`, percent-encoded. */
 export function fieldOnWire({ kind }: Field, value: MetricValue): string {
   return quotePlus(kind === 'duration' && typeof value === 'number' ? pythonFloat(value) : pythonStr(value));
+}
+
+function wordSetWords(values: readonly string[]): string {
+  return `none or some of ${values.map((value) => codeSpan(value)).join(', ')}, joined by two underscores`;
 }
 
 function oneOfWords(values: readonly string[]): string {
@@ -48,7 +52,7 @@ function oneOfWords(values: readonly string[]): string {
 }
 
 /** The section "What is sent": every event and every field, with an example as it is sent. */
-export function whatIsSent(product: string, standard: Fields, events: readonly EventDefinition[]): string[] {
+export function whatIsSent(product: string, standard: Fields, events: readonly DeclaredEvent[]): string[] {
   return [
     '## What is sent',
     paragraph(
@@ -69,17 +73,17 @@ export function whatIsSent(product: string, standard: Fields, events: readonly E
   ];
 }
 
-function eventSection(product: string, { type, fields, description }: EventDefinition): string[] {
+function eventSection(product: string, { type, fields, description, metadata }: DeclaredEvent): string[] {
   const own = Object.keys(fields).length === 0 ? 'It has no fields of its own.' : fieldList(fields);
   const section = [`### ${codeSpan(type)}`, paragraph(prose(description)), own];
-  if (type !== 'dag_run') return section;
+  if (metadata === undefined) return section;
   return [
     ...section,
     paragraph(
       `If the params of the DAG contain packed metadata of ${product} about its dbt project, these fields are added. Users who can start ` +
         'the DAG can edit its params, so everything else in the metadata is dropped:',
     ),
-    fieldList(metadataFields),
+    fieldList(metadata),
   ];
 }
 

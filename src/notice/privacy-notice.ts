@@ -1,33 +1,19 @@
 // The privacy notice of a product, generated from the declarations of its events.
-import { aUrl, checkOptions } from '../base/check-options.js';
-import type { Check } from '../base/check-options.js';
-import { DEFAULTS } from '../base/constants.js';
-import { describe } from '../base/describe.js';
-import type { UrlObject } from '../base/platform-types.js';
-import { metadataFields } from '../events/dag-run.js';
-import { assertName } from '../events/definition.js';
-import type { EventDefinition, Fields } from '../events/definition.js';
-import { productEvents } from '../events/product-events.js';
+import { COSMOS, DEFAULTS } from '../base/constants.js';
+import type { Fields } from '../events/definition.js';
+import { checkDescriptionOptions } from '../events/description.js';
+import type { Description, DescriptionOptions } from '../events/description.js';
 import { standardFields } from '../events/standard-metrics.js';
-import { COSMOS, debugVariable, switchVariable } from '../opt-out/variables.js';
-import { parseEndpoint } from '../wire/url.js';
+import { debugVariable, switchVariable } from '../opt-out/variables.js';
 import { whatIsSent } from './fields.js';
 import { bullets, codeSpan, paragraph, table } from './markdown.js';
 import { configFilePlaces, optOutTable } from './opt-outs.js';
 
-/** Options of `renderPrivacyNotice`: the values that `createTelemetry` gets. An unknown key throws. */
-export interface PrivacyNoticeOptions {
-  /** The name of the product, `^[a-z][a-z0-9_]{0,31}$`. */
-  product: string;
-  /** The product's own events, in addition to the built-in ones. @default [] */
-  events?: readonly EventDefinition[] | undefined;
-  /** Where events are sent: http or https, without credentials, query or fragment. @default the notice names no endpoint */
-  endpoint?: string | UrlObject | undefined;
-  /** The name of the orchestrator, as in `host.name`. @default 'airflow' */
-  hostName?: string | undefined;
-}
-
-const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
+/**
+ * Options of `renderPrivacyNotice`: the object that `createTelemetry` gets. The product may have no version. What only the client needs is
+ * ignored; an unknown key throws.
+ */
+export type PrivacyNoticeOptions = DescriptionOptions;
 
 /**
  * The privacy notice of a product, as Markdown. It lists every event and field that may be sent, with an example and the reason; what
@@ -41,23 +27,19 @@ const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
  * @throws TypeError with the option and the value, for everything that `createTelemetry` refuses.
  */
 export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
-  const checked = checkOptions<PrivacyNoticeOptions>('options', options, {
-    product: A_STRING,
-    events: ['a list of event definitions', Array.isArray],
-    endpoint: aUrl,
-    hostName: A_STRING,
-  });
-  const { product, events = [], hostName = 'airflow' } = checked;
-  assertName('`product`', product);
-  assertName('`hostName`', hostName);
-  if (product === hostName) throw new TypeError(`Expected product and host to have different names, got ${describe(product)} twice.`);
-  const endpoint = checked.endpoint === undefined ? undefined : parseEndpoint(checked.endpoint, '`endpoint`');
-  const definitions = [...productEvents(product, hostName, events).values()];
-  const standard = standardFields(product, hostName);
+  return noticeOf(checkDescriptionOptions(options));
+}
+
+/** The notice of a checked description. @internal */
+export function noticeOf(description: Description): string {
+  const { endpoint, host, common } = description;
+  const product = description.product.name;
+  const definitions = [...description.definitions.values()];
+  const standard = { ...standardFields(product, host.name ?? 'airflow'), ...common.fields };
   const blocks = [
     ...opening(product, endpoint),
     ...whatIsSent(product, standard, definitions),
-    ...whatIsNotSent(product, [standard, ...definitions.map(({ fields }) => fields), metadataFields]),
+    ...whatIsNotSent(product, [standard, ...definitions.flatMap(({ fields, metadata = {} }) => [fields, metadata])]),
     ...howToStopIt(product),
     ...whereItGoes(product, endpoint),
   ];

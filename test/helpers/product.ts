@@ -4,6 +4,7 @@ import type { UsageEvent } from '../../src/delivery/transport.js';
 import type { EventDefinition } from '../../src/events/definition.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { productEvents } from '../../src/events/product-events.js';
+import type { EventDefinitions, StandardChoices } from '../../src/events/product-events.js';
 import { Gate } from '../../src/opt-out/gate.js';
 import { Ledger } from '../../src/base/ledger.js';
 import type { TelemetryStats } from '../../src/base/ledger.js';
@@ -26,6 +27,8 @@ export interface FakeProductOptions {
   /** Whether telemetry is on at the start. @default true */
   open?: boolean;
   dagHash?: (dagId: string) => string | null;
+  /** What the program chose for its standard events. @default what it has with `dagHash` and without other options */
+  choices?: StandardChoices;
 }
 
 /** Bus, listeners and gate of a product without delivery, on a virtual clock. */
@@ -38,12 +41,13 @@ export class FakeProduct {
   readonly taken: TakenFromBus[] = [];
   readonly log: Log;
   readonly gate: Gate;
+  readonly definitions: EventDefinitions;
   readonly bus: EventBus;
   readonly listeners: ReturnType<typeof hostListeners>;
   readonly registry: ListenerRegistry;
   isOptedOut = false;
 
-  constructor({ product = 'cosmos', events = [], open = true, dagHash = () => null }: FakeProductOptions = {}) {
+  constructor({ product = 'cosmos', events = [], open = true, dagHash = () => null, choices = {} }: FakeProductOptions = {}) {
     const { clock, ledger, lines } = this;
     const write = (message: string) => {
       lines.push(message);
@@ -51,12 +55,14 @@ export class FakeProduct {
     this.log = new Log({ debug: write, warn: write }, clock);
     this.gate = new Gate({ state: open ? 'open' : 'shut', watch: { optedOutNow: () => this.isOptedOut }, clock });
     const { log, gate } = this;
-    this.bus = new EventBus({ definitions: productEvents(product, 'airflow', events), gate, ledger, log });
+    this.definitions = productEvents(product, 'airflow', events, { dagHash, ...choices });
+    const { definitions } = this;
+    this.bus = new EventBus({ definitions, gate, ledger, log });
     this.bus.attach((metrics, packed, definition) => {
       ledger.published += 1;
       this.taken.push({ definition, metrics, packed });
     });
-    this.listeners = hostListeners(product, { bus: this.bus, ledger, dagHash });
+    this.listeners = hostListeners(product, { definitions, bus: this.bus, ledger, dagHash });
     this.registry = new ListenerRegistry({ listeners: () => this.listeners, gate, ledger, log });
   }
 

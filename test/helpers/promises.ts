@@ -3,6 +3,7 @@
 export const PROMISES = [
   'hook-network',
   'hook-payload',
+  'module-words',
   'hook-publish',
   'hook-rejection',
   'hook-fuzz',

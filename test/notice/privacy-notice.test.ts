@@ -27,8 +27,8 @@ import { proves } from '../helpers/promises.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const cosmos = renderPrivacyNotice({ product: 'cosmos', endpoint: COSMOS_ENDPOINT });
-const acme = renderPrivacyNotice({ product: 'acme' });
+const cosmos = renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: COSMOS_ENDPOINT });
+const acme = renderPrivacyNotice({ product: { name: 'acme' } });
 
 const note = { description: 'For this test.', reason: 'For this test.' };
 const oneLine = (text: string) => text.replace(/\\?\s+/g, ' ');
@@ -135,14 +135,14 @@ test('the notice does not call anything anonymous that is not', (t) => {
 
 test("a product's own digests and names are listed as not anonymous", (t) => {
   const event = defineEvent('render', { place: hash(note), selector: identifier(note), kind: oneOf(['a'], note) });
-  const text = section(renderPrivacyNotice({ product: 'acme', events: [event] }), 'What is not anonymous');
+  const text = section(renderPrivacyNotice({ product: { name: 'acme' }, events: [event] }), 'What is not anonymous');
   t.regex(oneLine(text), /Digests can be guessed\*\*: `dag_hash`, `place`\./);
   t.regex(text, /`selector`/);
   t.notRegex(text, /`kind`/);
 });
 
 function to(endpoint?: string | URL): string {
-  return oneLine(section(renderPrivacyNotice({ product: 'acme', ...(endpoint && { endpoint }) }), 'Where it goes'));
+  return oneLine(section(renderPrivacyNotice({ product: { name: 'acme' }, ...(endpoint && { endpoint }) }), 'Where it goes'));
 }
 
 test('the notice says where events are sent, and whether others can read them on the way', (t) => {
@@ -155,7 +155,7 @@ test('the notice says where events are sent, and whether others can read them on
 });
 
 test('the notice uses the name of the host', (t) => {
-  const notice = renderPrivacyNotice({ product: 'acme', hostName: 'prefect' });
+  const notice = renderPrivacyNotice({ product: { name: 'acme' }, host: { name: 'prefect' } });
   t.deepEqual(examples(section(notice, 'With every event')).slice(0, 3), [
     ['acme_version', '1.12.0'],
     ['prefect_version', '2.10.1'],
@@ -173,7 +173,7 @@ test('the notice is Markdown, the same each time, and readable in a terminal', (
     },
     'Sent | when.\n- it ends',
   );
-  const odd = renderPrivacyNotice({ product: 'acme', events: [hostile, defineEvent('bare', {})] });
+  const odd = renderPrivacyNotice({ product: { name: 'acme' }, events: [hostile, defineEvent('bare', {})] });
   t.true(odd.includes('- **`blank`**, for example empty: one of nothing, `x`\\\n'));
   t.true(odd.includes('\n  One # or \\<b>two\\</b>.\\\n'));
   for (const notice of [cosmos, acme, odd]) {
@@ -188,7 +188,7 @@ test('the notice is Markdown, the same each time, and readable in a terminal', (
     for (const [, anchor = ''] of notice.matchAll(/\]\(#([^)]+)\)/g)) t.true(anchors.has(anchor), anchor);
     t.is(notice.match(/^# /gm)?.length, 1);
   }
-  t.is(renderPrivacyNotice({ product: 'cosmos', endpoint: new URL(COSMOS_ENDPOINT) }), cosmos);
+  t.is(renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: new URL(COSMOS_ENDPOINT) }), cosmos);
 });
 
 test.serial('the command of the notice names the switch that decides', async (t) => {
@@ -212,6 +212,6 @@ test('options that createTelemetry refuses are refused here, too, by name and wi
   refuses({ product: 'acme', events: {} }, /`events` to be a list of event definitions/);
   refuses({ product: 'acme', events: [defineEvent('dag_run', {})] }, /declare each type once/);
   refuses({ product: 'acme', end_point: 'https://acme.example' }, /known keys only, got `end_point`/);
-  const error = t.throws(() => renderPrivacyNotice({ product: 'acme', endpoint: 'https://me:secret@acme.example/?token=1' }));
+  const error = t.throws(() => renderPrivacyNotice({ product: { name: 'acme' }, endpoint: 'https://me:secret@acme.example/?token=1' }));
   t.notRegex(error.message, /secret|token/);
 });

@@ -272,7 +272,7 @@ export function settings(): string {
 
 export function notice(): string {
   const definitions: readonly EventDefinition[] = [BACKFILL];
-  const options: PrivacyNoticeOptions = { product: 'acme', events: definitions, endpoint: url, hostName: undefined };
+  const options: PrivacyNoticeOptions = { product: { name: 'acme' }, events: definitions, endpoint: url, host: undefined };
   return renderPrivacyNotice(options) + kind;
 }
 
