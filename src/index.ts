@@ -33,7 +33,7 @@ export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';
 export type { CommonField, ProductDescription } from './events/description.js';
 export type { EventMetrics, StandardEvent, StandardMetrics } from './events/product-events.js';
-export { renderPrivacyNotice } from './notice/privacy-notice.js';
+export { renderPrivacyNotice, writePrivacyNotice } from './notice/privacy-notice.js';
 export type { PrivacyNoticeOptions } from './notice/privacy-notice.js';
 
 // Settings and opt-outs.

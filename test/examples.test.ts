@@ -28,6 +28,8 @@ function example(name: string, outcome: string, run: (t: ExecutionContext, outpu
 
 const MACHINE = String.raw`platform_system=\w+&platform_machine=\w+`;
 const NODE = String.raw`node_version=[\d.]+&${MACHINE}`;
+/** What Acme says with every event. */
+const ACME = `${NODE}&edition=community`;
 
 function matches(t: ExecutionContext, lines: readonly string[], expected: readonly (string | RegExp)[]): void {
   t.is(lines.length, expected.length, lines.join('\n'));
@@ -73,13 +75,13 @@ example(
 example('acme', "its name in the fields, its own event, its users' switch", (t, output) => {
   matches(t, output, [
     new RegExp(
-      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&` +
-        String.raw`attempt=1&duration=7\.0&is_mapped_task=False&has_callback=False$`,
+      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${ACME}&status=success&operator_name=SparkJob&` +
+        String.raw`attempt=1&duration=7\.0&is_mapped_task=False&has_callback=False&execution_mode=spark$`,
     ),
     new RegExp(
-      String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${NODE}&status=failed&task_count=2&acme_task_count=1&failed_count=1&duration=93\.5$`,
+      String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${ACME}&status=failed&task_count=2&acme_task_count=1&failed_count=1&duration=93\.5&execution_modes=spark$`,
     ),
-    new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=31&elapsed=84\.2$`),
+    new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${ACME}&outcome=completed&days=31&elapsed=84\.2$`),
     'published 3, sent 3',
     'ACME_TELEMETRY=off: false',
     'ACME_TELEMETRY=on: true',
@@ -124,11 +126,13 @@ test('acme-cli: its users see its events, endpoint and switches, and decide', as
   t.regex(
     preview.stdout,
     new RegExp(
-      String.raw`\n3 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}` +
+      String.raw`\n3 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${ACME}` +
         String.raw`&outcome=completed&days=\d+&elapsed=[\d.]+\n`,
     ),
   );
   t.regex(preview.stdout, /\n {3}outcome = completed +How the backfill ended\.\n/);
+  const notice = readFileSync(path.join(SOURCES, 'acme/PRIVACY.md'), 'utf8');
+  t.deepEqual(await acme('telemetry notice'), { code: 0, stdout: notice, stderr: '' });
   t.deepEqual(await acme('telemetry nonsense'), {
     code: 2,
     stdout: '',

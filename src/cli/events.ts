@@ -3,7 +3,6 @@
  */
 import type { Fields } from '../events/definition.js';
 import type { Field, FieldKind } from '../events/fields.js';
-import { standardFields } from '../events/standard-metrics.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { unknownEvent } from './preview-run.js';
 import { columns } from './terminal.js';
@@ -31,11 +30,10 @@ export const events: Command = {
   help: ['Nothing else is sent. With the name of an event, it lists that event only.'],
   run(context): CommandResult {
     const { program, args } = context;
-    const { definitions, product, host, common } = program;
+    const { definitions, product, everyEvent: standard } = program;
     const [asked] = args;
     if (asked !== undefined && !definitions.has(asked)) throw unknownEvent('there is no event', asked, [...definitions.keys()]);
     const chosen = [...definitions.values()].filter(({ type }) => asked === undefined || type === asked);
-    const standard = { ...standardFields(product.name, host.name ?? 'airflow'), ...common.fields };
     return {
       lines: [
         ...section('with every event', 'The program, and the machine that it runs on.', standard, context),

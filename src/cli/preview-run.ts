@@ -15,7 +15,7 @@ import type { Field } from '../events/fields.js';
 import { compressTelemetryMetadata, metadataParam } from '../events/metadata.js';
 import { productDagHash } from '../events/product-events.js';
 import type { DeclaredEvent, EventDefinitions } from '../events/product-events.js';
-import { collectStandardUsageMetrics, standardFields } from '../events/standard-metrics.js';
+import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEvents } from '../listeners/host.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import { fieldExample } from '../notice/fields.js';
@@ -172,11 +172,11 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
 }
 
 /** The fields of the request itself, so that the preview shows what would be sent and not the input. */
-function decode(target: string, { fields: own, metadata = {} }: DeclaredEvent, { product, host, common }: Program): PreviewField[] {
+function decode(target: string, { fields: own, metadata = {} }: DeclaredEvent, { everyEvent }: Program): PreviewField[] {
   const sources = [
     ['event', own],
     ['metadata', metadata],
-    ['standard', { ...standardFields(product.name, host.name ?? 'airflow'), ...common.fields }],
+    ['standard', everyEvent],
   ] as const;
   const query = target.slice(target.indexOf('?') + 1);
   return query.split('&').flatMap((pair) => {

@@ -138,10 +138,11 @@ function previewHeading(inquiry: Inquiry, { program, paint }: CommandContext, is
 /** The last lines: what the command does not know, since the real request is longer then. */
 function previewNotes(previews: readonly Preview[], { program }: CommandContext, endpoint: string | undefined): string[] {
   if (!previews.some(({ url }) => url !== undefined)) return [];
-  const { product, host } = program;
+  const { product, host, everyEvent } = program;
+  const hostVersion = `${host.name ?? 'airflow'}_version`;
   const missing = [
     ...(product.version === undefined ? [`${product.name}_version`] : []),
-    ...(host.version === undefined ? [`${host.name ?? 'airflow'}_version`] : []),
+    ...(host.version === undefined && Object.hasOwn(everyEvent, hostVersion) ? [hostVersion] : []),
   ];
   return [
     ...(endpoint === undefined ? ['The endpoint is unknown here: the program has its own transport.'] : []),

@@ -1,6 +1,7 @@
 /*
  * The options of the command, and their checks.
  */
+import { bare } from '../base/foreign-values.js';
 import { checkDescriptionOptions } from '../events/description.js';
 import type { Description, DescriptionOptions } from '../events/description.js';
 
@@ -13,10 +14,12 @@ export type TelemetryCliOptions = DescriptionOptions;
 /** The checked options. */
 export interface Program extends Description {
   readonly command: string;
+  /** As the program gave it: the notice is the same, whoever makes it. */
+  readonly description: Description;
 }
 
 /** @throws TypeError naming option and value. */
 export function toProgram(options: TelemetryCliOptions): Program {
   const description = checkDescriptionOptions(options);
-  return { ...description, command: description.command ?? `${description.product.name} telemetry` };
+  return bare({ ...description, description, command: description.command ?? `${description.product.name} telemetry` });
 }

@@ -15,7 +15,7 @@ import { isField, isVersion, MAX_TEXT_LENGTH } from './fields.js';
 import type { Field } from './fields.js';
 import { productEvents, STANDARD_EVENTS } from './product-events.js';
 import type { EventDefinitions, StandardEvent } from './product-events.js';
-import { collectStandardUsageMetrics, standardFields } from './standard-metrics.js';
+import { collectStandardUsageMetrics, sentStandardFields, standardFields } from './standard-metrics.js';
 import type { Host } from './standard-metrics.js';
 
 /** A field that goes with every event, and its value, which is the same in the whole process. */
@@ -86,8 +86,8 @@ export interface ProductDescription<
   /** `'opt-in'`: nothing happens until the person's own configuration says yes. @default 'opt-out' */
   consent?: 'opt-out' | 'opt-in' | undefined;
   /**
-   * Digest of a DAG id, or null for none. For a product other than `cosmos` the field `dag_hash` exists only with this option; the host's own
-   * `dagHash` comes first. @default md5 in hex for `cosmos`, as on its wire; none for other products
+   * Digest of a DAG id, or null for none. For a product other than `cosmos` the field `dag_hash` exists only with this option; the host's
+   * own `dagHash` comes first. @default md5 in hex for `cosmos`, as on its wire; none for other products
    * @example (dagId) => createHmac('sha256', secret).update(dagId).digest('hex')
    */
   dagHash?: ((dagId: string) => string | null) | undefined;
@@ -168,6 +168,8 @@ export interface Description extends Omit<ProductDescription, 'endpoint' | 'even
   readonly host: Host;
   readonly definitions: EventDefinitions;
   readonly common: CommonValues;
+  /** The fields that every event may have: versions, platform, and the product's own. */
+  readonly everyEvent: Fields;
 }
 
 /** The options are checked without reading the facts of the machine. */
@@ -193,13 +195,16 @@ export function checkDescription(options: ProductDescription): Description {
   if (name === COSMOS) checkCosmos(options);
   checkChoices(name, options);
   const definitions = productEvents(name, hostName, events, options);
+  const standard = standardFields(name, hostName);
+  const checkedCommon = checkCommon(common, Object.keys(standard), definitions);
   return bare({
     ...rest,
     product,
     host,
     endpoint: endpoint === undefined ? undefined : parseEndpoint(endpoint, '`endpoint`'),
     definitions,
-    common: checkCommon(common, Object.keys(standardFields(name, hostName)), definitions),
+    common: checkedCommon,
+    everyEvent: { ...sentStandardFields(name, options.host && host), ...checkedCommon.fields },
   });
 }
 

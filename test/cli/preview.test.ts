@@ -168,7 +168,7 @@ test('as text: the heading, the reasons, and the notes about unknown values', as
   t.true(
     off.stdout.endsWith(
       'The endpoint is unknown here: the program has its own transport.\n' +
-        'Unknown here, but sent first if the program knows it: acme_version, airflow_version.\n',
+        'Unknown here, but sent first if the program knows it: acme_version.\n',
     ),
   );
   const stdin = {

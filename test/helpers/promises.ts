@@ -4,6 +4,7 @@ export const PROMISES = [
   'hook-network',
   'hook-payload',
   'module-words',
+  'one-description',
   'hook-publish',
   'hook-rejection',
   'hook-fuzz',
