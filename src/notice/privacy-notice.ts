@@ -92,8 +92,8 @@ function whatIsNotSent(product: string, fields: readonly Fields[]): string[] {
     '## What is not sent, and what is not anonymous',
     bullets([
       '**Free text is not sent**: there is no kind of field for it. No field holds ids or names of runs and tasks in clear text, ' +
-        'names of projects and tables, names or accounts of people, names of machines, paths, SQL, program code, parameters, values from the ' +
-        'environment, connection details, error texts, logs, results or IP addresses.',
+        'names of projects and tables, names or accounts of people, names of machines, paths, SQL, program code, parameters, values from ' +
+        'the environment, connection details, error texts, logs, results or IP addresses.',
       ...digests(product, namesOf(fields, ['hash'])),
       ...namesFromCode(fields),
       EVERY_REQUEST,
@@ -118,8 +118,8 @@ function namesFromCode(fields: readonly Fields[]): string[] {
   const names = namesOf(fields, ['identifier', 'identifierSet', 'command']);
   if (names.length === 0) return [];
   return [
-    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of them are the same in every program. But a name that your ` +
-      'organization chose, such as a class `ImportPayrollOfInitech`, is sent, too.',
+    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of them are the same in every program. But a name that ` +
+      'your organization chose, such as a class `ImportPayrollOfInitech`, is sent, too.',
   ];
 }
 
@@ -142,10 +142,10 @@ function howToStopIt({ product: { name }, command }: Description): string[] {
   const airflow = optOutTable(name).filter(({ kind, example }) => kind === 'file' && example !== OPT_OUT_FILE);
   return [
     '## How to stop it',
-    'Any one of these is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a file cannot be read, ' +
-      'nothing is sent. After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no timer. It also ' +
-      'takes effect while the program runs, and lasts until the program starts again: waiting events are dropped, requests in flight are ' +
-      `aborted. To see which switch decides, run ${codeSpan(command === undefined ? explainScript(name) : `${command} status`)}.`,
+    'Any one of these is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a file cannot be ' +
+      'read, nothing is sent. After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no ' +
+      'timer. It also takes effect while the program runs, and lasts until the program starts again: waiting events are dropped, requests ' +
+      `in flight are aborted. To see which switch decides, run ${codeSpan(command === undefined ? explainScript(name) : `${command} status`)}.`,
     bullets([
       ...words.map((optsOutWhen) => {
         const these = variables.filter((each) => each.optsOutWhen === optsOutWhen);
@@ -167,20 +167,21 @@ function explainScript(product: string): string {
   );
 }
 
-function whereItGoes({ product: { name }, endpoint, retention, contact }: Description): string[] {
+function whereItGoes({ product: { name }, endpoint, retention = NO_RETENTION, contact }: Description): string[] {
   const waiting = DEFAULTS.maxPendingEvents.toLocaleString('en-US');
   return [
     '## Where it goes, and how to see it',
     `${target(endpoint)} ${codeSpan(`${switchVariable(name)}_ENDPOINT`)} in the environment sends it elsewhere, for example to your own ` +
       'server. A redirect to another host is followed only if the program names that host. A request has the headers `accept`, ' +
       '`connection`, `host` and `user-agent: cosmos-telemetry`; a proxy gets `proxy-authorization` if its address has credentials.',
-    `The program writes nothing to disk unless you ask for it. Events wait in memory, at most ${waiting} of them unless the program sets another limit, and are lost ` +
-      `when it ends. ${retention === undefined ? 'The operator of the server decides what the server keeps and for how long.' : prose(retention)}` +
-      `${name === COSMOS ? ` ${ON_DISK}` : ''} ` +
+    `The program writes nothing to disk unless you ask for it. Events wait in memory, at most ${waiting} of them unless the program sets ` +
+      `another limit, and are lost when it ends. ${prose(retention)}${name === COSMOS ? ` ${ON_DISK}` : ''} ` +
       `${codeSpan(`${debugVariable(name)}=1`)} prints every request to standard error and sends none. If the value is the path of a ` +
       `file instead of \`1\`, the requests are appended to that file and not sent.${contact === undefined ? '' : ` ${prose(contact)}`}`,
   ];
 }
+
+const NO_RETENTION = 'The operator of the server decides what the server keeps and for how long.';
 
 /** Only events of Cosmos go through a relay. */
 const ON_DISK =
