@@ -137,6 +137,7 @@ function namesOf(fields: readonly Fields[], kinds: readonly string[]): string[] 
 function howToStopIt({ product: { name }, command }: Description): string[] {
   const variables = optOutTable(name).filter(({ kind }) => kind === 'env');
   const words = [...new Set(variables.map(({ optsOutWhen }) => optsOutWhen))];
+  const show = command === undefined ? explainScript(name) : `${command} status`;
   const places = configFilePlaces(name);
   const of = (which: 'own' | 'machineWide') => places.map((place) => `${codeSpan(place[which])} (${place.system})`).join(', ');
   const airflow = optOutTable(name).filter(({ kind, example }) => kind === 'file' && example !== OPT_OUT_FILE);
@@ -144,8 +145,8 @@ function howToStopIt({ product: { name }, command }: Description): string[] {
     '## How to stop it',
     'Any one of these is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a file cannot be ' +
       'read, nothing is sent. After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no ' +
-      'timer. It also takes effect while the program runs, and lasts until the program starts again: waiting events are dropped, requests ' +
-      `in flight are aborted. To see which switch decides, run ${codeSpan(command === undefined ? explainScript(name) : `${command} status`)}.`,
+      'timer. It also takes effect while the program runs, and lasts until the program starts again: waiting events are dropped, ' +
+      `requests in flight are aborted. To see which switch decides, run ${codeSpan(show)}.`,
     bullets([
       ...words.map((optsOutWhen) => {
         const these = variables.filter((each) => each.optsOutWhen === optsOutWhen);
