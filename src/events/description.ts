@@ -56,8 +56,8 @@ export interface ProductDescription<
   /** The product's own events, in addition to the standard ones. @default [] */
   events?: E | undefined;
   /**
-   * Whether the standard events have the fields about dbt, and whether there is the event `dbt_docs_access`. For `cosmos` it is always so,
-   * and `false` throws. @default false
+   * Whether the standard events have the fields about dbt, packed metadata of a DAG included, and whether there is the event
+   * `dbt_docs_access`. For `cosmos` it is always so, and `false` throws. @default false
    */
   dbt?: D | undefined;
   /**
