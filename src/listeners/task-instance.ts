@@ -11,6 +11,7 @@ import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
+import { attemptOf, taskFacts } from './workflow-facts.js';
 
 /** What a task instance listener needs. */
 interface TaskInstanceListenerOptions {
@@ -70,12 +71,12 @@ export function taskInstanceListener(status: Status, { product, bus, reader, fie
         : undefined;
       metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
     } else {
-      metrics['operator_name'] = unlessUnreadable(reader.plainValue(reader.read(task, 'operatorName'), 'operatorName'));
-      metrics['has_callback'] = hasCallback(reader.read(task, 'callback'));
+      const facts = taskFacts(task, reader);
+      metrics['operator_name'] = unlessUnreadable(reader.plainValue(facts.operatorName, 'operatorName'));
+      metrics['has_callback'] = hasCallback(facts.callback);
     }
     if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
-    if (sendsAttempt)
-      metrics['attempt'] = unlessUnreadable(reader.plainValue(reader.read(taskInstance, 'attempt'), 'attempt') ?? undefined);
+    if (sendsAttempt) metrics['attempt'] = attemptOf(taskInstance, reader);
     metrics['is_mapped_task'] = isMapped(mapIndex);
     metrics['duration'] = unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
     bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
