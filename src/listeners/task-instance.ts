@@ -9,7 +9,7 @@ import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
-import type { HostReader } from './host-reader.js';
+import type { HostReader, Snapshot } from './host-reader.js';
 import type { PayloadListener } from './host.js';
 import { attemptOf, taskFacts } from './workflow-facts.js';
 
@@ -52,42 +52,58 @@ export function taskInstanceListener(status: Status, { product, bus, reader, fie
     const isDbtOperator = identity.isDbtOperator === true;
     if (!isOwnModule && !isDbtOperator) return undefined;
 
-    const { mapIndex, duration } = instanceValues(taskInstance, reader);
-    const metrics = { ...blank };
-    metrics['status'] = status;
-    if (sendsDbt) {
-      const values = taskValues(task, reader);
-      const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
-      metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
-      metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
-      metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
-      const profile = profileValues(values.profileConfig, reader);
-      metrics['profile_strategy'] = profile.strategy;
-      metrics['profile_mapping_class'] = profile.mappingClass;
-      metrics['database'] = profile.database;
-      metrics['dbt_command'] = isDbtOperator ? unlessUnreadable(commandText(command.baseCmd)) : undefined;
-      metrics['install_deps'] = isDbtOperator
-        ? unlessUnreadable(reader.plainValue(command.installDeps, 'installDeps') ?? undefined)
-        : undefined;
-      metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
-    } else {
-      const facts = taskFacts(task, reader);
-      metrics['operator_name'] = unlessUnreadable(reader.plainValue(facts.operatorName, 'operatorName'));
-      metrics['has_callback'] = hasCallback(facts.callback);
-    }
-    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
-    if (sendsAttempt) metrics['attempt'] = attemptOf(taskInstance, reader);
-    metrics['is_mapped_task'] = isMapped(mapIndex);
-    metrics['duration'] = unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
+    const metrics = sendsDbt ? dbtMetrics(taskInstance, task, identity, isOwnModule) : workflowMetrics(taskInstance, task, module);
     bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
     return undefined;
   };
+
+  /** The facts of any workflow. */
+  function workflowMetrics(taskInstance: object, task: object, module: unknown): Snapshot {
+    const { mapIndex, duration } = instanceValues(taskInstance, reader);
+    const { operatorName, callback } = taskFacts(task, reader);
+    const metrics = { ...blank };
+    metrics['status'] = status;
+    metrics['operator_name'] = unlessUnreadable(reader.plainValue(operatorName, 'operatorName'));
+    metrics['attempt'] = attemptOf(taskInstance, reader);
+    metrics['duration'] = unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
+    metrics['is_mapped_task'] = isMapped(mapIndex);
+    metrics['has_callback'] = hasCallback(callback);
+    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    return metrics;
+  }
+
+  /** The same with the facts about dbt, as Cosmos reads them. */
+  function dbtMetrics(taskInstance: object, task: object, { module, isDbtOperator: isDbt }: TaskIdentity, isOwnModule: boolean): Snapshot {
+    const isDbtOperator = isDbt === true;
+    const { mapIndex, duration } = instanceValues(taskInstance, reader);
+    const values = taskValues(task, reader);
+    const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
+    const metrics = { ...blank };
+    metrics['status'] = status;
+    metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
+    metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
+    metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
+    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    const profile = profileValues(values.profileConfig, reader);
+    metrics['profile_strategy'] = profile.strategy;
+    metrics['profile_mapping_class'] = profile.mappingClass;
+    metrics['database'] = profile.database;
+    metrics['is_mapped_task'] = isMapped(mapIndex);
+    metrics['dbt_command'] = isDbtOperator ? unlessUnreadable(commandText(command.baseCmd)) : undefined;
+    metrics['install_deps'] = isDbtOperator
+      ? unlessUnreadable(reader.plainValue(command.installDeps, 'installDeps') ?? undefined)
+      : undefined;
+    metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
+    metrics['duration'] = unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
+    if (sendsAttempt) metrics['attempt'] = attemptOf(taskInstance, reader);
+    return metrics;
+  }
 
   function executionMode(module: unknown): Plain {
     if (typeof module !== 'string' || !module.startsWith(ownOperators)) return null;
     const end = module.indexOf('.', ownOperators.length);
     const mode = module.slice(ownOperators.length, end === -1 ? undefined : end);
-    return words?.includes(mode) === false ? null : reader.plainValue(mode, 'module');
+    return words === undefined || words.includes(mode) ? reader.plainValue(mode, 'module') : null;
   }
 
   function commandText(value: unknown): Plain {
