@@ -1,14 +1,9 @@
 // Acme's own command line with `acme telemetry …` mounted in it: its users see its events, its endpoint and its switches. No command sends
-// anything. Try `node build/examples/acme-cli.js telemetry status`, then `disable`, then `preview --sample`.
+// anything. Try `node build/examples/acme-cli.js telemetry status`, then `disable`, `preview --sample` and `notice`.
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
-import { acmeEvents } from './acme/events.js';
+import { acme } from './acme/product.js';
 
-// The options of createTelemetry. A real program keeps them in one place for both.
-const telemetry = createTelemetryCli({
-  product: { name: 'acme', version: '3.1.0' },
-  endpoint: 'https://telemetry.acme.example',
-  events: acmeEvents,
-});
+const telemetry = createTelemetryCli(acme);
 
 const [command = '', ...args] = process.argv.slice(2);
 switch (command) {

@@ -3,19 +3,19 @@
 import { EventEmitter } from 'node:events';
 import { createTelemetry } from 'cosmos-telemetry';
 import { startCollector } from 'cosmos-telemetry/testing';
-import { acmeEvents } from './acme/events.js';
+import { acme } from './acme/product.js';
 
 // In production this is your own server; examples/access-log.ts shows a minimal one.
 const collector = await startCollector();
 
 function acmeTelemetry(env: NodeJS.ProcessEnv) {
-  return createTelemetry({ product: { name: 'acme', version: '3.1.0' }, endpoint: collector.url, events: acmeEvents, env });
+  return createTelemetry({ ...acme, endpoint: collector.url, env });
 }
 
 const telemetry = acmeTelemetry(process.env);
 
-const acme = new EventEmitter();
-telemetry.register(acme, {
+const host = new EventEmitter();
+telemetry.register(host, {
   events: {
     'dag_run.success': 'flow:done',
     'dag_run.failed': 'flow:broken',
@@ -27,9 +27,9 @@ telemetry.register(acme, {
 // Acme at work. The names of flows and jobs stay on the machine.
 const extract = { module: 'acme.operators.spark', operatorName: 'SparkJob' };
 const notify = { module: 'chat.operators.post', operatorName: 'PostMessage' };
-acme.emit('job:done', { taskInstance: { dagId: 'nightly', taskId: 'extract', mapIndex: -1, duration: 7, task: extract } });
-acme.emit('job:broken', { taskInstance: { dagId: 'nightly', taskId: 'notify', mapIndex: -1, duration: 1, task: notify } });
-acme.emit('flow:broken', { dagRun: { dagId: 'nightly', dag: { tasks: [extract, notify] } } });
+host.emit('job:done', { taskInstance: { dagId: 'nightly', taskId: 'extract', mapIndex: -1, attempt: 1, duration: 7, task: extract } });
+host.emit('job:broken', { taskInstance: { dagId: 'nightly', taskId: 'notify', mapIndex: -1, attempt: 2, duration: 1, task: notify } });
+host.emit('flow:broken', { dagRun: { dagId: 'nightly', failedCount: 1, duration: 93.5, dag: { tasks: [extract, notify] } } });
 
 // Typed: a missing or misspelt field, or a value of another type, does not compile.
 telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });

@@ -44,7 +44,7 @@ rmSync(folder, { recursive: true });
 const env: NodeJS.ProcessEnv = {};
 const transport = recordingTransport();
 const telemetry = createTelemetry({ product: { name: 'acme', version: '3.1.0' }, transport, env });
-telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+telemetry.publish('dag_run', { status: 'success', task_count: 3, acme_task_count: 2 });
 env['DO_NOT_TRACK'] = '1';
 console.log(`enabled: ${telemetry.enabled}`);
 const { reasons } = await telemetry.close();

@@ -80,7 +80,7 @@ async function soak(seconds) {
   const [{ endpoint }] = await once(collector, 'message');
   // The transport of createTelemetry, but its breaker probes after half a second, not a minute: a soak has little time.
   const transport = retrying(circuitBreaker(fetchTransport({ endpoint, env: {} }), { probeAfterMs: 500, maxProbeAfterMs: 1000 }));
-  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, transport, maxPendingEvents: 2000 });
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, env: {}, transport, maxPendingEvents: 2000 });
   const event = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false };
   const started = performance.now();
   const elapsedMs = () => performance.now() - started;

@@ -24,7 +24,7 @@ else await publish(process.argv[2]);
 async function publish(endpoint) {
   const lines = [];
   const logger = { debug: (line) => lines.push(line), warn: (line) => lines.push(line) };
-  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, logger });
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, endpoint, logger });
   for (let event = 0; event < EVENTS; event += 1) {
     telemetry.publish('dbt_docs_access', {
       storage_type: 's3',

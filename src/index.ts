@@ -41,8 +41,9 @@ export type { EventDefinition, EventOptions, Fields, MetricsOf } from './events/
 export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
 export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';
-export type { EventMetrics } from './events/product-events.js';
-export { renderPrivacyNotice } from './notice/privacy-notice.js';
+export type { CommonField, ProductDescription } from './events/description.js';
+export type { EventMetrics, StandardEvent, StandardMetrics } from './events/product-events.js';
+export { renderPrivacyNotice, writePrivacyNotice } from './notice/privacy-notice.js';
 export type { PrivacyNoticeOptions } from './notice/privacy-notice.js';
 
 // Settings and opt-outs.

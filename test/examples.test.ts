@@ -28,6 +28,8 @@ function example(name: string, outcome: string, run: (t: ExecutionContext, outpu
 
 const MACHINE = String.raw`platform_system=\w+&platform_machine=\w+`;
 const NODE = String.raw`node_version=[\d.]+&${MACHINE}`;
+/** What Acme says with every event. */
+const ACME = `${NODE}&edition=community`;
 
 function matches(t: ExecutionContext, lines: readonly string[], expected: readonly (string | RegExp)[]): void {
   t.is(lines.length, expected.length, lines.join('\n'));
@@ -73,11 +75,13 @@ example(
 example('acme', "its name in the fields, its own event, its users' switch", (t, output) => {
   matches(t, output, [
     new RegExp(
-      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${NODE}&status=success&operator_name=SparkJob&is_acme_operator_subclass=False&` +
-        String.raw`.*&execution_mode=spark&.*&duration=7\.0$`,
+      String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${ACME}&status=success&operator_name=SparkJob&` +
+        String.raw`attempt=1&duration=7\.0&is_mapped_task=False&has_callback=False&execution_mode=spark$`,
     ),
-    new RegExp(String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${NODE}&status=failed&task_count=2&acme_task_count=1&execution_modes=spark$`),
-    new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${NODE}&outcome=completed&days=31&elapsed=84\.2$`),
+    new RegExp(
+      String.raw`^/v3/dag_run\?acme_version=3\.1\.0&${ACME}&status=failed&task_count=2&acme_task_count=1&failed_count=1&duration=93\.5&execution_modes=spark$`,
+    ),
+    new RegExp(String.raw`^/v3/backfill\?acme_version=3\.1\.0&${ACME}&outcome=completed&days=31&elapsed=84\.2$`),
     'published 3, sent 3',
     'ACME_TELEMETRY=off: false',
     'ACME_TELEMETRY=on: true',
@@ -122,11 +126,13 @@ test('acme-cli: its users see its events, endpoint and switches, and decide', as
   t.regex(
     preview.stdout,
     new RegExp(
-      String.raw`\n4 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${NODE}` +
+      String.raw`\n3 {2}backfill\n\n {3}GET https://telemetry\.acme\.example/v3/backfill\?acme_version=3\.1\.0&${ACME}` +
         String.raw`&outcome=completed&days=\d+&elapsed=[\d.]+\n`,
     ),
   );
   t.regex(preview.stdout, /\n {3}outcome = completed +How the backfill ended\.\n/);
+  const notice = readFileSync(path.join(SOURCES, 'acme/PRIVACY.md'), 'utf8');
+  t.deepEqual(await acme('telemetry notice'), { code: 0, stdout: notice, stderr: '' });
   t.deepEqual(await acme('telemetry nonsense'), {
     code: 2,
     stdout: '',
@@ -240,8 +246,8 @@ test('the sample of the access log is what this package sends, in the format of 
   const emitter = { on: (name: string, handler: (payload: unknown) => void) => handlers.set(name, handler), off: () => undefined };
   const handlers = new Map<string, (payload: unknown) => void>();
   telemetry.register(emitter);
-  handlers.get('task_instance.success')?.({ taskInstance: { mapIndex: -1, duration: 7, task } });
-  handlers.get('dag_run.success')?.({ dagRun: { dagId: 'd', dag: { tasks: [task] } } });
+  handlers.get('task_instance.success')?.({ taskInstance: { mapIndex: -1, attempt: 1, duration: 7, task } });
+  handlers.get('dag_run.success')?.({ dagRun: { dagId: 'd', failedCount: 0, duration: 93.5, dag: { tasks: [task] } } });
   telemetry.publish('backfill', { outcome: 'completed', days: 31, elapsed: 84.2 });
   await telemetry.close();
   const sent = new Map(transport.events.map(({ type, requestTarget }) => [type, names(requestTarget)]));

@@ -7,7 +7,7 @@ import { EventBuilder } from '../src/delivery/event-builder.js';
 import { decideProxy } from '../src/delivery/http/proxy.js';
 import { nextHop } from '../src/delivery/http/responses.js';
 import { statusOutcome } from '../src/delivery/http/responses.js';
-import { builtInEvents } from '../src/events/product-events.js';
+import { standardEvents } from '../src/events/product-events.js';
 import { createTelemetry, decompressTelemetryMetadata, TelemetryMetadataError } from '../src/index.js';
 import { Ledger } from '../src/base/ledger.js';
 import { thisMachine } from '../src/base/machine.js';
@@ -62,7 +62,7 @@ test.serial(
       text,
     );
     const builder = new EventBuilder({}, new Ledger(), 'x-');
-    const [dagRun] = builtInEvents('acme');
+    const [dagRun] = standardEvents('acme', { dbt: true });
     const declared = new DeclaredFields('acme');
     await fuzz(t, blob, (packed) => {
       try {

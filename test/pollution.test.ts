@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { integer, checkOptions } from '../src/base/check-options.js';
 import { toProgram } from '../src/cli/program.js';
+import { noticeOf } from '../src/notice/privacy-notice.js';
 import { connectionOptions } from '../src/delivery/http/agents.js';
 import { decideProxy } from '../src/delivery/http/proxy.js';
 import { trustedEnvironment } from '../src/opt-out/variables.js';
@@ -240,7 +241,12 @@ test(
 );
 
 const relay = () => ({ ...checkRelayOptions({ env: {} }) });
-const program = () => ({ ...toProgram({ product: { name: 'acme', version: '1.0.0' } }), definitions: 0 });
+/** The checked options of a command without what holds functions: of that, the names. */
+function program() {
+  const { description, definitions, everyEvent, ...rest } = toProgram({ product: { name: 'acme', version: '1.0.0' } });
+  const fields = [...definitions.values()].map((each) => [each.type, Object.keys(each.fields), each.metadata]);
+  return { ...rest, consent: description.consent, notice: noticeOf(description), fields, everyEvent: Object.keys(everyEvent) };
+}
 
 /** Runs a function while `Object.prototype` has these values. */
 function withPollution<T>(values: Readonly<Record<string, unknown>>, run: () => T): T {
@@ -268,6 +274,13 @@ test.serial('the options of the relay and of the command line are not taken from
     endpoint: ELSEWHERE,
     command: 'rm',
     consent: 'opt-in',
+    dbt: true,
+    standardEvents: false,
+    executionModes: ['local'],
+    contact: 'Nobody.',
+    retention: 'For ever.',
+    metadata: {},
+    dagHash: () => null,
   };
   t.deepEqual(withPollution(values, relay), relay());
   t.deepEqual(withPollution(values, program), program());

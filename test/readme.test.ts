@@ -67,11 +67,10 @@ test.serial('every TypeScript block compiles, and the ten lines of a host delive
     collector.requests.map(({ eventType }) => eventType),
     ['dag_run'],
   );
-  t.deepEqual(collector.requests[0]?.query.slice(-4), [
+  t.deepEqual(collector.requests[0]?.query.slice(-3), [
     ['status', 'success'],
     ['task_count', '1'],
     ['acme_task_count', '1'],
-    ['execution_modes', 'local'],
   ]);
 });
 
@@ -93,8 +92,15 @@ const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
   endpoint: true,
   host: true,
   events: true,
+  standardEvents: true,
+  dbt: true,
+  executionModes: true,
+  common: true,
   enabled: true,
   consent: true,
+  contact: true,
+  retention: true,
+  command: true,
   env: true,
   dagHash: true,
   owns: true,

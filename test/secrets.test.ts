@@ -78,6 +78,7 @@ async function fail({ endpoint, nameServers, proxy }: FaultSite['where'], logger
   const telemetry = createTelemetryWith(
     {
       product: PRODUCT,
+      dbt: true,
       endpoint,
       env: {},
       logger,
@@ -125,7 +126,7 @@ test(proves('log-secrets', 'no log line and no report holds one, whatever fails 
     HTTP_PROXY: `socks5://me:${PASSWORD}@proxy.test`,
   };
   const host = Object.assign(new EventEmitter(), { off: fails });
-  const telemetry = createTelemetry({ product: PRODUCT, transport, env, logger, dagHash: fails, maxPendingEvents: 2 });
+  const telemetry = createTelemetry({ product: PRODUCT, dbt: true, transport, env, logger, dagHash: fails, maxPendingEvents: 2 });
   telemetry.register(host);
   telemetry.bus.on('dag_run', fails);
   telemetry.bus.on('task_instance', async () => fails());
@@ -135,7 +136,7 @@ test(proves('log-secrets', 'no log line and no report holds one, whatever fails 
   const drained = await telemetry.drain({ deadlineMs: PASSWORD as never });
   const closed = await telemetry.close();
   telemetry.publish('dag_run', { status: 'success', dag_hash: DAG_ID } as never);
-  const viaProxy = createTelemetry({ product: PRODUCT, endpoint: 'http://collector.test', env, logger });
+  const viaProxy = createTelemetry({ product: PRODUCT, dbt: true, endpoint: 'http://collector.test', env, logger });
   viaProxy.publish('dbt_docs_access', {} as never);
   const reports = [drained, closed, await viaProxy.close()];
   await emitUsageMetrics({ event_type: 'dag_run', dag_id: DAG_ID }, { endpoint: 'http://127.0.0.1:9', product: PRODUCT, env, logger });
@@ -161,7 +162,7 @@ test(proves('log-secrets', 'no log line and no report holds one, whatever fails 
 
 test(proves('error-secrets', 'no thrown message holds one, whatever a programmer gets wrong'), (t) => {
   const url = `http://me:${PASSWORD}@collector.test/?status=${PASSWORD}#${PASSWORD}`;
-  const base = { product: PRODUCT, endpoint: 'http://collector.test', env: {} };
+  const base = { product: PRODUCT, dbt: true, endpoint: 'http://collector.test', env: {} };
   const wrong: Partial<Record<keyof TelemetryOptions | 'unknown', unknown>>[] = [
     { endpoint: url },
     { endpoint: new URL(url) },

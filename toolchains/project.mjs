@@ -138,6 +138,6 @@ export function expect(holds, what) {
 export const DELIVER = `
 const telemetry = createTelemetry({ product: { name: 'acme', version: 'VERSION' }, endpoint: process.env.ENDPOINT });
 for (let count = 0; count < 3; count += 1) {
-  telemetry.publish('dag_run', { status: 'success', task_count: count, acme_task_count: 1, execution_modes: 'local' });
+  telemetry.publish('dag_run', { status: 'success', task_count: count, acme_task_count: 1 });
 }
 `;

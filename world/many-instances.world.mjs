@@ -14,7 +14,7 @@ const EVENTS = 50;
 /** What all transports of one process have together. */
 const MAX_CONNECTIONS = 256;
 const CLOSE = { deadlineMs: 60_000 };
-const EVENT = { status: 'success', task_count: 3, acme_task_count: 3, execution_modes: 'local' };
+const EVENT = { status: 'success', task_count: 3, acme_task_count: 3 };
 
 const [, file, ownRole, delayMs] = process.argv;
 if (ownRole === 'endpoint') serve(createServer, Number(delayMs));

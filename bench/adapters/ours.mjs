@@ -17,6 +17,9 @@ const encodesOnly = {
 export function open({ endpoint, concurrency, capacity, transport = encodesOnly, env = {} } = {}) {
   const telemetry = createTelemetry({
     product: PRODUCT,
+    // EVENT has all fields that an event may have.
+    dbt: true,
+    executionModes: ['local'],
     env,
     ...(endpoint === undefined ? { transport } : { endpoint }),
     ...(concurrency !== undefined && { concurrency, drainConcurrency: concurrency }),

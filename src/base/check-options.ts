@@ -66,6 +66,9 @@ export function anyOf(...values: readonly unknown[]): Check {
   return [`one of ${values.map((value) => describe(value)).join(', ')}`, (value) => values.includes(value)];
 }
 
+/** A text that is not blank. */
+export const aText: Check = ['a text', (value) => typeof value === 'string' && value.trim() !== ''];
+
 /** A function. */
 export const aFunction: Check = ['a function', (value) => typeof value === 'function'];
 

@@ -1,5 +1,8 @@
 // Constants of the wire, and the defaults of the options.
 
+/** The product whose events are those of Cosmos, byte for byte. */
+export const COSMOS = 'cosmos';
+
 /**
  * Base URL of Astronomer's gateway for Cosmos. `createTelemetry` sends there only if you pass it as `endpoint`; for `emitUsageMetrics`
  * it is the default, as in Cosmos.

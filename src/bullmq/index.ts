@@ -62,7 +62,7 @@ export function bullmqMap<J extends BullmqJob = BullmqJob>(options: BullmqMapOpt
     };
     if (children !== undefined) {
       const dag = { tasks: Array.from({ length: children.total }, () => ({ owned: true })) };
-      return { event: `dag_run.${status}`, payload: { dagRun: { ...end, failedCount: children.failed, dag } } } as HostReport;
+      return { event: `dag_run.${status}`, payload: { dagRun: { ...end, failedCount: children.failed, dag } } };
     }
     const task = { owned: true, operatorName: operatorName?.(job) };
     return { event: `task_instance.${status}`, payload: { taskInstance: { ...end, taskId: job.id ?? '', mapIndex: -1, task } } };

@@ -8,12 +8,12 @@ import type { EventDefinition } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { Field } from '../events/fields.js';
 import { MAX_PACKED_LENGTH } from '../events/metadata.js';
-import type { EventDefinitions, EventMetrics } from '../events/product-events.js';
+import type { DeclaredEvent, EventDefinitions, EventMetrics, StandardMetrics } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { UsageMetrics } from '../wire/python.js';
 
 /** The event bus of a product, typed by its declared events. */
-export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = []> {
+export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = [], B = StandardMetrics<P>> {
   /**
    * Subscribes to one event type. The subscriber gets the event's own metrics as they would leave: declared fields only, with values of
    * their kinds, frozen. It runs after the code that published, in the same turn of the event loop, and not after an opt-out. A subscriber
@@ -24,9 +24,9 @@ export interface TelemetryBus<P extends string = string, E extends readonly Even
    * @returns A function that ends the subscription.
    * @throws TypeError for a type that is not declared, or a listener that is not a function.
    */
-  on<T extends keyof EventMetrics<P, E> & string>(
+  on<T extends keyof EventMetrics<P, E, B> & string>(
     type: T,
-    listener: (metrics: EventMetrics<P, E>[T], packedMetadata: string | undefined) => unknown,
+    listener: (metrics: EventMetrics<P, E, B>[T], packedMetadata: string | undefined) => unknown,
   ): () => void;
   /**
    * Publishes an event of a declared type. It copies the metrics, never throws and never waits.
@@ -35,11 +35,11 @@ export interface TelemetryBus<P extends string = string, E extends readonly Even
    * @returns Whether the event was accepted. It is also accepted, and waits, while it is unknown whether a file opts out. A refused event
    * is counted as `closed` or `invalid`; after an opt-out it is not counted.
    */
-  publish<T extends keyof EventMetrics<P, E> & string>(type: T, metrics: EventMetrics<P, E>[T], packedMetadata?: string): boolean;
+  publish<T extends keyof EventMetrics<P, E, B> & string>(type: T, metrics: EventMetrics<P, E, B>[T], packedMetadata?: string): boolean;
 }
 
 /** The subscriber that takes over all events and counts them. It must not throw. @internal */
-export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: EventDefinition) => void;
+export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: DeclaredEvent) => void;
 
 /** What a bus needs. @internal */
 interface EventBusOptions {
@@ -70,7 +70,7 @@ export class EventBus {
   readonly #gate: Gate;
   readonly #ledger: Ledger;
   readonly #log: Log;
-  #last: EventDefinition | undefined;
+  #last: DeclaredEvent | undefined;
   #consumer: EventConsumer | undefined;
   #observers = 0;
   /** How many events were kept for subscribers. */
@@ -149,7 +149,7 @@ export class EventBus {
     this.#last = undefined;
   }
 
-  #accepting(type: string): EventDefinition | undefined {
+  #accepting(type: string): DeclaredEvent | undefined {
     // Most events have the type of the event before, and the look-up in the map is a tenth of the cost of `publish`.
     const last = this.#last;
     if (last !== undefined && type === last.type) return last;
@@ -169,7 +169,7 @@ export class EventBus {
     return false;
   }
 
-  #emit(definition: EventDefinition, snapshot: UsageMetrics, packed: string | undefined): boolean {
+  #emit(definition: DeclaredEvent, snapshot: UsageMetrics, packed: string | undefined): boolean {
     if (this.#observing?.depth === MAX_DEPTH) return this.#refuse('invalid', definition.type);
     this.#consumer?.(snapshot, packed, definition);
     if (this.#observers > 0) this.#observeLater(definition, snapshot, packed);

@@ -7,6 +7,7 @@ import { parseCommandLine } from './command.js';
 import { CliFailure, EXIT, LIMITS } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult, Service } from './command.js';
 import { events } from './events.js';
+import { notice } from './notice.js';
 import { preview } from './preview.js';
 import { toProgram } from './program.js';
 import type { Program, TelemetryCliOptions } from './program.js';
@@ -32,10 +33,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['enable', enable],
   ['preview', preview],
   ['events', events],
+  ['notice', notice],
 ]);
 
 /**
- * The `telemetry` command of a product: status, disable, enable, preview and events, with the product's own events, endpoint and
+ * The `telemetry` command of a product: status, disable, enable, preview, events and notice, with the product's own events, endpoint and
  * switches. Give it the options that `createTelemetry` gets.
  *
  * @throws TypeError naming option and value, for a wrong or unknown option.

@@ -1,10 +1,8 @@
 /*
  * The command `events`.
  */
-import { metadataFields } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
 import type { Field, FieldKind } from '../events/fields.js';
-import { standardFields } from '../events/standard-metrics.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { unknownEvent } from './preview-run.js';
 import { columns } from './terminal.js';
@@ -32,30 +30,26 @@ export const events: Command = {
   help: ['Nothing else is sent. With the name of an event, it lists that event only.'],
   run(context): CommandResult {
     const { program, args } = context;
-    const { definitions, product, host } = program;
+    const { definitions, product, everyEvent: standard } = program;
     const [asked] = args;
     if (asked !== undefined && !definitions.has(asked)) throw unknownEvent('there is no event', asked, [...definitions.keys()]);
     const chosen = [...definitions.values()].filter(({ type }) => asked === undefined || type === asked);
-    const standard = standardFields(product.name, host.name ?? 'airflow');
-    const metadata = metadataFields as Fields;
     return {
       lines: [
         ...section('with every event', 'The program, and the machine that it runs on.', standard, context),
-        ...chosen.flatMap(({ type, description, fields }) => [
+        ...chosen.flatMap(({ type, description, fields, metadata }) => [
           ...section(type, description, fields, context),
-          ...(type === 'dag_run'
-            ? section('dag_run, metadata', 'Added if the DAG has packed metadata in its params.', metadata, context)
-            : []),
+          ...(metadata ? section(`${type}, metadata`, 'Added if the DAG has packed metadata in its params.', metadata, context) : []),
         ]),
       ],
       json: {
         product: product.name,
         standard: fieldsJson(standard),
-        events: chosen.map(({ type, description, fields }) => ({
+        events: chosen.map(({ type, description, fields, metadata = {} }) => ({
           type,
           description,
           fields: fieldsJson(fields),
-          metadata: type === 'dag_run' ? fieldsJson(metadata) : [],
+          metadata: fieldsJson(metadata),
         })),
       },
     };

@@ -10,13 +10,12 @@ import { Log } from '../base/log.js';
 import { EventBus } from '../bus/bus.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { EventBuilder } from '../delivery/event-builder.js';
-import { metadataFields } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
 import type { Field } from '../events/fields.js';
 import { compressTelemetryMetadata, metadataParam } from '../events/metadata.js';
 import { productDagHash } from '../events/product-events.js';
-import type { EventDefinitions } from '../events/product-events.js';
-import { collectStandardUsageMetrics, standardFields } from '../events/standard-metrics.js';
+import type { DeclaredEvent, EventDefinitions } from '../events/product-events.js';
+import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEvents } from '../listeners/host.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import { fieldExample } from '../notice/fields.js';
@@ -103,7 +102,7 @@ interface PreviewField {
 }
 
 /** Why no request would be sent. */
-export type NotSent = 'not_own' | 'invalid' | 'too_large';
+export type NotSent = 'left_out' | 'not_own' | 'invalid' | 'too_large';
 
 /** What would be sent for one event. */
 export interface Preview {
@@ -128,14 +127,22 @@ export function previewOf(item: PreviewItem, program: Program, endpoint: string 
   const taken = take(item, program, ledger);
   if (taken === undefined) {
     const isInvalid = ledger.snapshot(0).reasons['invalid'] !== undefined;
-    return { item, type: undefined, notSent: isInvalid ? 'invalid' : 'not_own', url: undefined, fields: [], losses };
+    const isLeftOut = item.kind === 'host' && !program.definitions.has(item.event.split('.')[0] ?? '');
+    return {
+      item,
+      type: undefined,
+      notSent: isLeftOut ? 'left_out' : isInvalid ? 'invalid' : 'not_own',
+      url: undefined,
+      fields: [],
+      losses,
+    };
   }
   const { name, version } = program.product;
   const standard = collectStandardUsageMetrics({ host: program.host, ...(version !== undefined && { product: { name, version } }) });
-  const target = new EventBuilder(standard, ledger, '').build(taken).requestTarget();
+  const target = new EventBuilder(standard, ledger, '', program.common).build(taken).requestTarget();
   const url = requestUrl(endpoint ?? '', target);
-  const { type, fields } = taken.definition;
-  return { item, type, notSent: isTooLong(url) ? 'too_large' : undefined, url, fields: decode(target, fields, program), losses };
+  const { type } = taken.definition;
+  return { item, type, notSent: isTooLong(url) ? 'too_large' : undefined, url, fields: decode(target, taken.definition, program), losses };
 }
 
 function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent | undefined {
@@ -150,8 +157,7 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
     bus.publish(item.event, item.metrics as object, item.packedMetadata);
     return taken;
   }
-  const { product, dagHash = productDagHash(product.name) } = program;
-  const { definitions } = program;
+  const { product, definitions, dagHash = productDagHash(product.name) } = program;
   const listeners = () => hostListeners(product.name, { definitions, bus, ledger, log, dagHash });
   const registry = new ListenerRegistry({ listeners, gate, ledger, log });
   const host = new EventEmitter();
@@ -162,11 +168,11 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
 }
 
 /** The fields of the request itself, so that the preview shows what would be sent and not the input. */
-function decode(target: string, own: Fields, { product, host }: Program): PreviewField[] {
+function decode(target: string, { fields: own, metadata = {} }: DeclaredEvent, { everyEvent }: Program): PreviewField[] {
   const sources = [
     ['event', own],
-    ['metadata', metadataFields as Fields],
-    ['standard', standardFields(product.name, host.name ?? 'airflow')],
+    ['metadata', metadata],
+    ['standard', everyEvent],
   ] as const;
   const query = target.slice(target.indexOf('?') + 1);
   return query.split('&').flatMap((pair) => {
@@ -181,22 +187,39 @@ function decode(target: string, own: Fields, { product, host }: Program): Previe
 
 /** One sample event of each kind that the program may send, as a host emits it or as the program publishes it. */
 export function sampleItems({ product, definitions }: Program): PreviewItem[] {
-  const task = sampleTask(product.name);
-  const tasks = [task, { ...task, module: 'other.operators' }];
-  const params = { [metadataParam(product.name)]: compressTelemetryMetadata(exampleMetrics(metadataFields)) };
-  const dagRun = { dagId: 'example_dag', dag: { params, tasks } };
-  const taskInstance = { dagId: 'example_dag', taskId: 'example_task', mapIndex: -1, duration: 7.5, task };
-  const published = [...definitions.values()].filter(({ type }) => type !== 'dag_run' && type !== 'task_instance');
-  return [
-    { kind: 'host', event: 'dag_run.success', payload: { dagRun } },
-    { kind: 'host', event: 'task_instance.success', payload: { taskInstance } },
-    ...published.map(({ type, fields }) => ({ kind: 'published', event: type, metrics: exampleMetrics(fields) }) as const),
-  ];
+  return [...definitions.values()].map((definition): PreviewItem => {
+    const { type, fields } = definition;
+    if (type === 'dag_run') return { kind: 'host', event: 'dag_run.success', payload: { dagRun: sampleRun(product.name, definition) } };
+    if (type !== 'task_instance') return { kind: 'published', event: type, metrics: exampleMetrics(fields) };
+    const taskInstance = {
+      dagId: 'example_dag',
+      taskId: 'example_task',
+      mapIndex: -1,
+      attempt: 1,
+      duration: 7.5,
+      task: sampleTask(product.name, definition),
+    };
+    return { kind: 'host', event: 'task_instance.success', payload: { taskInstance } };
+  });
 }
 
-function sampleTask(product: string) {
+function sampleRun(product: string, definition: DeclaredEvent) {
+  const task = sampleTask(product, definition);
+  const metadata = definition.metadata && compressTelemetryMetadata(exampleMetrics(definition.metadata));
   return {
-    module: `${product}.operators.local`,
+    dagId: 'example_dag',
+    duration: 93.5,
+    failedCount: 0,
+    retriedCount: 1,
+    skippedCount: 0,
+    dag: { params: { [metadataParam(product)]: metadata }, tasks: [task, { ...task, module: 'other.operators' }] },
+  };
+}
+
+function sampleTask(product: string, { fields }: DeclaredEvent) {
+  const mode = (fields['execution_modes'] ?? fields['execution_mode'])?.values?.[0] ?? 'local';
+  return {
+    module: `${product}.operators.${mode}`,
     operatorName: 'ExampleOperator',
     isDbtOperator: true,
     invocationMode: 'subprocess',

@@ -24,7 +24,7 @@ export const preview: Command = {
     'program publishes them:',
     '',
     '  {"event": "task_instance.success", "payload": {"taskInstance": {...}}}',
-    '  {"event": "dbt_docs_access", "metrics": {...}}',
+    '  {"event": "dag_run", "metrics": {...}}',
     '',
     'Shows the request, the meaning of each field, and which values are left out and why. Without a file',
     'it shows the sample. It works if telemetry is off, too. It never sends anything.',
@@ -139,10 +139,11 @@ function previewHeading(inquiry: Inquiry, { program, paint }: CommandContext, is
 /** The last lines: what the command does not know, since the real request is longer then. */
 function previewNotes(previews: readonly Preview[], { program }: CommandContext, endpoint: string | undefined): string[] {
   if (!previews.some(({ url }) => url !== undefined)) return [];
-  const { product, host } = program;
+  const { product, host, everyEvent } = program;
+  const hostVersion = `${host.name ?? 'airflow'}_version`;
   const missing = [
     ...(product.version === undefined ? [`${product.name}_version`] : []),
-    ...(host.version === undefined ? [`${host.name ?? 'airflow'}_version`] : []),
+    ...(host.version === undefined && Object.hasOwn(everyEvent, hostVersion) ? [hostVersion] : []),
   ];
   return [
     ...(endpoint === undefined ? ['The endpoint is unknown here: the program has its own transport.'] : []),
@@ -153,6 +154,7 @@ function previewNotes(previews: readonly Preview[], { program }: CommandContext,
 function notSentWords({ item }: Preview, why: NotSent, product: string): string {
   if (why === 'too_large') return 'its URL would be longer than 8192 bytes';
   if (item.kind === 'published') return 'its "metrics" is no object';
+  if (why === 'left_out') return `${product} leaves this event out`;
   const isRun = item.event.startsWith('dag_run');
   if (why === 'invalid')
     return isRun ? 'the payload has no "dagRun" with a "dag" and its list of "tasks"' : 'the payload has no "taskInstance" with a "task"';

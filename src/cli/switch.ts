@@ -1,11 +1,11 @@
 /*
  * The commands `disable` and `enable`: they write the person's config file.
  */
+import { COSMOS } from '../base/constants.js';
 import { errorCode, placeName } from '../base/describe.js';
 import { readConfigFile } from '../base/machine.js';
 import { ConfigWriteError, noPlaceWords, writeConsent } from '../opt-out/config-write.js';
 import { CONFIG_FILE, configFilePath, readTelemetryJson } from '../opt-out/telemetry-json.js';
-import { COSMOS } from '../opt-out/variables.js';
 import { CliFailure, EXIT } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { heading, inquire, inquiryJson, inquiryLines, labelled, STATE_WORDS } from './inquiry.js';

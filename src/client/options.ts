@@ -5,7 +5,6 @@ import {
   aFunction,
   anObject,
   anyOf,
-  aUrl,
   checkOptions,
   checkValue,
   givenOptions,
@@ -15,48 +14,28 @@ import {
 } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
-import { bare } from '../base/foreign-values.js';
 import type { Logger } from '../base/log.js';
-import type { Environment, UrlObject } from '../base/platform-types.js';
+import type { Environment } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
 import type { Transport } from '../delivery/transport.js';
-import { assertName } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
-import { isVersion } from '../events/fields.js';
+import { checkDescription, DESCRIPTION_CHECKS } from '../events/description.js';
+import type { CLIENT_KEYS, Description, ProductDescription } from '../events/description.js';
+import type { StandardEvent } from '../events/product-events.js';
+import type { Product } from '../events/standard-metrics.js';
 import type { Task } from '../listeners/host.js';
-import type { Host, Product } from '../events/standard-metrics.js';
 
 /** The options of `createTelemetry`. An unknown key throws. */
-export interface TelemetryOptions<P extends string = string, E extends readonly EventDefinition[] = readonly EventDefinition[]> {
-  /**
-   * The product that is observed: `cosmos`, or your own name (`^[a-z][a-z0-9_]{0,31}$`) and version.
-   * @example { name: 'acme', version: '1.2.0' }
-   */
+export interface TelemetryOptions<
+  P extends string = string,
+  E extends readonly EventDefinition[] = readonly EventDefinition[],
+  D extends boolean = boolean,
+  S extends false | readonly StandardEvent[] = false | readonly StandardEvent[],
+  M extends string = string,
+> extends ProductDescription<P, E, D, S, M> {
   product: Product<P>;
-  /**
-   * Base URL to which `/v3/{event_type}?{query}` is appended: http or https, no credentials, query or fragment. Required unless
-   * `transport` is given; there is no default. The environment variable `<NAME>_TELEMETRY_ENDPOINT` overrides it.
-   * @example 'https://telemetry.acme.example/usage'
-   */
-  endpoint?: string | UrlObject | undefined;
-  /**
-   * The orchestrator in which the product runs. @default { name: 'airflow' }
-   * @example { name: 'airflow', version: '2.10.1', pythonVersion: '3.11.7' }
-   */
-  host?: Host | undefined;
-  /** The product's own events, in addition to the built-in ones. @default [] */
-  events?: E | undefined;
-  /** `false` is one more opt-out, and any opt-out wins. There is no `true`: code cannot overrule a person. */
-  enabled?: false | undefined;
-  /** `'opt-in'`: nothing happens until the person's own configuration says yes. @default 'opt-out' */
-  consent?: 'opt-out' | 'opt-in' | undefined;
   /** Where opt-outs, debug mode, proxies and the paths of config files are looked up. @default process.env */
   env?: Environment | undefined;
-  /**
-   * Digest of a DAG id, or null for none. @default md5 in hex for `cosmos`, as on its wire; none for other products
-   * @example (dagId) => createHmac('sha256', secret).update(dagId).digest('hex')
-   */
-  dagHash?: ((dagId: string) => string | null) | undefined;
   /**
    * Whether a task is the product's, for a host whose tasks have no such module: it adds to what `Task.module` and `Task.owned` say. It is
    * called in the host's hooks, so it must be quick; if it throws, the task is not the product's.
@@ -103,15 +82,8 @@ export interface TelemetryOptions<P extends string = string, E extends readonly 
 const HOUR_MS = 3_600_000;
 const BOOLEAN = anyOf(true, false);
 
-const CHECKS: Checks<TelemetryOptions> = {
-  product: anObject,
-  endpoint: aUrl,
-  host: anObject,
-  events: ['a list of event definitions', Array.isArray],
-  enabled: ['false or left out (it can only opt out)', (value) => value === false],
-  consent: anyOf('opt-out', 'opt-in'),
+const CLIENT_CHECKS: Readonly<Record<(typeof CLIENT_KEYS)[number], Check>> = {
   env: anObject,
-  dagHash: aFunction,
   owns: aFunction,
   transport: withMethods('send'),
   maxPendingEvents: integer(1, 10_000_000),
@@ -127,32 +99,36 @@ const CHECKS: Checks<TelemetryOptions> = {
   logger: withMethods('debug', 'warn'),
 };
 
-const A_VERSION: Check = ['a version', isVersion];
-const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
+const CHECKS: Checks<TelemetryOptions> = { ...DESCRIPTION_CHECKS, ...CLIENT_CHECKS };
 
 /** All limits and times, with their defaults. */
 export type Limits = { [K in Exclude<keyof typeof DEFAULTS, 'drainDeadlineMs'>]: number };
+
+/** The options after their check. */
+export interface CheckedOptions {
+  readonly options: Omit<TelemetryOptions, keyof ProductDescription>;
+  readonly description: Description;
+  readonly product: Product;
+  readonly limits: Limits;
+}
 
 /**
  * Checks all options before anything else happens.
  *
  * @throws TypeError naming option and value, with credentials redacted.
  */
-export function checkTelemetryOptions(given: TelemetryOptions): { options: TelemetryOptions; limits: Limits } {
+export function checkTelemetryOptions(given: TelemetryOptions): CheckedOptions {
   const options = checkOptions<TelemetryOptions>('options', given, CHECKS);
   const { transport } = options;
-  if (options.product === undefined) throw new TypeError('Expected `product` to be an object, got undefined.');
-  const product = checkOptions('product', options.product, { name: A_STRING, version: A_VERSION });
-  assertName('`product.name`', product.name);
-  if (product.version === undefined) throw new TypeError('Expected `product.version` to be a version, got undefined.');
-  const host = checkOptions<Host>('host', options.host ?? {}, { name: A_STRING, version: A_VERSION, pythonVersion: A_VERSION });
-  if (host.name !== undefined) assertName('`host.name`', host.name);
+  const description = checkDescription(options);
+  const { name, version } = description.product;
+  if (version === undefined) throw new TypeError('Expected `product.version` to be a version, got undefined.');
   if (transport === undefined && options.endpoint === undefined) {
     throw new TypeError('Expected `endpoint` to be a URL, got undefined: there is no default, and no `transport` was given.');
   }
   const maxBatchSize = transport && givenOptions(transport, ['maxBatchSize']).maxBatchSize;
   if (maxBatchSize !== undefined) checkValue('maxBatchSize', maxBatchSize, integer(1, 10_000_000));
   const limits = { ...DEFAULTS } as Limits;
-  for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) limits[name] = options[name] ?? DEFAULTS[name];
-  return { options: bare({ ...options, product, host }), limits };
+  for (const key of Object.keys(DEFAULTS) as (keyof Limits)[]) limits[key] = options[key] ?? DEFAULTS[key];
+  return { options, description, product: { name, version }, limits };
 }

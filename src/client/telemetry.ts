@@ -24,8 +24,8 @@ import { steering } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
 import { isDaily } from '../events/definition.js';
 import type { EventDefinition } from '../events/definition.js';
-import { productDagHash, productEvents } from '../events/product-events.js';
-import type { EventDefinitions } from '../events/product-events.js';
+import { productDagHash } from '../events/product-events.js';
+import type { EventDefinitions, StandardEvent, StandardMetrics } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEmitter, HostEvents } from '../listeners/host.js';
 import { Lookups } from '../listeners/lookups.js';
@@ -38,11 +38,10 @@ import type { Gate } from '../opt-out/gate.js';
 import { explainSettings } from '../opt-out/settings.js';
 import type { Settings } from '../opt-out/settings.js';
 import { debugMode, operatorEndpoint } from '../opt-out/variables.js';
-import { parseEndpoint } from '../wire/url.js';
 import { PersonConsent } from './consent.js';
 import type { Consent } from './consent.js';
 import { checkTelemetryOptions } from './options.js';
-import type { Limits, TelemetryOptions } from './options.js';
+import type { CheckedOptions, Limits, TelemetryOptions } from './options.js';
 
 /** What `drain()` and `close()` report: the counts since construction, and how the wait ended. */
 export interface DrainReport extends TelemetryStats {
@@ -53,13 +52,14 @@ export interface DrainReport extends TelemetryStats {
 }
 
 /** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
-export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = []> extends AwaitUsing {
+export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = [], B = StandardMetrics<P>>
+  extends AwaitUsing {
   /**
    * Whether telemetry is on now. Ask before you gather metrics that are expensive to gather. It is false while a file that may opt out
    * cannot be read, though events are accepted then and wait.
    */
   readonly enabled: boolean;
-  readonly bus: TelemetryBus<P, E>;
+  readonly bus: TelemetryBus<P, E, B>;
   /**
    * Listens to a host's lifecycle events. Registering a host twice has no effect, nor has it after an opt-out or after `close()`.
    *
@@ -93,7 +93,7 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
   /** What is known of the person's consent, and how to record or ask for it. */
   readonly consent: Consent;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
-  publish: TelemetryBus<P, E>['publish'];
+  publish: TelemetryBus<P, E, B>['publish'];
   /** The counts as of now: `published = sent + failed + dropped + pending`. */
   stats(): TelemetryStats;
   /**
@@ -117,19 +117,26 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
  *
  * @throws TypeError naming option and value, for a wrong or unknown option.
  */
-export function createTelemetry<const P extends string, const E extends readonly EventDefinition[] = []>(
-  options: TelemetryOptions<P, E>,
-): Telemetry<P, E> {
+export function createTelemetry<
+  const P extends string,
+  const E extends readonly EventDefinition[] = [],
+  const D extends boolean = false,
+  const S extends false | readonly StandardEvent[] = readonly StandardEvent[],
+  const M extends string = never,
+>(options: TelemetryOptions<P, E, D, S, M>): Telemetry<P, E, StandardMetrics<P, D, S, M>> {
   return createTelemetryWith(options, thisMachine);
 }
 
 /** As `createTelemetry`, with time, randomness and the machine as parameters. @internal */
-export function createTelemetryWith<const P extends string, const E extends readonly EventDefinition[] = []>(
-  options: TelemetryOptions<P, E>,
-  machine: MachineAccess,
-): Telemetry<P, E> {
+export function createTelemetryWith<
+  const P extends string,
+  const E extends readonly EventDefinition[] = [],
+  const D extends boolean = false,
+  const S extends false | readonly StandardEvent[] = readonly StandardEvent[],
+  const M extends string = never,
+>(options: TelemetryOptions<P, E, D, S, M>, machine: MachineAccess): Telemetry<P, E, StandardMetrics<P, D, S, M>> {
   const checked = checkTelemetryOptions(options as object as TelemetryOptions);
-  return new TelemetryClient(checked.options, checked.limits, machine) as object as Telemetry<P, E>;
+  return new TelemetryClient(checked, machine) as object as Telemetry<P, E, StandardMetrics<P, D, S, M>>;
 }
 
 /** The longest backoff between two attempts. */
@@ -153,12 +160,11 @@ class TelemetryClient implements AwaitUsing {
   readonly #registry: ListenerRegistry;
   #closing: Promise<DrainReport> | undefined;
 
-  constructor(options: TelemetryOptions, limits: Limits, machine: MachineAccess) {
-    const { product, host = {}, events = [], env = process.env, consent, enabled, dagHash, owns, drainOnExit = true } = options;
+  constructor({ options, description, product, limits }: CheckedOptions, machine: MachineAccess) {
+    const { env = process.env, owns, drainOnExit = true } = options;
+    const { host, endpoint, definitions, common, consent, enabled, dagHash } = description;
     const { clock, random } = machine;
-    const definitions = productEvents(product.name, host.name ?? 'airflow', events);
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
-    const endpoint = options.endpoint === undefined ? undefined : parseEndpoint(options.endpoint, '`endpoint`');
     const log = new Log(options.logger, clock);
     const { gate, question, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
     const ledger = new Ledger(
@@ -167,11 +173,13 @@ class TelemetryClient implements AwaitUsing {
     );
     const bus = new EventBus({ definitions, gate, ledger, log });
     const transport =
-      gate.state === 'shut' ? (options.transport ?? NOWHERE) : pickTransport(options, { limits, endpoint, env, gate, log, machine });
+      gate.state === 'shut'
+        ? (options.transport ?? NOWHERE)
+        : pickTransport(options, { product: product.name, limits, endpoint, env, gate, log, machine });
     if (gate.state === 'shut') tellOptOut(options, settings);
     const publishLate = (publish: () => void): void => bus.publishLate(publish);
     const late = new Lookups({ ledger, log, max: limits.maxPendingEvents, publishLate });
-    const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`);
+    const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`, common);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     const { platform = process.platform } = machine;
     const daily = keepsDays(definitions, product.name, env)
@@ -260,6 +268,7 @@ class TelemetryClient implements AwaitUsing {
 }
 
 interface TransportParts {
+  product: string;
   limits: Limits;
   endpoint: string | undefined;
   env: Environment;
@@ -274,19 +283,20 @@ function keepsDays(definitions: EventDefinitions, product: string, env: Environm
 }
 
 /** Tells the transport of a test why it gets nothing. */
-function tellOptOut({ transport, env }: TelemetryOptions, settings: Settings): void {
+function tellOptOut({ transport, env }: CheckedOptions['options'], settings: Settings): void {
   const [rule] = explainSettings(settings).rules;
   if (rule === undefined) return;
   transport?.[steering]?.optedOut?.(rule, env === undefined && rule.source.kind !== 'option');
 }
 
 /** Debug mode if the environment asks for it, else the program's own transport, else HTTP to the endpoint. */
-function pickTransport(options: TelemetryOptions, { limits, endpoint, env, gate, log, machine }: TransportParts): Transport {
-  const { product, transport: own, allowedRedirectHosts, proxy } = options;
+function pickTransport(options: CheckedOptions['options'], parts: TransportParts): Transport {
+  const { product, limits, endpoint, env, gate, log, machine } = parts;
+  const { transport: own, allowedRedirectHosts, proxy } = options;
   const { clock, random, lookup, descriptors: access } = machine;
-  const mode = debugMode(product.name, env);
+  const mode = debugMode(product, env);
   if (own !== undefined) return mode === undefined ? own : debugTransport({ mode, endpoint, instead: own, log, clock, access });
-  const base = operatorEndpoint(product.name, env, log) ?? endpoint ?? '';
+  const base = operatorEndpoint(product, env, log) ?? endpoint ?? '';
   if (mode !== undefined) return debugTransport({ mode, endpoint: base, log, clock, access });
   const { connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, retries } = limits;
   const attempts = endpointTransport(

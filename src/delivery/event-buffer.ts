@@ -1,7 +1,7 @@
 /*
  * Keeps the events that wait to be sent, in order and bounded.
  */
-import type { EventDefinition } from '../events/definition.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import type { UsageMetrics } from '../wire/python.js';
 import type { UsageEvent } from './transport.js';
 
@@ -9,7 +9,7 @@ import type { UsageEvent } from './transport.js';
 export interface TakenEvent {
   /** Sequence number, one more for each published event. Events start in this order, and a drain waits for all below a number. */
   readonly seq: number;
-  readonly definition: EventDefinition;
+  readonly definition: DeclaredEvent;
   readonly metrics: UsageMetrics;
   readonly packed: string | undefined;
   /** Built once, at the first attempt: an event that returns to the buffer keeps its id. */
@@ -24,9 +24,9 @@ const FIRST_SLOTS = 64;
  */
 export class EventBuffer {
   readonly #capacity: number;
-  readonly #onDropped: ((definition: EventDefinition) => void) | undefined;
+  readonly #onDropped: ((definition: DeclaredEvent) => void) | undefined;
   #metrics: (UsageMetrics | undefined)[] = [];
-  #definitions: (EventDefinition | undefined)[] = [];
+  #definitions: (DeclaredEvent | undefined)[] = [];
   #packed: (string | undefined)[] = [];
   #slots = 0;
   #head = 0;
@@ -36,7 +36,7 @@ export class EventBuffer {
   readonly #returned: TakenEvent[] = [];
 
   /** @param onDropped Called for each event that a full buffer drops, on the host's path. */
-  constructor(capacity: number, onDropped?: (definition: EventDefinition) => void) {
+  constructor(capacity: number, onDropped?: (definition: DeclaredEvent) => void) {
     this.#capacity = capacity;
     this.#onDropped = onDropped;
   }
@@ -57,7 +57,7 @@ export class EventBuffer {
   }
 
   /** Adds the newest event. A full buffer drops the oldest one. */
-  push(definition: EventDefinition, metrics: UsageMetrics, packed: string | undefined): void {
+  push(definition: DeclaredEvent, metrics: UsageMetrics, packed: string | undefined): void {
     if (this.length >= this.#capacity) {
       this.#dropOldest();
       this.#overflow += 1;
@@ -102,10 +102,10 @@ export class EventBuffer {
   }
 
   /** The waiting events, those that returned first. */
-  *waiting(): Iterable<{ readonly definition: EventDefinition }> {
+  *waiting(): Iterable<{ readonly definition: DeclaredEvent }> {
     yield* this.#returned;
     for (let index = 0; index < this.#inRing; index += 1) {
-      yield { definition: this.#definitions[(this.#head + index) % this.#slots] as EventDefinition };
+      yield { definition: this.#definitions[(this.#head + index) % this.#slots] as DeclaredEvent };
     }
   }
 
@@ -133,7 +133,7 @@ export class EventBuffer {
     const head = this.#head;
     const taken = {
       seq: this.#nextSeq - this.#inRing,
-      definition: this.#definitions[head] as EventDefinition,
+      definition: this.#definitions[head] as DeclaredEvent,
       metrics: this.#metrics[head] as UsageMetrics,
       packed: this.#packed[head],
       built: undefined,

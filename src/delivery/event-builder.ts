@@ -4,10 +4,11 @@
  */
 import { WIRE_VERSION } from '../base/constants.js';
 import type { Ledger, LossReason } from '../base/ledger.js';
-import { metadataFields } from '../events/dag-run.js';
-import type { EventDefinition, Fields } from '../events/definition.js';
+import type { Fields } from '../events/definition.js';
+import type { CommonValues } from '../events/description.js';
 import type { Field } from '../events/fields.js';
 import { decompressTelemetryMetadata, TelemetryMetadataError } from '../events/metadata.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import { pythonFloat, pythonStr, quotePlus, urlencode } from '../wire/python.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import type { TakenEvent } from './event-buffer.js';
@@ -30,14 +31,19 @@ export class EventBuilder {
   readonly #standard: Readonly<UsageMetrics>;
   readonly #ledger: Ledger;
   readonly #idPrefix: string;
+  readonly #common: CommonValues | undefined;
   // Filled at the first event of a type: a host that has opted out never needs it.
-  readonly #shared = new Map<EventDefinition, Shared>();
+  readonly #shared = new Map<DeclaredEvent, Shared>();
 
-  /** @param idPrefix Keeps the event ids of two instances in one process apart. */
-  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string) {
+  /**
+   * @param idPrefix Keeps the event ids of two instances in one process apart.
+   * @param common What the product adds to every event, after the standard metrics.
+   */
+  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string, common?: CommonValues) {
     this.#standard = standard;
     this.#ledger = ledger;
     this.#idPrefix = idPrefix;
+    this.#common = common;
   }
 
   build(taken: TakenEvent): UsageEvent {
@@ -45,10 +51,16 @@ export class EventBuilder {
     const { fields, onLoss, target, hasQuery, metadata } = this.#sharedOf(definition);
     let query = fields.query(metrics, onLoss);
     if (this.#ledger.isObserved) for (const name of fields.missing(metrics)) this.#ledger.notice('event', name, 'missing', definition.type);
-    if (packed !== undefined) query += this.#metadataQuery(metadata?.read(packed) ?? null);
+    if (packed !== undefined) query += this.#metadataQuery(metadata === undefined ? this.#undeclared() : metadata.read(packed));
     return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, target + (hasQuery ? query : query.slice(1)), () =>
       this.#metrics(taken),
     );
+  }
+
+  /** Metadata for an event that declares none. */
+  #undeclared(): null {
+    this.#ledger.notice('metadata', '', 'undeclared');
+    return null;
   }
 
   /** The metadata's part of the query. Its losses are counted with each event. */
@@ -65,16 +77,28 @@ export class EventBuilder {
 
   #metrics({ definition, metrics, packed }: TakenEvent): UsageMetrics {
     const { fields, metadata } = this.#sharedOf(definition);
-    return { ...this.#standard, ...fields.pick(metrics), ...(packed === undefined ? null : metadata?.read(packed)?.metrics) };
+    return {
+      ...this.#standard,
+      ...this.#common?.values,
+      ...fields.pick(metrics),
+      ...(packed === undefined ? null : metadata?.read(packed)?.metrics),
+    };
   }
 
-  #sharedOf(definition: EventDefinition): Shared {
+  /** The part of the query that every event has. */
+  #everyQuery(): string {
+    const query = urlencode(this.#standard);
+    const common = this.#common && new WireFields(this.#common.fields).query(this.#common.values, () => undefined);
+    return query === '' ? (common ?? '').slice(1) : query + (common ?? '');
+  }
+
+  #sharedOf(definition: DeclaredEvent): Shared {
     let shared = this.#shared.get(definition);
     if (shared === undefined) {
-      const { type } = definition;
+      const { type, metadata: declared } = definition;
       const fields = new WireFields(definition.fields);
-      const query = urlencode(this.#standard);
-      const metadata = type === 'dag_run' ? new MetadataReader(fields, this.#ledger) : undefined;
+      const query = this.#everyQuery();
+      const metadata = declared && new MetadataReader(declared, fields, this.#ledger);
       const onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why, type);
       shared = { fields, onLoss, target: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', metadata };
       this.#shared.set(definition, shared);
@@ -236,11 +260,12 @@ const MAX_REMEMBERED = 64;
 class MetadataReader {
   readonly #own: WireFields;
   readonly #ledger: Ledger;
-  readonly #fields = new WireFields(metadataFields);
+  readonly #fields: WireFields;
   readonly #known = new Map<string, Metadata | null>();
 
   /** @param own The event's own fields: only its publisher may set these, never the metadata. */
-  constructor(own: WireFields, ledger: Ledger) {
+  constructor(declared: Fields, own: WireFields, ledger: Ledger) {
+    this.#fields = new WireFields(declared);
     this.#own = own;
     this.#ledger = ledger;
   }

@@ -12,14 +12,11 @@ export const status = oneOf(['success', 'failed'], {
 });
 
 /**
- * The fields of a finished DAG run. Names and order are those of Cosmos (`cosmos/listeners/`), with the name of the product instead
- * of `cosmos`.
+ * The fields of a finished DAG run of `cosmos`. Names and order are those of Cosmos (`cosmos/listeners/`). Other products
+ * have those of `workflow.ts`.
  */
 export function dagRunFields<P extends string>(product: P) {
-  const digest =
-    product === 'cosmos'
-      ? "The host's digest of the DAG, or else the md5 of its id; the example is the md5 of `jaffle_shop`."
-      : 'A digest of the DAG, if the host or the program provides one; there is no default.';
+  const digest = "The host's digest of the DAG, or else the md5 of its id; the example is the md5 of `jaffle_shop`.";
   return {
     dag_hash: optional(
       hash({

@@ -26,7 +26,7 @@ export interface Field<T extends MetricValue = MetricValue, Optional extends boo
   readonly kind: FieldKind;
   readonly nullable: boolean;
   readonly optional: Optional;
-  /** The allowed values of a `oneOf`. */
+  /** The allowed values of a `oneOf`, or the words of a closed `identifierSet`. */
   readonly values?: readonly string[];
   /** Whether a value is of this kind and within its bounds. It never throws and never runs code of the value. */
   accepts(this: void, value: unknown): boolean;
@@ -103,6 +103,21 @@ export function identifier(note: FieldNote<string>): Field<string, false> {
 /** Identifiers joined by `__`, at most 256 characters. It may be empty. */
 export function identifierSet(note: FieldNote<string>): Field<string, false> {
   return field('identifierSet', note, (value) => isText(value) && IDENTIFIER_SET.test(value));
+}
+
+/**
+ * Words of a closed list joined by `__`, each at most once. It may be empty.
+ *
+ * @param words Identifiers without `__`.
+ */
+export function wordSet(words: readonly string[], note: FieldNote<string>): Field<string, false> {
+  const allowed: ReadonlySet<string> = new Set(words);
+  const accepts = (value: unknown) => {
+    if (!isText(value)) return false;
+    const parts = value === '' ? [] : value.split('__');
+    return parts.every((part) => allowed.has(part)) && new Set(parts).size === parts.length;
+  };
+  return field('identifierSet', note, accepts, [...words]);
 }
 
 /** Words of a command line, at most 128 characters: letters, digits, `_`, `-` and single spaces; no values and no paths. */

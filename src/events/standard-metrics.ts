@@ -1,5 +1,6 @@
 // The standard metrics that start every event: versions and platform.
 import { givenOptions } from '../base/check-options.js';
+import { COSMOS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { machineFacts } from '../base/machine.js';
 import type { MachineFacts } from '../base/machine.js';
@@ -62,12 +63,31 @@ export function standardFields(product: string, hostName: string): Fields {
     [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', '1.12.0'),
     [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', '2.10.1'),
     python_version: versionOf('Python', 'To test against the versions that are in use.', '3.11.7'),
-    node_version: versionOf('Node, if there is no Python', 'To test against the versions that are in use.', '20.19.0'),
+    node_version: nodeVersion('Node, if there is no Python'),
     platform_system: optional(oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' })),
     platform_machine: optional(
       oneOf(MACHINES, { description: 'The kind of processor.', reason: 'To build for the processors that are in use.' }),
     ),
   };
+}
+
+/**
+ * The standard fields that a product may send. A product of its own name that says nothing of a host sends no version of one, and a
+ * version of Python only if its host is Airflow or has one.
+ */
+export function sentStandardFields(product: string, host: Host | undefined): Fields {
+  const { name: hostName = 'airflow', pythonVersion } = host ?? {};
+  const { [`${hostName}_version`]: ofHost, python_version: ofPython, node_version: ofNode, ...rest } = standardFields(product, hostName);
+  const { [`${product}_version`]: own, ...platform } = rest;
+  const isKnown = product === COSMOS || host !== undefined;
+  const hasPython = isKnown && (hostName === 'airflow' || pythonVersion !== undefined);
+  return {
+    [`${product}_version`]: own,
+    ...(isKnown && { [`${hostName}_version`]: ofHost }),
+    ...(hasPython && { python_version: ofPython }),
+    node_version: hasPython ? ofNode : nodeVersion('Node'),
+    ...platform,
+  } as Fields;
 }
 
 /**
@@ -108,6 +128,10 @@ export function collectStandardUsageMetrics(
   const kind = system === 'Windows' ? (WINDOWS_MACHINES.get(machine.machine) ?? machine.machine) : machine.machine;
   if (isOneOf(MACHINES, kind)) metrics['platform_machine'] = kind;
   return metrics;
+}
+
+function nodeVersion(what: string): Field {
+  return versionOf(what, 'To test against the versions that are in use.', '20.19.0');
 }
 
 function versionOf(what: string, reason: string, example: string): Field {

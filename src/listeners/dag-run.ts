@@ -5,13 +5,14 @@ import { ignoreRejection } from '../base/foreign-values.js';
 import type { EventBus } from '../bus/bus.js';
 import type { Status } from '../events/dag-run.js';
 import { isHash, MAX_TEXT_LENGTH } from '../events/fields.js';
-import type { Fields } from '../events/definition.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { isObject, UNREADABLE } from './host-reader.js';
 import type { Endings } from './endings.js';
 import type { HostReader } from './host-reader.js';
 import type { PayloadListener } from './host.js';
 import type { Ownership } from './ownership.js';
+import { addRunFacts } from './workflow-facts.js';
 
 /** What a DAG run listener needs. */
 interface DagRunListenerOptions {
@@ -21,8 +22,8 @@ interface DagRunListenerOptions {
   facts: DagFactsCache;
   dagHash: (dagId: string) => string | null;
   metadataParam: string;
-  /** The declared fields. */
-  fields: Fields;
+  /** The event as the product declares it. Nothing else of a run is read. */
+  definition: DeclaredEvent;
   ownership: Ownership;
   /** Undefined for `cosmos`: its events say success or failure alone. */
   endings: Endings | undefined;
@@ -30,9 +31,13 @@ interface DagRunListenerOptions {
 
 /** Publishes an event when a DAG run ends with this status, unless the DAG has no task of the product. */
 export function dagRunListener(status: Status, options: DagRunListenerOptions): PayloadListener {
-  const { product, bus, reader, facts, dagHash, metadataParam, fields, ownership, endings } = options;
+  const { product, bus, reader, facts, dagHash, metadataParam, definition, ownership, endings } = options;
   const ownTaskCount = `${product}_task_count`;
-  const sendsDuration = Object.hasOwn(fields, 'duration');
+  const { fields, metadata } = definition;
+  const sendsHash = Object.hasOwn(fields, 'dag_hash');
+  const sendsModes = Object.hasOwn(fields, 'execution_modes');
+  const sendsFacts = Object.hasOwn(fields, 'duration');
+
   return (payload) => {
     const dagRun = isObject(payload) ? reader.object(payload, 'dagRun') : undefined;
     const dag = dagRun && reader.object(dagRun, 'dag');
@@ -49,15 +54,16 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     const ending = endings?.of('dag_run', status, dagRun, fields);
     if (endings !== undefined && ending === undefined) return undefined;
     const metrics: UsageMetrics = {};
-    const hash = hashOf(dagRun);
+    const hash = sendsHash ? hashOf(dagRun) : null;
     if (hash !== null) metrics['dag_hash'] = hash;
     metrics['status'] = ending?.status ?? status;
     metrics['task_count'] = dagFacts.taskCount;
     metrics[ownTaskCount] = dagFacts.ownTaskCount;
-    if (dagFacts.executionModes === undefined) reader.unreadable('module');
-    else metrics['execution_modes'] = dagFacts.executionModes;
-    if (sendsDuration && ending?.duration !== undefined) metrics['duration'] = ending.duration;
-    bus.publishOwned('dag_run', metrics, packedMetadataOf(dag));
+    if (sendsFacts) addRunFacts(metrics, dagRun, reader);
+    if (sendsFacts && ending?.duration !== undefined) metrics['duration'] = ending.duration;
+    if (sendsModes && dagFacts.executionModes === undefined) reader.unreadable('module');
+    else if (sendsModes) metrics['execution_modes'] = dagFacts.executionModes as string;
+    bus.publishOwned('dag_run', metrics, metadata ? packedMetadataOf(dag) : undefined);
     return undefined;
   };
 
@@ -113,11 +119,14 @@ export class DagFactsCache {
   readonly #reader: HostReader;
   readonly #ownPrefix: string;
   readonly #ownership: Ownership | undefined;
+  readonly #words: ReadonlySet<string> | undefined;
 
-  constructor(product: string, reader: HostReader, ownership?: Ownership) {
+  /** @param words The execution modes that may be sent. @default all */
+  constructor(product: string, reader: HostReader, ownership?: Ownership, words?: readonly string[]) {
     this.#ownership = ownership;
     this.#reader = reader;
     this.#ownPrefix = `${product}.`;
+    this.#words = words && new Set(words);
   }
 
   /** Undefined if `tasks` is no list, or longer than a DAG can be. */
@@ -135,7 +144,7 @@ export class DagFactsCache {
 
   #count(tasks: readonly unknown[], taskCount: number): DagFacts {
     let ownTaskCount = 0;
-    const modes = new ExecutionModes();
+    const modes = new ExecutionModes(this.#words);
     // By index: the host's array may have its own, endless iterator.
     for (let index = 0; index < taskCount; index += 1) {
       const task = ignoreRejection(tasks[index]);
@@ -158,7 +167,12 @@ const MAX_KNOWN_MODULES = 256;
 class ExecutionModes {
   readonly #modules = new Set<string>();
   readonly #modes = new Set<string>();
+  readonly #words: ReadonlySet<string> | undefined;
   #length = -SEPARATOR.length;
+
+  constructor(words: ReadonlySet<string> | undefined) {
+    this.#words = words;
+  }
 
   add(module: string): void {
     // A longer text is not looked up: a set would hash all of it, and it may be a megabyte.
@@ -166,6 +180,7 @@ class ExecutionModes {
     if (this.#length > MAX_TEXT_LENGTH || (isShort && this.#modules.has(module))) return;
     if (isShort && this.#modules.size < MAX_KNOWN_MODULES) this.#modules.add(module);
     const mode = module.split('.', 3)[2] ?? '';
+    if (this.#words?.has(mode) === false) return;
     if (mode === '' || (mode.length <= MAX_TEXT_LENGTH && this.#modes.has(mode))) return;
     this.#length += SEPARATOR.length + mode.length;
     if (this.#length <= MAX_TEXT_LENGTH) this.#modes.add(mode);

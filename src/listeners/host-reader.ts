@@ -87,7 +87,7 @@ export function isObject(value: unknown): value is object {
 }
 
 /** The metrics of an event while they are collected. A field whose value is undefined is not sent. */
-type Snapshot = Record<string, MetricValue | undefined>;
+export type Snapshot = Record<string, MetricValue | undefined>;
 
 /**
  * An object with all field names of an event in the order of the wire, to be copied for each event. Storing a value under an existing

@@ -49,6 +49,14 @@ export interface DagRun extends End {
   /** The host's own hash of the DAG, 8 to 128 characters. @default the result of the `dagHash` option */
   dagHash?: string | null | undefined;
   dag: Dag;
+  /** Seconds. Not sent by `cosmos`, nor are the counts. */
+  duration?: number | null | undefined;
+  /** How many tasks of the run failed. */
+  failedCount?: number | null | undefined;
+  /** How many tasks of the run were tried more than once. */
+  retriedCount?: number | null | undefined;
+  /** How many tasks of the run were skipped. */
+  skippedCount?: number | null | undefined;
 }
 
 /** The DAG of a run. */

@@ -3,9 +3,11 @@
  */
 import { describe } from '../base/describe.js';
 import { given, ignoreRejection } from '../base/foreign-values.js';
+import { COSMOS } from '../base/constants.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { EventBus } from '../bus/bus.js';
+import type { Status } from '../events/dag-run.js';
 import { metadataParam } from '../events/metadata.js';
 import type { EventDefinitions } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -38,25 +40,31 @@ export interface HostListeners {
   readonly run: PayloadListener;
 }
 
-/** Makes the listeners of one product. @internal */
+/** Makes the listeners of one product. Of an event that the program leaves out, nothing is read. @internal */
 export function hostListeners(product: string, { definitions, bus, ledger, log, dagHash, owns }: HostListenersOptions): HostListeners {
   const reader = new HostReader(ledger);
-  const isCosmos = product === 'cosmos';
+  const isCosmos = product === COSMOS;
   const ownership = new Ownership({ product, readsOwned: !isCosmos, owns, reader, log });
   const shared = { product, bus, reader, ownership, endings: isCosmos ? undefined : new Endings(reader, ledger) };
   const fieldsOf = (event: string) => definitions.get(event)?.fields ?? {};
-  const facts = new DagFactsCache(product, reader, ownership);
-  const dagRun = { ...shared, facts, dagHash, metadataParam: metadataParam(product), fields: fieldsOf('dag_run') };
-  const taskInstance = { ...shared, fields: fieldsOf('task_instance') };
+  const declared = definitions.get('dag_run');
+  const facts = new DagFactsCache(product, reader, ownership, declared?.fields['execution_modes']?.values);
+  const dagRun = declared && { ...shared, facts, dagHash, metadataParam: metadataParam(product), definition: declared };
+  const task = definitions.get('task_instance');
+  const taskInstance = task && { ...shared, fields: task.fields };
+  const onRun = (status: Status) => (dagRun ? dagRunListener(status, dagRun) : LEFT_OUT);
+  const onTask = (status: Status) => (taskInstance ? taskInstanceListener(status, taskInstance) : LEFT_OUT);
   const events = {
-    'dag_run.success': dagRunListener('success', dagRun),
-    'dag_run.failed': dagRunListener('failed', dagRun),
-    'task_instance.success': taskInstanceListener('success', taskInstance),
-    'task_instance.failed': taskInstanceListener('failed', taskInstance),
+    'dag_run.success': onRun('success'),
+    'dag_run.failed': onRun('failed'),
+    'task_instance.success': onTask('success'),
+    'task_instance.failed': onTask('failed'),
   };
   const run = runListener(events, { reader, ledger, sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true });
   return { events, run };
 }
+
+const LEFT_OUT: PayloadListener = () => undefined;
 
 /** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };

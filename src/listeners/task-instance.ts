@@ -9,17 +9,18 @@ import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
-import type { Endings } from './endings.js';
-import type { HostReader } from './host-reader.js';
+import type { Ending, Endings } from './endings.js';
+import type { HostReader, Snapshot } from './host-reader.js';
 import type { PayloadListener } from './host.js';
 import type { Ownership } from './ownership.js';
+import { attemptOf, taskFacts } from './workflow-facts.js';
 
 /** What a task instance listener needs. */
 interface TaskInstanceListenerOptions {
   product: string;
   bus: EventBus;
   reader: HostReader;
-  /** The declared fields. */
+  /** The fields that the product declares. Nothing else of a task is read. */
   fields: Fields;
   ownership: Ownership;
   /** Undefined for `cosmos`: its events say success or failure alone. */
@@ -41,6 +42,10 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
   const ownOperators = `${product}.operators.`;
   const isOwnSubclass = `is_${product}_operator_subclass`;
   const blank = blankOf(fields);
+  const sendsDbt = Object.hasOwn(fields, 'dbt_command');
+  const sendsMode = Object.hasOwn(fields, 'execution_mode');
+  const sendsAttempt = Object.hasOwn(fields, 'attempt');
+  const words = fields['execution_mode']?.values;
 
   return (payload) => {
     const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
@@ -61,6 +66,37 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     const ending = endings?.of('task_instance', status, taskInstance, fields);
     if (endings !== undefined && ending === undefined) return undefined;
 
+    const metrics = sendsDbt
+      ? dbtMetrics(taskInstance, task, identity, isOwnModule, ending)
+      : workflowMetrics(taskInstance, task, module, ending);
+    bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
+    return undefined;
+  };
+
+  /** The facts of any workflow. */
+  function workflowMetrics(taskInstance: object, task: object, module: unknown, ending: Ending | undefined): Snapshot {
+    const { mapIndex } = instanceValues(taskInstance, reader);
+    const { operatorName, callback } = taskFacts(task, reader);
+    const metrics = { ...blank };
+    metrics['status'] = ending?.status ?? status;
+    metrics['operator_name'] = unlessUnreadable(reader.plainValue(operatorName, 'operatorName'));
+    metrics['attempt'] = attemptOf(taskInstance, reader);
+    metrics['duration'] = ending?.duration;
+    metrics['is_mapped_task'] = isMapped(mapIndex);
+    metrics['has_callback'] = hasCallback(callback);
+    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    return metrics;
+  }
+
+  /** The same with the facts about dbt, as Cosmos reads them. */
+  function dbtMetrics(
+    taskInstance: object,
+    task: object,
+    { module, isDbtOperator: isDbt }: TaskIdentity,
+    isOwnModule: boolean,
+    ending: Ending | undefined,
+  ): Snapshot {
+    const isDbtOperator = isDbt === true;
     const { mapIndex, duration } = instanceValues(taskInstance, reader);
     const values = taskValues(task, reader);
     const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
@@ -69,7 +105,7 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
     metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
     metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
-    metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
     const profile = profileValues(values.profileConfig, reader);
     metrics['profile_strategy'] = profile.strategy;
     metrics['profile_mapping_class'] = profile.mappingClass;
@@ -81,14 +117,15 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
       : undefined;
     metrics['has_callback'] = isDbtOperator && hasCallback(command.callback);
     metrics['duration'] = ending ? ending.duration : unlessUnreadable(reader.plainValue(duration, 'duration') ?? undefined);
-    bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
-    return undefined;
-  };
+    if (sendsAttempt) metrics['attempt'] = attemptOf(taskInstance, reader);
+    return metrics;
+  }
 
   function executionMode(module: unknown): Plain {
     if (typeof module !== 'string' || !module.startsWith(ownOperators)) return null;
     const end = module.indexOf('.', ownOperators.length);
-    return reader.plainValue(module.slice(ownOperators.length, end === -1 ? undefined : end), 'module');
+    const mode = module.slice(ownOperators.length, end === -1 ? undefined : end);
+    return words === undefined || words.includes(mode) ? reader.plainValue(mode, 'module') : null;
   }
 
   function commandText(value: unknown): Plain {

@@ -1,12 +1,12 @@
 // Fields in words, and the section of the notice that lists them.
 import { given } from '../base/foreign-values.js';
 import { WIRE_VERSION } from '../base/constants.js';
-import { metadataFields } from '../events/dag-run.js';
-import type { EventDefinition, Fields } from '../events/definition.js';
+import type { Fields } from '../events/definition.js';
+import type { DeclaredEvent } from '../events/product-events.js';
 import type { Field, FieldKind } from '../events/fields.js';
 import { pythonFloat, pythonStr, quotePlus } from '../wire/python.js';
 import type { MetricValue } from '../wire/python.js';
-import { codeSpan, list, paragraph, prose } from './markdown.js';
+import { bullets, codeSpan, prose } from './markdown.js';
 
 /** A kind in words with its bounds, and the example of fields that declare none. */
 type KindWords = readonly [bounds: string, example: MetricValue];
@@ -25,7 +25,7 @@ const KINDS: Readonly<Record<Exclude<FieldKind, 'oneOf'>, KindWords>> = {
 
 /** The kind and the bounds of a field in words; Markdown. */
 export function fieldBounds({ kind, values = [], nullable, optional }: Field): string {
-  const what = kind === 'oneOf' ? oneOfWords(values) : KINDS[kind][0];
+  const what = kind === 'oneOf' ? oneOfWords(values) : values.length > 0 ? wordSetWords(values) : KINDS[kind][0];
   return `${what}${nullable ? ', or `None`' : ''}${optional ? '; may be missing' : ''}`;
 }
 
@@ -34,12 +34,16 @@ export function fieldExample(field: Field): MetricValue {
   const { kind, values = [] } = field;
   const example = given(field, 'example');
   if (example !== undefined) return example;
-  return kind === 'oneOf' ? (values[0] ?? null) : KINDS[kind][1];
+  return kind === 'oneOf' ? (values[0] ?? null) : (values[0] ?? KINDS[kind][1]);
 }
 
 /** A value of a field as the query of a request holds it: Python's `str`, percent-encoded. */
 export function fieldOnWire({ kind }: Field, value: MetricValue): string {
   return quotePlus(kind === 'duration' && typeof value === 'number' ? pythonFloat(value) : pythonStr(value));
+}
+
+function wordSetWords(values: readonly string[]): string {
+  return `none or some of ${values.map((value) => codeSpan(value)).join(', ')}, joined by two underscores`;
 }
 
 function oneOfWords(values: readonly string[]): string {
@@ -48,49 +52,37 @@ function oneOfWords(values: readonly string[]): string {
 }
 
 /** The section "What is sent": every event and every field, with an example as it is sent. */
-export function whatIsSent(product: string, standard: Fields, events: readonly EventDefinition[]): string[] {
+export function whatIsSent(everyEvent: Fields, events: readonly DeclaredEvent[]): string[] {
+  const types = events.length === 1 ? 'There is one type of event' : `There are ${events.length} types of events`;
   return [
     '## What is sent',
-    paragraph(
-      `There are ${events.length} types of events: ` +
-        `${events.map(({ type }) => `[${codeSpan(type)}](#${type})`).join(', ')}. Each event is one request, and its fields are part ` +
-        'of the requested URL. This is a complete request. It is sent as one line; the lines are broken here for reading:',
-    ),
-    ...events.slice(0, 1).map((event) => completeRequest(standard, event)),
-    paragraph(
-      'The values on this page are made up, and written as they are sent. Names from program code, words of a command line, ' +
-        'versions and digests consist of letters, digits and a few signs (`_ . : + ! -`). They contain no slash and no at sign, and a ' +
-        'space only between the words of a command. `None` means that there is no value.',
-    ),
-    '### With every event',
-    paragraph('The program and what it runs on:'),
-    fieldList(standard),
-    ...events.flatMap((event) => eventSection(product, event)),
+    `${types}. Each event is one request, and its fields are in the requested URL. Values are written as they are sent; ` +
+      `\`None\` is no value.${events
+        .slice(0, 1)
+        .map((event) => ` An example: ${completeRequest(everyEvent, event)}`)
+        .join('')}`,
+    section('With every event', 'The program and what it runs on.', everyEvent),
+    ...events.flatMap(eventSections),
   ];
 }
 
-function eventSection(product: string, { type, fields, description }: EventDefinition): string[] {
-  const own = Object.keys(fields).length === 0 ? 'It has no fields of its own.' : fieldList(fields);
-  const section = [`### ${codeSpan(type)}`, paragraph(prose(description)), own];
-  if (type !== 'dag_run') return section;
-  return [
-    ...section,
-    paragraph(
-      `If the params of the DAG contain packed metadata of ${product} about its dbt project, these fields are added. Users who can start ` +
-        'the DAG can edit its params, so everything else in the metadata is dropped:',
-    ),
-    fieldList(metadataFields),
-  ];
+function eventSections({ type, fields, description, metadata }: DeclaredEvent): string[] {
+  const event = section(codeSpan(type), prose(description), fields);
+  if (metadata === undefined) return [event];
+  const words =
+    'If the params of the DAG have packed metadata, these fields are added. Users who can start the DAG can edit its params, so ' +
+    'everything else in the metadata is dropped.';
+  return [event, section(`${codeSpan(type)}, metadata`, words, metadata)];
 }
 
-function fieldList(fields: Fields): string {
-  return list(
-    Object.entries(fields).map(({ 0: name, 1: field }) => [
-      `**${codeSpan(name)}**, for example ${exampleOf(field)}: ${fieldBounds(field)}`,
-      prose(field.description),
-      `*Why:* ${prose(field.reason)}`,
-    ]),
-  );
+/** A list right below its title is a list in CommonMark, too. */
+function section(title: string, description: string, fields: Fields): string {
+  const names = Object.entries(fields);
+  return `**${title}.** ${description}${names.length === 0 ? ' It has no fields of its own.' : `\n${bullets(names.map(fieldLine))}`}`;
+}
+
+function fieldLine({ 0: name, 1: field }: readonly [string, Field]): string {
+  return `${codeSpan(name)} (${exampleOf(field)}): ${fieldBounds(field)}. ${prose(field.description)} *Why:* ${prose(field.reason)}`;
 }
 
 function exampleOf(field: Field): string {
@@ -98,24 +90,11 @@ function exampleOf(field: Field): string {
   return text === '' ? 'empty' : codeSpan(text);
 }
 
-/** The line width of a request in a code block, so that it can be read without scrolling. */
-const REQUEST_WIDTH = 90;
-
-function completeRequest(standard: Fields, event: EventDefinition): string {
+function completeRequest(everyEvent: Fields, event: DeclaredEvent): string {
   // The version of Node is sent only where there is no Python.
-  const { node_version: _, ...facts } = standard;
-  const pairs = Object.entries({ ...facts, ...event.fields }).map(
-    ({ 0: name, 1: field }) => `${name}=${fieldOnWire(field, fieldExample(field))}`,
+  const names = Object.entries({ ...everyEvent, ...event.fields }).filter(
+    ({ 0: name }) => name !== 'node_version' || !('python_version' in everyEvent),
   );
-  const lines: string[] = [];
-  let line = `GET /${WIRE_VERSION}/${event.type}?`;
-  for (const { 0: index, 1: pair } of pairs.entries()) {
-    const part = index === pairs.length - 1 ? pair : `${pair}&`;
-    if (line.length + part.length > REQUEST_WIDTH) {
-      lines.push(line);
-      line = '  ';
-    }
-    line += part;
-  }
-  return ['```text', ...lines, line, '```'].join('\n');
+  const pairs = names.map(({ 0: name, 1: field }) => `${name}=${fieldOnWire(field, fieldExample(field))}`);
+  return codeSpan(`GET /${WIRE_VERSION}/${event.type}?${pairs.join('&')}`);
 }

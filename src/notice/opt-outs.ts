@@ -1,5 +1,6 @@
 // Every switch of a product in words, and the places of its configuration files, for people.
-import { AIRFLOW_VARIABLE, COSMOS, switchVariable, TRACKING_VARIABLES } from '../opt-out/variables.js';
+import { COSMOS } from '../base/constants.js';
+import { AIRFLOW_VARIABLE, switchVariable, TRACKING_VARIABLES } from '../opt-out/variables.js';
 import { codeSpan } from './markdown.js';
 
 /** One way to opt out, in words for a privacy notice or a command line. */

@@ -1,33 +1,20 @@
-// The privacy notice of a product, generated from the declarations of its events.
-import { aUrl, checkOptions } from '../base/check-options.js';
-import type { Check } from '../base/check-options.js';
-import { DEFAULTS } from '../base/constants.js';
-import { describe } from '../base/describe.js';
+// The privacy notice of a product, generated from its description.
+import { COSMOS, DEFAULTS } from '../base/constants.js';
 import type { UrlObject } from '../base/platform-types.js';
-import { metadataFields } from '../events/dag-run.js';
-import { assertName, isDaily } from '../events/definition.js';
-import type { EventDefinition, Fields } from '../events/definition.js';
-import { productEvents } from '../events/product-events.js';
-import { standardFields } from '../events/standard-metrics.js';
-import { COSMOS, debugVariable, switchVariable } from '../opt-out/variables.js';
-import { parseEndpoint } from '../wire/url.js';
+import { isDaily } from '../events/definition.js';
+import type { Fields } from '../events/definition.js';
+import { checkDescriptionOptions } from '../events/description.js';
+import type { Description, DescriptionOptions } from '../events/description.js';
+import { debugVariable, switchVariable } from '../opt-out/variables.js';
 import { whatIsSent } from './fields.js';
-import { bullets, codeSpan, paragraph, table } from './markdown.js';
-import { configFilePlaces, optOutTable } from './opt-outs.js';
+import { bullets, codeSpan, prose } from './markdown.js';
+import { configFilePlaces, OPT_OUT_FILE, optOutTable } from './opt-outs.js';
 
-/** Options of `renderPrivacyNotice`: the values that `createTelemetry` gets. An unknown key throws. */
-export interface PrivacyNoticeOptions {
-  /** The name of the product, `^[a-z][a-z0-9_]{0,31}$`. */
-  product: string;
-  /** The product's own events, in addition to the built-in ones. @default [] */
-  events?: readonly EventDefinition[] | undefined;
-  /** Where events are sent: http or https, without credentials, query or fragment. @default the notice names no endpoint */
-  endpoint?: string | UrlObject | undefined;
-  /** The name of the orchestrator, as in `host.name`. @default 'airflow' */
-  hostName?: string | undefined;
-}
-
-const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
+/**
+ * Options of `renderPrivacyNotice`: the object that `createTelemetry` gets. The product may have no version. What only the client needs is
+ * ignored; an unknown key throws.
+ */
+export type PrivacyNoticeOptions = DescriptionOptions;
 
 /**
  * The privacy notice of a product, as Markdown. It lists every event and field that may be sent, with an example and the reason; what
@@ -37,175 +24,167 @@ const A_STRING: Check = ['a string', (value) => typeof value === 'string'];
  * events that are sent through `createTelemetry`. No declaration applies to `emitUsageMetrics`: a program that calls it must describe
  * what it sends.
  *
- * @returns Markdown that ends with a line break.
+ * @returns Markdown that ends with a line break. A paragraph is one line.
  * @throws TypeError with the option and the value, for everything that `createTelemetry` refuses.
  */
 export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
-  const checked = checkOptions<PrivacyNoticeOptions>('options', options, {
-    product: A_STRING,
-    events: ['a list of event definitions', Array.isArray],
-    endpoint: aUrl,
-    hostName: A_STRING,
-  });
-  const { product, events = [], hostName = 'airflow' } = checked;
-  assertName('`product`', product);
-  assertName('`hostName`', hostName);
-  if (product === hostName) throw new TypeError(`Expected product and host to have different names, got ${describe(product)} twice.`);
-  const endpoint = checked.endpoint === undefined ? undefined : parseEndpoint(checked.endpoint, '`endpoint`');
-  const definitions = [...productEvents(product, hostName, events).values()];
-  const standard = standardFields(product, hostName);
+  return noticeOf(checkDescriptionOptions(options));
+}
+
+/**
+ * Writes the notice of {@link renderPrivacyNotice} into a file, for a script of the product.
+ *
+ * @param file The file, such as `PRIVACY.md`. Its folder must exist.
+ * @returns Whether the file was written: false if it has this text already.
+ * @throws TypeError for wrong options, before anything is written; an error of `node:fs` if the file cannot be written.
+ * @example writePrivacyNotice('PRIVACY.md', acme);
+ */
+export function writePrivacyNotice(file: string | UrlObject, options: PrivacyNoticeOptions): boolean {
+  return writeNotice(file, renderPrivacyNotice(options));
+}
+
+/** @returns Whether the file was written. @internal */
+export function writeNotice(file: string | UrlObject, notice: string): boolean {
+  const { readFileSync, writeFileSync } = process.getBuiltinModule('node:fs');
+  const place = typeof file === 'string' ? file : new URL(file.href);
+  try {
+    if (readFileSync(place, 'utf8') === notice) return false;
+  } catch {
+    // There is no such file yet; if it cannot be read for another reason, writing it says so.
+  }
+  writeFileSync(place, notice);
+  return true;
+}
+
+/** The notice of a checked description. @internal */
+export function noticeOf(description: Description): string {
+  const { everyEvent } = description;
+  const definitions = [...description.definitions.values()];
+  const fields = [everyEvent, ...definitions.flatMap(({ fields: own, metadata = {} }) => [own, metadata])];
   const blocks = [
-    ...opening(product, endpoint),
-    ...whatIsSent(product, standard, definitions),
-    ...whatIsNotSent(product, [standard, ...definitions.map(({ fields }) => fields), metadataFields]),
-    ...howToStopIt(product),
-    ...whereItGoes(product, endpoint, definitions.some(isDaily)),
+    ...opening(description),
+    ...whatIsSent(everyEvent, definitions),
+    ...whatIsNotSent(description.product.name, fields),
+    ...howToStopIt(description),
+    ...whereItGoes(description, definitions.some(isDaily)),
   ];
   return `${blocks.join('\n\n')}\n`;
 }
 
-function opening(product: string, endpoint: string | undefined): string[] {
-  const name = codeSpan(product);
-  const to = endpoint === undefined ? 'to the endpoint of the program' : `to ${codeSpan(new URL(endpoint).host)}`;
+function opening({ product: { name }, consent }: Description): string[] {
+  const own = codeSpan(name);
+  const state =
+    consent === 'opt-in'
+      ? `**It is off until you ask for it**, by ${codeSpan(`${switchVariable(name)}=on`)} in the environment, or ` +
+        `${codeSpan('{"enabled": true}')} in your own file (below).`
+      : `To stop it, set ${codeSpan(`${switchVariable(name)}=off`)} or ${codeSpan('DO_NOT_TRACK=1')} in the environment, or use another ` +
+        'switch (below).';
   return [
-    `# Privacy notice: what ${name} reports about its use`,
-    '<!-- Generated by renderPrivacyNotice() of cosmos-telemetry. Change the declarations, not this file. -->',
-    paragraph(
-      `A program that uses ${name} can report how it is used. Its developers learn from the reports which versions, databases and ways ` +
-        'of running must keep working. This page is for the users of the machine that it runs on. It is generated from the ' +
-        'declarations that every event is checked against before it is sent: anything that is not listed here is dropped.',
-    ),
-    bullets([
-      '**What is sent:** versions, counts, times, yes or no, words from fixed lists, and some names from program code. ' +
-        '[Every field, with its reason](#what-is-sent).',
-      '**What is not sent:** ids of DAGs and tasks in clear text, names of people and projects, paths, SQL, connection details, error ' +
-        'texts. [The full list](#what-is-never-collected).',
-      '**Is it anonymous?** Not all of it. [What is not, and why](#what-is-not-anonymous).',
-      `**How to stop it:** set ${codeSpan('DO_NOT_TRACK=1')} in the environment, or ${codeSpan(`${switchVariable(product)}=off`)} for ` +
-        `${name} alone. [Every switch](#how-to-stop-it).`,
-      `**Where it goes:** ${to}. [More](#where-it-goes).`,
-      `**How to see it:** ${codeSpan(`${debugVariable(product)}=1`)} prints every request and sends nothing. [More](#how-to-see-it).`,
-    ]),
+    `# Privacy notice for users of ${own}\n` +
+      '<!-- Generated by cosmos-telemetry from the declarations of the product. Change these, and not this file. -->\n' +
+      `${own} can report how it is used, so that its developers learn which versions and ways of running must keep working. ${state} ` +
+      'Every event is checked against this list before it is sent: what is not listed is dropped.',
   ];
 }
 
 /** What no field holds, and what fields reveal although they hold none of it. */
 function whatIsNotSent(product: string, fields: readonly Fields[]): string[] {
   return [
-    '## What is never collected',
-    paragraph(
-      'There is no kind of field for free text, and no field above is made for any of the following. A value that is not declared, or ' +
-        'not of its declared kind, is dropped before the event is sent:',
-    ),
+    '## What is not sent, and what is not anonymous',
     bullets([
-      'ids of DAGs and tasks in clear text, ids of runs, names of projects, models, schemas and tables;',
-      'names, mail addresses and accounts of people, names of machines, paths of files;',
-      'SQL, program code, parameters, values from the environment;',
-      'connection details: hosts, ports, databases, users, passwords, tokens;',
-      'error texts, logs and results;',
-      'IP addresses: no field holds one. But the server that receives a request sees the address that it comes from.',
+      '**Free text is not sent**: there is no kind of field for it. No field holds ids or names of runs and tasks in clear text, ' +
+        'names of projects and tables, names or accounts of people, names of machines, paths, SQL, program code, parameters, values from ' +
+        'the environment, connection details, error texts, logs, results or IP addresses.',
+      ...digests(product, namesOf(fields, ['hash'])),
+      ...namesFromCode(fields),
+      EVERY_REQUEST,
     ]),
-    '## What is not anonymous',
-    bullets([digests(product, fields), namesFromCode(fields), EVERY_REQUEST]),
   ];
 }
 
-function digests(product: string, fields: readonly Fields[]): string {
-  const names = namesOf(fields, ['hash']);
+function digests(product: string, names: readonly string[]): string[] {
+  if (names.length === 0) return [];
   const md5 =
     product === COSMOS
       ? ' Unless the host provides another digest, `dag_hash` is the md5 of the DAG id: `printf %s jaffle_shop | md5sum` prints the ' +
         '`dag_hash` of a DAG named `jaffle_shop`, on every machine.'
       : '';
-  return (
+  return [
     `**Digests can be guessed**: ${names.join(', ')}. Anyone who guesses the source of a digest can compute the digest and compare. ` +
-    `So a digest is a pseudonym.${md5}`
-  );
+      `So a digest is a pseudonym.${md5}`,
+  ];
 }
 
-function namesFromCode(fields: readonly Fields[]): string {
+function namesFromCode(fields: readonly Fields[]): string[] {
   const names = namesOf(fields, ['identifier', 'identifierSet', 'command']);
-  return (
-    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of these names are the same in every program. But a name ` +
-    'that your organization chose, such as an operator class `ImportPayrollOfInitech`, is sent, too.'
-  );
+  if (names.length === 0) return [];
+  return [
+    `**Names from program code are sent unchanged**: ${names.join(', ')}. Most of them are the same in every program. But a name that ` +
+      'your organization chose, such as a class `ImportPayrollOfInitech`, is sent, too.',
+  ];
 }
 
 const EVERY_REQUEST =
   '**A request has a sender and a time.** No event holds an id of a person, a machine or an installation, and no such id is created. ' +
-  'But the server sees the address and the time of each request, and a rare combination of versions and names can identify a ' +
+  'But the server sees the address that a request comes from, and its time, and a rare combination of versions and names can identify a ' +
   'single site.';
 
+/** The fields of these kinds whose values are not a closed list. */
 function namesOf(fields: readonly Fields[], kinds: readonly string[]): string[] {
-  const found = fields.flatMap((each) => Object.entries(each).filter(({ 1: { kind } }) => kinds.includes(kind)));
+  const found = fields.flatMap((each) => Object.entries(each).filter(({ 1: { kind, values } }) => kinds.includes(kind) && !values));
   return [...new Set(found.map(({ 0: name }) => codeSpan(name)))];
 }
 
-function howToStopIt(product: string): string[] {
-  const switches = optOutTable(product);
+function howToStopIt({ product: { name }, command }: Description): string[] {
+  const variables = optOutTable(name).filter(({ kind }) => kind === 'env');
+  const words = [...new Set(variables.map(({ optsOutWhen }) => optsOutWhen))];
+  const show = command === undefined ? explainScript(name) : `${command} status`;
+  const places = configFilePlaces(name);
+  const of = (which: 'own' | 'machineWide') => places.map((place) => `${codeSpan(place[which])} (${place.system})`).join(', ');
+  const airflow = optOutTable(name).filter(({ kind, example }) => kind === 'file' && example !== OPT_OUT_FILE);
   return [
     '## How to stop it',
-    paragraph(
-      'Any one of these switches is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a ' +
-        'file cannot be read, nothing is sent. Values of variables may be in upper or lower case.',
-    ),
-    table(
-      ['Switch', 'Opts out when', 'Covers'],
-      switches.map(({ name, kind, optsOutWhen, covers }) => [kind === 'file' ? name : codeSpan(name), optsOutWhen, covers]),
-    ),
-    paragraph(
-      'After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no timer. An opt-out also ' +
-        'takes effect while the program runs: waiting events are dropped, requests in flight are aborted, and telemetry stays off until ' +
-        'the program starts again.',
-    ),
-    paragraph(
-      'The files are in these places. On Linux, `$XDG_CONFIG_HOME` replaces `~/.config` if it is set, and the folders of ' +
-        '`$XDG_CONFIG_DIRS` are read in addition to `/etc/xdg`.',
-    ),
-    table(
-      ['System', 'Your own telemetry.json', "The machine's telemetry.json"],
-      configFilePlaces(product).map(({ system, own, machineWide }) => [system, codeSpan(own), codeSpan(machineWide)]),
-    ),
-    paragraph('To see which switch decides and where it is set, run this command where the program is installed:'),
-    [
-      '```sh',
-      'node --input-type=module -e "',
-      "  import { explainSettings, resolveSettings } from 'cosmos-telemetry';",
-      `  console.log(explainSettings(resolveSettings({ product: '${product}' })));`,
-      '"',
-      '```',
-    ].join('\n'),
+    'Any one of these is enough: a no wins over every yes. A value that cannot be understood counts as a no. While a file cannot be ' +
+      'read, nothing is sent. After an opt-out nothing is sent and nothing is prepared: no connection, no name look-up, no file, no ' +
+      'timer. It also takes effect while the program runs, and lasts until the program starts again: waiting events are dropped, ' +
+      `requests in flight are aborted. To see which switch decides, run ${codeSpan(show)}.`,
+    bullets([
+      ...words.map((optsOutWhen) => {
+        const these = variables.filter((each) => each.optsOutWhen === optsOutWhen);
+        const covers = [...new Set(these.map((each) => each.covers))].join(', ');
+        return `${these.map((each) => codeSpan(each.name)).join(' or ')} in the environment, ${optsOutWhen}: for ${covers}.`;
+      }),
+      ...airflow.map((each) => `${codeSpan(each.name)}, ${each.optsOutWhen}: for ${each.covers}.`),
+      `${codeSpan(OPT_OUT_FILE)} in your own file: ${of('own')}. On Linux \`$XDG_CONFIG_HOME\` replaces \`~/.config\` if it is set.`,
+      `${codeSpan(OPT_OUT_FILE)} in the file for all users of the machine, which no user overrides: ${of('machineWide')}, and the ` +
+        'folders of `$XDG_CONFIG_DIRS`.',
+    ]),
   ];
 }
 
-function whereItGoes(product: string, endpoint: string | undefined, keepsDates: boolean): string[] {
+function explainScript(product: string): string {
+  return (
+    "node --input-type=module -e \"import { explainSettings, resolveSettings } from 'cosmos-telemetry'; " +
+    `console.log(explainSettings(resolveSettings({ product: '${product}' })))"`
+  );
+}
+
+function whereItGoes({ product: { name }, endpoint, retention = NO_RETENTION, contact }: Description, keepsDates: boolean): string[] {
   const written = keepsDates ? 'only the dates of daily events' : 'nothing';
   const waiting = DEFAULTS.maxPendingEvents.toLocaleString('en-US');
   return [
-    '## Where it goes',
-    paragraph(
-      `${target(endpoint)} The operator of the machine can send it elsewhere, for example to their own server: ` +
-        `${codeSpan(`${switchVariable(product)}_ENDPOINT`)} in the environment overrides the endpoint of the program. ` +
-        'A redirect to another host is followed only if the program names that host.',
-    ),
-    paragraph(
-      'A request has four headers: `accept`, `connection`, `host` and `user-agent: cosmos-telemetry`. A proxy gets ' +
-        '`proxy-authorization` too, if its address has credentials. No other header leaves, so that the trace id of an APM agent in the ' +
-        'program stays in the program.',
-    ),
-    paragraph(
-      `The program writes ${written} to disk unless you ask for it as described below. Events wait in memory, at most ${waiting} of ` +
-        'them unless the program sets another limit, and are lost when the program ends. The operator of the server decides what the ' +
-        'server keeps and for how long.',
-    ),
-    ...(product === COSMOS ? [paragraph(ON_DISK)] : []),
-    '## How to see it',
-    paragraph(
-      `${codeSpan(`${debugVariable(product)}=1`)} prints every request to standard error and sends none. If the value is the path of a ` +
-        'file instead of `1`, the requests are appended to that file and not sent.',
-    ),
+    '## Where it goes, and how to see it',
+    `${target(endpoint)} ${codeSpan(`${switchVariable(name)}_ENDPOINT`)} in the environment sends it elsewhere, for example to your own ` +
+      'server. A redirect to another host is followed only if the program names that host. A request has the headers `accept`, ' +
+      '`connection`, `host` and `user-agent: cosmos-telemetry`; a proxy gets `proxy-authorization` if its address has credentials.',
+    `The program writes ${written} to disk unless you ask for it. Events wait in memory, at most ${waiting} of them unless the program sets ` +
+      `another limit, and are lost when it ends. ${prose(retention)}${name === COSMOS ? ` ${ON_DISK}` : ''} ` +
+      `${codeSpan(`${debugVariable(name)}=1`)} prints every request to standard error and sends none. If the value is the path of a ` +
+      `file instead of \`1\`, the requests are appended to that file and not sent.${contact === undefined ? '' : ` ${prose(contact)}`}`,
   ];
 }
+
+const NO_RETENTION = 'The operator of the server decides what the server keeps and for how long.';
 
 /** Only events of Cosmos go through a relay. */
 const ON_DISK =

@@ -1,7 +1,7 @@
 /*
  * Whether telemetry is on, and the rules behind the answer.
  */
-import { NAME_PATTERN } from '../base/constants.js';
+import { COSMOS, NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { given } from '../base/foreign-values.js';
 import { readConfigFile } from '../base/machine.js';
@@ -10,7 +10,7 @@ import { isKnownOptOut, unknownOf } from './rule.js';
 import type { Question, Rule, SettingsMachine } from './rule.js';
 import { rulesOf, saysYes, SOURCES } from './sources.js';
 import { CONFIG_FILE } from './telemetry-json.js';
-import { COSMOS, optOutVariables, readVariable } from './variables.js';
+import { optOutVariables, readVariable } from './variables.js';
 
 export type { Rule, SettingsMachine } from './rule.js';
 

@@ -1,6 +1,7 @@
 /*
  * Every source of an opt-out or a yes, in one table: settings read it at construction, the gate reads it again while the host runs.
  */
+import { COSMOS } from '../base/constants.js';
 import { placeName, shorten } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
 import type { Environment } from '../base/platform-types.js';
@@ -8,7 +9,7 @@ import { airflowCfgPlace, readCfgOption } from './airflow-cfg.js';
 import { errorRules, fileRule, isKnownOptOut, malformed, unreadable } from './rule.js';
 import type { Question, Rule, SettingsMachine, Source, Warnings } from './rule.js';
 import { configFile, policyFiles } from './telemetry-json.js';
-import { AIRFLOW_VARIABLE, airflowValue, COSMOS, environmentOptsOut, readVariable, TRACKING_VARIABLES } from './variables.js';
+import { AIRFLOW_VARIABLE, airflowValue, environmentOptsOut, readVariable, TRACKING_VARIABLES } from './variables.js';
 import type { OptOutVariable } from './variables.js';
 
 /** All sources in order of precedence. A new one is one more line here. */

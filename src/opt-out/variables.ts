@@ -2,13 +2,11 @@
  * The environment of the host: which variables opt out (one table, for the start and for later), and the guarded readers that every
  * read of a variable in this room goes through.
  */
+import { COSMOS } from '../base/constants.js';
 import { isPolluted } from '../base/foreign-values.js';
 import type { Log } from '../base/log.js';
 import type { Environment } from '../base/platform-types.js';
 import { parseEndpoint } from '../wire/url.js';
-
-/** The product whose opt-outs include Airflow's configuration: Astronomer Cosmos. */
-export const COSMOS = 'cosmos';
 
 /** Airflow's variable for `[cosmos] enable_telemetry`. It takes precedence over airflow.cfg. */
 export const AIRFLOW_VARIABLE = 'AIRFLOW__COSMOS__ENABLE_TELEMETRY';

@@ -1,10 +1,10 @@
 /** `createRelay`: checks the options, connects HTTP servers with the core, and listens and closes in order. */
+import { COSMOS } from '../base/constants.js';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { checkOptions, milliseconds } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import { bare } from '../base/foreign-values.js';
 import { openGate } from '../opt-out/gate.js';
-import { COSMOS } from '../opt-out/variables.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
 import { DISK_GRACE_MS, RelayCore } from './core.js';
 import { connectionsWithin } from './descriptors.js';

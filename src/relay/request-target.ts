@@ -2,13 +2,10 @@
  * What a request asks for, by its target: an event with its declared fields, another path, or nothing that the relay answers. Pure
  * functions that never throw.
  */
-import { COSMOS_ENDPOINT, NAME_PATTERN } from '../base/constants.js';
-import { metadataFields } from '../events/dag-run.js';
-import type { Fields } from '../events/definition.js';
+import { COSMOS, COSMOS_ENDPOINT, NAME_PATTERN } from '../base/constants.js';
 import type { Field } from '../events/fields.js';
-import { builtInEvents } from '../events/product-events.js';
+import { standardEvents } from '../events/product-events.js';
 import { standardFields } from '../events/standard-metrics.js';
-import { COSMOS } from '../opt-out/variables.js';
 
 /** The longest target that is read, in bytes: the limit of common servers. */
 export const MAX_TARGET_BYTES = 8192;
@@ -158,10 +155,10 @@ const ENCODED_TWICE = `${HOST}_version`;
 
 /** The fields that `src/events/` declares for each event type of Cosmos, by name. */
 const DECLARED_FIELDS: ReadonlyMap<string, ReadonlyMap<string, Field>> = new Map(
-  builtInEvents(COSMOS).map(({ type, fields }) => {
-    const metadata: Fields = type === 'dag_run' ? metadataFields : {};
-    return [type, new Map(Object.entries({ ...metadata, ...standardFields(COSMOS, HOST), ...fields }))];
-  }),
+  standardEvents(COSMOS).map(({ type, fields, metadata }) => [
+    type,
+    new Map(Object.entries({ ...metadata, ...standardFields(COSMOS, HOST), ...fields })),
+  ]),
 );
 
 /**

@@ -1,4 +1,5 @@
 /** The concrete parts of a relay: its machine, its store, and the transport to the endpoint. */
+import { COSMOS } from '../base/constants.js';
 import type { Clock } from '../base/clock.js';
 import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
@@ -7,7 +8,7 @@ import { endpointTransport, loadDelivery } from '../delivery/endpoint-transport.
 import { decorate } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
-import { COSMOS, debugMode } from '../opt-out/variables.js';
+import { debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
 import { NOT_HTTP_REASON } from './refusals.js';
 import type { PromClient } from './metrics.js';

@@ -1,7 +1,8 @@
 // An environment for tests, in which nothing of the machine decides.
 import type { Environment } from '../base/platform-types.js';
 import { assertName } from '../events/definition.js';
-import { AIRFLOW_VARIABLE, COSMOS, switchVariable } from '../opt-out/variables.js';
+import { COSMOS } from '../base/constants.js';
+import { AIRFLOW_VARIABLE, switchVariable } from '../opt-out/variables.js';
 
 /**
  * The option `env` for a client under test: the product's own switch says yes, and no opt-out, home directory, proxy or debug mode of the

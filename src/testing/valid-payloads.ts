@@ -52,9 +52,11 @@ export function validTask(product: string): Record<string, unknown> {
 export function validPayload(event: HostEventName, product: string): Record<string, unknown> {
   if (event === 'dag_run.success' || event === 'dag_run.failed') {
     const dag = { params: { [metadataParam(product)]: validPackedMetadata() }, tasks: [validTask(product), validTask(product)] };
-    return { dagRun: { dagId: 'jaffle_shop', dagHash: null, dag }, msg: 'the run has ended' };
+    const facts = { duration: 93.5, failedCount: 1, retriedCount: 2, skippedCount: 0 };
+    return { dagRun: { dagId: 'jaffle_shop', dagHash: null, ...facts, dag }, msg: 'the run has ended' };
   }
-  const taskInstance = { dagId: 'jaffle_shop', taskId: 'stg_customers_run', mapIndex: -1, duration: 1.25, task: validTask(product) };
+  const ids = { dagId: 'jaffle_shop', taskId: 'stg_customers_run', mapIndex: -1 };
+  const taskInstance = { ...ids, attempt: 1, duration: 1.25, task: validTask(product) };
   return { previousState: 'running', taskInstance, error: event === 'task_instance.failed' ? new Error('dbt failed') : undefined };
 }
 
@@ -82,7 +84,8 @@ export function fieldPaths(event: HostEventName, product: string): readonly (rea
   ];
   if (event === 'dag_run.success' || event === 'dag_run.failed') {
     const dag = [[], ['params'], ['params', metadataParam(product)], ['tasks'], ['tasks', '0'], ['tasks', '0', 'module']];
-    const run = [[], ['dagId'], ['dagHash'], ...END_PATHS, ...dag.map((path) => ['dag', ...path])];
+    const facts = [['failedCount'], ['retriedCount'], ['skippedCount']];
+    const run = [[], ['dagId'], ['dagHash'], ...facts, ...END_PATHS, ...dag.map((path) => ['dag', ...path])];
     return [['msg'], ...run.map((path) => ['dagRun', ...path])];
   }
   const instance = [[], ['dagId'], ['taskId'], ['mapIndex'], ...END_PATHS, ...task.map((path) => ['task', ...path])];

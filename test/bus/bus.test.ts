@@ -36,8 +36,8 @@ test('a declared event reaches the consumer and each subscriber, with the packed
   await told();
   t.deepEqual(seen, [{ models: 1 }, 'packed', { models: 2 }, undefined]);
   t.deepEqual(product.taken, [
-    { definition: OWN, metrics: { models: 1 }, packed: 'packed' },
-    { definition: OWN, metrics: { models: 2 }, packed: undefined },
+    { definition: { ...OWN, metadata: undefined }, metrics: { models: 1 }, packed: 'packed' },
+    { definition: { ...OWN, metadata: undefined }, metrics: { models: 2 }, packed: undefined },
   ]);
 });
 

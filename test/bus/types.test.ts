@@ -4,7 +4,7 @@ import { EventEmitter } from 'eventemitter3';
 import type { TelemetryBus } from '../../src/bus/bus.js';
 import { defineEvent } from '../../src/events/definition.js';
 import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
-import type { EventMetrics } from '../../src/events/product-events.js';
+import type { EventMetrics, StandardEvent, StandardMetrics } from '../../src/events/product-events.js';
 import type { HostEmitter, HostEvents } from '../../src/listeners/host.js';
 import { mitt } from '../helpers/mitt.js';
 import { FakeProduct } from '../helpers/product.js';
@@ -24,9 +24,13 @@ const MODEL_BUILT = defineEvent('model_built', {
 
 type Own = [typeof MODEL_BUILT];
 
-function acme(): { product: FakeProduct; bus: TelemetryBus<'acme', Own> } {
-  const product = new FakeProduct({ product: 'acme', events: [MODEL_BUILT] });
-  return { product, bus: product.bus as object as TelemetryBus<'acme', Own> };
+type Dbt = StandardMetrics<'acme', true, readonly StandardEvent[], 'local' | 'container'>;
+
+/** Acme with everything that a product may choose. */
+function acme(): { product: FakeProduct; bus: TelemetryBus<'acme', Own, Dbt> } {
+  const choices = { dbt: true, executionModes: ['local', 'container'] };
+  const product = new FakeProduct({ product: 'acme', events: [MODEL_BUILT], choices });
+  return { product, bus: product.bus as object as TelemetryBus<'acme', Own, Dbt> };
 }
 
 const RUN = { status: 'success', task_count: 3, execution_modes: 'local' } as const;
@@ -131,7 +135,7 @@ test('the metrics of a subscriber are typed and read-only', async (t) => {
 
 test('metrics may be built before they are published', (t) => {
   const { bus } = acme();
-  const metrics: EventMetrics<'acme', Own>['task_instance'] = {
+  const metrics: EventMetrics<'acme', Own, Dbt>['task_instance'] = {
     status: 'failed',
     is_acme_operator_subclass: true,
     invocation_mode: null,

@@ -283,7 +283,7 @@ test('a wrong option throws at once, with its name and value', (t) => {
     [{ ...ACME, events: [{}] }, /event type/],
     [{ ...ACME, enabled: true }, /`enabled` to be false or left out/],
     [{ ...ACME, consent: 'yes' }, /`consent`/],
-    [{ ...ACME, transport: {} }, /known keys only, got `transport`/],
+    [{ ...ACME, tranport: {} }, /known keys only, got `tranport`/],
     [{ ...ACME, command: ' ' }, /`command` to be a text/],
   ];
   for (const [options, message] of cases)

@@ -12,6 +12,8 @@ const backfill = defineEvent('backfill', {
 });
 const every = defineEvent('every', { tool: version(note), modes: identifierSet(note), digest: nullable(hash(note)) });
 const ACME: TelemetryCliOptions = {
+  dbt: true,
+  executionModes: ['spark'],
   product: { name: 'acme', version: '3.1.0' },
   host: { name: 'runner', version: '2.0', pythonVersion: '3.11.7' },
   endpoint: 'https://telemetry.acme.example',
@@ -154,7 +156,7 @@ test('the sample has one event of each kind, with every field that is declared f
   t.true(events.every(({ wouldBeSent, dropped }) => wouldBeSent && dropped.length === 0));
   t.deepEqual(
     events.map(({ fields }) => fields.filter(({ from }) => from === 'event').length),
-    [4, 13, 4, 3, 3],
+    [8, 14, 4, 3, 3],
   );
   t.is(events[0]?.fields.filter(({ from }) => from === 'metadata').length, 12);
 });
@@ -171,7 +173,7 @@ test('as text: the heading, the reasons, and the notes about unknown values', as
   t.true(
     off.stdout.endsWith(
       'The endpoint is unknown here: the program has its own transport.\n' +
-        'Unknown here, but sent first if the program knows it: acme_version, airflow_version.\n',
+        'Unknown here, but sent first if the program knows it: acme_version.\n',
     ),
   );
   const stdin = {

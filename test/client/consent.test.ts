@@ -18,6 +18,7 @@ function setUp(t: ExecutionContext, options: Partial<TelemetryOptions> = {}, env
   const start = () => {
     const telemetry = createTelemetry({
       product: PRODUCT,
+      dbt: true,
       transport,
       env: { ...home.env, ...env },
       consent: 'opt-in',

@@ -145,10 +145,10 @@ test('an opt-out, debug mode and a close keep no date or lose no account', async
 });
 
 test(proves('daily-once', 'the notice and the command say that an event is daily'), async (t) => {
-  const notice = unwrapped(renderPrivacyNotice({ product: 'acme', events: [active] }));
+  const notice = unwrapped(renderPrivacyNotice({ product: { name: 'acme' }, events: [active] }));
   t.true(notice.includes(WORDS));
   t.true(notice.includes('The program writes only the dates of daily events to disk unless you ask'));
-  const without = unwrapped(renderPrivacyNotice({ product: 'acme', events: [tick] }));
+  const without = unwrapped(renderPrivacyNotice({ product: { name: 'acme' }, events: [tick] }));
   t.false(/daily|once a day/.test(without));
   const { stdout } = await runCli({ product: PRODUCT, events: [active] }, ['events', 'active']);
   t.true(unwrapped(stdout).includes(`active: ${WORDS}`), stdout);
@@ -159,7 +159,7 @@ test.serial('a polluted Object.prototype makes no event daily', (t) => {
   Object.defineProperty(shared, 'daily', { configurable: true, value: true });
   try {
     t.deepEqual([isDaily(tick), isDaily(active)], [false, true]);
-    t.false(/once a day/.test(renderPrivacyNotice({ product: 'acme', events: [tick] })));
+    t.false(/once a day/.test(renderPrivacyNotice({ product: { name: 'acme' }, events: [tick] })));
   } finally {
     Reflect.deleteProperty(shared, 'daily');
   }

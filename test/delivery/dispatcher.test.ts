@@ -275,7 +275,7 @@ for (const concurrency of [1, 6]) {
     };
     const machine = virtualMachine(Object.assign(clock, { defer: (callback: () => void) => void deferred.push(callback) }) as never);
     const telemetry = createTelemetryWith(
-      { product: { name: 'acme', version: '1.0.0' }, transport, env: {}, concurrency, drainOnExit: false },
+      { product: { name: 'acme', version: '1.0.0' }, dbt: true, transport, env: {}, concurrency, drainOnExit: false },
       machine,
     );
     for (let event = 0; event < 100; event += 1) telemetry.publish('dbt_docs_access', {} as never);

@@ -371,7 +371,7 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
           switch (step.do) {
             case 'publish':
               for (let event = 0; event < step.events; event += 1) {
-                telemetry.publish('dag_run', { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: '' });
+                telemetry.publish('dag_run', { status: 'success', task_count: 1, acme_task_count: 1 });
               }
               break;
             case 'answer':

@@ -2,12 +2,13 @@ import { inspect } from 'node:util';
 import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
-import { dagRunFields } from '../../src/events/dag-run.js';
+import { dagRunFields, metadataFields } from '../../src/events/dag-run.js';
 import { defineEvent } from '../../src/events/definition.js';
 import type { Fields } from '../../src/events/definition.js';
 import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { Ledger } from '../../src/base/ledger.js';
+import type { DeclaredEvent } from '../../src/events/product-events.js';
 import { compressTelemetryMetadata } from '../../src/events/metadata.js';
 import { collectGarbage } from '../helpers/collect-garbage.js';
 
@@ -21,14 +22,19 @@ const OWN = defineEvent('own', {
   cached: optional(boolean(NOTE)),
 });
 
-const DAG_RUN = { type: 'dag_run', fields: dagRunFields('cosmos') as object as Fields, description: 'Sent when a run ends.' };
+const DAG_RUN: DeclaredEvent = {
+  type: 'dag_run',
+  fields: dagRunFields('cosmos') as object as Fields,
+  description: 'Sent when a run ends.',
+  metadata: metadataFields,
+};
 
 function setUp(standard: UsageMetrics = {}) {
   const ledger = new Ledger();
   const builder = new EventBuilder(standard, ledger, 'p-');
   const build = (
     metrics: object,
-    { packed, definition = OWN, seq = 0 }: { packed?: string; definition?: typeof DAG_RUN; seq?: number } = {},
+    { packed, definition = OWN, seq = 0 }: { packed?: string; definition?: DeclaredEvent; seq?: number } = {},
   ) => builder.build({ seq, definition, metrics: metrics as UsageMetrics, packed, built: undefined });
   return { ledger, builder, build };
 }
@@ -118,7 +124,8 @@ test('metadata cannot replace fields of the event or standard metrics', (t) => {
 
 test('metadata cannot set a field that the event declares but does not have', (t) => {
   const { ledger, build } = setUp();
-  const definition = defineEvent('dag_run', { database: optional(count(NOTE)), total_dbt_models: optional(duration(NOTE)) });
+  const own = defineEvent('dag_run', { database: optional(count(NOTE)), total_dbt_models: optional(duration(NOTE)) });
+  const definition = { ...own, metadata: metadataFields };
   const packed = pack({ database: 'postgres', total_dbt_models: 7, install_deps: true });
   t.is(build({ database: 'ill-typed' }, { packed, definition }).requestTarget(), '/v3/dag_run?install_deps=True');
   t.is(ledger.fieldsDropped, 3);

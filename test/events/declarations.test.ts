@@ -17,7 +17,7 @@ import {
   version,
 } from '../../src/events/fields.js';
 import type { Field, FieldNote } from '../../src/events/fields.js';
-import { builtInEvents } from '../../src/events/product-events.js';
+import { standardEvents } from '../../src/events/product-events.js';
 import { standardFields } from '../../src/events/standard-metrics.js';
 import { fieldExample } from '../../src/notice/fields.js';
 
@@ -286,7 +286,11 @@ function declaring(field: Field) {
 
 /** Every field that this package declares, by event. */
 function declared(product: string): [string, Field][] {
-  const groups = [standardFields(product, 'airflow'), metadataFields, ...builtInEvents(product).map(({ fields }) => fields)];
+  const groups = [
+    standardFields(product, 'airflow'),
+    metadataFields,
+    ...standardEvents(product, { dbt: true, executionModes: ['local'], dagHash: () => null }).map(({ fields }) => fields),
+  ];
   return groups.flatMap((fields) => Object.entries<Field>(fields));
 }
 
@@ -298,7 +302,7 @@ for (const product of ['cosmos', 'acme']) {
       t.regex(field.reason, /^To .*\.$/, name);
       t.true(field.accepts(fieldExample(field)), name);
       // The default example of such a kind says nothing about the field.
-      if (/^(?:identifier|command|version|count)/.test(field.kind)) t.not(field.example, undefined, name);
+      if (/^(?:identifier|command|version|count)/.test(field.kind) && field.values === undefined) t.not(field.example, undefined, name);
     }
   });
 }

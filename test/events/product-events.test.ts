@@ -5,7 +5,7 @@ import { dagRunFields, dbtDocsAccessFields, metadataFields } from '../../src/eve
 import { defineEvent } from '../../src/events/definition.js';
 import type { EventDefinition } from '../../src/events/definition.js';
 import { boolean, count, isField } from '../../src/events/fields.js';
-import { builtInEvents, productDagHash, productEvents } from '../../src/events/product-events.js';
+import { productDagHash, productEvents, standardEvents } from '../../src/events/product-events.js';
 import { collectStandardUsageMetrics, standardFields } from '../../src/events/standard-metrics.js';
 import { taskInstanceFields } from '../../src/events/task-instance.js';
 import { proves } from '../helpers/promises.js';
@@ -13,24 +13,25 @@ import { proves } from '../helpers/promises.js';
 const NOTE = { description: 'What it says.', reason: 'Why it is collected.' };
 const OWN = defineEvent('model_built', { models: count(NOTE) });
 
-test('every product has the three events of Cosmos, followed by its own', (t) => {
+test('every product has its standard events, followed by its own', (t) => {
   t.deepEqual([...productEvents('cosmos', 'airflow', []).keys()], ['dag_run', 'task_instance', 'dbt_docs_access']);
   const definitions = productEvents('acme', 'airflow', [OWN]);
-  t.deepEqual([...definitions.keys()], ['dag_run', 'task_instance', 'dbt_docs_access', 'model_built']);
-  t.deepEqual(definitions.get('model_built'), OWN);
+  t.deepEqual([...definitions.keys()], ['dag_run', 'task_instance', 'model_built']);
+  t.deepEqual(definitions.get('model_built'), { ...OWN, metadata: undefined });
   t.true('acme_task_count' in (definitions.get('dag_run')?.fields ?? {}));
-  t.true('is_acme_operator_subclass' in (definitions.get('task_instance')?.fields ?? {}));
 });
 
 test('every field that may be sent has a description and a reason', (t) => {
-  const groups = [...builtInEvents('cosmos').map(({ fields }) => fields), metadataFields, standardFields('cosmos', 'airflow')];
+  const groups = [...standardEvents('cosmos').map(({ fields }) => fields), metadataFields, standardFields('cosmos', 'airflow')];
   for (const fields of groups) for (const [name, field] of Object.entries(fields)) t.true(isField(field), name);
-  for (const { type, description } of builtInEvents('cosmos')) t.regex(description, /^Sent when .+\.$/, type);
+  for (const { type, description } of standardEvents('cosmos')) t.regex(description, /^Sent when .+\.$/, type);
 });
 
 test('an event type that is declared twice throws', (t) => {
-  for (const events of [[OWN, OWN], [{ ...OWN, type: 'dag_run' }], [{ ...OWN, type: 'dbt_docs_access' }]]) {
-    t.throws(() => productEvents('acme', 'airflow', events), { instanceOf: TypeError, message: /`events`.*twice/ });
+  t.throws(() => productEvents('acme', 'airflow', [OWN, OWN]), { instanceOf: TypeError, message: /`events`.*twice/ });
+  for (const type of ['dag_run', 'dbt_docs_access']) {
+    const declare = () => productEvents('acme', 'airflow', [{ ...OWN, type }], { standardEvents: false });
+    t.throws(declare, { instanceOf: TypeError, message: `Expected \`events\` not to have the name of a standard event, got "${type}".` });
   }
 });
 
@@ -66,7 +67,6 @@ test('an event without a description gets a default one', (t) => {
 
 test('the fields of a DAG run have the order of the wire and the name of the product', (t) => {
   t.deepEqual(Object.keys(dagRunFields('cosmos')), ['dag_hash', 'status', 'task_count', 'cosmos_task_count', 'execution_modes']);
-  t.deepEqual(Object.keys(dagRunFields('acme')), ['dag_hash', 'status', 'task_count', 'acme_task_count', 'execution_modes']);
 });
 
 test('of the fields of a DAG run, only the hash is optional and none is nullable', (t) => {
@@ -135,7 +135,6 @@ function names(product: string): string[] {
 
 test('the fields of a task have the order of the wire and the name of the product', (t) => {
   t.deepEqual(Object.keys(taskInstanceFields('cosmos')), names('cosmos'));
-  t.deepEqual(Object.keys(taskInstanceFields('acme')), names('acme'));
 });
 
 test('fields that the wire omits are optional, fields that it sends as None are nullable', (t) => {

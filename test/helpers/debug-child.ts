@@ -6,7 +6,7 @@ const [endpoint = '', events = '1'] = process.argv.slice(2);
 const product = { name: 'acme', version: '1.0.0' };
 const warned: string[] = [];
 const logger = { debug: () => undefined, warn: (line: string) => void warned.push(line) };
-const telemetry = createTelemetry({ product, endpoint, logger });
+const telemetry = createTelemetry({ product, dbt: true, endpoint, logger });
 for (let event = 0; event < Number(events); event += 1) {
   telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
 }

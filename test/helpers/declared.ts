@@ -1,6 +1,6 @@
-import { metadataFields } from '../../src/events/dag-run.js';
 import type { Fields } from '../../src/events/definition.js';
 import { productEvents } from '../../src/events/product-events.js';
+import type { StandardChoices } from '../../src/events/product-events.js';
 import { standardFields } from '../../src/events/standard-metrics.js';
 import type { RecordedEvent } from '../../src/testing/index.js';
 
@@ -14,10 +14,13 @@ const MAX_TARGET_LENGTH = 4096;
 export class DeclaredFields {
   readonly #byType: ReadonlyMap<string, Fields>;
 
-  constructor(product: string) {
+  constructor(product: string, choices: StandardChoices = { dbt: true, dagHash: () => null }) {
     const standard: Fields = standardFields(product, 'airflow');
     this.#byType = new Map(
-      [...productEvents(product, 'airflow', [])].map(([type, { fields }]) => [type, { ...metadataFields, ...standard, ...fields }]),
+      [...productEvents(product, 'airflow', [], choices)].map(([type, { fields, metadata }]) => [
+        type,
+        { ...metadata, ...standard, ...fields },
+      ]),
     );
   }
 

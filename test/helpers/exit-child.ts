@@ -45,7 +45,7 @@ const before = count();
 const { nameServer } = settings;
 const names = { clock: systemClock, startLimit, underWay, timeoutMs: 10_000, machine: nameMachine(), servers: [nameServer ?? ''] };
 const telemetry = createTelemetryWith(
-  { product: { name: 'acme', version: '1.0.0' }, env: {}, ...(settings.options as { endpoint: string }) },
+  { product: { name: 'acme', version: '1.0.0' }, dbt: true, env: {}, ...(settings.options as { endpoint: string }) },
   nameServer === undefined ? thisMachine : { ...thisMachine, lookup: new NameLookup(names).lookup },
 );
 const publish = (): boolean =>

@@ -44,7 +44,7 @@ function startPart(own: number): unknown {
 if (isFirst) for (const more of [1, 2]) startPart(FIRST_EVENTS + more);
 const before = [untouched(), hooks()] as const;
 // The exit hook of each part delivers its events. The deadline is for a machine under load.
-const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, env: {}, exitDeadlineMs: 10_000 });
+const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, endpoint, env: {}, exitDeadlineMs: 10_000 });
 for (let event = 0; event < Number(events ?? FIRST_EVENTS); event += 1) {
   telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
 }

@@ -43,7 +43,13 @@ async function play(now: Scene): Promise<void> {
       log.emit('warning');
     },
   };
-  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint: `http://127.0.0.1:${port}`, env: {}, logger });
+  const telemetry = createTelemetry({
+    product: { name: 'acme', version: '1.0.0' },
+    dbt: true,
+    endpoint: `http://127.0.0.1:${port}`,
+    env: {},
+    logger,
+  });
   const publish = (): void =>
     void telemetry.publish('dbt_docs_access', {
       storage_type: 's3',

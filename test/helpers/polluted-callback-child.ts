@@ -53,7 +53,12 @@ const relay = createRelay({ listen: '127.0.0.1:0', forward: `http://127.0.0.1:${
 const address = await relay.listen();
 const results: Seen[] = [];
 for (const name of names) {
-  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint: `http://127.0.0.1:${Number(port)}`, env: {} });
+  const telemetry = createTelemetry({
+    product: { name: 'acme', version: '1.0.0' },
+    dbt: true,
+    endpoint: `http://127.0.0.1:${Number(port)}`,
+    env: {},
+  });
   const arrived = next();
   telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
   const draining = telemetry.drain({ deadlineMs: 10_000 });

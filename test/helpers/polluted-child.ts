@@ -57,7 +57,7 @@ async function run(index: typeof Index, path: string, waits = false): Promise<un
     stored: index.storeTelemetryMetadata(dag, { database: 'postgres' }, { product: 'acme', env: ENV }),
     packed: Object.keys(dag.params ?? {}),
     unpacked: index.decompressTelemetryMetadata(index.compressTelemetryMetadata({ database: 'postgres' })),
-    notice: index.renderPrivacyNotice({ product: 'acme', events: [tick] }).length,
+    notice: index.renderPrivacyNotice({ product: { name: 'acme' }, events: [tick] }).length,
     standard: Object.keys(index.collectStandardUsageMetrics({ product })),
     drained: drained.pending,
     report,

@@ -2,9 +2,9 @@ import { EventBus } from '../../src/bus/bus.js';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
 import type { UsageEvent } from '../../src/delivery/transport.js';
 import type { EventDefinition } from '../../src/events/definition.js';
-import type { EventDefinitions } from '../../src/events/product-events.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { productEvents } from '../../src/events/product-events.js';
+import type { EventDefinitions, StandardChoices } from '../../src/events/product-events.js';
 import { Gate } from '../../src/opt-out/gate.js';
 import { Ledger } from '../../src/base/ledger.js';
 import type { TelemetryStats } from '../../src/base/ledger.js';
@@ -31,6 +31,8 @@ export interface FakeProductOptions {
   owns?: (task: Task) => boolean;
   /** @default what the product declares */
   definitions?: EventDefinitions;
+  /** What the program chose for its standard events. @default what it has with `dagHash` and without other options */
+  choices?: StandardChoices;
 }
 
 /** Bus, listeners and gate of a product without delivery, on a virtual clock. */
@@ -43,14 +45,15 @@ export class FakeProduct {
   readonly taken: TakenFromBus[] = [];
   readonly log: Log;
   readonly gate: Gate;
+  readonly definitions: EventDefinitions;
   readonly bus: EventBus;
   readonly listeners: ReturnType<typeof hostListeners>['events'];
   readonly registry: ListenerRegistry;
   isOptedOut = false;
 
   constructor(options: FakeProductOptions = {}) {
-    const { product = 'cosmos', events = [], open = true, dagHash = () => null, owns } = options;
-    const { definitions = productEvents(product, 'airflow', events) } = options;
+    const { product = 'cosmos', events = [], open = true, dagHash = () => null, owns, choices = {} } = options;
+    const { definitions = productEvents(product, 'airflow', events, { dagHash, ...choices }) } = options;
     const { clock, ledger, lines } = this;
     const write = (message: string) => {
       lines.push(message);
@@ -58,6 +61,7 @@ export class FakeProduct {
     this.log = new Log({ debug: write, warn: write }, clock);
     this.gate = new Gate({ state: open ? 'open' : 'shut', watch: { optedOutNow: () => this.isOptedOut }, clock });
     const { log, gate } = this;
+    this.definitions = definitions;
     this.bus = new EventBus({ definitions, gate, ledger, log });
     this.bus.attach((metrics, packed, definition) => {
       ledger.published += 1;

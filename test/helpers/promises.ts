@@ -3,6 +3,8 @@
 export const PROMISES = [
   'hook-network',
   'hook-payload',
+  'module-words',
+  'one-description',
   'hook-publish',
   'hook-rejection',
   'hook-fuzz',

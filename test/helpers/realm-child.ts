@@ -36,7 +36,7 @@ async function run(kind: Realm, isSilent: boolean): Promise<void> {
   const index = await import('../../src/index.js');
   if (kind === 'fake timers') fakeTimers();
   const product = { name: 'acme', version: '1.0.0' };
-  const telemetry = index.createTelemetry({ product, endpoint, env: {}, connectTimeoutMs: 300, attemptTimeoutMs: 300 });
+  const telemetry = index.createTelemetry({ product, dbt: true, endpoint, env: {}, connectTimeoutMs: 300, attemptTimeoutMs: 300 });
   for (let event = 0; event < 8; event += 1) {
     telemetry.publish('dbt_docs_access', {
       storage_type: 's3',

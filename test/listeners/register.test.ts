@@ -390,7 +390,7 @@ test('a whole number of seconds is sent as a float', (t) => {
 });
 
 test('another product has its own prefix, keys and param', (t) => {
-  const product = new FakeProduct({ product: 'acme' });
+  const product = new FakeProduct({ product: 'acme', choices: { dbt: true, executionModes: ['local', 'docker'] } });
   const dag = {
     tasks: [{ module: 'acme.operators.local' }, { module: 'cosmos.operators.local' }],
     params: { __acme_telemetry_metadata__: 'own', __cosmos_telemetry_metadata__: "another's" },

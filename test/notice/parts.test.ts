@@ -11,10 +11,11 @@ import {
   oneOf,
   optional,
   version,
+  wordSet,
 } from '../../src/events/fields.js';
 import type { Field } from '../../src/events/fields.js';
 import { fieldBounds, fieldExample, fieldOnWire } from '../../src/notice/fields.js';
-import { bullets, codeSpan, list, paragraph, prose, table } from '../../src/notice/markdown.js';
+import { bullets, codeSpan, prose } from '../../src/notice/markdown.js';
 import { configFilePlaces, OPT_OUT_FILE, optOutTable } from '../../src/notice/opt-outs.js';
 import { resolveSettings, shouldEmit } from '../../src/opt-out/settings.js';
 
@@ -28,6 +29,7 @@ const KINDS: [Field, bounds: string, onWire: string][] = [
   [count(note), 'a whole number from 0 to 2^53', '3'],
   [duration(note), 'a number of seconds, 0 or more', '1.5'],
   [identifier(note), 'a name from program code, 1 to 128 characters', 'SomeName'],
+  [wordSet(['local', 'aws_eks'], note), 'none or some of `local`, `aws_eks`, joined by two underscores', 'local'],
   [identifierSet(note), 'names from program code joined by two underscores, 0 to 256 characters', 'one__two'],
   [command(note), 'words of a command line, 1 to 128 characters', 'run'],
   [version(note), 'a version, 1 to 64 characters', '1.4.0'],
@@ -145,39 +147,6 @@ test('a declared sentence becomes one line of prose: no HTML, code spans unchang
   t.is(prose('fewer than <b>, as in `a < b`'), 'fewer than \\<b>, as in `a < b`');
 });
 
-test('a paragraph wraps at 100 characters, but not in code spans and links', (t) => {
-  const words = Array.from({ length: 40 }, () => 'seven77').join(' ');
-  t.deepEqual(
-    paragraph(words, '- ', '  ')
-      .split('\n')
-      .map(({ length }) => length),
-    [97, 97, 97, 33],
-  );
-  const long = `${'x'.repeat(90)} \`a code span\` [some words](#there) end`;
-  t.is(paragraph(long), `${'x'.repeat(90)}\n\`a code span\` [some words](#there) end`);
-});
-
-test('no line begins with a word that would start a list, a heading or a quote', (t) => {
-  for (const word of ['-', '+', '*', '#', '1.', '2)', '>', '===', '---']) {
-    t.is(paragraph(`${'x'.repeat(99)} ${word} more`), `${'x'.repeat(99)} ${word}\nmore`, word);
-  }
-  t.is(paragraph(`${'x'.repeat(99)} *Why:* more`), `${'x'.repeat(99)}\n*Why:* more`);
-});
-
-test('an item of a list has one sentence, or several that each begin a line', (t) => {
+test('an item of a list is one line', (t) => {
   t.is(bullets(['one', 'two']), '- one\n- two');
-  t.is(list([['one', 'why'], ['two']]), '- one\\\n  why\n- two');
-});
-
-test('a pipe or a line break does not end a cell', (t) => {
-  t.is(
-    table(
-      ['A', 'B'],
-      [
-        ['a|b', '`c|d`'],
-        ['two\nlines', ''],
-      ],
-    ),
-    '| A | B |\n| --- | --- |\n| a\\|b | `c\\|d` |\n| two lines |  |',
-  );
 });

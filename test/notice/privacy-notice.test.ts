@@ -1,13 +1,15 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { acmePrivacyNotice } from '../../examples/acme/events.js';
-import { metadataFields } from '../../src/events/dag-run.js';
+import { acme as ACME } from '../../examples/acme/product.js';
 import { fieldExample } from '../../src/notice/fields.js';
 import { productEvents } from '../../src/events/product-events.js';
+import type { DeclaredEvent } from '../../src/events/product-events.js';
 import { standardFields } from '../../src/events/standard-metrics.js';
 import {
   compressTelemetryMetadata,
@@ -19,29 +21,35 @@ import {
   identifier,
   oneOf,
   renderPrivacyNotice,
+  writePrivacyNotice,
 } from '../../src/index.js';
-import type { EventDefinition, Fields, UsageMetrics } from '../../src/index.js';
+import type { Fields, Host, TelemetryOptions, UsageMetrics } from '../../src/index.js';
 import { DEFAULT_MAX_AGE_MS } from '../../src/relay/spool/options.js';
 import { recordingTransport } from '../../src/testing/index.js';
 import { proves } from '../helpers/promises.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const cosmos = renderPrivacyNotice({ product: 'cosmos', endpoint: COSMOS_ENDPOINT });
-const acme = renderPrivacyNotice({ product: 'acme' });
+const cosmos = renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: COSMOS_ENDPOINT });
+const acme = renderPrivacyNotice({ product: { name: 'acme' } });
 
 const note = { description: 'For this test.', reason: 'For this test.' };
-const oneLine = (text: string) => text.replace(/\\?\s+/g, ' ');
+const NOT_SENT = 'What is not sent, and what is not anonymous';
 
 /** The text of the notice under a heading, up to the next one. */
 function section(notice: string, heading: string): string {
-  const [, rest = ''] = notice.split(new RegExp(`^#{2,3} ${heading}\n`, 'm'));
-  return rest.split(/^#{2,3} /m)[0] ?? '';
+  const [, rest = ''] = notice.split(new RegExp(`^## ${heading}\n`, 'm'));
+  return rest.split(/^## /m)[0] ?? '';
 }
 
-/** Name and example of each field that a section lists, in order. */
+/** The text about an event: its title, its description and its fields. */
+function about(notice: string, title: string): string {
+  return notice.split('\n\n').find((block) => block.startsWith(`**${title}.** `)) ?? '';
+}
+
+/** Name and example of each field that a text lists, in order. */
 function examples(text: string): [string, string][] {
-  return [...text.matchAll(/^- \*\*`(\w+)`\*\*, for example `([^`]+)`:/gm)].map(([, name = '', value = '']) => [name, value]);
+  return [...text.matchAll(/^- `(\w+)` \(`([^`]+)`\): /gm)].map(([, name = '', value = '']) => [name, value]);
 }
 
 test('PRIVACY.md matches the declarations', (t) => {
@@ -49,18 +57,69 @@ test('PRIVACY.md matches the declarations', (t) => {
   t.true(file === cosmos, 'PRIVACY.md differs from the declarations: run `npm run privacy` and read what changed');
 });
 
+const acmeFile = readFileSync(`${ROOT}examples/acme/PRIVACY.md`, 'utf8');
+
 test('the notice of the example product matches its declarations', (t) => {
-  const file = readFileSync(`${ROOT}examples/acme/PRIVACY.md`, 'utf8');
-  t.true(file === acmePrivacyNotice(), 'examples/acme/PRIVACY.md differs from the declarations: run `npm run privacy`');
-  t.deepEqual(examples(section(file, '`backfill`')), [
+  t.true(acmeFile === renderPrivacyNotice(ACME), 'examples/acme/PRIVACY.md differs from the declarations: run `npm run privacy`');
+  t.deepEqual(examples(about(acmeFile, '`backfill`')), [
     ['outcome', 'completed'],
     ['days', '31'],
     ['elapsed', '84.2'],
   ]);
 });
 
+test('the notice of a product with its own name is one page, and nothing of it is about dbt, Airflow or Python', (t) => {
+  t.true(acmeFile.trimEnd().split('\n').length <= 60);
+  t.notRegex(acmeFile, /dbt|models|schema|airflow|python|cosmos(?!-telemetry)/i);
+});
+
+test('the first line says for whom the notice is', (t) => {
+  t.true(cosmos.startsWith('# Privacy notice for users of `cosmos`\n'));
+  t.true(acmeFile.startsWith('# Privacy notice for users of `acme`\n'));
+});
+
+test("the product's own words about contact and retention, its common fields and its command are in the notice", (t) => {
+  t.deepEqual(examples(about(acmeFile, 'With every event')).at(-1), ['edition', 'community']);
+  t.regex(
+    section(acmeFile, 'Where it goes, and how to see it'),
+    /The server keeps requests for 90 days\..*Questions: privacy@acme\.example\.\n/s,
+  );
+  t.regex(section(acmeFile, 'How to stop it'), /run `acme telemetry status`\./);
+  t.regex(section(acme, 'Where it goes, and how to see it'), /The operator of the server decides what the server keeps and for how long\./);
+  const odd = renderPrivacyNotice({ product: { name: 'acme' }, contact: 'Ask\n\n# <b>us</b>.' });
+  t.true(odd.includes('Ask # \\<b>us\\</b>.'), 'a text cannot begin a block or HTML');
+});
+
+test('the notice of an opt-in product says that it is off until asked', (t) => {
+  const [opening = ''] = renderPrivacyNotice({ ...ACME, consent: 'opt-in' }).split('\n\n');
+  t.regex(opening, /\*\*It is off until you ask for it\*\*, by `ACME_TELEMETRY=on` in the environment/);
+  t.notRegex(opening, /To stop it/);
+  t.notRegex(acmeFile, /off until/);
+});
+
+test('what is left out of the standard events is not in the notice', (t) => {
+  const notice = renderPrivacyNotice({ ...ACME, standardEvents: ['dag_run'] });
+  t.notRegex(notice, /task_instance|operator_name/);
+  t.regex(notice, /There are 2 types of events\./);
+  t.notRegex(renderPrivacyNotice({ ...ACME, standardEvents: false }), /dag_run/);
+  const bare = renderPrivacyNotice({ product: { name: 'acme' }, standardEvents: false });
+  t.regex(bare, /There are 0 types of events/);
+});
+
+test('writePrivacyNotice() writes the notice once, and checks the options first', (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'notice-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'PRIVACY.md');
+  t.throws(() => writePrivacyNotice(file, { ...ACME, dbt: 1 } as never), { instanceOf: TypeError, message: /`dbt`/ });
+  t.false(existsSync(file));
+  t.true(writePrivacyNotice(file, ACME));
+  t.is(readFileSync(file, 'utf8'), acmeFile);
+  t.false(writePrivacyNotice(pathToFileURL(file), ACME));
+  t.throws(() => writePrivacyNotice(path.join(folder, 'none', 'PRIVACY.md'), ACME), { code: 'ENOENT' });
+});
+
 test(proves('relay-age-bound', 'the notice of cosmos says how long a relay keeps an event on disk; others have no relay'), (t) => {
-  const text = oneLine(section(cosmos, 'Where it goes'));
+  const text = section(cosmos, 'Where it goes, and how to see it');
   t.is(DEFAULT_MAX_AGE_MS, 24 * 3_600_000);
   t.regex(text, /for at most 24 hours, or what `--max-age-ms` says\./);
   t.regex(text, /anew, once: it is then kept for at most twice as long, 48 hours\./);
@@ -70,97 +129,121 @@ test(proves('relay-age-bound', 'the notice of cosmos says how long a relay keeps
 test('every event and every field is listed, with its description, its reason and an example', (t) => {
   const events = [...productEvents('cosmos', 'airflow', []).values()];
   const groups: [string, Fields][] = [['With every event', standardFields('cosmos', 'airflow')]];
-  for (const { type, fields } of events) groups.push([`\`${type}\``, type === 'dag_run' ? { ...fields, ...metadataFields } : fields]);
-  for (const [heading, fields] of groups) {
-    const text = section(cosmos, heading);
+  for (const { type, fields, metadata } of events) {
+    groups.push([`\`${type}\``, fields], ...(metadata ? [[`\`${type}\`, metadata`, metadata] as [string, Fields]] : []));
+  }
+  t.is(groups.length, 5);
+  for (const [title, fields] of groups) {
+    const text = about(cosmos, title);
     t.deepEqual(
       examples(text).map(([name]) => name),
       Object.keys(fields),
     );
-    for (const { description, reason } of Object.values(fields))
-      t.true(oneLine(text).includes(`${description} *Why:* ${reason}`), description);
+    for (const { description, reason } of Object.values(fields)) t.true(text.includes(`${description} *Why:* ${reason}`), description);
   }
-  for (const { type, description } of events) t.true(oneLine(section(cosmos, `\`${type}\``)).startsWith(` ${description} `), type);
+  for (const { type, description } of events) t.true(about(cosmos, `\`${type}\``).startsWith(`**\`${type}\`.** ${description}\n`), type);
 });
 
-async function sentWith(product: string, definition: EventDefinition): Promise<string> {
+async function sentWith(options: TelemetryOptions, definition: DeclaredEvent): Promise<string> {
   const metrics: UsageMetrics = {};
   for (const [name, field] of Object.entries(definition.fields)) metrics[name] = fieldExample(field);
-  const metadata = Object.fromEntries(Object.entries(metadataFields).map(([name, field]) => [name, fieldExample(field)]));
-  const packed = definition.type === 'dag_run' ? compressTelemetryMetadata(metadata) : undefined;
+  const metadata = Object.fromEntries(Object.entries(definition.metadata ?? {}).map(([name, field]) => [name, fieldExample(field)]));
+  const packed = definition.metadata && compressTelemetryMetadata(metadata);
   const transport = recordingTransport();
-  const telemetry = createTelemetry({ product: { name: product, version: '1.12.0' }, transport, env: {} });
+  const telemetry = createTelemetry({ ...options, transport, env: {} });
   telemetry.bus.publish(definition.type as 'dag_run', metrics as never, packed);
   await telemetry.close();
   return transport.events[0]?.requestTarget ?? '';
 }
 
-for (const product of ['cosmos', 'acme']) {
-  test(`${product}: each example is written as it is sent`, async (t) => {
-    const notice = product === 'cosmos' ? cosmos : acme;
-    for (const definition of productEvents(product, 'airflow', []).values()) {
-      const pairs = (await sentWith(product, definition)).split('?')[1]?.split('&') ?? [];
+const DESCRIPTIONS: TelemetryOptions[] = [
+  { product: { name: 'cosmos', version: '1.12.0' } },
+  { product: { name: 'acme', version: '1.12.0' } },
+  { product: { name: 'acme', version: '1.12.0' }, dbt: true, executionModes: ['local', 'docker'], dagHash: () => null },
+];
+
+for (const options of DESCRIPTIONS) {
+  test(`${options.product.name}${options.dbt ? ' with dbt' : ''}: each example is written as it is sent`, async (t) => {
+    const notice = renderPrivacyNotice(options);
+    for (const definition of productEvents(options.product.name, 'airflow', [], options).values()) {
+      const pairs = (await sentWith(options, definition)).split('?')[1]?.split('&') ?? [];
       const own = pairs.slice(pairs.findIndex((pair) => pair.startsWith('platform_machine=')) + 1);
+      const text = about(notice, `\`${definition.type}\``) + about(notice, `\`${definition.type}\`, metadata`);
       t.deepEqual(
-        examples(section(notice, `\`${definition.type}\``)).map((pair) => pair.join('=')),
+        examples(text).map((pair) => pair.join('=')),
         own,
       );
     }
   });
 }
 
+const request = (notice: string) => /An example: `([^`]+)`/.exec(notice)?.[1];
+
 test('the complete request is one that would be sent', (t) => {
-  const [, text = ''] = /```text\n([^`]+)```/.exec(cosmos) ?? [];
   t.is(
-    text.replaceAll(/\n */g, ''),
+    request(cosmos),
     'GET /v3/dag_run?cosmos_version=1.12.0&airflow_version=2.10.1&python_version=3.11.7&platform_system=Linux&platform_machine=x86_64&' +
       'dag_hash=06e5b98c2db46f8a72cc4f66410e9b3b&status=success&task_count=10&cosmos_task_count=8&execution_modes=kubernetes__local',
+  );
+  t.is(
+    request(acmeFile),
+    'GET /v3/dag_run?acme_version=1.12.0&node_version=20.19.0&platform_system=Linux&platform_machine=x86_64&edition=community&' +
+      'status=success&task_count=10&acme_task_count=8&failed_count=1&retried_count=2&skipped_count=0&duration=93.5&execution_modes=spark',
   );
 });
 
 test('the notice does not call anything anonymous that is not', (t) => {
   for (const notice of [cosmos, acme]) {
-    const claims = [...oneLine(notice).matchAll(/(\w+\W+\w+\W+)anonymous/gi)].map(([claim]) => claim);
-    t.deepEqual([...new Set(claims)], ['Is it anonymous', 'is-not-anonymous', 'Pseudonymous, not anonymous', 'is not anonymous']);
+    const claims = [...notice.matchAll(/(\w+\W+\w+\W+)anonymous/gi)].map(([claim]) => claim);
+    const pseudonymous = notice === cosmos ? ['Pseudonymous, not anonymous'] : [];
+    t.deepEqual([...new Set(claims)], [...pseudonymous, 'is not anonymous']);
   }
   t.is(createHash('md5').update('jaffle_shop').digest('hex'), '06e5b98c2db46f8a72cc4f66410e9b3b');
-  t.regex(oneLine(section(cosmos, 'What is not anonymous')), /`dag_hash` is the md5 of the DAG id/);
-  t.notRegex(acme, /md5/, 'other products have no default digest');
-  t.regex(section(acme, 'What is not anonymous'), /`operator_name`/);
-  t.regex(
-    oneLine(section(acme, 'What is never collected')),
-    /IP addresses: .* the server that receives a request sees the address that it comes from/,
-  );
+  t.regex(section(cosmos, NOT_SENT), /`dag_hash` is the md5 of the DAG id/);
+  t.notRegex(acme, /md5|dag_hash|Digests/, 'other products have no digest unless they provide one');
+  t.regex(section(acme, NOT_SENT), /`operator_name`/);
+  t.notRegex(section(acmeFile, NOT_SENT), /execution_mode/, 'a closed list of words holds no name that an organization chose');
+  t.regex(section(acme, NOT_SENT), /No field holds .* IP addresses\.\n.*the server sees the address that a request comes from/s);
 });
 
 test("a product's own digests and names are listed as not anonymous", (t) => {
   const event = defineEvent('render', { place: hash(note), selector: identifier(note), kind: oneOf(['a'], note) });
-  const text = section(renderPrivacyNotice({ product: 'acme', events: [event] }), 'What is not anonymous');
-  t.regex(oneLine(text), /Digests can be guessed\*\*: `dag_hash`, `place`\./);
+  const text = section(renderPrivacyNotice({ product: { name: 'acme' }, events: [event], dagHash: () => null }), NOT_SENT);
+  t.regex(text, /Digests can be guessed\*\*: `dag_hash`, `place`\./);
   t.regex(text, /`selector`/);
   t.notRegex(text, /`kind`/);
 });
 
 function to(endpoint?: string | URL): string {
-  return oneLine(section(renderPrivacyNotice({ product: 'acme', ...(endpoint && { endpoint }) }), 'Where it goes'));
+  return section(renderPrivacyNotice({ product: { name: 'acme' }, ...(endpoint && { endpoint }) }), 'Where it goes, and how to see it');
 }
 
 test('the notice says where events are sent, and whether others can read them on the way', (t) => {
   t.regex(
     to(new URL('https://telemetry.acme.example/in/')),
-    /^ To `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./,
+    /^\nTo `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./,
   );
   t.regex(to('http://telemetry.acme.example'), /over plain HTTP, which anyone on the network path can read\./);
-  t.regex(to(), /^ To the endpoint that the program names; there is no default\..*`ACME_TELEMETRY_ENDPOINT`/);
+  t.regex(to(), /^\nTo the endpoint that the program names; there is no default\..*`ACME_TELEMETRY_ENDPOINT`/);
 });
 
-test('the notice uses the name of the host', (t) => {
-  const notice = renderPrivacyNotice({ product: 'acme', hostName: 'prefect' });
-  t.deepEqual(examples(section(notice, 'With every event')).slice(0, 3), [
-    ['acme_version', '1.12.0'],
-    ['prefect_version', '2.10.1'],
-    ['python_version', '3.11.7'],
+function standardNames(host?: Host): string[] {
+  const notice = renderPrivacyNotice({ product: { name: 'acme' }, ...(host && { host }) });
+  return examples(about(notice, 'With every event')).map(([name]) => name);
+}
+
+test('the notice has the versions that may be sent: of the host if one is described, of Python if it may have one', (t) => {
+  const platform = ['platform_system', 'platform_machine'];
+  t.deepEqual(standardNames(), ['acme_version', 'node_version', ...platform]);
+  t.deepEqual(standardNames({ name: 'prefect' }), ['acme_version', 'prefect_version', 'node_version', ...platform]);
+  t.deepEqual(standardNames({ name: 'prefect', pythonVersion: '3.12.1' }), [
+    'acme_version',
+    'prefect_version',
+    'python_version',
+    'node_version',
+    ...platform,
   ]);
+  t.deepEqual(standardNames({}), ['acme_version', 'airflow_version', 'python_version', 'node_version', ...platform]);
 });
 
 test('the notice is Markdown, the same each time, and readable in a terminal', (t) => {
@@ -173,26 +256,22 @@ test('the notice is Markdown, the same each time, and readable in a terminal', (
     },
     'Sent | when.\n- it ends',
   );
-  const odd = renderPrivacyNotice({ product: 'acme', events: [hostile, defineEvent('bare', {})] });
-  t.true(odd.includes('- **`blank`**, for example empty: one of nothing, `x`\\\n'));
-  t.true(odd.includes('\n  One # or \\<b>two\\</b>.\\\n'));
-  for (const notice of [cosmos, acme, odd]) {
+  const odd = renderPrivacyNotice({ product: { name: 'acme' }, events: [hostile, defineEvent('bare', {})] });
+  t.true(odd.includes('- `blank` (empty): one of nothing, `x`. For this test.'));
+  t.true(odd.includes(' One # or \\<b>two\\</b>. *Why:* To | know.\n'));
+  t.true(odd.includes('\n\n**`render`.** Sent | when. - it ends\n- `kind`'));
+  t.true(odd.includes('**`bare`.** Sent when the product publishes `bare`. It has no fields of its own.\n'));
+  for (const notice of [cosmos, acme, acmeFile, odd]) {
     t.true(notice.endsWith('.\n') && !notice.endsWith('\n\n'));
-    for (const line of notice.split('\n')) {
-      t.true(line.length <= (line.startsWith('|') ? 140 : 105), line);
-      if (line.startsWith('|')) t.is(line.match(/(?<!\\)\|/g)?.length, 4, line);
-    }
-    const anchors = new Set(
-      [...notice.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading.toLowerCase().replaceAll('`', '').replaceAll(' ', '-')),
-    );
-    for (const [, anchor = ''] of notice.matchAll(/\]\(#([^)]+)\)/g)) t.true(anchors.has(anchor), anchor);
+    for (const line of notice.split('\n')) t.true(line.length <= 1100, line);
     t.is(notice.match(/^# /gm)?.length, 1);
+    t.is(notice.match(/^## /gm)?.length, 4);
   }
-  t.is(renderPrivacyNotice({ product: 'cosmos', endpoint: new URL(COSMOS_ENDPOINT) }), cosmos);
+  t.is(renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: new URL(COSMOS_ENDPOINT) }), cosmos);
 });
 
 test.serial('the command of the notice names the switch that decides', async (t) => {
-  const [, script = ''] = /-e "\n([^"]+)"\n```/.exec(acme) ?? [];
+  const [, script = ''] = /-e "([^"]+)"`/.exec(acme) ?? [];
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, env: { ACME_TELEMETRY: 'off' } });
   t.regex(stdout, /enabled: false,\s+rules: \[\s+\{\s+name: 'ACME_TELEMETRY',\s+value: 'off',\s+optsOut: true/);
 });
@@ -202,16 +281,20 @@ test('options that createTelemetry refuses are refused here, too, by name and wi
     t.throws(() => renderPrivacyNotice(options as Parameters<typeof renderPrivacyNotice>[0]), { instanceOf: TypeError, message });
   };
   refuses(undefined, /`options` to be an object, got undefined/);
-  refuses({}, /`product` to match .* got undefined/);
-  refuses({ product: 'Acme Inc' }, /`product` to match .* got "Acme Inc"/);
-  refuses({ product: 7 }, /`product` to be a string, got 7/);
-  refuses({ product: 'acme', hostName: 'Air flow' }, /`hostName` to match/);
-  refuses({ product: 'acme', hostName: 'acme' }, /to have different names, got "acme" twice/);
-  refuses({ product: 'acme', endpoint: 'ftp://acme.example' }, /endpoint/);
-  refuses({ product: 'acme', endpoint: 7 }, /`endpoint` to be a URL, got 7/);
-  refuses({ product: 'acme', events: {} }, /`events` to be a list of event definitions/);
-  refuses({ product: 'acme', events: [defineEvent('dag_run', {})] }, /declare each type once/);
-  refuses({ product: 'acme', end_point: 'https://acme.example' }, /known keys only, got `end_point`/);
-  const error = t.throws(() => renderPrivacyNotice({ product: 'acme', endpoint: 'https://me:secret@acme.example/?token=1' }));
+  refuses({}, /`product` to be an object, got undefined/);
+  refuses({ product: 'acme' }, /`product` to be an object, got "acme"/);
+  refuses({ product: { name: 'Acme Inc' } }, /`product\.name` to match .* got "Acme Inc"/);
+  refuses({ product: { name: 7 } }, /`name` to be a string, got 7/);
+  const product = { name: 'acme' };
+  refuses({ product, host: { name: 'Air flow' } }, /`host\.name` to match/);
+  refuses({ product, host: { name: 'acme' } }, /to have different names, got "acme" twice/);
+  refuses({ product, endpoint: 'ftp://acme.example' }, /endpoint/);
+  refuses({ product, endpoint: 7 }, /`endpoint` to be a URL, got 7/);
+  refuses({ product, events: {} }, /`events` to be a list of event definitions/);
+  refuses({ product, events: [defineEvent('dag_run', {})] }, /name of a standard event/);
+  refuses({ product, end_point: 'https://acme.example' }, /known keys only, got `end_point`/);
+  refuses({ product, contact: ' ' }, /`contact` to be a text, got " "/);
+  refuses({ product, retention: 90 }, /`retention` to be a text, got 90/);
+  const error = t.throws(() => renderPrivacyNotice({ product, endpoint: 'https://me:secret@acme.example/?token=1' }));
   t.notRegex(error.message, /secret|token/);
 });

@@ -156,7 +156,7 @@ function rig(options: Partial<TelemetryOptions> = {}, files: Record<string, stri
   const env: NodeJS.ProcessEnv = { HOME: '/home/pat' };
   const logger = { debug: () => undefined, warn: (line: string) => void warned.push(line) };
   const telemetry = createTelemetryWith(
-    { product: { name: 'acme', version: '1.0.0' }, transport, env, drainOnExit: false, logger, ...(options as object) },
+    { product: { name: 'acme', version: '1.0.0' }, dbt: true, transport, env, drainOnExit: false, logger, ...(options as object) },
     machine,
   );
   const publish = (): boolean =>

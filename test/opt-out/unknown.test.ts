@@ -40,7 +40,15 @@ function rig(files: Record<string, string> = {}, options: Partial<TelemetryOptio
   };
   const env: NodeJS.ProcessEnv = { HOME: '/home/pat' };
   const logger = { debug: () => undefined, warn: (line: string) => void warned.push(line) };
-  const given = { product: { name: 'acme', version: '1.0.0' }, transport, env, drainOnExit: false, logger, ...(options as object) };
+  const given = {
+    product: { name: 'acme', version: '1.0.0' },
+    dbt: true,
+    transport,
+    env,
+    drainOnExit: false,
+    logger,
+    ...(options as object),
+  };
   const telemetry = createTelemetryWith(given, machine);
   const publish = (): boolean =>
     telemetry.publish('dbt_docs_access', {
@@ -266,7 +274,7 @@ async function underPermissions(files: readonly string[]): Promise<string> {
     const { createTelemetry } = await import(${JSON.stringify(entry)});
     const logger = { debug() {}, warn: (line) => console.log(line) };
     const transport = { send: () => Promise.resolve({ kind: 'sent' }) };
-    const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, transport, logger });
+    const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, transport, logger });
     telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
     const { sent, reasons } = await telemetry.close();
     console.log(JSON.stringify({ sent, reasons }));`;

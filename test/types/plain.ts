@@ -34,6 +34,7 @@ import {
   TELEMETRY_METADATA_PARAM,
   TelemetryMetadataError,
   version,
+  writePrivacyNotice,
 } from 'cosmos-telemetry';
 import type {
   AddRemoveHost,
@@ -46,6 +47,7 @@ import type {
   ConsentQuestion,
   ConsentReport,
   ConsentState,
+  CommonField,
   Dag,
   DagRun,
   DrainReport,
@@ -76,6 +78,7 @@ import type {
   Platform,
   PrivacyNoticeOptions,
   Product,
+  ProductDescription,
   ProfileConfig,
   RegisterOptions,
   RetryingOptions,
@@ -86,6 +89,8 @@ import type {
   SendSignal,
   Settings,
   SettingsOptions,
+  StandardEvent,
+  StandardMetrics,
   Task,
   TaskInstance,
   Telemetry,
@@ -365,8 +370,42 @@ export function settings(): string {
 
 export function notice(): string {
   const definitions: readonly EventDefinition[] = [BACKFILL];
-  const options: PrivacyNoticeOptions = { product: 'acme', events: definitions, endpoint: url, hostName: undefined };
+  const options: PrivacyNoticeOptions = { product: { name: 'acme' }, events: definitions, endpoint: url, host: undefined };
   return renderPrivacyNotice(options) + kind;
+}
+
+/** One description for all three, and what it changes in the types. */
+export async function described(): Promise<boolean> {
+  const ci: CommonField = { field: boolean(note), value: true };
+  const standardEvents: readonly StandardEvent[] = ['task_instance'];
+  const acme = {
+    product,
+    events: [BACKFILL],
+    common: { ci },
+    executionModes: ['local', 'container'],
+    contact: 'Ask us.',
+    transport: new QueueTransport(),
+  } as const;
+  const shared: ProductDescription = { ...acme, standardEvents };
+  createTelemetryCli(shared);
+  const telemetry = createTelemetry(acme);
+  const metrics: StandardMetrics<'acme', false, readonly StandardEvent[], 'local' | 'container'>['task_instance'] = {
+    status: 'timed_out',
+    is_mapped_task: false,
+    has_callback: false,
+    execution_mode: 'container',
+  };
+  telemetry.publish('task_instance', metrics);
+  // @ts-expect-error no such word
+  telemetry.publish('task_instance', { ...metrics, execution_mode: 'cloud' });
+  // @ts-expect-error only with `dbt: true`
+  telemetry.publish('task_instance', { ...metrics, dbt_command: 'run' });
+  const dbt = createTelemetry({ ...acme, dbt: true, standardEvents: ['dbt_docs_access'] });
+  dbt.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
+  // @ts-expect-error left out
+  dbt.publish('task_instance', metrics);
+  await Promise.all([telemetry.close(), dbt.close()]);
+  return writePrivacyNotice(url, shared);
 }
 
 export function metadata(): TelemetryMetadataProblem | undefined {

@@ -31,7 +31,7 @@ export function use(): Promise<SendOutcome> {
   const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint });
   const target = new EventTarget();
   class Orchestrator extends EventTarget {}
-  telemetry.register(target, { events: { 'dag_run.success': renderPrivacyNotice({ product: 'acme', endpoint }) } });
+  telemetry.register(target, { events: { 'dag_run.success': renderPrivacyNotice({ product: { name: 'acme' }, endpoint }) } });
   telemetry.register(new Orchestrator());
   // The signal of a controller goes into a transport of the package.
   return fetchTransport({ endpoint }).send([], new AbortController().signal);

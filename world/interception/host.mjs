@@ -21,7 +21,7 @@ if (library.startsWith('nock')) {
   };
   setupServer(http.get(`${ENDPOINT}/v3/*`, answer)).listen({ onUnhandledRequest: 'error' });
 }
-const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint: ENDPOINT, env: {} });
+const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, endpoint: ENDPOINT, env: {} });
 telemetry.publish('dbt_docs_access', { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false });
 const { sent, reasons } = await telemetry.close();
 console.log(JSON.stringify({ sent, intercepted, reasons }));

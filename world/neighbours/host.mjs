@@ -7,6 +7,7 @@ import { createTelemetry } from '../../dist/index.js';
 const { ENDPOINT, CONTROL } = process.env;
 const telemetry = createTelemetry({
   product: { name: 'acme', version: '1.0.0' },
+  dbt: true,
   endpoint: ENDPOINT,
   connectTimeoutMs: 5000,
   attemptTimeoutMs: 10_000,

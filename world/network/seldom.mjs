@@ -14,7 +14,7 @@ const job = { spreadMs: 0, busyMs: 0, settleMs: 20_000, ...JSON.parse(process.ar
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function client(endpoint) {
-  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, endpoint });
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, env: {}, endpoint });
   const event = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false };
   return { publish: () => telemetry.publish('dbt_docs_access', event), stats: () => telemetry.stats() };
 }

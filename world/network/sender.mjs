@@ -22,7 +22,7 @@ const defaults = { events: 8, clients: 1, everyMs: 50, end: 'alive', aliveMs: 30
 const job = { ...defaults, ...JSON.parse(process.argv[2]) };
 
 function host(endpoint, options = {}) {
-  return createTelemetry({ product: { name: 'acme', version: '1.0.0' }, env: {}, endpoint, ...options });
+  return createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, env: {}, endpoint, ...options });
 }
 
 function publish(telemetry) {

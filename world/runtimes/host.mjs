@@ -3,7 +3,7 @@ import { createTelemetry } from '../../dist/index.js';
 
 const { endpoint, end, events = 2, options = {}, isOptingOut = false } = JSON.parse(process.argv[2]);
 const env = {};
-const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, endpoint, env, ...options });
+const telemetry = createTelemetry({ product: { name: 'acme', version: '1.0.0' }, dbt: true, endpoint, env, ...options });
 const metrics = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false };
 for (let event = 0; event < events; event += 1) telemetry.publish('dbt_docs_access', metrics);
 const print = () => console.log(JSON.stringify(telemetry.stats()));

@@ -114,7 +114,7 @@ test('a close ends the tunnels that open for its own sends, also in a pool that 
   t.deepEqual(await theirs, ABORTED);
 });
 
-const EVENT = { status: 'success', task_count: 1, acme_task_count: 1, execution_modes: 'local' } as const;
+const EVENT = { status: 'success', task_count: 1, acme_task_count: 1 } as const;
 
 const UNHURRIED = { connectTimeoutMs: 10_000, attemptTimeoutMs: 20_000, drainOnExit: false } as const;
 
