@@ -1,6 +1,7 @@
 // Writes the JavaScript of dist/: one ES module for each entry point and a few chunks that they share, one CommonJS file for each entry
 // point, and one file with all that is loaded late. Each file costs the host time when its process starts. The compiler writes the
 // declarations beside them, file by file; here those that no entry point leads to are deleted, and the others are copied for CommonJS.
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
@@ -44,28 +45,6 @@ const COMMON = {
   logLevel: 'warning',
 };
 
-/** Entry points of a group share their code. The main one is alone, so that a host loads a single file. */
-for (const files of [[main], others]) {
-  const { metafile } = await build({
-    ...COMMON,
-    entryPoints: files.map(sourceOf),
-    outdir: 'dist',
-    outbase: 'src',
-    chunkNames: 'chunks/[name]-[hash]',
-    splitting: true,
-    format: 'esm',
-    external: EXTERNAL.flatMap((name) => [name, `${name}/*`]),
-    plugins: [withoutUnused],
-    sourcemap: true,
-    sourcesContent: false,
-  });
-  // What is loaded late may share nothing with the main entry but what it is handed as a value.
-  const written = metafile.outputs[path.posix.normalize(main)];
-  const shared = written?.imports.find(({ kind, external }) => kind === 'import-statement' && external !== true);
-  if (shared !== undefined) throw new Error(`${main} is more than one file: it imports ${shared.path}`);
-  withLicenses(metafile);
-}
-
 /**
  * Modules of Node in CommonJS: by a function of `process`, since a test runner refuses `require` after it has torn down its world, and one
  * that runs them in a world of its own may replace what they give.
@@ -88,13 +67,38 @@ const COMMON_JS = {
   logOverride: { 'empty-import-meta': 'silent' },
 };
 
+const LATE = 'dist/cosmos-telemetry-late.cjs';
+withLicenses((await build({ ...COMMON_JS, entryPoints: ['src/delivery/late-modules.ts'], outfile: LATE })).metafile);
+/** Only this file is run as what is loaded late: see `late.ts`. */
+const lateSha256 = createHash('sha256').update(readFileSync(LATE)).digest('hex');
+
+/** Entry points of a group share their code. The main one is alone, so that a host loads a single file. */
+for (const files of [[main], others]) {
+  const { metafile } = await build({
+    ...COMMON,
+    define: { ...COMMON.define, LATE_SHA256: JSON.stringify(lateSha256) },
+    entryPoints: files.map(sourceOf),
+    outdir: 'dist',
+    outbase: 'src',
+    chunkNames: 'chunks/[name]-[hash]',
+    splitting: true,
+    format: 'esm',
+    external: EXTERNAL.flatMap((name) => [name, `${name}/*`]),
+    plugins: [withoutUnused],
+    sourcemap: true,
+    sourcesContent: false,
+  });
+  // What is loaded late may share nothing with the main entry but what it is handed as a value.
+  const written = metafile.outputs[path.posix.normalize(main)];
+  const shared = written?.imports.find(({ kind, external }) => kind === 'import-statement' && external !== true);
+  if (shared !== undefined) throw new Error(`${main} is more than one file: it imports ${shared.path}`);
+  withLicenses(metafile);
+}
+
 for (const file of entries) {
   const { metafile } = await build({ ...COMMON_JS, entryPoints: [sourceOf(file)], outfile: file.replace(/\.js$/, '.cjs') });
   withLicenses(metafile);
 }
-withLicenses(
-  (await build({ ...COMMON_JS, entryPoints: ['src/delivery/late-modules.ts'], outfile: 'dist/cosmos-telemetry-late.cjs' })).metafile,
-);
 
 /** Adds the licenses of the packages that bundles contain, as a comment at their end. Only the build tells which packages these are. */
 function withLicenses({ outputs }) {
@@ -107,10 +111,18 @@ function withLicenses({ outputs }) {
   }
 }
 
+function readmeLicense(folder) {
+  const [, text = ''] =
+    /\nlicense\n-+\n([\s\S]+)$|\n#+ license\n([\s\S]+)$/i.exec(readFileSync(path.join(folder, 'README.md'), 'utf8')) ?? [];
+  return text.trim();
+}
+
 function licenseOf(folder) {
   const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
-  const { name, version: packageVersion, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
-  const text = file === undefined ? `${license}, by ${author?.name ?? author}` : readFileSync(path.join(folder, file), 'utf8').trim();
+  const { name, version: packageVersion } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  // A package without such a file has its license at the end of its README.
+  const text = file === undefined ? readmeLicense(folder) : readFileSync(path.join(folder, file), 'utf8').trim();
+  if (!/permission|redistribution/i.test(text)) throw new Error(`The text of the license of ${name} is not in its package`);
   return `${name} ${packageVersion}\n\n${text}`;
 }
 

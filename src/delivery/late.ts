@@ -10,6 +10,12 @@ import { bare } from '../base/foreign-values.js';
 /** Reason of an event that waits because a module cannot be loaded: nothing was tried. */
 export const LOAD_REASON = 'load_failed';
 
+/**
+ * The SHA-256 of the file that belongs to this build, in hex: `scripts/bundle.mjs` writes it here. No other file is run: a program that was
+ * bundled may lie beside any file of that name.
+ */
+declare const LATE_SHA256: string | undefined;
+
 /** `late-modules.ts`, bundled by `scripts/bundle.mjs`. The other entry points, and chunks, lie one folder deeper than the main one. */
 const FILES = ['./cosmos-telemetry-late.cjs', '../cosmos-telemetry-late.cjs'];
 
@@ -31,7 +37,11 @@ export function loadWaitMs(error: unknown): number | undefined {
   return name === 'NotLoadedError' && typeof waitMs === 'number' ? waitMs : undefined;
 }
 
-const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
+/**
+ * What a moment may bring. Node remembers a failed `import()`, so it is not tried then. After any other failure the file is not there for
+ * this process: the program was bundled, or may not read it.
+ */
+const TRANSIENT: ReadonlySet<string> = new Set(['EAGAIN', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE', 'ETIMEDOUT']);
 
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 60_000;
@@ -80,14 +90,15 @@ let modules: LateModules | undefined;
 let isMissing = false;
 
 /**
- * @returns undefined if there is no such file
- * @throws as `readFileSync` does, if it cannot be read now
+ * @returns undefined if the file of this build is not there
+ * @throws as `readFileSync` does, if it cannot be read for a moment
  */
 function readLateModules(): LateModules | undefined {
   // CommonJS has no URL, and has everything in one file.
   const { url } = import.meta as { url?: string };
   if (modules !== undefined || isMissing) return modules;
-  for (const file of url?.startsWith('file:') === true ? FILES : []) {
+  const isPackaged = typeof LATE_SHA256 === 'string' && url?.startsWith('file:') === true;
+  for (const file of isPackaged ? FILES : []) {
     modules = runFile(new URL(file, url));
     if (modules !== undefined) return modules;
   }
@@ -95,16 +106,18 @@ function readLateModules(): LateModules | undefined {
   return undefined;
 }
 
-/** Runs a CommonJS file that requires nothing. @returns undefined if it is missing */
+/** Runs the file of this build. @returns undefined if there is none, or another one */
 function runFile(url: URL): LateModules | undefined {
   const path = process.getBuiltinModule('node:url').fileURLToPath(url.href);
   let code: string;
   try {
     code = process.getBuiltinModule('node:fs').readFileSync(path, 'utf8');
   } catch (error) {
-    if (MISSING.has(errorCode(error))) return undefined;
-    throw error;
+    if (TRANSIENT.has(errorCode(error))) throw error;
+    return undefined;
   }
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  if (createHash('sha256').update(code).digest('hex') !== LATE_SHA256) return undefined;
   const module: { exports: unknown } = { exports: {} };
   const run = process.getBuiltinModule('node:vm').compileFunction(code, ['module'], { filename: path }) as (of: typeof module) => void;
   run(module);

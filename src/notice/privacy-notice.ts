@@ -177,8 +177,8 @@ function whereItGoes({ product: { name }, endpoint, retention = NO_RETENTION, co
     `${target(endpoint)} ${codeSpan(`${switchVariable(name)}_ENDPOINT`)} in the environment sends it elsewhere, for example to your own ` +
       'server. A redirect to another host is followed only if the program names that host. A request has the headers `accept`, ' +
       '`connection`, `host` and `user-agent: cosmos-telemetry`; a proxy gets `proxy-authorization` if its address has credentials.',
-    `The program writes ${written} to disk unless you ask for it. Events wait in memory, at most ${waiting} of them unless the program sets ` +
-      `another limit, and are lost when it ends. ${prose(retention)}${name === COSMOS ? ` ${ON_DISK}` : ''} ` +
+    `The program writes ${written} to disk unless you ask for it. Events wait in memory, at most ${waiting} of them unless the program ` +
+      `sets another limit, and are lost when it ends. ${prose(retention)}${name === COSMOS ? ` ${ON_DISK}` : ''} ` +
       `${codeSpan(`${debugVariable(name)}=1`)} prints every request to standard error and sends none. If the value is the path of a ` +
       `file instead of \`1\`, the requests are appended to that file and not sent.${contact === undefined ? '' : ` ${prose(contact)}`}`,
   ];

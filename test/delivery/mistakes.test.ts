@@ -17,7 +17,7 @@ const flowRun = defineEvent('flow_run', {
 function setUp() {
   const lines: string[] = [];
   const logger = { debug: () => undefined, warn: (line: string) => lines.push(line.replace('[telemetry] ', '')) };
-  const rig = telemetryRig({ events: [flowRun] as never, logger, transport: recordingTransport() });
+  const rig = telemetryRig({ events: [flowRun] as never, dbt: true, logger, transport: recordingTransport() });
   const publish = async (type: string, metrics: unknown): Promise<void> => {
     rig.telemetry.publish(type as never, metrics as never);
     await rig.clock.advance(0);

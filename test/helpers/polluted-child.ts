@@ -43,7 +43,7 @@ async function run(index: typeof Index, path: string, waits = false): Promise<un
   telemetry.register(host);
   host.emit('task_instance.success', { taskInstance: { dagId: 'd', taskId: 't', mapIndex: -1, task: TASK } });
   host.emit('dag_run.failed', { dagRun: { dagId: 'd', dag: { params: {}, tasks: [TASK] } } });
-  telemetry.publish('tick', { n: 7 }, index.compressTelemetryMetadata({ database: 'postgres' }));
+  telemetry.publish('tick', { n: 7 });
   const drained = await telemetry.drain(waits ? { deadlineMs: 50 } : {});
   const { durationMs: _, ...report } = await telemetry.close();
   const dag: { params?: Record<string, unknown> } = { params: {} };
