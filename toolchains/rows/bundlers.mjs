@@ -1,5 +1,5 @@
 // Bundlers: one program that uses all four entry points is built without a warning, and runs in a folder without node_modules.
-import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUN, DELIVER, expect, must, NEWEST, tool } from '../project.mjs';
 
@@ -42,7 +42,11 @@ function row(name, { files = {}, tools = [], command = NEWEST, args, out }) {
       const elsewhere = mkdtempSync(join(workshop.empty, 'bundled-'));
       cpSync(join(project.folder, out), elsewhere, { recursive: true });
       const file = readdirSync(elsewhere).find((each) => /^program\.[cm]?js$/.test(each));
+      // Of another build, or planted: it is not run.
+      for (const place of [elsewhere, workshop.empty])
+        writeFileSync(join(place, 'cosmos-telemetry-late.cjs'), "console.log('it was run');");
       const { stdout } = await must(NEWEST, [file], { cwd: elsewhere, env: project.env });
+      expect(!stdout.includes('it was run'), stdout);
       expect(/^cosmos-telemetry \d+\.\d+\.\d+$/m.test(stdout), `no version: ${stdout}`);
       expect(stdout.includes('{"ready":200,"metrics":501}'), stdout);
       expect(project.requests() === 3, `${project.requests()} of 3 requests`);

@@ -6,6 +6,7 @@ const ENTRIES = {
   'cosmos-telemetry/cli': 'createTelemetryCli',
   'cosmos-telemetry/relay': 'createRelay',
   'cosmos-telemetry/testing': 'startCollector',
+  'cosmos-telemetry/bullmq': 'bullmqMap',
 };
 
 const checks = Object.values(ENTRIES)
