@@ -6,9 +6,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FlowProducer, Worker } from 'bullmq';
-import { bullmqMap } from '../dist/bullmq/index.js';
-import { createTelemetry } from '../dist/index.js';
+import { FlowProducer } from 'bullmq';
 
 const LIMIT_MS = 10_000;
 
@@ -34,34 +32,27 @@ const server = createServer((request, response) => {
 await once(server.listen(0, '127.0.0.1'), 'listening');
 
 const failures = [];
-function client() {
-  return createTelemetry({
-    product: { name: 'acme', version: '1.0.0' },
-    host: { name: 'bullmq', version: '6.7.0' },
-    endpoint: `http://127.0.0.1:${server.address().port}`,
-    env: {},
+/** Starts a program, and waits until its workers listen. @returns Ends it; resolves with its report */
+async function start(prefix) {
+  const job = { path, prefix, endpoint: `http://127.0.0.1:${server.address().port}` };
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'bullmq-program.mjs'), JSON.stringify(job)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
-}
-
-async function work(job) {
-  if (job.name === 'Fails' || (job.name === 'Retries' && job.attemptsMade === 0)) throw new Error('as it should');
+  const ended = once(child, 'close');
+  let said = '';
+  child.stdout.on('data', (chunk) => (said += chunk));
+  while (!said.includes('ready\n')) await once(child.stdout, 'data');
+  return async () => {
+    child.stdin.end();
+    await ended;
+    return JSON.parse(said.split('\n')[1]);
+  };
 }
 
 /** Runs one flow. @returns what arrived: `dag_run failed 3` and the like */
 async function flow(prefix, child, { parent = {}, processes = 1, ends }) {
   requests.length = 0;
-  const workers = [];
-  const clients = [];
-  for (let count = 0; count < processes; count += 1) {
-    const telemetry = client();
-    clients.push(telemetry);
-    for (const queue of ['runs', 'tasks']) {
-      const worker = new Worker(queue, work, { connection, prefix });
-      worker.on('error', () => {});
-      telemetry.register(worker, { map: bullmqMap({ operatorName: (job) => job.name }) });
-      workers.push(worker);
-    }
-  }
+  const programs = await Promise.all(Array.from({ length: processes }, () => start(prefix)));
   const producer = new FlowProducer({ connection, prefix });
   const children = ['Ok', 'Retries', 'Fails'].map((name) => ({
     name,
@@ -74,8 +65,7 @@ async function flow(prefix, child, { parent = {}, processes = 1, ends }) {
   while (requests.length < ends && Date.now() < untilMs) await sleep(20);
   // One more would be one too many.
   await sleep(200);
-  for (const worker of workers) await worker.close();
-  const reports = await Promise.all(clients.map((telemetry) => telemetry.close()));
+  const reports = await Promise.all(programs.map((end) => end()));
   await producer.close();
   for (const { published, sent, failed, dropped } of reports) {
     if (published !== sent || failed + dropped > 0) failures.push(`${prefix}: ${published} published, ${sent} sent`);
@@ -103,11 +93,16 @@ try {
     await flow('removed', { ...removed, ignoreDependencyOnFailure: true }, { parent: removed, ends: 5 }),
     [...TASKS, 'dag_run success 3'],
   );
+  const counted = { removeOnComplete: { count: 1 }, removeOnFail: { count: 1 }, ignoreDependencyOnFailure: true };
+  expect('one job of each kind is kept', await flow('counted', counted, { parent: { removeOnComplete: { count: 0 } }, ends: 5 }), [
+    ...TASKS,
+    'dag_run success 3',
+  ]);
   expect('a failed child that is removed releases its parent, uncounted', await flow('released', removed, { ends: 5 }), [
     ...TASKS,
     'dag_run success 2',
   ]);
-  expect('three programs: each end is reported once', await flow('three', { failParentOnFailure: true }, { processes: 3, ends: 5 }), [
+  expect('three processes: each end is reported once', await flow('three', { failParentOnFailure: true }, { processes: 3, ends: 5 }), [
     ...TASKS,
     'dag_run failed 3',
   ]);
