@@ -4,7 +4,8 @@ import { onRejection } from './foreign-values.js';
 
 /**
  * Where the package logs: console, pino, winston or any object with these two methods. A line is `[telemetry] code: text`, at most
- * one a minute for each code, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`) and for mistakes. It
+ * one a minute for each code and level, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`) and for
+ * mistakes. It
  * never holds the query of a URL, credentials, the error text of a library or a value of an event. A logger that throws does no harm.
  */
 export interface Logger {
@@ -70,11 +71,13 @@ export class Log {
   #write(level: keyof Logger, code: string, text: string): void {
     if (this.#logger === undefined) return;
     const now = this.#clock.now();
-    const lastAt = this.#lastAt.get(code);
+    // Apart for each level: a line for debugging must not hide one for the operator.
+    const key = `${level} ${code}`;
+    const lastAt = this.#lastAt.get(key);
     if (lastAt !== undefined && now - lastAt < QUIET_MS) return;
     // Forgetting all codes repeats a line at worst.
     if (this.#lastAt.size >= MAX_CODES) this.#lastAt.clear();
-    this.#lastAt.set(code, now);
+    this.#lastAt.set(key, now);
     this.#print(level, code, text);
   }
 

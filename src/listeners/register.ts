@@ -60,7 +60,7 @@ export function hostListeners(product: string, { definitions, bus, ledger, log, 
     'task_instance.success': onTask('success'),
     'task_instance.failed': onTask('failed'),
   };
-  const run = runListener(events, { reader, ledger, sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true });
+  const run = runListener(events, { reader, ledger, log, sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true });
   return { events, run };
 }
 

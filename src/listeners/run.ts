@@ -2,6 +2,7 @@
  * A run and all its tasks in one report, for a host that knows them at the end: taken apart into the events that other hosts emit.
  */
 import type { Ledger } from '../base/ledger.js';
+import type { Log } from '../base/log.js';
 import { MAX_TASKS } from './dag-run.js';
 import { isOutcome } from './endings.js';
 import { isObject } from './host-reader.js';
@@ -35,12 +36,13 @@ export interface RunReport extends When {
 interface RunListenerOptions {
   reader: HostReader;
   ledger: Ledger;
+  log: Pick<Log, 'warn'>;
   /** Whether the event may say so; Cosmos, for one, sends nothing about a skipped task. */
   sends: (event: 'dag_run' | 'task_instance', status: Outcome) => boolean;
 }
 
 /** Takes a `RunReport`: one event for the run, and one for each task of the product. */
-export function runListener(listeners: PayloadListeners, { reader, ledger, sends }: RunListenerOptions): PayloadListener {
+export function runListener(listeners: PayloadListeners, { reader, ledger, log, sends }: RunListenerOptions): PayloadListener {
   return (run) => {
     const tasks = isObject(run) ? reader.list(reader.read(run, 'tasks')) : undefined;
     // Read once: a proxy may give another length each time.
@@ -65,8 +67,10 @@ export function runListener(listeners: PayloadListeners, { reader, ledger, sends
     if (outcome !== undefined) return outcome;
     for (const taskInstance of instances) {
       // Reading its status may have failed, or it is no word of ours: what it was instead is unknown.
-      if (!isOutcome(taskInstance.status)) ledger.refuse('invalid');
-      else if (sends('task_instance', taskInstance.status)) listeners[`task_instance.${nameOf(taskInstance.status)}`]({ taskInstance });
+      if (!isOutcome(taskInstance.status)) {
+        ledger.refuse('invalid', 'task_instance');
+        log.warn('invalid', 'a task of a run report has no known `status`');
+      } else if (sends('task_instance', taskInstance.status)) listeners[`task_instance.${nameOf(taskInstance.status)}`]({ taskInstance });
     }
     return undefined;
   };

@@ -28,10 +28,9 @@ test('the log writes the code and our own text, at the given level', (t) => {
   t.deepEqual(lines, ['warn [telemetry] buffer_full: the oldest are dropped', 'debug [telemetry] connect: rejected by the transport']);
 });
 
-test('the log writes one line a minute for each code, whatever its text and level', (t) => {
+test('the log writes one line a minute for each code and level, whatever its text', (t) => {
   const { clock, lines, log } = setUp();
   for (let time = 0; time < 1000; time += 1) log.warn('invalid', `text ${time}`);
-  log.debug('invalid', 'another level');
   t.is(lines.length, 1);
   clock.nowMs = 59_999;
   log.warn('invalid', 'too early');
@@ -40,6 +39,15 @@ test('the log writes one line a minute for each code, whatever its text and leve
   log.warn('invalid', 'a minute later');
   log.warn('invalid', 'and again');
   t.deepEqual(lines, ['warn [telemetry] invalid: text 0', 'warn [telemetry] invalid: a minute later']);
+});
+
+test('a line for debugging hides none for the operator', (t) => {
+  const { lines, log } = setUp();
+  for (let time = 0; time < 2; time += 1) {
+    log.debug('invalid', 'an event');
+    log.warn('invalid', 'a payload');
+  }
+  t.deepEqual(lines, ['debug [telemetry] invalid: an event', 'warn [telemetry] invalid: a payload']);
 });
 
 test('the codes of the log do not silence each other', (t) => {

@@ -54,7 +54,7 @@ test('the run has the counts of its tasks', (t) => {
   const keep = (payload: unknown) => void reports.push(payload as HostReport['payload']);
   const listeners = { 'dag_run.success': keep, 'dag_run.failed': keep, 'task_instance.success': keep, 'task_instance.failed': keep };
   const { ledger } = product;
-  runListener(listeners, { reader: new HostReader(ledger), ledger, sends: () => true })(RUN);
+  runListener(listeners, { reader: new HostReader(ledger), ledger, log: { warn: () => undefined }, sends: () => true })(RUN);
   t.like(reports[0], { dagRun: { failedCount: 1, retriedCount: 1, skippedCount: 1, runId: 'r1' } });
   t.like(reports[2], { taskInstance: { taskId: 'test', runId: 'r1', attempt: 2, mapIndex: -1 } });
 });
@@ -180,4 +180,14 @@ test.serial(proves('hook-payload', 'whatever a report contains, nothing is throw
   const before = product.taken.length;
   product.registry.reportRun({ ...RUN, runId: 'the next one' });
   t.is(product.taken.length, before + 4);
+});
+
+test('a task without a known status is said, as well as counted', async (t) => {
+  const lines: string[] = [];
+  const rig = telemetryRig({ logger: { debug: () => undefined, warn: (line) => lines.push(line) } });
+  const tasks = [{ taskId: 'a', owned: true, status: 'done' as never }];
+  rig.telemetry.reportRun({ status: 'success', tasks });
+  await rig.clock.advance(0);
+  t.deepEqual(lines, ['[telemetry] invalid: a task of a run report has no known `status`']);
+  t.like(rig.telemetry.stats(), { published: 2, dropped: 1, reasons: { invalid: 1 } });
 });
