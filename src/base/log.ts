@@ -5,8 +5,8 @@ import { onRejection } from './foreign-values.js';
 /**
  * Where the package logs: console, pino, winston or any object with these two methods. A line is `[telemetry] code: text`, at most
  * one a minute for each code and level, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`) and for
- * mistakes. It
- * never holds the query of a URL, credentials, the error text of a library or a value of an event. A logger that throws does no harm.
+ * mistakes. It never holds the query of a URL, credentials, the error text of a library or a value of an event. A logger that throws does
+ * no harm.
  */
 export interface Logger {
   /**
