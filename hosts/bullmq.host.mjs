@@ -2,11 +2,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlowProducer } from 'bullmq';
+import { startCollector } from './collector.mjs';
 
 const LIMIT_MS = 10_000;
 
@@ -23,18 +23,12 @@ for (let said = ''; !/ready to accept connections/i.test(said); ) said += String
 redis.stdout.resume();
 const connection = { path, maxRetriesPerRequest: null };
 
-const requests = [];
-const server = createServer((request, response) => {
-  const url = new URL(request.url, 'http://collector');
-  requests.push({ type: url.pathname.split('/').at(-1), ...Object.fromEntries(url.searchParams) });
-  response.end();
-});
-await once(server.listen(0, '127.0.0.1'), 'listening');
+const { requests, endpoint, close } = await startCollector();
 
 const failures = [];
 /** Starts a program, and waits until its workers listen. @returns Ends it; resolves with its report */
 async function start(prefix) {
-  const job = { path, prefix, endpoint: `http://127.0.0.1:${server.address().port}` };
+  const job = { path, prefix, endpoint };
   const child = spawn(process.execPath, [join(import.meta.dirname, 'bullmq-program.mjs'), JSON.stringify(job)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -107,8 +101,7 @@ try {
     'dag_run failed 3',
   ]);
 } finally {
-  server.closeAllConnections();
-  server.close();
+  close();
   redis.kill();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { startCollector } from './collector.mjs';
 
 const DIST = pathToFileURL(join(import.meta.dirname, '..', 'dist', 'index.js')).href;
 
@@ -31,14 +31,7 @@ export async function postTasksExecution({ endpoint }, { id, taskResults, startT
 }
 `;
 
-const requests = [];
-const server = createServer((request, response) => {
-  const url = new URL(request.url, 'http://collector');
-  requests.push({ type: url.pathname.split('/').at(-1), ...Object.fromEntries(url.searchParams) });
-  response.end();
-});
-await once(server.listen(0, '127.0.0.1'), 'listening');
-const endpoint = `http://127.0.0.1:${server.address().port}`;
+const { requests, endpoint, close } = await startCollector();
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'nx-')));
 const target = (command, more = {}) => ({ executor: 'nx:run-commands', options: { command }, ...more });
@@ -94,8 +87,7 @@ try {
     ['dag_run failed 2 1 0', 'task_instance failed build', 'task_instance success test'],
   );
 } finally {
-  server.closeAllConnections();
-  server.close();
+  close();
   rmSync(folder, { recursive: true, force: true });
 }
 for (const failure of failures) console.log(`FAILED: ${failure}`);
