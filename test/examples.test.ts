@@ -9,7 +9,6 @@ import type { ExecutionContext } from 'ava';
 import { createTelemetry, count, defineEvent, duration, oneOf } from '../src/index.js';
 import { recordingTransport } from '../src/testing/index.js';
 import { childQueue } from './helpers/at-a-time.js';
-import { notAsQuoted } from './helpers/quoted-output.js';
 import { runChild } from './helpers/run-child.js';
 
 const SOURCES = fileURLToPath(new URL('../../examples/', import.meta.url));
@@ -66,7 +65,6 @@ example(
       [],
       'it fits a terminal',
     );
-    t.deepEqual(notAsQuoted(output), [], 'the README quotes what it prints');
     t.false(text.includes('\u001B'), 'no colours where standard output is no terminal');
   },
   HOSTILE,

@@ -1,90 +1,15 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import test from 'ava';
 import { DEFAULTS } from '../src/base/constants.js';
 import type { TelemetryOptions } from '../src/index.js';
-import { startCollector } from '../src/testing/index.js';
+import { pageOf, ROOT } from './helpers/pages.js';
 
-const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
-
-const blocks = [...README.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({ language, text }));
-
-function blocksOf(language: string): string[] {
-  return blocks.filter((block) => block.language === language).map(({ text }) => text);
-}
-
-/** The rows of the first table under a heading, as cells without backquotes. */
-function tableUnder(heading: string): string[][] {
-  const section = README.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
-  const rows = section.split('\n').filter((line) => line.startsWith('| '));
+/** The rows of the first table of a page, as cells without backquotes. */
+function tableOf(page: string): string[][] {
+  const rows = (pageOf(page).split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('| '));
   return rows.slice(2).map((row) => row.split(' | ').map((cell) => cell.replaceAll(/^\| |`| \|$/g, '').trim()));
 }
-
-/** Compiles the README's TypeScript like a user's project: against the built package, by its name. */
-async function compileBlocks(): Promise<string> {
-  const folder = path.join(ROOT, 'build', 'readme');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  for (const [index, text] of blocksOf('ts').entries()) writeFileSync(path.join(folder, `block-${index}.ts`), text);
-  const compilerOptions = { rootDir: '.', outDir: 'out', paths: {}, noUnusedLocals: false, declaration: false, declarationMap: false };
-  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] }));
-  const compiler = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-  await run(process.execPath, [compiler, '-p', folder]);
-  return path.join(folder, 'out');
-}
-
-test.serial('every TypeScript block compiles, and the ten lines of a host deliver', async (t) => {
-  const texts = blocksOf('ts');
-  const tenLines = texts.findIndex((text) => text.includes('telemetry.register(host)'));
-  t.true(texts.length >= 3 && tenLines >= 0);
-  const lines = (texts[tenLines] ?? '').split('\n').filter((line) => line.trim() !== '');
-  t.true(lines.length <= 10, `${lines.length} lines`);
-  const translated = (texts.find((text) => text.includes('telemetry.register(worker')) ?? '')
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  t.true(translated.length > 0 && translated.length <= 10, `${translated.length} lines with a map`);
-  let folder = '';
-  try {
-    folder = await compileBlocks();
-  } catch (error) {
-    t.fail((error as { stdout: string }).stdout);
-  }
-
-  const collector = await startCollector();
-  t.teardown(() => collector.close());
-  // The operator's variable overrides the endpoint of the text, so no request leaves the machine.
-  const env = { PATH: process.env['PATH'], ACME_TELEMETRY_ENDPOINT: collector.url };
-  const { stdout, stderr } = await run(process.execPath, [path.join(folder, `block-${tenLines}.js`)], { env });
-  t.is(stderr, '');
-  t.regex(stdout, /published: 1,\s+sent: 1,\s+failed: 0,\s+dropped: 0,\s+pending: 0/);
-  t.deepEqual(
-    collector.requests.map(({ eventType }) => eventType),
-    ['dag_run'],
-  );
-  t.deepEqual(collector.requests[0]?.query.slice(-3), [
-    ['status', 'success'],
-    ['task_count', '1'],
-    ['acme_task_count', '1'],
-  ]);
-});
-
-test.serial('the command for a user of a machine prints the rule that decides', async (t) => {
-  const [command = ''] = blocksOf('sh').filter((text) => text.includes('explainSettings'));
-  const [, script = ''] = /-e "(.*)"/.exec(command) ?? [];
-  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, env: { ACME_TELEMETRY: 'off' } });
-  t.regex(stdout, /enabled: false,\s+rules: \[\s+\{\s+name: 'ACME_TELEMETRY',\s+value: 'off',\s+optsOut: true/);
-});
-
-test.serial('the README has the two commands that CI runs', (t) => {
-  t.true(blocksOf('sh').includes('npm ci && npm start\n'));
-  t.true(blocksOf('sh').includes('npm ci && npm test\n'));
-});
 
 /** Every option. The list does not compile if an option is missing or was removed. */
 const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
@@ -119,7 +44,7 @@ const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
 };
 
 test.serial('the table of options has each option with its default', (t) => {
-  const rows = tableUnder('Options');
+  const rows = tableOf('docs/options.md');
   t.deepEqual(
     rows.map(([name = '']) => name),
     Object.keys(OPTIONS),
@@ -127,7 +52,7 @@ test.serial('the table of options has each option with its default', (t) => {
   const { drainDeadlineMs, ...defaults } = DEFAULTS;
   const numbers = rows.filter(([, value = '']) => /^\d+$/.test(value)).map(([name, value]) => [name, Number(value)]);
   t.deepEqual(Object.fromEntries(numbers), defaults);
-  t.true(README.includes(`(${drainDeadlineMs.toLocaleString('en-US')} by default)`));
+  t.true(pageOf('docs/report.md').includes(`(${drainDeadlineMs.toLocaleString('en-US')} by default)`));
 });
 
 const CONTRIBUTING = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8');

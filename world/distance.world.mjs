@@ -68,7 +68,7 @@ async function whileTheProcessLives(roundTripMs) {
   }
 }
 
-/** Up to which distance everything arrives, as README.md says it ("How much a drain delivers"). */
+/** Up to which distance everything arrives, as docs/report.md says it ("How much a drain delivers"). */
 const COVERED_MS = {
   close: { http: 600, 'http, by name': 400, 'TLS 1.3': 400, 'TLS 1.3, by name': 200, 'TLS 1.2': 200, 'TLS 1.2, by name': 200 },
   exit: { http: 50, 'http, by name': 25, 'TLS 1.3': 25, 'TLS 1.3, by name': 25, 'TLS 1.2': 25, 'TLS 1.2, by name': 25 },

@@ -178,7 +178,7 @@ export function placeLines({ configFile, policyFiles }: Inquiry): string[] {
   ];
 }
 
-/** The value of `--json`. The README documents its shape. */
+/** The value of `--json`. docs/cli.md documents its shape. */
 export function inquiryJson(inquiry: Inquiry, { program }: CommandContext) {
   const { enabled, state, decidedBy, others, endpoint, debug, configFile, policyFiles, problems } = inquiry;
   return {

@@ -99,7 +99,7 @@ function previewLines(result: Preview, number: number, { paint, width, program }
   ];
 }
 
-/** One event in `--json`. The README documents its shape. */
+/** One event in `--json`. docs/cli.md documents its shape. */
 function previewJson(result: Preview, product: string) {
   const { item, type, notSent, url, fields, losses } = result;
   return {

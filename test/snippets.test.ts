@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { startCollector } from '../src/testing/index.js';
+import { guardedEnv } from './helpers/guarded-env.js';
+import { blocksOf, pageOf, ROOT } from './helpers/pages.js';
+
+const run = promisify(execFile);
+const SNIPPETS = blocksOf('ts');
+
+/** Compiles them like a user's project: against the built package, by its name. @returns The folder of the scripts `0.js`, `1.js` … */
+async function compileAll(t: ExecutionContext): Promise<string> {
+  const folder = path.join(ROOT, 'build', 'snippets');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const [index, { text }] of SNIPPETS.entries()) writeFileSync(path.join(folder, `${index}.ts`), text);
+  const compilerOptions = { rootDir: '.', outDir: 'out', paths: {}, noUnusedLocals: false, declaration: false, declarationMap: false };
+  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] }));
+  const compiler = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  await run(process.execPath, [compiler, '-p', folder]).catch((error: unknown) => t.fail((error as { stdout: string }).stdout));
+  return path.join(folder, 'out');
+}
+
+/** A machine of its own: a home, a working folder, and nothing of the environment. */
+function machine(t: ExecutionContext): { cwd: string; env: Record<string, string> } {
+  const home = mkdtempSync(path.join(tmpdir(), 'cosmos-telemetry-snippet-'));
+  t.teardown(() => rmSync(home, { recursive: true, force: true }));
+  return { cwd: home, env: { PATH: process.env['PATH'] ?? '', HOME: home, USERPROFILE: home, XDG_CONFIG_HOME: path.join(home, 'config') } };
+}
+
+const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '');
+
+/** What differs between machines and runs. */
+function masked(text: string): string {
+  return text.replaceAll(/(durationMs: |node_version=|platform_system=|platform_machine=)[\w.]+/g, '$1#');
+}
+
+test.serial('every snippet of README.md and docs/ compiles and runs, and README.md quotes what its first one prints', async (t) => {
+  t.true(SNIPPETS.length >= 12);
+  const folder = await compileAll(t);
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  const start = async (index: number, variables: Record<string, string> = {}) => {
+    const { cwd, env } = machine(t);
+    // The operator's variable overrides the endpoint of the text, so no request leaves the machine.
+    const all = guardedEnv({ ...env, ACME_TELEMETRY_ENDPOINT: collector.url, ...variables });
+    return run(process.execPath, ['--unhandled-rejections=strict', path.join(folder, `${index}.js`)], { cwd, env: all, timeout: 20_000 });
+  };
+
+  const [first] = SNIPPETS;
+  const lines = linesOf(first?.text ?? '');
+  t.is(first?.page, 'README.md');
+  t.true(lines.length <= 12, `${lines.length} lines`);
+  t.true(first?.text.includes('map: {'));
+  const [printed = '', debugged = ''] = blocksOf('text', ['README.md']).map(({ text }) => text);
+  const { stdout } = await start(0);
+  t.is(masked(stdout), masked(printed));
+  t.deepEqual(
+    collector.requests.map(({ url }) => masked(url)),
+    [masked(debugged.replace('[telemetry] GET https://telemetry.acme.example', '').trim())],
+  );
+  const debugging = await start(0, { ACME_TELEMETRY_DEBUG: '1', ACME_TELEMETRY_ENDPOINT: '' });
+  t.is(masked(debugging.stderr), masked(debugged));
+  t.regex(debugging.stdout, /reasons: \{ debug: 1 \}/);
+
+  const runs = SNIPPETS.map(async ({ page, text }, index) => {
+    const { stderr } = await start(index).catch((error: unknown) => error as { stderr: string });
+    t.is(stderr, '', `${page}:\n${text}`);
+  });
+  await Promise.all(runs);
+});
+
+test.serial('the command for a user of a machine prints the rule that decides', async (t) => {
+  const scripts = blocksOf('sh').flatMap(({ text }) => /-e "([^"]*explainSettings[^"]*)"/.exec(text)?.[1] ?? []);
+  t.true(scripts.length > 0);
+  for (const script of scripts) {
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, env: { ACME_TELEMETRY: 'off' } });
+    t.regex(stdout, /enabled: false,\s+rules: \[\s+\{\s+name: 'ACME_TELEMETRY',\s+value: 'off',\s+optsOut: true/);
+  }
+});
+
+test.serial('the commands of README.md that start the package run from a clone', async (t) => {
+  const commands = blocksOf('sh', ['README.md']).flatMap(({ text }) => linesOf(text));
+  const own = commands.filter((line) => line.startsWith('node dist/cli/bin.js '));
+  t.true(own.length >= 3);
+  for (const command of own) {
+    const [, , ...words] = command.split(' ');
+    // The relay runs until it is stopped, and has tests of its own.
+    const args = words[0] === 'relay' ? ['relay', '--help'] : words;
+    const { stdout, stderr } = await run(process.execPath, ['dist/cli/bin.js', ...args], { cwd: ROOT, env: machine(t).env });
+    t.is(stderr, '', command);
+    t.true(stdout.length > 100, command);
+    for (const option of words.filter((word) => word.startsWith('--'))) if (words[0] === 'relay') t.true(stdout.includes(option), option);
+  }
+});
+
+test.serial('README.md is short: the first code comes early, and the commands that CI runs are in it', (t) => {
+  const lines = pageOf('README.md').trimEnd().split('\n');
+  t.true(lines.length <= 170, `${lines.length} lines`);
+  t.true(lines.indexOf('```sh') < 20 && lines.indexOf('```ts') < 40);
+  const commands = blocksOf('sh', ['README.md']).map(({ text }) => text);
+  for (const command of ['npm ci && npm start\n', 'npm ci && npm test\n']) t.true(commands.includes(command), command);
+});
+
+test.serial('no snippet needs a syntax that Node 20 lacks', (t) => {
+  t.deepEqual(
+    SNIPPETS.filter(({ text }) => /\busing\b/.test(text.replaceAll(/'.*?'|\/\/.*/g, ''))).map(({ page }) => page),
+    [],
+  );
+});
