@@ -38,8 +38,11 @@ export interface TelemetryBus<P extends string = string, E extends readonly Even
   publish<T extends keyof EventMetrics<P, E, B> & string>(type: T, metrics: EventMetrics<P, E, B>[T], packedMetadata?: string): boolean;
 }
 
-/** The subscriber that takes over all events and counts them. It must not throw. @internal */
-export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: DeclaredEvent) => void;
+/**
+ * The subscriber that takes over all events and counts them. It must not throw. Metrics that are not checked may hold anything: it has
+ * `keepUsable` run on them in the same turn of the event loop. @internal
+ */
+export type EventConsumer = (metrics: UsageMetrics, packed: string | undefined, definition: DeclaredEvent, isChecked: boolean) => void;
 
 /** What a bus needs. @internal */
 interface EventBusOptions {
@@ -116,20 +119,20 @@ export class EventBus {
   publish(type: string, metrics: object, packedMetadata?: string): boolean {
     if (!this.#gate.accepts()) return false;
     const definition = this.#accepting(type);
-    if (definition === undefined) return false;
-    const snapshot = plainCopy(metrics, definition, this.#ledger);
+    if (definition === undefined || this.#isTooDeep(type)) return false;
+    const snapshot = copyOf(metrics);
     if (snapshot === undefined) {
       this.#ledger.notice('event', '', 'not_object', definition.type);
       return this.#refuse('invalid', type);
     }
-    return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata));
+    return this.#emit(definition, snapshot, this.#readablePacked(packedMetadata), false);
   }
 
   /** `publish` for a listener that has asked the gate and hands over a snapshot that it made: nothing is copied or checked. */
   publishOwned(type: string, snapshot: UsageMetrics, packed: string | undefined): boolean {
     const definition = this.#accepting(type);
-    if (definition === undefined) return false;
-    return this.#emit(definition, snapshot, this.#readablePacked(packed));
+    if (definition === undefined || this.#isTooDeep(type)) return false;
+    return this.#emit(definition, snapshot, this.#readablePacked(packed), true);
   }
 
   /** Runs `publish` for an event that came before the close: a host's event whose look-up took longer. */
@@ -169,9 +172,13 @@ export class EventBus {
     return false;
   }
 
-  #emit(definition: DeclaredEvent, snapshot: UsageMetrics, packed: string | undefined): boolean {
-    if (this.#observing?.depth === MAX_DEPTH) return this.#refuse('invalid', definition.type);
-    this.#consumer?.(snapshot, packed, definition);
+  /** Asked before anything is copied. */
+  #isTooDeep(type: string): boolean {
+    return this.#observing?.depth === MAX_DEPTH && !this.#refuse('invalid', type);
+  }
+
+  #emit(definition: DeclaredEvent, snapshot: UsageMetrics, packed: string | undefined, isChecked: boolean): boolean {
+    this.#consumer?.(snapshot, packed, definition, isChecked);
     if (this.#observers > 0) this.#observeLater(definition, snapshot, packed);
     return true;
   }
@@ -257,20 +264,25 @@ function accepts(field: Field | undefined, value: unknown): boolean {
 const MAX_NAMES = 64;
 
 /**
- * A shallow copy without values that no field accepts: they would hold memory while the event waits, and a rejected promise among
- * them would end the process. It runs for each `publish`, on the host's path.
+ * A shallow copy, which is all that the host's path pays for: `keepUsable` checks it later.
  *
  * @returns undefined for metrics that are not a plain object or throw when they are read.
  */
-function plainCopy(metrics: object, { type, fields }: EventDefinition, ledger: Ledger): UsageMetrics | undefined {
-  let copy: UsageMetrics;
+function copyOf(metrics: object): UsageMetrics | undefined {
   try {
     if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics) || ArrayBuffer.isView(metrics)) return undefined;
-    copy = { ...(metrics as UsageMetrics) };
+    return { ...(metrics as UsageMetrics) };
   } catch {
     // A getter that throws, or a revoked proxy, for which even `isArray` throws.
     return undefined;
   }
+}
+
+/**
+ * Removes from a copy what no field accepts: it would hold memory while the event waits, and a rejected promise among it would end the
+ * process. Node looks for unhandled rejections after the microtasks of a turn, so a microtask is early enough. @internal
+ */
+export function keepUsable(copy: UsageMetrics, { type, fields }: EventDefinition, ledger: Ledger): void {
   let names = 0;
   for (const name in copy) {
     names += 1;
@@ -281,7 +293,6 @@ function plainCopy(metrics: object, { type, fields }: EventDefinition, ledger: L
   // It is cheaper to keep a few undeclared names until the event is built than to look for them in each event.
   if (names > MAX_NAMES)
     for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, 'undeclared', type, ledger);
-  return copy;
 }
 
 function remove(copy: UsageMetrics, name: string, why: LossReason, type: string, ledger: Ledger): void {

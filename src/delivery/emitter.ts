@@ -6,6 +6,7 @@ import { MAX_TIMER_MS } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import type { Clock, Timer } from '../base/clock.js';
 import type { Ledger, TelemetryStats } from '../base/ledger.js';
+import { keepUsable } from '../bus/bus.js';
 import type { EventConsumer } from '../bus/bus.js';
 import { Dispatcher } from './dispatcher.js';
 import type { DispatcherOptions } from './dispatcher.js';
@@ -44,6 +45,9 @@ interface Leaving {
   readonly giveUp: () => void;
 }
 
+/** A microtask of its own costs one promise less. */
+const RESOLVED = Promise.resolve();
+
 /** Delivers what the bus publishes: a bounded buffer, a dispatcher, and an account of every event. */
 export class Emitter {
   readonly #options: EmitterOptions;
@@ -70,8 +74,11 @@ export class Emitter {
     this.#ledger = options.ledger;
     const { channels } = options.ledger;
     this.#published = channels?.published;
-    this.#buffer = new EventBuffer(options.maxPendingEvents, ({ type }) => {
-      if (channels?.dropped.hasSubscribers === true) channels.tell('dropped', type, 'buffer_full');
+    this.#buffer = new EventBuffer(options.maxPendingEvents, {
+      onDropped: ({ type }) => {
+        if (channels?.dropped.hasSubscribers === true) channels.tell('dropped', type, 'buffer_full');
+      },
+      check: (metrics, definition) => keepUsable(metrics, definition, options.ledger),
     });
     this.#drainWaiters = new DrainWaiters(options.clock);
     this.#leaveWaiters = new DrainWaiters(options.clock);
@@ -108,20 +115,26 @@ export class Emitter {
 
   /** A consistent copy of the counters. */
   stats(): TelemetryStats {
+    this.#buffer.checkAll();
     this.#countOverflow();
     return this.#ledger.snapshot(this.#pending());
   }
 
   /** The consumer of the bus. It runs on the host's path: it counts and keeps the event, and schedules a flush. */
-  readonly accept: EventConsumer = (metrics, packed, definition) => {
+  readonly accept: EventConsumer = (metrics, packed, definition, isChecked) => {
     const ledger = this.#ledger;
     // The host's code may have run since the gate was asked: a getter.
-    if (this.#isStopped) return ledger.refuse('opted_out', definition.type);
+    if (this.#isStopped) {
+      if (!isChecked) keepUsable(metrics, definition, ledger);
+      return ledger.refuse('opted_out', definition.type);
+    }
     ledger.published += 1;
     if (this.#published?.hasSubscribers === true) ledger.channels?.tell('published', definition.type);
-    this.#buffer.push(definition, metrics, packed);
+    if (this.#buffer.push(definition, metrics, packed, isChecked)) void RESOLVED.then(this.#checkBuffer);
     if (!this.#isArmed) this.#arm();
   };
+
+  readonly #checkBuffer = (): void => this.#buffer.checkAll();
 
   /** Waits for what was accepted before the call, with `drainConcurrency`. @returns Whether the deadline came first. */
   async drain(deadlineMs: number): Promise<boolean> {

@@ -16,15 +16,33 @@ export interface TakenEvent {
   built: UsageEvent | undefined;
 }
 
+/** What a buffer does with events besides keeping them. */
+export interface EventBufferOptions {
+  /** Called for each event that a full buffer drops, on the host's path. */
+  onDropped?: ((definition: DeclaredEvent) => void) | undefined;
+  /** Checks the metrics of one event, in place: nothing that no field accepts is kept. @default every event was checked before */
+  check?: ((metrics: UsageMetrics, definition: DeclaredEvent) => void) | undefined;
+}
+
 const FIRST_SLOTS = 64;
+
+/** The most events that wait for their check: a host that publishes huge texts in a loop must not hold them all. */
+const MAX_UNCHECKED = 1024;
+
+/** Stands for "every event is checked". A number, because `undefined` would cost a publish a few nanoseconds. */
+const NONE = -1;
 
 /**
  * A bounded ring of waiting events. It has three parallel arrays instead of one object an event, so a waiting event costs no
  * more memory than its plain metrics. Events that return from an attempt come before the ring, in their old order.
+ *
+ * Checking an event costs more than keeping it. So the host's path only keeps it, and it is checked once the host's code has returned,
+ * and in any case before it leaves the buffer.
  */
 export class EventBuffer {
   readonly #capacity: number;
-  readonly #onDropped: ((definition: DeclaredEvent) => void) | undefined;
+  readonly #onDropped: EventBufferOptions['onDropped'];
+  readonly #check: EventBufferOptions['check'];
   #metrics: (UsageMetrics | undefined)[] = [];
   #definitions: (DeclaredEvent | undefined)[] = [];
   #packed: (string | undefined)[] = [];
@@ -33,12 +51,14 @@ export class EventBuffer {
   #inRing = 0;
   #nextSeq = 0;
   #overflow = 0;
+  /** The sequence number of the first event that is not checked. Those after it are not either, or need no check. */
+  #uncheckedFrom = NONE;
   readonly #returned: TakenEvent[] = [];
 
-  /** @param onDropped Called for each event that a full buffer drops, on the host's path. */
-  constructor(capacity: number, onDropped?: (definition: DeclaredEvent) => void) {
+  constructor(capacity: number, { onDropped, check }: EventBufferOptions = {}) {
     this.#capacity = capacity;
     this.#onDropped = onDropped;
+    this.#check = check;
   }
 
   /** The number of waiting events. */
@@ -56,9 +76,14 @@ export class EventBuffer {
     return this.#returned[0]?.seq ?? this.#nextSeq - this.#inRing;
   }
 
-  /** Adds the newest event. A full buffer drops the oldest one. */
-  push(definition: DeclaredEvent, metrics: UsageMetrics, packed: string | undefined): void {
-    if (this.length >= this.#capacity) {
+  /**
+   * Adds the newest event. A full buffer drops the oldest one.
+   *
+   * @param isChecked False for metrics that may hold anything: `checkAll` must run in the same turn of the event loop. @default true
+   * @returns Whether this is the first event that waits for `checkAll`.
+   */
+  push(definition: DeclaredEvent, metrics: UsageMetrics, packed: string | undefined, isChecked = true): boolean {
+    while (this.length >= this.#capacity) {
       this.#dropOldest();
       this.#overflow += 1;
     }
@@ -69,7 +94,29 @@ export class EventBuffer {
     this.#definitions[tail] = definition;
     this.#packed[tail] = packed;
     this.#inRing += 1;
-    this.#nextSeq += 1;
+    const seq = this.#nextSeq;
+    this.#nextSeq = seq + 1;
+    if (this.#uncheckedFrom === NONE) {
+      if (isChecked) return false;
+      this.#uncheckedFrom = seq;
+      return true;
+    }
+    if (seq - this.#uncheckedFrom >= MAX_UNCHECKED) this.checkAll();
+    return false;
+  }
+
+  /** Checks what was pushed unchecked. The check may call the host's logger, which may publish. */
+  checkAll(): void {
+    for (let seq = this.#uncheckedFrom; seq !== NONE; seq = this.#uncheckedFrom) {
+      const fromHead = seq - (this.#nextSeq - this.#inRing);
+      if (fromHead >= this.#inRing) {
+        this.#uncheckedFrom = NONE;
+        return;
+      }
+      this.#uncheckedFrom = seq + 1;
+      const slot = (this.#head + fromHead) % this.#slots;
+      this.#check?.(this.#metrics[slot] as UsageMetrics, this.#definitions[slot] as DeclaredEvent);
+    }
   }
 
   /** How many events `push` has dropped since the last call. */
@@ -81,6 +128,7 @@ export class EventBuffer {
 
   /** Takes out the oldest events, at most `limit`. */
   take(limit: number): TakenEvent[] {
+    this.checkAll();
     // The usual case. An array literal has room for one event; an array that grows reserves room for 16 more.
     if (limit === 1 && this.#returned.length === 0) return this.#inRing === 0 ? [] : [this.#shift()];
     const taken = this.#returned.splice(0, limit);
@@ -111,6 +159,7 @@ export class EventBuffer {
 
   /** Removes all events. @returns How many waited. */
   clear(): number {
+    this.checkAll();
     const waited = this.length;
     this.#returned.length = 0;
     this.#metrics = [];
@@ -122,11 +171,16 @@ export class EventBuffer {
     return waited;
   }
 
+  /** The check may call the host's logger, which may publish: the event must have left the ring. */
   #dropOldest(): void {
     const returned = this.#returned.shift();
-    const definition = returned === undefined ? this.#definitions[this.#head] : returned.definition;
-    if (returned === undefined) this.#clearHead();
-    if (definition !== undefined) this.#onDropped?.(definition);
+    if (returned !== undefined) return this.#onDropped?.(returned.definition);
+    const { metrics, definition, seq } = this.#shift();
+    if (seq === this.#uncheckedFrom) {
+      this.#uncheckedFrom = seq + 1;
+      this.#check?.(metrics, definition);
+    }
+    this.#onDropped?.(definition);
   }
 
   #shift(): TakenEvent {

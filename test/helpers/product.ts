@@ -1,4 +1,4 @@
-import { EventBus } from '../../src/bus/bus.js';
+import { EventBus, keepUsable } from '../../src/bus/bus.js';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
 import type { UsageEvent } from '../../src/delivery/transport.js';
 import type { EventDefinition } from '../../src/events/definition.js';
@@ -63,8 +63,9 @@ export class FakeProduct {
     const { log, gate } = this;
     this.definitions = definitions;
     this.bus = new EventBus({ definitions, gate, ledger, log });
-    this.bus.attach((metrics, packed, definition) => {
+    this.bus.attach((metrics, packed, definition, isChecked) => {
       ledger.published += 1;
+      if (!isChecked) keepUsable(metrics, definition, ledger);
       this.taken.push({ definition, metrics, packed });
     });
     const listeners = hostListeners(product, { definitions, bus: this.bus, ledger, log, dagHash, owns });
