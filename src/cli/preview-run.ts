@@ -7,7 +7,7 @@ import { shorten } from '../base/describe.js';
 import { Ledger } from '../base/ledger.js';
 import type { Loss } from '../base/ledger.js';
 import { Log } from '../base/log.js';
-import { EventBus } from '../bus/bus.js';
+import { EventBus, keepUsable } from '../bus/bus.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { EventBuilder } from '../delivery/event-builder.js';
 import type { Fields } from '../events/definition.js';
@@ -150,7 +150,8 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
   const gate = new Gate({ state: 'open', watch: { optedOutNow: () => false }, clock: systemClock });
   const bus = new EventBus({ definitions: program.definitions, gate, ledger, log });
   let taken: TakenEvent | undefined;
-  bus.attach((metrics: UsageMetrics, packed, definition) => {
+  bus.attach((metrics: UsageMetrics, packed, definition, isChecked) => {
+    if (!isChecked) keepUsable(metrics, definition, ledger);
     taken = { seq: 0, definition, metrics, packed, built: undefined };
   });
   if (item.kind === 'published') {

@@ -1,6 +1,6 @@
 /*
- * Turns a waiting event into what is sent: checks each field against its declaration, encodes it, and merges the DAG metadata.
- * All of it happens off the host's path.
+ * Turns a waiting event into what is sent: checks each field against its declaration, and merges the DAG metadata. It is encoded when a
+ * transport asks for it. All of it happens off the host's path.
  */
 import { WIRE_VERSION } from '../base/constants.js';
 import type { Ledger, LossReason } from '../base/ledger.js';
@@ -19,9 +19,11 @@ interface Shared {
   readonly fields: WireFields;
   readonly onLoss: OnLoss;
   /** The part of the request target that is always the same. */
-  readonly target: string;
-  /** Whether `target` contains a part of the query. */
+  readonly prefix: string;
+  /** Whether `prefix` contains a part of the query. */
   readonly hasQuery: boolean;
+  /** The metrics of every event. */
+  readonly base: Readonly<UsageMetrics>;
   /** Undefined for events that declare no metadata: theirs is not read. */
   readonly metadata: MetadataReader | undefined;
 }
@@ -46,15 +48,17 @@ export class EventBuilder {
     this.#common = common;
   }
 
+  /** What the event may not hold is removed from its metrics, which are ours. */
   build(taken: TakenEvent): UsageEvent {
     const { seq, definition, metrics, packed } = taken;
-    const { fields, onLoss, target, hasQuery, metadata } = this.#sharedOf(definition);
-    let query = fields.query(metrics, onLoss);
-    if (this.#ledger.isObserved) for (const name of fields.missing(metrics)) this.#ledger.notice('event', name, 'missing', definition.type);
-    if (packed !== undefined) query += this.#metadataQuery(metadata === undefined ? this.#undeclared() : metadata.read(packed));
-    return new BuiltEvent(`${this.#idPrefix}${seq}`, definition.type, target + (hasQuery ? query : query.slice(1)), () =>
-      this.#metrics(taken),
-    );
+    const shared = this.#sharedOf(definition);
+    const { fields, metadata } = shared;
+    const missing = this.#ledger.isObserved ? fields.missing(metrics) : [];
+    fields.check(metrics, shared.onLoss);
+    for (const name of missing) this.#ledger.notice('event', name, 'missing', definition.type);
+    const unpacked = packed === undefined ? undefined : metadata === undefined ? this.#undeclared() : metadata.read(packed);
+    if (unpacked !== undefined) this.#countLosses(unpacked);
+    return new BuiltEvent(`${this.#idPrefix}${seq}`, taken, shared, unpacked);
   }
 
   /** Metadata for an event that declares none. */
@@ -63,32 +67,21 @@ export class EventBuilder {
     return null;
   }
 
-  /** The metadata's part of the query. Its losses are counted with each event. */
-  #metadataQuery(metadata: Metadata | null): string {
+  /** The losses of a packed text are counted with each event. */
+  #countLosses(metadata: Metadata | null): void {
     const ledger = this.#ledger;
     if (metadata === null) {
       ledger.metadataUnreadable += 1;
-      return '';
+      return;
     }
     ledger.fieldsDropped += metadata.dropped;
     for (const name of metadata.taken) ledger.loseField('metadata', name, 'taken');
-    return metadata.query;
-  }
-
-  #metrics({ definition, metrics, packed }: TakenEvent): UsageMetrics {
-    const { fields, metadata } = this.#sharedOf(definition);
-    return {
-      ...this.#standard,
-      ...this.#common?.values,
-      ...fields.pick(metrics),
-      ...(packed === undefined ? null : metadata?.read(packed)?.metrics),
-    };
   }
 
   /** The part of the query that every event has. */
   #everyQuery(): string {
     const query = urlencode(this.#standard);
-    const common = this.#common && new WireFields(this.#common.fields).query(this.#common.values, () => undefined);
+    const common = this.#common && new WireFields(this.#common.fields).query(this.#common.values);
     return query === '' ? (common ?? '').slice(1) : query + (common ?? '');
   }
 
@@ -99,8 +92,9 @@ export class EventBuilder {
       const fields = new WireFields(definition.fields);
       const query = this.#everyQuery();
       const metadata = declared && new MetadataReader(declared, fields, this.#ledger);
+      const base = { ...this.#standard, ...this.#common?.values };
       const onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why, type);
-      shared = { fields, onLoss, target: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', metadata };
+      shared = { fields, onLoss, prefix: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', base, metadata };
       this.#shared.set(definition, shared);
     }
     return shared;
@@ -126,20 +120,35 @@ class BuiltEvent implements UsageEvent {
       return (this.#metrics ??= this.#collect());
     },
   };
-  readonly #target: string;
-  readonly #collect: () => UsageMetrics;
+  readonly #taken: TakenEvent;
+  readonly #shared: Shared;
+  readonly #metadata: Metadata | null | undefined;
+  #target: string | undefined;
   #metrics: Readonly<UsageMetrics> | undefined;
 
-  constructor(id: string, type: string, target: string, collect: () => UsageMetrics) {
+  constructor(id: string, taken: TakenEvent, shared: Shared, metadata: Metadata | null | undefined) {
     this.id = id;
-    this.type = type;
-    this.#target = target;
-    this.#collect = collect;
+    this.type = taken.definition.type;
+    this.#taken = taken;
+    this.#shared = shared;
+    this.#metadata = metadata;
     Object.defineProperty(this, 'metrics', BuiltEvent.#ownMetrics);
   }
 
   requestTarget(): string {
-    return this.#target;
+    return (this.#target ??= this.#encode());
+  }
+
+  #encode(): string {
+    const { fields, prefix, hasQuery } = this.#shared;
+    const query = fields.query(this.#taken.metrics) + (this.#metadata?.query ?? '');
+    // A query begins without an ampersand.
+    return prefix + (hasQuery ? query : query.slice(1));
+  }
+
+  #collect(): UsageMetrics {
+    const { base, fields } = this.#shared;
+    return { ...base, ...fields.pick(this.#taken.metrics), ...this.#metadata?.metrics };
   }
 
   /** Shows the metrics when the event is printed: without it `[Getter]` would be shown. */
@@ -168,10 +177,9 @@ class WireFields {
     return this.#byName.has(name);
   }
 
-  /** `&name=value` of each declared value of its kind, in the order of `values`; `onLoss` is called for the others. */
-  query(values: Readonly<Record<string, unknown>>, onLoss: OnLoss): string {
+  /** Removes what is not declared or not of its kind; `onLoss` is called for each. */
+  check(values: Record<string, unknown>, onLoss: OnLoss): void {
     const order = this.#order;
-    let query = '';
     let place = 0;
     // A list of the names would cost five times as much as `for in`. The check excludes what a host has added to Object.prototype.
     // Inside `for in` the compiler knows the result of `hasOwnProperty`, but not that of `Object.hasOwn`.
@@ -182,9 +190,25 @@ class WireFields {
       let field = order[place];
       if (field?.name !== name) order[place] = field = this.#byName.get(name);
       place += 1;
-      const pair = field?.pair(value);
-      if (pair === undefined) onLoss(name, field === undefined ? 'undeclared' : 'ill_typed');
-      else query += pair;
+      if (field?.accepts(value) === true) continue;
+      delete values[name];
+      onLoss(name, field === undefined ? 'undeclared' : 'ill_typed');
+    }
+  }
+
+  /** `&name=value` of each value, in the order of `values`, which are checked. */
+  query(values: Readonly<UsageMetrics>): string {
+    const order = this.#order;
+    let query = '';
+    let place = 0;
+    for (const name in values) {
+      if (!Object.prototype.hasOwnProperty.call(values, name)) continue;
+      const value = values[name];
+      if (value === undefined) continue;
+      let field = order[place];
+      if (field?.name !== name) order[place] = field = this.#byName.get(name);
+      place += 1;
+      if (field !== undefined) query += field.pair(value);
     }
     return query;
   }
@@ -194,26 +218,24 @@ class WireFields {
     return this.#required.filter((name) => !Object.hasOwn(values, name) || values[name] === undefined);
   }
 
-  /** The declared values of their kinds, by name. */
-  pick(values: Readonly<Record<string, unknown>>): UsageMetrics {
+  /** The values, without names whose value is undefined. They are checked. */
+  pick(values: Readonly<UsageMetrics>): UsageMetrics {
     const picked: UsageMetrics = {};
-    for (const name of Object.keys(values)) {
-      if (values[name] !== undefined && this.#byName.get(name)?.pair(values[name]) !== undefined)
-        picked[name] = values[name] as MetricValue;
-    }
+    for (const { 0: name, 1: value } of Object.entries(values)) if (value !== undefined) picked[name] = value;
     return picked;
   }
 }
 
 /**
- * One declared field: its check, and its encoding, which is chosen once and not for each value. It remembers the last value with
- * its encoding, because hosts send the same few values again and again.
+ * One declared field: its check, and its encoding, which is chosen once and not for each value. It remembers the last value and the last
+ * encoding, because hosts send the same few values again and again.
  */
 class WireField {
   readonly name: string;
   readonly #field: Field;
   readonly #prefix: string;
   readonly #number: (value: number) => string;
+  #lastAccepted: unknown;
   #lastValue: unknown;
   #lastPair: string | undefined;
 
@@ -224,21 +246,27 @@ class WireField {
     this.#number = field.kind === 'duration' ? pythonFloat : pythonStr;
   }
 
-  /** `&name=value`, encoded; undefined if the value is not of the declared kind. A hand-made field may throw: that counts as no. */
-  pair(value: unknown): string | undefined {
-    if (value === this.#lastValue && this.#lastPair !== undefined) return this.#lastPair;
+  /** Whether a value is of the declared kind. A hand-made field may throw: that counts as no. Undefined is of no kind. */
+  accepts(value: unknown): boolean {
+    if (value === this.#lastAccepted && value !== undefined) return true;
     try {
-      return this.#field.accepts(value) ? this.#encode(value as MetricValue) : undefined;
+      if (!this.#field.accepts(value)) return false;
     } catch {
-      return undefined;
+      return false;
     }
+    // Numbers are not remembered: 0 and -0 are equal.
+    if (typeof value !== 'number') this.#lastAccepted = value;
+    return true;
   }
 
-  #encode(value: MetricValue): string {
+  /** `&name=value`, encoded. */
+  pair(value: MetricValue): string {
     // Numbers are not remembered: 0 and -0 are equal but have two texts. They are quoted because an exponent may have a plus sign.
     if (typeof value === 'number') return this.#prefix + quotePlus(this.#number(value));
-    this.#lastPair = this.#prefix + quotePlus(pythonStr(value));
-    this.#lastValue = value;
+    if (value !== this.#lastValue || this.#lastPair === undefined) {
+      this.#lastPair = this.#prefix + quotePlus(pythonStr(value));
+      this.#lastValue = value;
+    }
     return this.#lastPair;
   }
 }
@@ -287,17 +315,16 @@ class MetadataReader {
       let dropped = 0;
       const taken: string[] = [];
       const metrics = decompressTelemetryMetadata(packed) as UsageMetrics;
-      const query = this.#fields.query(metrics, (name, why) => {
+      this.#fields.check(metrics, (name, why) => {
         dropped += 1;
         ledger.notice('metadata', name, why);
       });
-      const kept = this.#fields.pick(metrics);
-      for (const name of Object.keys(kept)) {
+      for (const name of Object.keys(metrics)) {
         if (!this.#own.has(name)) continue;
         taken.push(name);
-        delete kept[name];
+        delete metrics[name];
       }
-      return { metrics: kept, query: taken.length === 0 ? query : this.#fields.query(kept, () => undefined), dropped, taken };
+      return { metrics, query: this.#fields.query(metrics), dropped, taken };
     } catch (error) {
       // The builder counts it with each event: unreadable metadata costs the metadata, never the event.
       ledger.notice('metadata', '', error instanceof TelemetryMetadataError ? error.problem : 'not_object');

@@ -83,7 +83,7 @@ test('a duration is sent as a float, every other whole number as an int', (t) =>
 test('an undeclared or ill-typed field is not sent, and is counted', (t) => {
   const { ledger, build } = setUp();
   const bad = { models: '7', layer: 'raw', took: NaN, name: 'a b', cached: 1, secret: 'hunter2', models_: 1, __proto__x: 1, toString: 'x' };
-  t.deepEqual(build(bad).metrics, {});
+  t.deepEqual(build({ ...bad }).metrics, {});
   t.is(ledger.fieldsDropped, 9);
   t.deepEqual(build({ ...bad, models: 7 }).metrics, { models: 7 });
   t.is(ledger.fieldsDropped, 17);
@@ -262,4 +262,24 @@ test('an event can be copied, written as JSON, posted to a worker and printed, w
   t.is(inspect(event()), inspect(seen));
   const one = event();
   t.is(one.metrics, one.metrics, 'collected once');
+});
+
+test('an event is encoded when a transport asks for its request target, and once', (t) => {
+  let reads = 0;
+  const counted = new Proxy<Record<string, unknown>>(
+    { models: 7, took: 1.5 },
+    {
+      get: (target, name) => {
+        reads += 1;
+        return target[name as string];
+      },
+    },
+  );
+  const event = setUp().build(counted);
+  const checked = reads;
+  t.is(event.requestTarget(), '/v3/own?models=7&took=1.5');
+  t.true(reads > checked);
+  const encoded = reads;
+  t.is(event.requestTarget(), '/v3/own?models=7&took=1.5');
+  t.is(reads, encoded);
 });
