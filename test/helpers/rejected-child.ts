@@ -14,7 +14,7 @@ const telemetry = createTelemetry({
 
 function publish(): void {
   for (let event = 0; event < 5; event += 1) {
-    telemetry.publish('tick', { promise: Promise.reject(new Error('hunter2')), text: 'x'.repeat(1000) } as object as Record<never, never>);
+    telemetry.publish('tick', { promise: Promise.reject(new Error('hunter2')), text: 'x'.repeat(1000) });
   }
 }
 
@@ -27,7 +27,7 @@ await new Promise<void>((resolve) => {
       publish();
       setTimeout(() => {
         publish();
-        void Promise.resolve().then(() => {
+        queueMicrotask(() => {
           publish();
           process.nextTick(() => {
             publish();
