@@ -1,14 +1,28 @@
 // Checks the package as a user gets it: packs it, installs it into an empty project, imports and requires it, and compiles against it.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, execSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checkTypes } from './check-types.mjs';
 
 const project = mkdtempSync(path.join(tmpdir(), 'package-'));
+const folders = [project];
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 const run = (command, ...args) => execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** Does what the Dockerfile of the relay does, in a folder instead of an image, and starts its entry point. */
+function installAsImage(tarball) {
+  const dockerfile = readFileSync(new URL('../examples/relay/Dockerfile', import.meta.url), 'utf8').replaceAll('\\\n', ' ');
+  const [, install] = /^RUN (npm install .+?) +&& /m.exec(dockerfile);
+  const [, entry] = /^ENTRYPOINT \["(.+)"\]$/m.exec(dockerfile);
+  // Not inside the project: npm would install into the folder with the nearest package.json.
+  const image = mkdtempSync(path.join(tmpdir(), 'image-'));
+  folders.push(image);
+  copyFileSync(path.join(project, tarball), path.join(image, tarball));
+  const shown = execSync(`${install} && ${entry.replace('/app/', './')} relay --help`, { cwd: image, encoding: 'utf8' });
+  if (!shown.includes('--spool')) throw new Error(`The image of the relay does not start: ${shown}`);
+}
 
 try {
   const [{ filename, files }] = JSON.parse(
@@ -63,9 +77,10 @@ console.log(status);
   );
   const answered = run(process.execPath, '--import', './alone.mjs', 'relay.mjs');
   if (answered !== '501\n') throw new Error(`Without prom-client /metrics must answer 501, got ${answered}`);
+  installAsImage(filename);
   const typescript = await checkTypes({ folder: path.join(project, 'node_modules/cosmos-telemetry') });
   console.log(`${filename}: ${files.length} files; import, require, the command and the relay work on Node ${process.versions.node}`);
   console.log(`Its declarations compile with TypeScript ${typescript}, with and without @types/node`);
 } finally {
-  rmSync(project, { recursive: true, force: true });
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
