@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createTelemetry, count, defineEvent, duration, oneOf } from '../src/index.js';
@@ -42,33 +43,71 @@ function matches(t: ExecutionContext, lines: readonly string[], expected: readon
 const DEAD = 'http://127.0.0.1:9';
 const HOSTILE = { DO_NOT_TRACK: '1', HTTP_PROXY: DEAD, http_proxy: DEAD, HTTPS_PROXY: DEAD, https_proxy: DEAD, ALL_PROXY: DEAD };
 
-example(
-  'quick-start',
-  'prints the same behind a dead proxy and under an opt-out',
-  (t, output) => {
-    const text = output.join('\n');
-    t.is(output.filter((line) => /^ {3}task_instance {2}success {2}\w+ /.test(line)).length, 9);
-    t.regex(text, /^ {3}task_instance {2}success {2}RunOrdersWithAlert +None +run +True +\d+\.\d+$/m);
-    t.regex(text, /task_count=10 {2}cosmos_task_count=8\n/);
-    t.regex(text, /total_dbt_models=5 /);
-    t.regex(text, /\n {3}GET \/v3\/task_instance\?cosmos_version=1\.12\.0&airflow_version=2\.10\.1&/);
-    t.regex(text, /close\(\) after \d+ ms: published 10 = sent 10 \+ failed 0 \+ dropped 0 \+ pending 0\n/);
-    t.regex(text, /\n {3}process +ended after [\d,]+ ms +killed after [\d,]+ ms\n/);
-    t.regex(text, /\n {3}events accounted for +4,000 of 4,000 +[\d,]+ of 4,000\n/);
-    t.regex(text, /\n {3}published 4,000 = sent [\d,]+ \+ failed \d+ \+ dropped [\d,]+ \+ pending 0\n/);
-    t.regex(text, /\n {3}telemetry is off, decided by DO_NOT_TRACK=1\. What 4,400 host events left:\n/);
-    t.regex(text, /\n {3}sockets 0, look-ups 0, files 0, timers 0, connections 0, requests 0\n/);
-    t.regex(text, /\n {3}listeners on the host 0, metadata stored: false\n/);
-    t.regex(text, /\n {3}published 0 = sent 0 \+ failed 0 \+ dropped 0 \+ pending 0$/);
-    t.deepEqual(
-      output.filter((line) => line.length > 100),
-      [],
-      'it fits a terminal',
-    );
-    t.false(text.includes('\u001B'), 'no colours where standard output is no terminal');
-  },
-  HOSTILE,
-);
+/** The numbers of a line `published 3 = sent 1 + failed 0 + dropped 2 + pending 0`. */
+function accountOf(line: string): number[] {
+  const words = /published ([\d,]+) = sent ([\d,]+) \+ failed ([\d,]+) \+ dropped ([\d,]+) \+ pending ([\d,]+)$/.exec(line) ?? [];
+  return words.slice(1).map((word) => Number(word.replaceAll(',', '')));
+}
+
+tested.add('quick-start');
+test('quick-start: three acts in 80 columns, behind a dead proxy and under an opt-out', async (t) => {
+  const { code, stdout, stderr } = await childQueue(() => runChild('../../../scripts/start.mjs', [], HOSTILE));
+  t.is(stderr, '');
+  t.is(code, 0);
+  const lines = stdout.split('\n').slice(0, -1);
+  t.true(lines.length <= 28, `${lines.length} lines`);
+  t.deepEqual(
+    lines.filter((line) => line.length > 80),
+    [],
+  );
+  t.false(stdout.includes('\u001B'), 'no colours where standard output is no terminal');
+
+  const [head = '', first = '', second = '', third = ''] = stdout.split(/\n\n(?=\d )/);
+  t.regex(head, /^cosmos-telemetry, Node [\d.]+\. All stays on 127\.0\.0\.1\.$/);
+  t.is(
+    first,
+    '1  DO_NOT_TRACK=1: 4,400 events of the host, nothing leaves\n' +
+      '   sockets 0, look-ups 0, connections 0, requests 0, files 0, timers 0\n' +
+      '   published 0 = sent 0 + failed 0 + dropped 0 + pending 0',
+  );
+  const [, target = ''] = /^ {3}GET (.*) HTTP\/1\.1$/m.exec(second.replaceAll('&\n   ', '&')) ?? [];
+  const fields =
+    'status=success&operator_name=SparkJob&attempt=1&duration=7.0&is_mapped_task=False&has_callback=False&execution_mode=spark';
+  t.regex(target, new RegExp(String.raw`^/v3/task_instance\?acme_version=3\.1\.0&${ACME}&${fields}$`));
+  t.regex(second, /\n {3}sockets [1-9]\d*, look-ups 0, connections 1, requests 1, files \d+, timers [1-9]\d*\n/);
+  t.regex(second, /\n {3}published 1 = sent 1 \+ failed 0 \+ dropped 0 \+ pending 0$/);
+
+  t.regex(third, /^3 {2}The endpoint goes silent after 1,000 of 4,000 events\n/);
+  const row = (name: string) => new RegExp(String.raw`\n {3}${name}( +[\d.]+ (µs|ms|s)){5}\n`);
+  t.regex(third, row('this package'));
+  t.regex(third, row('by hand'));
+  const accounts = third
+    .split('\n')
+    .map(accountOf)
+    .filter((numbers) => numbers.length > 0);
+  t.is(accounts.length, 2);
+  for (const [published = 0, sent = 0, failed = 0, dropped = 0, pending = 0] of accounts) {
+    t.is(published, 4000);
+    t.is(sent + failed + dropped + pending, 4000);
+    t.true(sent <= 1000, 'nothing counts as sent without an answer');
+  }
+  const [, lost = '', reasons = ''] = /\n {3}Why ([\d,]+) were lost: (.*)\n/.exec(third) ?? [];
+  const numbers = [lost, ...reasons.split(/, (?=[a-z])/)].map((text) => Number(text.replaceAll(/[^\d]/g, '')));
+  t.is(
+    numbers.slice(1).reduce((sum, events) => sum + events, 0),
+    numbers[0],
+  );
+
+  // As `npm start` has just bundled it.
+  const narrow = await childQueue(() => runChild('../../../build/start/quick-start', [], { COLUMNS: '60', FORCE_COLOR: '1' }));
+  t.is(narrow.code, 0);
+  const plain = stripVTControlCharacters(narrow.stdout);
+  t.deepEqual(
+    plain.split('\n').filter((line) => line.length > 60),
+    [],
+  );
+  t.regex(narrow.stdout, /\u001B\[32msockets 0, .* timers 0\u001B\[39m/s, 'zeros are green');
+});
 
 example('acme', "its name in the fields, its own event, its users' switch", (t, output) => {
   matches(t, output, [

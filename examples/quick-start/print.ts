@@ -1,46 +1,52 @@
-// Terminal output of the demonstration: plain text, with colours only in a terminal and without NO_COLOR.
-const declined = (process.env['NO_COLOR'] ?? '') !== '';
-const inColour = process.stdout.isTTY && !declined;
+// Terminal output of the demonstration. It fits the terminal's width; styleText leaves colours out where the terminal, NO_COLOR or a pipe
+// has none.
+import { stripVTControlCharacters, styleText } from 'node:util';
 
-const painted = (code: number) => (text: string) => (inColour ? `\u001B[${code}m${text}\u001B[0m` : text);
-export const bold = painted(1);
-export const dim = painted(2);
+/** Columns of the terminal, or what COLUMNS says about the reader of a pipe. At most 100: longer lines are hard to read. */
+const WIDTH = Math.min(process.stdout.columns || Number(process.env['COLUMNS']) || 80, 100);
+const INDENT = '   ';
 
-/** Maximum line width: fits a terminal and the README. */
-const WIDTH = 100;
+const painted = (format: 'bold' | 'green' | 'red') => (text: string) => styleText(format, text, { stream: process.stdout });
+export const bold = painted('bold');
+export const green = painted('green');
+export const red = painted('red');
 
-export function print(line = ''): void {
-  process.stdout.write(line === '' ? '\n' : `   ${line}\n`);
-}
+const widthOf = (text: string) => stripVTControlCharacters(text).length;
 
 /** Prints the title of an act; the text below it is indented. */
 export function heading(text: string): void {
-  process.stdout.write(`\n${bold(text)}\n`);
+  process.stdout.write('\n');
+  wrapped(words(bold(text)), '');
 }
 
-/** Prints rows of cells in aligned columns; the first row is the header. */
-export function table(rows: readonly (readonly string[])[]): void {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const [index, row] of rows.entries()) {
-    const line = row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-    print(index === 0 ? dim(line) : line);
-  }
+export function print(text: string): void {
+  wrapped(words(text));
 }
+
+const words = (text: string) => text.split(/(?<= )/);
 
 /** Prints a long text with line breaks only between its parts. */
-export function wrapped(parts: readonly string[]): void {
+export function wrapped(parts: readonly string[], indent = INDENT): void {
   let line = '';
   for (const part of parts) {
-    if (line.length + part.trimEnd().length > WIDTH - 3) {
-      print(line.trimEnd());
+    if (line !== '' && widthOf(indent + line + part.trimEnd()) > WIDTH) {
+      process.stdout.write(`${indent}${line.trimEnd()}\n`);
       line = '';
     }
     line += part;
   }
-  print(line.trimEnd());
+  process.stdout.write(`${indent}${line.trimEnd()}\n`);
+}
+
+/** Starts a row of a table with its name, so that a reader sees what the demonstration waits for. */
+export function startRow(name: string): void {
+  process.stdout.write(INDENT + name.padEnd(12));
+}
+
+/** Ends a row with up to five cells of at most seven characters: 60 columns. */
+export function endRow(cells: readonly string[]): void {
+  const padded = cells.map((cell) => ' '.repeat(Math.max(2, 9 - widthOf(cell))) + cell);
+  process.stdout.write(`${padded.join('')}\n`);
 }
 
 export function number(value: number, digits = 0): string {

@@ -1,18 +1,16 @@
-// The orchestrator with this package. quick-start.ts runs it in its own process, like naive-composition.ts.
+// The orchestrator with this package. quick-start.ts runs it in its own process, like by-hand.ts.
 import { createTelemetry } from 'cosmos-telemetry';
-import { hookTimes, jaffleShop, Orchestrator, tell } from './jaffle-shop.js';
+import { acme } from '../acme/product.js';
+import { measure } from './measure.js';
+import { Orchestrator } from './orchestrator.js';
 
 const [, , endpoint = '', runs = '1', deadlineMs = '500'] = process.argv;
 
 const host = new Orchestrator();
-const telemetry = createTelemetry({ product: { name: 'cosmos', version: '1.12.0' }, endpoint, env: {} });
+const telemetry = createTelemetry({ ...acme, endpoint, env: {} });
 telemetry.register(host);
 
-const dag = jaffleShop();
-for (let run = 0; run < Number(runs); run += 1) await host.run('jaffle_shop', dag, 0);
-
-const hooks = hookTimes(host.hookUs);
-const { published, sent } = telemetry.stats();
-tell({ hooks, events: published, settled: sent });
-const report = await telemetry.close({ deadlineMs: Number(deadlineMs) });
-tell({ hooks, events: report.published, settled: report.published - report.pending, report });
+await measure(host, Number(runs), async () => {
+  const { reasons, ...account } = await telemetry.close({ deadlineMs: Number(deadlineMs) });
+  return { account, reasons };
+});

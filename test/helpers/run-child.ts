@@ -9,9 +9,9 @@ export interface ChildEnd {
   stderr: string;
 }
 
-/** Runs a compiled helper of this folder in a child process. An unhandled rejection ends it with an error. */
+/** Runs a compiled helper of this folder, or a script (`.mjs`), in a child process. An unhandled rejection ends it with an error. */
 export function runChild(helper: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildEnd> {
-  const file = fileURLToPath(new URL(`./${helper}.js`, import.meta.url));
+  const file = fileURLToPath(new URL(helper.endsWith('.mjs') ? helper : `./${helper}.js`, import.meta.url));
   const child = spawn(process.execPath, ['--unhandled-rejections=strict', file, ...args], {
     // Without this, a child inherits NODE_V8_COVERAGE. Its coverage takes longer than the child itself, and few children add any.
     env: guardedEnv({ PATH: process.env['PATH'], NODE_V8_COVERAGE: '', ...env }),
