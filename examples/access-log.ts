@@ -1,5 +1,5 @@
 // A web server's access log is enough as a backend: nginx answers 204 (access-log.nginx.conf), and this program counts the logged requests.
-// Usage: node build/examples/access-log.js [FILE]; the default is the sample beside this file.
+// Usage, after `npm run build && npm run compile`: node build/examples/access-log.js [FILE]; the default is the sample beside this file.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,6 @@
 // Acme's own command line with `acme telemetry …` mounted in it: its users see its events, its endpoint and its switches. No command sends
-// anything. Try `node build/examples/acme-cli.js telemetry status`, then `disable`, `preview --sample` and `notice`.
+// anything. After `npm run build && npm run compile`, try `node build/examples/acme-cli.js telemetry status`, then `disable`,
+// `preview --sample` and `notice`.
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import { acme } from './acme/product.js';
 

@@ -7,6 +7,7 @@ import { Workshop } from './project.mjs';
 import * as bundlers from './rows/bundlers.mjs';
 import * as loading from './rows/loading.mjs';
 import * as managers from './rows/managers.mjs';
+import * as newcomer from './rows/newcomer.mjs';
 import * as runners from './rows/runners.mjs';
 import * as typescript from './rows/typescript.mjs';
 
@@ -15,7 +16,9 @@ const [START, END] = ['<!-- toolchains -->', '<!-- /toolchains -->'];
 
 const isWriting = process.argv.includes('--write');
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const all = [loading, runners, typescript, bundlers, managers].flatMap(({ part, rows }) => rows.map((row) => ({ part, ...row })));
+const rowsOf = ({ part, rows }) => rows.map((row) => ({ part, ...row }));
+const tools = [loading, runners, typescript, bundlers, managers].flatMap(rowsOf);
+const all = [...tools, ...rowsOf(newcomer)];
 const nameOf = ({ part, tool, what }) => `${part}, ${tool}: ${what}`;
 const chosen = all.filter((row) => words.length === 0 || words.some((word) => nameOf(row).toLowerCase().includes(word.toLowerCase())));
 
@@ -44,7 +47,7 @@ try {
 /** One line for each tool, with what was done in it. */
 function table() {
   const lines = ['| Part | Tool | What runs | |', '| --- | --- | --- | --- |'];
-  const byTool = Map.groupBy(all, ({ part, tool, unsupported }) => JSON.stringify([part, tool, unsupported ?? '']));
+  const byTool = Map.groupBy(tools, ({ part, tool, unsupported }) => JSON.stringify([part, tool, unsupported ?? '']));
   for (const [key, rows] of byTool) {
     const [part, tool, unsupported] = JSON.parse(key);
     lines.push(`| ${part} | ${tool} | ${rows.map(({ what }) => what).join('; ')} | ${unsupported === '' ? 'yes' : `no: ${unsupported}`} |`);
