@@ -69,7 +69,7 @@ async function optedOut(): Promise<void> {
   expect(isZero, 'no socket, look-up, connection, request, file or timer under an opt-out');
   expect(listeners === 0 && stats.published === 0, 'no listener and nothing counted under an opt-out');
   expect(emitted === RUNS * EMITTED_PER_RUN, `${RUNS * EMITTED_PER_RUN} events of the host`);
-  print((isZero ? green : red)(listed(counts)));
+  wrapped((isZero ? green : red)(listed(counts)).split(/(?<=, )/));
   print(equation(stats));
 }
 
@@ -79,7 +79,7 @@ async function onTheWire(): Promise<void> {
   const [target = ''] = targets;
   wrapped(`GET ${target} HTTP/1.1`.split(/(?<=[?&])/));
   print(`Not in it: the names of the flow (${FLOW}) and the task (${TASK.taskId}).`);
-  print(listed(counts));
+  wrapped(listed(counts).split(/(?<=, )/));
   print(equation(stats));
   expect(targets.length === 1 && stats.published === 1 && stats.sent === 1, 'one event published and sent');
   expect(!target.includes(FLOW) && !target.includes(`${TASK.taskId}`), 'no names on the wire');
@@ -99,14 +99,16 @@ async function silence(): Promise<void> {
   const events = RUNS * EVENTS_PER_RUN;
   heading(`3  The endpoint goes silent after ${number(ANSWERS)} of ${number(events)} events`);
   print(
-    `Each has its own process and ${DEADLINE_MS} ms to end. By hand is node-fetch, p-queue, p-retry and eventemitter3, with a timeout for ` +
-      'each request and a deadline.',
+    `Each client has its own process and ${DEADLINE_MS} ms to end. By hand is node-fetch, p-queue, p-retry and eventemitter3, with request ` +
+      'timeouts and a deadline.',
   );
   startRow('hooks:');
   endRow(['median', 'p99', 'slowest', 'CPU', 'ended']);
   const ours = await clientRow('this package', 'with-telemetry');
-  const { failed = Number.NaN, dropped = Number.NaN } = ours.account ?? {};
-  print(`Why ${number(failed + dropped)} were lost: ${listed(ours.reasons ?? {})}`);
+  const { account: { failed, dropped } = { failed: Number.NaN, dropped: 0 }, reasons = {} } = ours;
+  const explained = Object.values(reasons).reduce((sum, count) => sum + count, 0);
+  print(`Why ${number(failed + dropped)} were lost: ${listed(reasons)}`);
+  expect(explained === failed + dropped, 'a reason for each loss');
   await clientRow('by hand', 'by-hand', ours);
   print('What differs: by hand, hooks start requests; here they only copy and queue.');
   expect((ours.account?.sent ?? Number.NaN) <= ours.answered, 'no event counted as sent without an answer');

@@ -4,7 +4,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stripVTControlCharacters } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createTelemetry, count, defineEvent, duration, oneOf } from '../src/index.js';
@@ -78,9 +77,8 @@ test('quick-start: three acts in 80 columns, behind a dead proxy and under an op
   t.regex(second, /\n {3}published 1 = sent 1 \+ failed 0 \+ dropped 0 \+ pending 0$/);
 
   t.regex(third, /^3 {2}The endpoint goes silent after 1,000 of 4,000 events\n/);
-  const row = (name: string) => new RegExp(String.raw`\n {3}${name}( +[\d.]+ (µs|ms|s)){5}\n`);
-  t.regex(third, row('this package'));
-  t.regex(third, row('by hand'));
+  t.regex(third, /\n {3}this package( +[\d.]+ (µs|ms|s)){5}\n/);
+  t.regex(third, /\n {3}by hand( +[\d.]+ (µs|ms|s)){5}\n/);
   const accounts = third
     .split('\n')
     .map(accountOf)
@@ -92,21 +90,12 @@ test('quick-start: three acts in 80 columns, behind a dead proxy and under an op
     t.true(sent <= 1000, 'nothing counts as sent without an answer');
   }
   const [, lost = '', reasons = ''] = /\n {3}Why ([\d,]+) were lost: (.*)\n/.exec(third) ?? [];
-  const numbers = [lost, ...reasons.split(/, (?=[a-z])/)].map((text) => Number(text.replaceAll(/[^\d]/g, '')));
+  const [total = 0, ...parts] = [lost, ...reasons.split(/, (?=[a-z])/)].map((text) => Number(text.replaceAll(/[^\d]/g, '')));
   t.is(
-    numbers.slice(1).reduce((sum, events) => sum + events, 0),
-    numbers[0],
+    parts.reduce((sum, events) => sum + events, 0),
+    total,
   );
-
-  // As `npm start` has just bundled it.
-  const narrow = await childQueue(() => runChild('../../../build/start/quick-start', [], { COLUMNS: '60', FORCE_COLOR: '1' }));
-  t.is(narrow.code, 0);
-  const plain = stripVTControlCharacters(narrow.stdout);
-  t.deepEqual(
-    plain.split('\n').filter((line) => line.length > 60),
-    [],
-  );
-  t.regex(narrow.stdout, /\u001B\[32msockets 0, .* timers 0\u001B\[39m/s, 'zeros are green');
+  t.true(total >= 3000, 'nobody answered these');
 });
 
 example('acme', "its name in the fields, its own event, its users' switch", (t, output) => {

@@ -1,6 +1,6 @@
 // What a process of act 3 measures of itself, and tells its parent.
 import type { TelemetryStats } from 'cosmos-telemetry';
-import { Orchestrator } from './orchestrator.js';
+import type { Orchestrator } from './orchestrator.js';
 
 /** Where each event is in the end. */
 export type Account = Pick<TelemetryStats, 'published' | 'sent' | 'failed' | 'dropped' | 'pending'>;

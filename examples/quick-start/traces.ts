@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 const KINDS = {
-  sockets: /^(TCP|PIPE|UDP|TLS)/,
+  sockets: /^(TCP|PIPE|UDP|TLS)(SERVER)?WRAP$/,
   lookups: /^(GETADDRINFO|GETNAMEINFO|QUERY|DNS)/,
   timers: /^Timeout$/,
 };

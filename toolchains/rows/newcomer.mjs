@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { expect, nodeOf } from '../project.mjs';
 
 const REPOSITORY = join(import.meta.dirname, '..', '..');
@@ -17,32 +18,53 @@ const START_MS = 10_000;
 
 const countLines = (text) => text.trimEnd().split('\n').length;
 
+/** Runs `npm start` in a terminal of so many columns. */
+async function start(alias, columns, env = {}) {
+  const startedAt = performance.now();
+  const child = spawn('npm', ['--silent', 'start'], {
+    cwd: REPOSITORY,
+    env: { ...process.env, PATH: `${dirname(nodeOf(alias))}:${process.env.PATH}`, COLUMNS: `${columns}`, ...env },
+    timeout: 60_000,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  let firstLineMs = Number.NaN;
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+    if (Number.isNaN(firstLineMs) && output.includes('\n')) firstLineMs = performance.now() - startedAt;
+  });
+  const [code] = await once(child, 'close');
+  expect(code === 0, `it ended with ${code}:\n${output}`);
+  const wide = stripVTControlCharacters(output)
+    .split('\n')
+    .filter((line) => line.length > columns);
+  expect(wide.length === 0, `wider than ${columns} columns:\n${wide.join('\n')}`);
+  return { output, firstLineMs, tookMs: performance.now() - startedAt };
+}
+
 function startRow(version, alias) {
   return {
     tool: `Node ${version}`,
     what: `npm start takes at most ${START_MS / 1000} s and ${START_LINES} lines of ${COLUMNS} columns`,
     async check() {
-      const startedAt = performance.now();
-      const env = { ...process.env, PATH: `${dirname(nodeOf(alias))}:${process.env.PATH}`, COLUMNS: `${COLUMNS}` };
-      const child = spawn('npm', ['--silent', 'start'], { cwd: REPOSITORY, env, timeout: 60_000, stdio: ['ignore', 'pipe', 'inherit'] });
-      let output = '';
-      let firstLineMs = Number.NaN;
-      child.stdout.on('data', (chunk) => {
-        output += chunk;
-        if (Number.isNaN(firstLineMs) && output.includes('\n')) firstLineMs = performance.now() - startedAt;
-      });
-      const [code] = await once(child, 'close');
-      const tookMs = performance.now() - startedAt;
-      expect(code === 0, `it ended with ${code}:\n${output}`);
+      const { output, firstLineMs, tookMs } = await start(alias, COLUMNS, { NO_COLOR: '1' });
       expect(output.startsWith(`cosmos-telemetry, Node ${version}.`), `another Node:\n${output}`);
+      expect(!output.includes('\u001B'), 'it has colours in spite of NO_COLOR');
       expect(firstLineMs <= FIRST_LINE_MS, `the first line came after ${Math.round(firstLineMs)} ms`);
       expect(tookMs <= START_MS, `it took ${Math.round(tookMs)} ms`);
       expect(countLines(output) <= START_LINES, `it has ${countLines(output)} lines:\n${output}`);
-      const wide = output.split('\n').filter((line) => line.length > COLUMNS);
-      expect(wide.length === 0, `wider than ${COLUMNS} columns:\n${wide.join('\n')}`);
     },
   };
 }
+
+const narrowRow = {
+  tool: 'Node 26',
+  what: 'npm start fits 60 columns, and zeros are green',
+  async check() {
+    const { output } = await start('node-26', 60, { FORCE_COLOR: '1' });
+    expect(output.includes('\u001B[32msockets 0, '), output);
+  },
+};
 
 const readmeRow = {
   tool: 'README.md',
@@ -54,4 +76,4 @@ const readmeRow = {
 };
 
 export const part = 'Newcomer';
-export const rows = [startRow('20.19', 'node-20'), startRow('26', 'node-26'), ...(CHECKS_README ? [readmeRow] : [])];
+export const rows = [startRow('20.19', 'node-20'), startRow('26', 'node-26'), narrowRow, ...(CHECKS_README ? [readmeRow] : [])];
