@@ -8,6 +8,7 @@ import type { Status } from '../events/dag-run.js';
 import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
+import { Modules } from './modules.js';
 import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
 import type { Ending, Endings } from './endings.js';
 import type { HostReader, Snapshot } from './host-reader.js';
@@ -38,14 +39,12 @@ const MAX_COMMAND_PARTS = 64;
 /** Publishes an event when a task of the product ends with this status. */
 export function taskInstanceListener(status: Status, options: TaskInstanceListenerOptions): PayloadListener {
   const { product, bus, reader, fields, ownership, endings } = options;
-  const ownPrefix = `${product}.`;
-  const ownOperators = `${product}.operators.`;
   const isOwnSubclass = `is_${product}_operator_subclass`;
   const blank = blankOf(fields);
   const sendsDbt = Object.hasOwn(fields, 'dbt_command');
   const sendsMode = Object.hasOwn(fields, 'execution_mode');
   const sendsAttempt = Object.hasOwn(fields, 'attempt');
-  const words = fields['execution_mode']?.values;
+  const modules = new Modules(product, fields['execution_mode']?.values);
 
   return (payload) => {
     const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
@@ -56,7 +55,7 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     }
     const identity = taskIdentity(task, reader);
     const { module } = identity;
-    const isOwnModule = typeof module === 'string' && module.startsWith(ownPrefix);
+    const { isOwn: isOwnModule, mode } = modules.of(module);
     const isDbtOperator = identity.isDbtOperator === true;
     if (!isOwnModule && !isDbtOperator && !ownership.owns(task)) {
       ownership.missed();
@@ -67,14 +66,14 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     if (endings !== undefined && ending === undefined) return undefined;
 
     const metrics = sendsDbt
-      ? dbtMetrics(taskInstance, task, identity, isOwnModule, ending)
-      : workflowMetrics(taskInstance, task, module, ending);
+      ? dbtMetrics(taskInstance, task, { isDbtOperator, isOwnModule, mode }, ending)
+      : workflowMetrics(taskInstance, task, mode, ending);
     bus.publishOwned('task_instance', metrics as UsageMetrics, undefined);
     return undefined;
   };
 
   /** The facts of any workflow. */
-  function workflowMetrics(taskInstance: object, task: object, module: unknown, ending: Ending | undefined): Snapshot {
+  function workflowMetrics(taskInstance: object, task: object, mode: string | null, ending: Ending | undefined): Snapshot {
     const { mapIndex } = instanceValues(taskInstance, reader);
     const { operatorName, callback } = taskFacts(task, reader);
     const metrics = { ...blank };
@@ -84,7 +83,7 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     metrics['duration'] = ending?.duration;
     metrics['is_mapped_task'] = isMapped(mapIndex);
     metrics['has_callback'] = hasCallback(callback);
-    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    if (sendsMode) metrics['execution_mode'] = modeField(mode);
     return metrics;
   }
 
@@ -92,11 +91,9 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
   function dbtMetrics(
     taskInstance: object,
     task: object,
-    { module, isDbtOperator: isDbt }: TaskIdentity,
-    isOwnModule: boolean,
+    { isDbtOperator, isOwnModule, mode }: { isDbtOperator: boolean; isOwnModule: boolean; mode: string | null },
     ending: Ending | undefined,
   ): Snapshot {
-    const isDbtOperator = isDbt === true;
     const { mapIndex, duration } = instanceValues(taskInstance, reader);
     const values = taskValues(task, reader);
     const command = isDbtOperator ? commandValues(task, reader) : NO_COMMAND;
@@ -105,7 +102,7 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     metrics['operator_name'] = unlessUnreadable(reader.plainValue(values.operatorName, 'operatorName'));
     metrics[isOwnSubclass] = isDbtOperator && !isOwnModule;
     metrics['invocation_mode'] = unlessUnreadable(reader.plainValue(values.invocationMode, 'invocationMode') ?? null);
-    if (sendsMode) metrics['execution_mode'] = unlessUnreadable(executionMode(module));
+    if (sendsMode) metrics['execution_mode'] = modeField(mode);
     const profile = profileValues(values.profileConfig, reader);
     metrics['profile_strategy'] = profile.strategy;
     metrics['profile_mapping_class'] = profile.mappingClass;
@@ -121,11 +118,8 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     return metrics;
   }
 
-  function executionMode(module: unknown): Plain {
-    if (typeof module !== 'string' || !module.startsWith(ownOperators)) return null;
-    const end = module.indexOf('.', ownOperators.length);
-    const mode = module.slice(ownOperators.length, end === -1 ? undefined : end);
-    return words === undefined || words.includes(mode) ? reader.plainValue(mode, 'module') : null;
+  function modeField(mode: string | null): MetricValue | undefined {
+    return mode === null ? null : unlessUnreadable(reader.plainValue(mode, 'module'));
   }
 
   function commandText(value: unknown): Plain {
