@@ -7,6 +7,8 @@ import { Log } from '../../../src/base/log.js';
 import { openSpool, SpoolError } from '../../../src/relay/spool/index.js';
 import type { RelayStore, StoredEvent } from '../../../src/delivery/relay-store.js';
 import { systemClock } from '../../../src/base/clock.js';
+import type { Clock } from '../../../src/base/clock.js';
+import { VirtualClock } from '../../helpers/virtual-clock.js';
 
 const [directory = '', task = '', umask = '077'] = process.argv.slice(2);
 
@@ -14,8 +16,8 @@ function say(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
-const open = (): Promise<RelayStore> =>
-  openSpool({ directory, segmentBytes: 8192, clock: systemClock, log: new Log(undefined, systemClock), onStored: () => {} });
+const open = (clock: Clock = systemClock): Promise<RelayStore> =>
+  openSpool({ directory, segmentBytes: 8192, clock, log: new Log(undefined, clock), onStored: () => {} });
 
 async function hold(): Promise<void> {
   try {
@@ -66,6 +68,7 @@ if (task === 'hold') await hold();
 else if (task === 'load') await load();
 else {
   process.umask(Number.parseInt(umask, 8));
-  const store = await open();
+  // On this clock no time passes: a disk that is busy for a moment is waited for.
+  const store = await open(new VirtualClock());
   if (task === 'umask') say(await store.append('/a'));
 }
