@@ -22,7 +22,12 @@ import { urlencode } from '../wire/python.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { parseEndpoint } from '../wire/url.js';
 
-/** Options of {@link emitUsageMetrics}. */
+/**
+ * Options of {@link emitUsageMetrics}.
+ *
+ * @example
+ * const options: EmitOptions = { product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' };
+ */
 export interface EmitOptions {
   /** Base URL to which `/v3/{event_type}?{query}` is appended. @default COSMOS_ENDPOINT */
   endpoint?: string | UrlObject | undefined;
@@ -44,7 +49,7 @@ export interface EmitOptions {
   attemptTimeoutMs?: number | undefined;
   /** URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback */
   proxy?: string | false | undefined;
-  /** @default silent */
+  /** Gets one line at level debug for each failure. @default silent */
   logger?: Logger | undefined;
 }
 
@@ -54,6 +59,11 @@ export interface EmitOptions {
  * `<NAME>_TELEMETRY_DEBUG` it prints the request and sends nothing.
  *
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
+ * @example
+ * const collector = await startCollector();
+ * const isSent = await emitUsageMetrics({ event_type: 'backfill', days: 30 }, { endpoint: collector.url });
+ * console.log(isSent); // true
+ * await collector.close();
  */
 export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: string }, given: EmitOptions = {}): Promise<boolean> {
   try {
@@ -68,6 +78,12 @@ export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: str
  * Sends one event at once, with the standard metrics before the additional ones. Otherwise as {@link emitUsageMetrics}.
  *
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
+ * @example
+ * const collector = await startCollector();
+ * const product = { name: 'globex', version: '1.2.0' };
+ * await emitUsageMetricsIfEnabled('backfill', { days: 30 }, { endpoint: collector.url, product });
+ * console.log(collector.requests[0]?.query[0]?.join()); // globex_version,1.2.0
+ * await collector.close();
  */
 export async function emitUsageMetricsIfEnabled(eventType: string, additional: UsageMetrics, given: EmitOptions = {}): Promise<boolean> {
   try {
@@ -90,6 +106,10 @@ export async function emitUsageMetricsIfEnabled(eventType: string, additional: U
  *   read at each call, files included.
  * @returns Whether it was written. Also false for metadata that cannot be packed and for a DAG that cannot be written to.
  * @throws TypeError for an unknown or wrong option, for example a product name that would change the name of the param.
+ * @example
+ * const dag: Dag = { tasks: [] };
+ * console.log(storeTelemetryMetadata(dag, { invocation_mode: 'subprocess' })); // true
+ * console.log(Object.keys(dag.params ?? {}).join()); // __cosmos_telemetry_metadata__
  */
 export function storeTelemetryMetadata(
   dag: Pick<Dag, 'params'>,

@@ -13,6 +13,9 @@ import { configFilePlaces, OPT_OUT_FILE, optOutTable } from './opt-outs.js';
 /**
  * Options of `renderPrivacyNotice`: the object that `createTelemetry` gets. The product may have no version. What only the client needs is
  * ignored; an unknown key throws.
+ *
+ * @example
+ * const options: PrivacyNoticeOptions = { product: { name: 'acme' }, endpoint: 'https://telemetry.acme.example' };
  */
 export type PrivacyNoticeOptions = DescriptionOptions;
 
@@ -26,6 +29,9 @@ export type PrivacyNoticeOptions = DescriptionOptions;
  *
  * @returns Markdown that ends with a line break. A paragraph is one line.
  * @throws TypeError with the option and the value, for everything that `createTelemetry` refuses.
+ * @example
+ * const notice = renderPrivacyNotice({ product: { name: 'acme' }, endpoint: 'https://telemetry.acme.example' });
+ * console.log(notice.split('\n', 1)[0]); // # Privacy notice for users of `acme`
  */
 export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
   return noticeOf(checkDescriptionOptions(options));
@@ -37,7 +43,9 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
  * @param file The file, such as `PRIVACY.md`. Its folder must exist.
  * @returns Whether the file was written: false if it has this text already.
  * @throws TypeError for wrong options, before anything is written; an error of `node:fs` if the file cannot be written.
- * @example writePrivacyNotice('PRIVACY.md', acme);
+ * @example
+ * const acme: PrivacyNoticeOptions = { product: { name: 'acme' }, endpoint: 'https://telemetry.acme.example' };
+ * console.log(writePrivacyNotice('PRIVACY.md', acme), writePrivacyNotice('PRIVACY.md', acme)); // true false
  */
 export function writePrivacyNotice(file: string | UrlObject, options: PrivacyNoticeOptions): boolean {
   return writeNotice(file, renderPrivacyNotice(options));

@@ -41,6 +41,9 @@ const MAC_POLICY_FOLDER = '/Library/Application Support';
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
  * @returns undefined if the environment has neither a configuration folder nor a home.
+ * @throws Never for a text: the path of an unknown product is a path, too. It never throws because of the environment.
+ * @example
+ * console.log(configFilePath('acme', { HOME: '/home/ada' }, 'linux')); // /home/ada/.config/acme/telemetry.json
  */
 export function configFilePath(product: string, env: Environment = process.env, platform: Platform = process.platform): string | undefined {
   if (platform === 'win32') {
@@ -65,6 +68,9 @@ export function configFilePath(product: string, env: Environment = process.env, 
  * machine.
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
+ * @throws Never for a text: the path of an unknown product is a path, too. It never throws because of the environment.
+ * @example
+ * console.log(policyFilePaths('acme', {}, 'linux').join()); // /etc/xdg/acme/telemetry.json
  */
 export function policyFilePaths(product: string, env: Environment = process.env, platform: Platform = process.platform): readonly string[] {
   if (platform === 'darwin') return [posix.join(MAC_POLICY_FOLDER, product, FILE_NAME)];
