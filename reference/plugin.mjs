@@ -54,12 +54,12 @@ function lacks(reflection, isExport) {
 /** Adds to an example the imports of what it uses: in a docstring they would repeat the same line in each one. */
 function withImports(code, exports) {
   const used = new Map();
+  const text = code.replaceAll(/'[^'\n]*'/g, '').replaceAll(/ \/\/ .*/g, '');
   for (const { name, kind, parent } of exports) {
     const isType = [ReflectionKind.Interface, ReflectionKind.TypeAlias].includes(kind);
-    // Some functions have the name of a common word, so a call tells.
-    const uses = kind === ReflectionKind.Function ? new RegExp(`(?<![\\w.'])${name}\\(`) : new RegExp(`(?<![\\w.'\`])${name}\\b`);
-    const text = code.replaceAll(/\/\/.*|'[^'\n]*'/g, '');
-    if (!uses.test(text)) continue;
+    // Some functions have the name of a common word, so a call tells. What follows a dot is a method, unless the dots are three.
+    const end = kind === ReflectionKind.Function ? '\\(' : '\\b';
+    if (!new RegExp(`(?:^|[^\\w.]|\\.\\.\\.)${name}${end}`, 'm').test(text)) continue;
     used.set(parent.name, [...(used.get(parent.name) ?? []), isType ? `type ${name}` : name]);
   }
   const lines = [...used].map(([module, names]) => `import { ${names.toSorted().join(', ')} } from '${moduleOf(module)}';\n`);
@@ -75,7 +75,7 @@ function addImports(tag, exports) {
 }
 
 /** Links to what a page has, by section. */
-function contentsOf({ model, url }, router) {
+function contentsOf({ model }, router) {
   const link = (to) => `[${to.name}](#${router.getAnchor(to)})`;
   const groups = model.categories ?? model.groups;
   const lines = groups.map(({ title, children }) => `- [${title}](#${slugOf(title)}): ${children.map(link).join(', ')}`);
@@ -83,7 +83,11 @@ function contentsOf({ model, url }, router) {
 }
 
 /** The anchor that GitHub gives to a heading. */
-const slugOf = (heading) => heading.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-');
+const slugOf = (heading) =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
 
 function guideTo(name) {
   const page = GUIDES[name];
@@ -105,7 +109,9 @@ function finish(page, router) {
     return [title, GENERATED, '', '| Entry point | Functions | Exports |', '| --- | --- | --- |', ...rows, ''].join('\n');
   }
   const guide = model.categories === undefined ? [guideTo(model.name), ''] : [];
-  const body = rest.join('\n').replaceAll(/^## (.+)$/gm, (heading, name) => (model.categories ? `${heading}\n\n${guideTo(name)}` : heading));
+  const body = rest
+    .join('\n')
+    .replaceAll(/^## (.+)$/gm, (heading, name) => (model.categories ? `${heading}\n\n${guideTo(name)}` : heading));
   return [title, GENERATED, '', ...guide, contentsOf(page, router), body.trimStart()].join('\n');
 }
 
@@ -120,7 +126,8 @@ function review(reflection, exports, logger) {
     // The example of a property is a value.
     const isProgram = isExport || each.kind === ReflectionKind.Method;
     const examples = isProgram ? commentsOf(each).flatMap((comment) => comment.getTags('@example')) : [];
-    if (!examples.every((tag) => addImports(tag, exports))) logger.error(`${where} has an @example that is not one block of code`);
+    if (examples.length > 1 || !examples.every((tag) => addImports(tag, exports)))
+      logger.error(`${where} has examples that are not one block of code`);
   }
 }
 

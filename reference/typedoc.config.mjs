@@ -10,6 +10,8 @@ export default {
   router: 'module',
   readme: 'none',
   disableSources: true,
+  // `npm run check` checks the types.
+  skipErrorChecking: true,
   excludeInternal: true,
   excludeExternals: true,
   // A default of one word is code, and most others are sentences: the docstring says which.
@@ -33,6 +35,7 @@ export default {
   useCodeBlocks: true,
   parametersFormat: 'table',
   interfacePropertiesFormat: 'table',
+  classPropertiesFormat: 'table',
   typeDeclarationFormat: 'table',
   tableColumnSettings: { hideInherited: true, hideOverrides: true, hideModifiers: true },
 };

@@ -18,7 +18,7 @@ import { optionalFact } from './machine.js';
  * subscribe('cosmos-telemetry:dropped', onDropped);
  * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
  * await telemetry.close();
- * telemetry.reportRun({ status: 'skipped', tasks: [{ owned: true, status: 'skipped' }] });
+ * telemetry.report('dag_run.success', { dagRun: { dagId: 'nightly', dag: { tasks: [{ owned: true }] } } });
  * await Promise.resolve();
  * unsubscribe('cosmos-telemetry:dropped', onDropped);
  */
