@@ -62,7 +62,11 @@ function withImports(code, exports) {
     if (!new RegExp(`(?:^|[^\\w.]|\\.\\.\\.)${name}${end}`, 'm').test(text)) continue;
     used.set(parent.name, [...(used.get(parent.name) ?? []), isType ? `type ${name}` : name]);
   }
-  const lines = [...used].map(([module, names]) => `import { ${names.toSorted().join(', ')} } from '${moduleOf(module)}';\n`);
+  const lines = [...used].map(([module, names]) => {
+    const isTypes = names.every((name) => name.startsWith('type '));
+    const list = names.map((name) => (isTypes ? name.slice('type '.length) : name)).toSorted();
+    return `import ${isTypes ? 'type ' : ''}{ ${list.join(', ')} } from '${moduleOf(module)}';\n`;
+  });
   const own = /^(?:import .*\n)*/.exec(code)[0];
   return `${own}${lines.join('')}${own === '' && lines.length === 0 ? '' : '\n'}${code.slice(own.length).trimStart()}`;
 }
@@ -112,7 +116,7 @@ function finish(page, router) {
   const body = rest
     .join('\n')
     .replaceAll(/^## (.+)$/gm, (heading, name) => (model.categories ? `${heading}\n\n${guideTo(name)}` : heading));
-  return [title, GENERATED, '', ...guide, contentsOf(page, router), body.trimStart()].join('\n');
+  return [title, GENERATED, '', ...guide, contentsOf(page, router), body.trimStart()].join('\n').replaceAll(/ +$/gm, '');
 }
 
 /** Checks an export and its members, and completes their examples. */

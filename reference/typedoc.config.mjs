@@ -33,6 +33,8 @@ export default {
   // GitHub's own anchors differ from those of the links where two headings are equal.
   useHTMLAnchors: true,
   useCodeBlocks: true,
+  expandParameters: true,
+  expandObjects: true,
   parametersFormat: 'table',
   interfacePropertiesFormat: 'table',
   classPropertiesFormat: 'table',

@@ -67,6 +67,7 @@ export type Cause = (typeof CAUSES)[number];
  * - `refused`: not tried; counted as dropped (`too_large`).
  * - `deferred`: not now. The events return to the head of the buffer, and nothing is sent for `waitMs`.
  * - `aborted`: ended by the signal.
+ *
  * `cause` is one of `no_address`, `refused`, `unreachable`, `tls_untrusted`, `tls`, `proxy_auth`, `proxy_refused`, `slow`,
  * `no_descriptors`, `reset`, `parse`.
  *

@@ -27,7 +27,7 @@ import type { RelayParts } from './wiring.js';
  * const collector = await startCollector();
  * const relay = createRelay({ listen: '127.0.0.1:0', forward: collector.url });
  * const { url } = await relay.listen();
- * console.log((await fetch(`${url}/v3/dag_run?status=success`)).status); // 202
+ * console.log((await fetch(`${url}/v3/dag_run?status=success`)).status); // 200
  * await collector.waitFor(1);
  * console.log((await relay.close()).sent); // 1
  * await collector.close();
