@@ -21,7 +21,7 @@ export type Environment = Record<string, string | undefined>;
 export interface UrlObject {
   /** The whole URL. */
   readonly href: string;
-  /** Its query. It is not read. */
+  /** Its query. */
   readonly searchParams: object;
 }
 

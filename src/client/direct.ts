@@ -49,7 +49,7 @@ export interface EmitOptions {
   attemptTimeoutMs?: number | undefined;
   /** URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback */
   proxy?: string | false | undefined;
-  /** Gets one line at level debug for each failure. @default silent */
+  /** Gets a line for each failure, at level debug, and for a setting that is ignored. @default silent */
   logger?: Logger | undefined;
 }
 

@@ -12,7 +12,7 @@ import type { Environment } from '../base/platform-types.js';
 export interface ConsentInput {
   /** Only a terminal is asked. @default false */
   readonly isTTY?: boolean | undefined;
-  /** Adds a listener. If it throws, nobody is asked. @throws What it throws is caught. */
+  /** Adds a listener. @throws What it throws is caught: then there is no answer. */
   on(event: string, listener: (chunk: unknown) => void): unknown;
   /** Removes a listener. It must never throw. */
   off(event: string, listener: (chunk: unknown) => void): unknown;
@@ -29,7 +29,7 @@ export interface ConsentInput {
 export interface ConsentOutput {
   /** Only a terminal is asked. @default false */
   readonly isTTY?: boolean | undefined;
-  /** Writes a text. If it throws, nobody is asked. @throws What it throws is caught. */
+  /** Writes a text. @throws What it throws is caught: then there is no answer. */
   write(text: string): unknown;
 }
 

@@ -41,7 +41,7 @@ const MAC_POLICY_FOLDER = '/Library/Application Support';
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
  * @returns undefined if the environment has neither a configuration folder nor a home.
- * @throws Never for a text: the path of an unknown product is a path, too. It never throws because of the environment.
+ * @throws What reading `env` throws, which a plain object never does.
  * @example
  * console.log(configFilePath('acme', { HOME: '/home/ada' }, 'linux')); // /home/ada/.config/acme/telemetry.json
  */
@@ -68,7 +68,7 @@ export function configFilePath(product: string, env: Environment = process.env, 
  * machine.
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
- * @throws Never for a text: the path of an unknown product is a path, too. It never throws because of the environment.
+ * @throws What reading `env` throws, which a plain object never does.
  * @example
  * console.log(policyFilePaths('acme', {}, 'linux').join()); // /etc/xdg/acme/telemetry.json
  */
