@@ -53,6 +53,7 @@ type Children = { readonly total: number; readonly failed: number } | undefined;
  *
  * It never throws. What a function of the result throws or rejects with costs the event, which counts as `invalid`.
  *
+ * @param options By default every job without a parent may have children, and no name is sent.
  * @example
  * import { EventEmitter } from 'node:events';
  * // Yours is a `Worker` of BullMQ.

@@ -48,6 +48,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
  * The `telemetry` command of a product: status, disable, enable, preview, events and notice, with the product's own events, endpoint and
  * switches. Give it the options that `createTelemetry` gets.
  *
+ * @param options The description of the product, as `createTelemetry` gets it.
  * @throws TypeError naming option and value, for a wrong or unknown option.
  * @example
  * const cli = createTelemetryCli({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });

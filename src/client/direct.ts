@@ -58,6 +58,8 @@ export interface EmitOptions {
  * the caller is responsible for what is sent. One attempt, no queue, no retry; the opt-outs are asked first. With
  * `<NAME>_TELEMETRY_DEBUG` it prints the request and sends nothing.
  *
+ * @param metrics The fields, in the order in which they are sent, and the event type, which is a part of the path.
+ * @param given By default an event of `cosmos` to `COSMOS_ENDPOINT`.
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
  * @example
  * const collector = await startCollector();
@@ -77,6 +79,9 @@ export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: str
 /**
  * Sends one event at once, with the standard metrics before the additional ones. Otherwise as {@link emitUsageMetrics}.
  *
+ * @param eventType A part of the path: `^[a-z][a-z0-9_]{0,31}$`.
+ * @param additional The fields after the standard ones.
+ * @param given By default an event of `cosmos` to `COSMOS_ENDPOINT`.
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
  * @example
  * const collector = await startCollector();
@@ -102,6 +107,8 @@ export async function emitUsageMetricsIfEnabled(eventType: string, additional: U
  * Writes a DAG's metadata into its params, where the listener finds it at the end of a run. Does nothing if an opt-out applies: a
  * DAG that is opted out carries no trace of telemetry.
  *
+ * @param dag The DAG, whose `params` are made if it has none.
+ * @param metadata An object that has JSON.
  * @param options The options of `resolveSettings`: the product (default `'cosmos'`) and the sources of opt-outs. The opt-outs are
  *   read at each call, files included.
  * @returns Whether it was written. Also false for metadata that cannot be packed and for a DAG that cannot be written to.

@@ -135,6 +135,7 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
 /**
  * Creates the usage telemetry of a product.
  *
+ * @param options The product and where its events go; all else has a default.
  * @throws TypeError naming option and value, for a wrong or unknown option.
  * @example
  * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });

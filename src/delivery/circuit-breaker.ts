@@ -96,6 +96,8 @@ const FOR_GOOD_MS = 3_600_000;
  * Put it inside `retrying`, which returns `deferred` unchanged. The breaker sets no timers and never rejects: if the inner transport
  * throws, the outcome is `rejected` with `transport_error`.
  *
+ * @param inner The transport that is protected.
+ * @param options When it opens, and when it probes.
  * @throws TypeError for an option that is unknown or out of its bounds.
  * @example
  * const transport = retrying(circuitBreaker(fetchTransport({ endpoint: 'https://telemetry.acme.example' }), { failureThreshold: 3 }));

@@ -43,6 +43,8 @@ const ONCE = bare({ once: true });
  *
  * It never rejects: if the inner transport throws, the outcome is `rejected` with `transport_error`.
  *
+ * @param inner The transport that is tried again.
+ * @param options How often, and after how long.
  * @throws TypeError for an option that is unknown or out of its bounds.
  * @example
  * const flaky = recordingTransport({ outcomes: [{ kind: 'retryable', reason: 'http_503' }, { kind: 'sent' }] });

@@ -90,6 +90,8 @@ function isObject(value: unknown): value is object {
 /**
  * One word of a closed list.
  *
+ * @param values The words, at least one.
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for a list that is empty or has something else than words of at most 256 characters, or an empty description or reason.
  * @example
  * const layer = oneOf(['staging', 'marts'], { description: 'Which layer was built.', reason: 'To know which layer must stay fast.' });
@@ -108,6 +110,7 @@ export function oneOf<const V extends string>(values: readonly V[], note: FieldN
 /**
  * `true` or `false`, sent as `True` or `False`.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const cached = boolean({ description: 'Whether the cache was used.', reason: 'To know whether the cache is worth its code.' });
@@ -120,6 +123,7 @@ export function boolean(note: FieldNote<boolean>): Field<boolean, false> {
 /**
  * A whole number from 0 to 2^53.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
@@ -132,6 +136,7 @@ export function count(note: FieldNote<number>): Field<number, false> {
 /**
  * A time in seconds, finite and not negative. It is always sent as a float: 7 as `7.0`.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const took = duration({ description: 'How long it took.', reason: 'To know which steps are slow.' });
@@ -144,6 +149,7 @@ export function duration(note: FieldNote<number>): Field<number, false> {
 /**
  * A name from code, such as a class or a part of a module, of 1 to 128 characters: letters, digits and `_ . : -`.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const operator = identifier({ description: 'The class of the operator.', reason: 'To know which operators are used.' });
@@ -156,6 +162,7 @@ export function identifier(note: FieldNote<string>): Field<string, false> {
 /**
  * Identifiers joined by `__`, at most 256 characters. It may be empty.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const modes = identifierSet({ description: 'How tasks ran.', reason: 'To know which modes are used.' });
@@ -183,6 +190,7 @@ export function wordSet(words: readonly string[], note: FieldNote<string>): Fiel
 /**
  * Words of a command line, at most 128 characters: letters, digits, `_`, `-` and single spaces; no values and no paths.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const dbtCommand = command({ description: 'The command.', reason: 'To know which commands are used.' });
@@ -195,6 +203,7 @@ export function command(note: FieldNote<string>): Field<string, false> {
 /**
  * A version number, at most 64 characters.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const dbtVersion = version({ description: 'The version of dbt.', reason: 'To test against the versions that are in use.' });
@@ -207,6 +216,7 @@ export function version(note: FieldNote<string>): Field<string, false> {
 /**
  * A digest or another opaque id, 8 to 128 characters. It is only pseudonymous if its source can be guessed.
  *
+ * @param note What the field says, and why it is collected.
  * @throws TypeError for an empty description or reason.
  * @example
  * const project = hash({ description: 'A digest of the project.', reason: 'To count projects.' });
@@ -219,6 +229,7 @@ export function hash(note: FieldNote<string>): Field<string, false> {
 /**
  * The same field, but its value may be null, sent as `None`. It never throws for a field.
  *
+ * @param inner A field, which stays as it is.
  * @example
  * const took = nullable(duration({ description: 'How long it took.', reason: 'To know which steps are slow.' }));
  * console.log(took.accepts(null)); // true
@@ -231,6 +242,7 @@ export function nullable<T extends MetricValue, O extends boolean>(inner: Field<
 /**
  * The same field, but it may be omitted. It never throws for a field.
  *
+ * @param inner A field, which stays as it is.
  * @example
  * const took = optional(duration({ description: 'How long it took.', reason: 'To know which steps are slow.' }));
  * const BACKFILL = defineEvent('backfill', { took });

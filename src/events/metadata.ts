@@ -49,6 +49,7 @@ export function metadataParam(product: string): string {
  * Packs metadata as Cosmos does: JSON, zlib level 9, base64. Python reads the same object from it. The bytes may differ from
  * Python's, whose zlib is a different build.
  *
+ * @param metadata An object that has JSON.
  * @throws TelemetryMetadataError for a value that is not an object or has no JSON, or that is larger than
  * {@link decompressTelemetryMetadata} reads.
  * @example
@@ -75,6 +76,7 @@ export function compressTelemetryMetadata(metadata: Record<string, unknown>): st
 /**
  * Unpacks metadata that Cosmos or {@link compressTelemetryMetadata} packed.
  *
+ * @param packed The text that was packed.
  * @throws TelemetryMetadataError for any other text, and for more than 16 KiB packed or 64 KiB unpacked.
  * @example
  * const packed = compressTelemetryMetadata({ total_dbt_models: 7 });

@@ -105,6 +105,7 @@ export function sentStandardFields(product: string, host: Host | undefined): Fie
 /**
  * The standard metrics, in the order of the wire. A version that is not known is omitted.
  *
+ * @param options The product and its host. By default no product, Airflow without a version, and this machine.
  * @throws TypeError for a name that could change a key, two names that give the same key, or a version of another form.
  * @example
  * const metrics = collectStandardUsageMetrics({ product: { name: 'acme', version: '1.2.0' } });

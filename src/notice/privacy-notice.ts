@@ -27,6 +27,7 @@ export type PrivacyNoticeOptions = DescriptionOptions;
  * events that are sent through `createTelemetry`. No declaration applies to `emitUsageMetrics`: a program that calls it must describe
  * what it sends.
  *
+ * @param options The description of the product, as `createTelemetry` gets it.
  * @returns Markdown that ends with a line break. A paragraph is one line.
  * @throws TypeError with the option and the value, for everything that `createTelemetry` refuses.
  * @example
@@ -41,6 +42,7 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
  * Writes the notice of {@link renderPrivacyNotice} into a file, for a script of the product.
  *
  * @param file The file, such as `PRIVACY.md`. Its folder must exist.
+ * @param options The description of the product, as `createTelemetry` gets it.
  * @returns Whether the file was written: false if it has this text already.
  * @throws TypeError for wrong options, before anything is written; an error of `node:fs` if the file cannot be written.
  * @example

@@ -58,6 +58,7 @@ export interface SettingsOptions {
  * opts out, the machine's policy files and the person's config file. For product `cosmos`, as in Cosmos:
  * `AIRFLOW__COSMOS__ENABLE_TELEMETRY`, else `[cosmos] enable_telemetry` of airflow.cfg, which is read only if nothing else decided.
  *
+ * @param options By default product `cosmos` in this process.
  * @throws TypeError for an unknown or wrong option. Never because of the environment or a file.
  * @example
  * const settings = resolveSettings({ product: 'acme', env: { ACME_TELEMETRY: 'off' } });
@@ -89,6 +90,7 @@ export function shouldEmit(settings?: Settings): boolean {
  * The rules with the deciding one first: an opt-out if there is any, else a file that is unknown, else a yes, else the default. It never
  * throws for settings of `resolveSettings`.
  *
+ * @param settings The result of `resolveSettings`.
  * @example
  * const { enabled, rules } = explainSettings(resolveSettings({ product: 'acme', env: { ACME_TELEMETRY: 'off' } }));
  * console.log(enabled, rules[0]?.name, rules[0]?.value); // false ACME_TELEMETRY off

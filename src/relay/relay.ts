@@ -22,6 +22,7 @@ import type { RelayParts } from './wiring.js';
 /**
  * Creates a receiver for the usage events of Cosmos: it answers each request at once, keeps the event on disk, and delivers it later.
  *
+ * @param options By default events go to Cosmos' own endpoint and are kept in memory only.
  * @throws TypeError naming the option and its value, for a wrong or unknown option.
  * @example
  * const collector = await startCollector();

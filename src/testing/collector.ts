@@ -84,6 +84,7 @@ const MAX_HEAD_BYTES = 64 * 1024;
  *
  * A fault function that throws or returns an unknown fault causes an uncaught exception, so the mistake is visible.
  *
+ * @param options By default it answers 200 over http.
  * @throws TypeError (rejects) for an unknown fault or a bad value, and an error of node:net for an address that it cannot listen on.
  * @example
  * const collector = await startCollector({ faults: [{ kind: 'status', status: 503 }, { kind: 'ok' }] });

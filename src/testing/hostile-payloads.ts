@@ -50,6 +50,7 @@ const MANY_TASKS = 100_000;
  *
  * No payload has a getter with an endless loop: a listener has no defence against one. The function itself never throws.
  *
+ * @param options By default product `cosmos`.
  * @example
  * import { EventEmitter } from 'node:events';
  * const host = new EventEmitter();

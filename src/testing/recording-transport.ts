@@ -84,6 +84,7 @@ export interface RecordingTransport extends Transport {
  * Makes a transport that records events instead of sending them. Give it to `createTelemetry({ transport, env: testEnvironment('acme') })`
  * and read `events`. Without such an `env` an opt-out of the machine holds for the test, too: Node then prints a warning that names it.
  *
+ * @param options By default each event is `sent`, one at a time.
  * @throws TypeError for an empty list of outcomes.
  * @example
  * const transport = recordingTransport();

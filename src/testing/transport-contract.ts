@@ -84,6 +84,7 @@ const SENDS_AT_ONCE = 5;
  * It never throws: what `makeTransport` throws or rejects with fails the test.
  *
  * @param makeTransport makes the transport for an endpoint that works. It is called once for each test.
+ * @param options Further transports for stricter rules, and the limits of time.
  * @example
  * const collector = await startCollector();
  * for (const { name, run } of transportContract(() => fetchTransport({ endpoint: collector.url })).slice(0, 1)) {

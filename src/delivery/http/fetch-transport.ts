@@ -76,6 +76,7 @@ export interface FetchTransportOptions {
  * - `timeout` and `network` (rejected): the server may have read the request. Do not retry these: events have no id on the wire, so a
  *   retry could be counted twice.
  *
+ * @param options The endpoint is required; all else has a default.
  * @throws TypeError naming the option and its value, for an unknown option or a bad value
  * @example
  * const collector = await startCollector();
