@@ -140,7 +140,7 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
  * @example
  * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
  * telemetry.reportRun({ status: 'success', tasks: [{ taskId: 'build', owned: true, status: 'success' }] });
- * const { published, reasons } = await telemetry.close();
+ * const { published, reasons } = await telemetry.close({ deadlineMs: 5000 });
  * console.log(published, reasons); // 2 {}
  */
 export function createTelemetry<

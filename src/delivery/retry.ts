@@ -51,7 +51,7 @@ const ONCE = bare({ once: true });
  * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport: retrying(flaky, { minDelayMs: 1 }) });
  * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'skipped' }] });
  * await flaky.waitFor(3);
- * console.log((await telemetry.drain()).sent); // 2
+ * console.log((await telemetry.drain({ deadlineMs: 5000 })).sent); // 2
  */
 export function retrying(inner: Transport, options: RetryingOptions = {}): Transport {
   checkValue('inner', inner, withMethods('send'));

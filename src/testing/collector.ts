@@ -143,7 +143,7 @@ export type SilentServer = Pick<Collector, 'url' | 'port' | 'connections' | 'ope
  * const transport = fetchTransport({ endpoint: server.url, attemptTimeoutMs: 100 });
  * const telemetry = createTelemetry({ product: { name: 'globex', version: '1.2.0' }, transport, retries: 0 });
  * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
- * console.log((await telemetry.drain()).reasons); // { timeout: 2 }
+ * console.log((await telemetry.drain({ deadlineMs: 5000 })).reasons); // { timeout: 2 }
  * await server.close();
  */
 export function silentServer(): Promise<SilentServer> {

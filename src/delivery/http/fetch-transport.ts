@@ -83,7 +83,7 @@ export interface FetchTransportOptions {
  * const transport = fetchTransport({ endpoint: collector.url });
  * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport });
  * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
- * console.log((await telemetry.close()).sent, collector.requests.length); // 2 2
+ * console.log((await telemetry.close({ deadlineMs: 5000 })).sent, collector.requests.length); // 2 2
  * await collector.close();
  */
 export function fetchTransport(options: FetchTransportOptions): Transport {
