@@ -1,11 +1,13 @@
 // The public names of `cosmos-telemetry`.
 
-// The client, its options and its reports.
+// Client.
 export { createTelemetry } from './client/telemetry.js';
 export type { DrainReport, Telemetry } from './client/telemetry.js';
+// The consent of a person.
 export type { Consent } from './client/consent.js';
 export type { ConsentQuestion, ConsentReport, ConsentState } from './opt-out/consent-acts.js';
 export type { ConsentInput, ConsentOutput } from './opt-out/consent-ask.js';
+// Options, reports, and what the client is given.
 export type { TelemetryOptions } from './client/options.js';
 export type { TelemetryStats } from './base/ledger.js';
 export type { ChannelMessage } from './base/channels.js';
@@ -35,7 +37,7 @@ export type {
   When,
 } from './listeners/host.js';
 
-// Declared events, and the privacy notice made from them.
+// Declared events.
 export { defineEvent } from './events/definition.js';
 export type { EventDefinition, EventOptions, Fields, MetricsOf } from './events/definition.js';
 export { boolean, command, count, duration, hash, identifier, identifierSet, nullable, oneOf, optional, version } from './events/fields.js';
@@ -43,6 +45,8 @@ export type { Field, FieldKind, FieldNote } from './events/fields.js';
 export type { MetricValue, UsageMetrics } from './wire/python.js';
 export type { CommonField, ProductDescription } from './events/description.js';
 export type { EventMetrics, StandardEvent, StandardMetrics } from './events/product-events.js';
+
+// Privacy notice.
 export { renderPrivacyNotice, writePrivacyNotice } from './notice/privacy-notice.js';
 export type { PrivacyNoticeOptions } from './notice/privacy-notice.js';
 
@@ -51,7 +55,7 @@ export { explainSettings, resolveSettings, shouldEmit } from './opt-out/settings
 export type { Rule, Settings, SettingsOptions } from './opt-out/settings.js';
 export { configFilePath, policyFilePaths } from './opt-out/telemetry-json.js';
 
-// The functions of Cosmos' telemetry module, for direct use.
+// Cosmos' own functions, for direct use.
 export { collectStandardUsageMetrics } from './events/standard-metrics.js';
 export type { Host, Product } from './events/standard-metrics.js';
 export { emitUsageMetrics, emitUsageMetricsIfEnabled, storeTelemetryMetadata } from './client/direct.js';
@@ -73,5 +77,5 @@ export { retrying } from './delivery/retry.js';
 export type { RetryingOptions } from './delivery/retry.js';
 export type { SendOutcome, Transport, UsageEvent } from './delivery/transport.js';
 
-// Types of the platform, for users with and without `@types/node`.
+// Types of the platform.
 export type { Environment, Platform, SendSignal, UrlObject } from './base/platform-types.js';

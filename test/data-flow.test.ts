@@ -82,7 +82,7 @@ test('the table of dependencies in docs/data-flow.md matches package.json and th
 });
 
 test('each package of a lock file has its integrity, and none names the host of a registry', (t) => {
-  for (const part of ['.', 'bench', 'hosts', 'world', 'toolchains']) {
+  for (const part of ['.', 'bench', 'hosts', 'reference', 'world', 'toolchains']) {
     const text = readFileSync(path.join(ROOT, part, 'package-lock.json'), 'utf8');
     const { packages } = JSON.parse(text) as { packages: Record<string, { integrity?: string; link?: true }> };
     const without = Object.keys(packages).filter((name) => name !== '' && packages[name]?.integrity === undefined && !packages[name]?.link);

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -9,22 +8,10 @@ import type { ExecutionContext } from 'ava';
 import { startCollector } from '../src/testing/index.js';
 import { guardedEnv } from './helpers/guarded-env.js';
 import { blocksOf, pageOf, ROOT } from './helpers/pages.js';
+import { compileSnippets } from './helpers/snippets.js';
 
 const run = promisify(execFile);
 const SNIPPETS = blocksOf('ts');
-
-/** Compiles them like a user's project: against the built package, by its name. @returns The folder of the scripts `0.js`, `1.js` … */
-async function compileAll(t: ExecutionContext): Promise<string> {
-  const folder = path.join(ROOT, 'build', 'snippets');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  for (const [index, { text }] of SNIPPETS.entries()) writeFileSync(path.join(folder, `${index}.ts`), text);
-  const compilerOptions = { rootDir: '.', outDir: 'out', paths: {}, noUnusedLocals: false, declaration: false, declarationMap: false };
-  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] }));
-  const compiler = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-  await run(process.execPath, [compiler, '-p', folder]).catch((error: unknown) => t.fail((error as { stdout: string }).stdout));
-  return path.join(folder, 'out');
-}
 
 /** A machine of its own: a home, a working folder, and nothing of the environment. */
 function machine(t: ExecutionContext): { cwd: string; env: Record<string, string> } {
@@ -42,7 +29,11 @@ function masked(text: string): string {
 
 test.serial('every snippet of README.md and docs/ compiles and runs, and README.md quotes what its first one prints', async (t) => {
   t.true(SNIPPETS.length >= 12);
-  const folder = await compileAll(t);
+  const folder = await compileSnippets(
+    t,
+    'snippets',
+    SNIPPETS.map(({ text }) => text),
+  );
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const start = async (index: number, variables: Record<string, string> = {}) => {

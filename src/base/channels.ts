@@ -13,9 +13,14 @@ import { optionalFact } from './machine.js';
  * uncaught exception of the process.
  *
  * @example
- * import { subscribe } from 'node:diagnostics_channel';
- * // { product: 'acme', type: 'dag_run', reason: 'buffer_full', events: 1 }
- * subscribe('cosmos-telemetry:dropped', (message) => console.log(message));
+ * import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+ * const onDropped = (message: unknown) => console.log((message as ChannelMessage).reason); // closed
+ * subscribe('cosmos-telemetry:dropped', onDropped);
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * await telemetry.close();
+ * telemetry.report('dag_run.success', { dagRun: { dagId: 'nightly', dag: { tasks: [{ owned: true }] } } });
+ * await Promise.resolve();
+ * unsubscribe('cosmos-telemetry:dropped', onDropped);
  */
 export interface ChannelMessage {
   /** The name of the product. Several clients of a process share the channels. */

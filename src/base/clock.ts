@@ -1,25 +1,47 @@
 // Time as a parameter: code that waits or measures takes a `Clock`, so that tests control time.
 import { MAX_TIMER_MS } from './check-options.js';
 
-/** The clock that delays, deadlines and measurements use. */
+/**
+ * The clock that delays, deadlines and measurements use.
+ *
+ * @example
+ * const clock: Clock = {
+ *   now: () => performance.now(),
+ *   wallNow: () => Date.now(),
+ *   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+ *   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+ *   defer: (callback) => setImmediate(callback),
+ * };
+ * const transport = retrying(fetchTransport({ endpoint: 'https://telemetry.acme.example' }), { clock });
+ */
 export interface Clock {
-  /** Monotonic milliseconds, for delays and deadlines: a change of the wall clock does not affect them. */
+  /** Monotonic milliseconds, for delays and deadlines: a change of the wall clock does not affect them. It must never throw. */
   now(): number;
-  /** Milliseconds since 1970, to compare with dates from the network. */
+  /** Milliseconds since 1970, to compare with dates from the network. It must never throw. */
   wallNow(): number;
+  /** Calls the callback after `delayMs` milliseconds. It must never throw. */
   setTimeout(callback: () => void, delayMs: number): Timer;
+  /** Stops a timer of `setTimeout`. It must never throw. */
   clearTimeout(timer: Timer): void;
   /**
-   * Runs the callback after the current turn of the event loop.
+   * Runs the callback after the current turn of the event loop. It must never throw.
    *
-   * @param holds Whether the process stays alive until then. @default false
+   * @param holds Whether the process stays alive until then: by default it need not.
    */
   defer(callback: () => void, holds?: boolean): void;
 }
 
-/** A running timer, as Node's `setTimeout` returns it. */
+/**
+ * A running timer, as Node's `setTimeout` returns it.
+ *
+ * @example
+ * const timer: Timer = setTimeout(() => undefined, 1000);
+ * timer.unref();
+ */
 export interface Timer {
+  /** Keeps the process alive until the timer fires. It must never throw. */
   ref(): unknown;
+  /** Lets the process end before the timer fires. It must never throw. */
   unref(): unknown;
 }
 

@@ -6,6 +6,9 @@ export const COSMOS = 'cosmos';
 /**
  * Base URL of Astronomer's gateway for Cosmos. `createTelemetry` sends there only if you pass it as `endpoint`; for `emitUsageMetrics`
  * it is the default, as in Cosmos.
+ *
+ * @example
+ * console.log(COSMOS_ENDPOINT); // https://astronomer.gateway.scarf.sh/astronomer-cosmos
  */
 export const COSMOS_ENDPOINT = 'https://astronomer.gateway.scarf.sh/astronomer-cosmos';
 

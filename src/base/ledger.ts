@@ -1,7 +1,14 @@
 // The accounts of the events: how many were published, sent, failed and dropped, and why.
 import type { Channels } from './channels.js';
 
-/** What became of the events, at one instant: `published = sent + failed + dropped + pending`. */
+/**
+ * What became of the events, at one instant: `published = sent + failed + dropped + pending`.
+ *
+ * @example
+ * const lost = ({ failed, dropped }: TelemetryStats) => failed + dropped;
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * console.log(lost(telemetry.stats())); // 0
+ */
 export interface TelemetryStats {
   /** Events that were passed to `publish()` while telemetry was on. */
   published: number;
@@ -44,7 +51,12 @@ export interface Loss {
  */
 export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'missing' | 'not_text' | TelemetryMetadataProblem;
 
-/** Why metadata cannot be packed or unpacked. */
+/**
+ * Why metadata cannot be packed or unpacked.
+ *
+ * @example
+ * const problem: TelemetryMetadataProblem = 'too_large';
+ */
 export type TelemetryMetadataProblem = 'not_base64' | 'not_zlib' | 'too_large' | 'not_json' | 'not_object';
 
 /** An event whose type a channel tells. */

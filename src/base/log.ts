@@ -7,11 +7,16 @@ import { onRejection } from './foreign-values.js';
  * one a minute for each code and level, but for those that say how a state changed (`delivery_stopped`, `delivery_resumed`) and for
  * mistakes. It never holds the query of a URL, credentials, the error text of a library or a value of an event. A logger that throws does
  * no harm.
+ *
+ * @example
+ * const logger: Logger = { debug: () => undefined, warn: (message) => process.stderr.write(`${message}\n`) };
  */
 export interface Logger {
   /**
    * Lines for debugging telemetry: why an event was not accepted (`closed`, `invalid`), or why a batch was not delivered
    * (`connect`, `timeout`, `http_503`, `debug`...). The codes are the reasons of `TelemetryStats.reasons`.
+   *
+   * @throws What it throws or rejects with is ignored.
    */
   debug(message: string): void;
   /**
@@ -29,6 +34,8 @@ export interface Logger {
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`.
    * - A dependency that cannot be loaded now, so that events wait: `load_failed`.
    * - Debug mode that cannot write: `debug_unwritable`. A date that cannot be kept: `daily_unkept`.
+   *
+   * @throws What it throws or rejects with is ignored.
    */
   warn(message: string): void;
 }

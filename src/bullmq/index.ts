@@ -1,19 +1,35 @@
 /** `cosmos-telemetry/bullmq`: reports the flows of BullMQ. A job with children is a run, every other job is a task. It imports nothing. */
 import type { HostMap, HostReport } from '../listeners/map.js';
 
-/** What is read of a job of BullMQ. Its own class `Job` fits. */
+/**
+ * What is read of a job of BullMQ. Its own class `Job` fits.
+ *
+ * @example
+ * const job: BullmqJob = { id: '7', queueName: 'images', attemptsMade: 1, getDependenciesCount: async () => ({}) };
+ */
 export interface BullmqJob {
+  /** Its id, unique in its queue. Not sent. */
   readonly id?: string | undefined;
+  /** The name of its queue. Not sent; at most its hash is. */
   readonly queueName: string;
   /** Attempts that have ended, this one included. */
   readonly attemptsMade: number;
+  /** When its last attempt began, in milliseconds since 1970. */
   readonly processedOn?: number | undefined;
+  /** When it ended, in milliseconds since 1970; undefined while another attempt follows. */
   readonly finishedOn?: number | undefined;
+  /** The key of its parent, if it has one. */
   readonly parentKey?: string | undefined;
+  /** Counts its children by their state. @throws If it rejects, its event counts as `invalid`. */
   getDependenciesCount(): Promise<Record<string, number | undefined>>;
 }
 
-/** Options of `bullmqMap`. */
+/**
+ * Options of `bullmqMap`.
+ *
+ * @example
+ * const options: BullmqMapOptions = { mayHaveChildren: ({ queueName }) => queueName === 'flows' };
+ */
 export interface BullmqMapOptions<J extends BullmqJob = BullmqJob> {
   /**
    * Whether a job may have children: only such a job is looked up, once, when it starts.
@@ -35,7 +51,15 @@ type Children = { readonly total: number; readonly failed: number } | undefined;
  * reported: choose `failParentOnFailure`, `continueParentOnFailure` or `ignoreDependencyOnFailure` for the children. A failed child that
  * is removed (`removeOnFail`, `remove`, `clean`) is not counted by its parent (seen in BullMQ 6.7).
  *
- * @example telemetry.register(worker, { host: { name: 'bullmq', version: '6.7.0' }, map: bullmqMap() })
+ * It never throws. What a function of the result throws or rejects with costs the event, which counts as `invalid`.
+ *
+ * @param options By default every job without a parent may have children, and no name is sent.
+ * @example
+ * import { EventEmitter } from 'node:events';
+ * // Yours is a `Worker` of BullMQ.
+ * const worker = new EventEmitter();
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * telemetry.register(worker, { map: bullmqMap() });
  */
 export function bullmqMap<J extends BullmqJob = BullmqJob>(options: BullmqMapOptions<J> = {}): HostMap {
   const { mayHaveChildren = (job: J) => job.parentKey === undefined, operatorName } = options;

@@ -12,7 +12,17 @@ import type { DeclaredEvent, EventDefinitions, EventMetrics, StandardMetrics } f
 import type { Gate } from '../opt-out/gate.js';
 import type { UsageMetrics } from '../wire/python.js';
 
-/** The event bus of a product, typed by its declared events. */
+/**
+ * The event bus of a product, typed by its declared events.
+ *
+ * @example
+ * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
+ * const events = [defineEvent('backfill', { days })] as const;
+ * const product = { name: 'acme', version: '1.2.0' } as const;
+ * const { bus } = createTelemetry({ product, events, endpoint: 'https://telemetry.acme.example' });
+ * const stop = bus.on('backfill', (metrics) => console.log(metrics.days)); // 30
+ * bus.publish('backfill', { days: 30 });
+ */
 export interface TelemetryBus<P extends string = string, E extends readonly EventDefinition[] = [], B = StandardMetrics<P>> {
   /**
    * Subscribes to one event type. The subscriber gets the event's own metrics as they would leave: declared fields only, with values of

@@ -16,12 +16,20 @@ import { disable, enable } from './switch.js';
 import { columns, paintFor, TEXT_WIDTH, widthOf, writeTo } from './terminal.js';
 import type { CliIo, Paint } from './terminal.js';
 
-/** A program's `telemetry` command. */
+/**
+ * A program's `telemetry` command.
+ *
+ * @example
+ * const cli: TelemetryCli = createTelemetryCli({ product: { name: 'acme', version: '1.2.0' } });
+ * const output: string[] = [];
+ * console.log(await cli.run(['status'], { stdout: { write: (text) => output.push(text) } })); // 0
+ */
 export interface TelemetryCli {
   /**
    * Runs one command. It sends nothing, does not end the process, and never rejects.
    *
-   * @param args The arguments after `acme telemetry`. @example process.argv.slice(3)
+   * @param args The arguments after `acme telemetry`, such as `process.argv.slice(3)`.
+   * @param io By default that of this process.
    * @returns The exit code: 0 success, 1 failure, 2 usage error. Set `process.exitCode` to it.
    */
   run(args: readonly string[], io?: CliIo): Promise<number>;
@@ -40,7 +48,12 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
  * The `telemetry` command of a product: status, disable, enable, preview, events and notice, with the product's own events, endpoint and
  * switches. Give it the options that `createTelemetry` gets.
  *
+ * @param options The description of the product, as `createTelemetry` gets it.
  * @throws TypeError naming option and value, for a wrong or unknown option.
+ * @example
+ * const cli = createTelemetryCli({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * process.exitCode = await cli.run(['disable'], { stdout: { write: () => undefined } });
+ * console.log(resolveSettings({ product: 'acme' }).enableTelemetry); // false
  */
 export function createTelemetryCli(options: TelemetryCliOptions): TelemetryCli {
   return createTelemetryCliWith(options, new Map());

@@ -8,6 +8,10 @@ import type { Description, DescriptionOptions } from '../events/description.js';
 /**
  * Options of `createTelemetryCli`: the object that `createTelemetry` gets, so that both agree. The product may have no version; then none
  * is shown. Leave `endpoint` out if the program has its own transport. What only the client needs is ignored; an unknown key throws.
+ *
+ * @example
+ * const options: TelemetryCliOptions = { product: { name: 'acme', version: '1.2.0' }, command: 'acme privacy' };
+ * const cli = createTelemetryCli(options);
  */
 export type TelemetryCliOptions = DescriptionOptions;
 

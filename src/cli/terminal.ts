@@ -7,8 +7,15 @@ import { errorCode } from '../base/describe.js';
 import type { Environment, Platform } from '../base/platform-types.js';
 import { trustedText } from '../opt-out/variables.js';
 
-/** A stream for text: one of Node's, or any object with `write()`. */
+/**
+ * A stream for text: one of Node's, or any object with `write()`.
+ *
+ * @example
+ * const text: string[] = [];
+ * const stream: CliStream = { write: (part) => text.push(part), isTTY: false };
+ */
 export interface CliStream {
+  /** Writes a text. @throws What it throws is caught: if standard output cannot be written, the exit code is 1. */
   write(text: string): unknown;
   /** Whether it is a terminal. Only a terminal gets colours. @default false */
   isTTY?: boolean | undefined;
@@ -16,12 +23,20 @@ export interface CliStream {
   columns?: number | undefined;
 }
 
-/** The input and output of a command. @default those of this process */
+/**
+ * The input and output of a command. What is left out is that of this process.
+ *
+ * @example
+ * const io: CliIo = { stdout: process.stderr, env: { HOME: '/home/ada', DO_NOT_TRACK: '1' }, platform: 'linux' };
+ */
 export interface CliIo {
+  /** Where the result is written. @default process.stdout */
   stdout?: CliStream | undefined;
+  /** Where problems are written, a line each. @default process.stderr */
   stderr?: CliStream | undefined;
   /** Read by `preview -` only. */
   stdin?: AsyncIterable<Uint8Array | string> | undefined;
+  /** The variables with the opt-outs and the paths of files. @default process.env */
   env?: Environment | undefined;
   /** The platform whose usual places for files apply. @default process.platform */
   platform?: Platform | undefined;

@@ -15,7 +15,14 @@ import { explainSettings, settingsFor, shouldEmit } from '../opt-out/settings.js
 import { saysYes } from '../opt-out/sources.js';
 import { configFilePath, readTelemetryJson } from '../opt-out/telemetry-json.js';
 
-/** The consent of the person who runs the program. */
+/**
+ * The consent of the person who runs the program.
+ *
+ * @example
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * const consent: Consent = telemetry.consent;
+ * console.log(consent.state, consent.rule.name); // unasked default
+ */
 export interface Consent {
   /** What is known now. Each access reads the environment and the config files, which blocks: do not ask in a hook. */
   readonly state: ConsentState;

@@ -22,7 +22,12 @@ import { urlencode } from '../wire/python.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { parseEndpoint } from '../wire/url.js';
 
-/** Options of {@link emitUsageMetrics}. */
+/**
+ * Options of {@link emitUsageMetrics}.
+ *
+ * @example
+ * const options: EmitOptions = { product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' };
+ */
 export interface EmitOptions {
   /** Base URL to which `/v3/{event_type}?{query}` is appended. @default COSMOS_ENDPOINT */
   endpoint?: string | UrlObject | undefined;
@@ -44,7 +49,7 @@ export interface EmitOptions {
   attemptTimeoutMs?: number | undefined;
   /** URL of a proxy, or `false` for none. @default the environment's proxy, never for loopback */
   proxy?: string | false | undefined;
-  /** @default silent */
+  /** Gets a line for each failure, at level debug, and for a setting that is ignored. @default silent */
   logger?: Logger | undefined;
 }
 
@@ -53,7 +58,14 @@ export interface EmitOptions {
  * the caller is responsible for what is sent. One attempt, no queue, no retry; the opt-outs are asked first. With
  * `<NAME>_TELEMETRY_DEBUG` it prints the request and sends nothing.
  *
+ * @param metrics The fields, in the order in which they are sent, and the event type, which is a part of the path.
+ * @param given By default an event of `cosmos` to `COSMOS_ENDPOINT`.
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
+ * @example
+ * const collector = await startCollector();
+ * const isSent = await emitUsageMetrics({ event_type: 'backfill', days: 30 }, { endpoint: collector.url });
+ * console.log(isSent); // true
+ * await collector.close();
  */
 export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: string }, given: EmitOptions = {}): Promise<boolean> {
   try {
@@ -67,7 +79,16 @@ export async function emitUsageMetrics(metrics: UsageMetrics & { event_type: str
 /**
  * Sends one event at once, with the standard metrics before the additional ones. Otherwise as {@link emitUsageMetrics}.
  *
+ * @param eventType A part of the path: `^[a-z][a-z0-9_]{0,31}$`.
+ * @param additional The fields after the standard ones.
+ * @param given By default an event of `cosmos` to `COSMOS_ENDPOINT`.
  * @returns Whether the endpoint confirmed it (2xx). False after an opt-out, in debug mode, and for every failure; never rejects.
+ * @example
+ * const collector = await startCollector();
+ * const product = { name: 'globex', version: '1.2.0' };
+ * await emitUsageMetricsIfEnabled('backfill', { days: 30 }, { endpoint: collector.url, product });
+ * console.log(collector.requests[0]?.query[0]?.join()); // globex_version,1.2.0
+ * await collector.close();
  */
 export async function emitUsageMetricsIfEnabled(eventType: string, additional: UsageMetrics, given: EmitOptions = {}): Promise<boolean> {
   try {
@@ -86,10 +107,16 @@ export async function emitUsageMetricsIfEnabled(eventType: string, additional: U
  * Writes a DAG's metadata into its params, where the listener finds it at the end of a run. Does nothing if an opt-out applies: a
  * DAG that is opted out carries no trace of telemetry.
  *
+ * @param dag The DAG, whose `params` are made if it has none.
+ * @param metadata An object that has JSON.
  * @param options The options of `resolveSettings`: the product (default `'cosmos'`) and the sources of opt-outs. The opt-outs are
  *   read at each call, files included.
  * @returns Whether it was written. Also false for metadata that cannot be packed and for a DAG that cannot be written to.
  * @throws TypeError for an unknown or wrong option, for example a product name that would change the name of the param.
+ * @example
+ * const dag: Dag = { tasks: [] };
+ * console.log(storeTelemetryMetadata(dag, { invocation_mode: 'subprocess' })); // true
+ * console.log(Object.keys(dag.params ?? {}).join()); // __cosmos_telemetry_metadata__
  */
 export function storeTelemetryMetadata(
   dag: Pick<Dag, 'params'>,

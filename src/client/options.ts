@@ -25,7 +25,17 @@ import type { StandardEvent } from '../events/product-events.js';
 import type { Product } from '../events/standard-metrics.js';
 import type { Task } from '../listeners/host.js';
 
-/** The options of `createTelemetry`. An unknown key throws. */
+/**
+ * The options of `createTelemetry`. An unknown key throws.
+ *
+ * @example
+ * const options: TelemetryOptions<'acme'> = {
+ *   product: { name: 'acme', version: '1.2.0' },
+ *   endpoint: 'https://telemetry.acme.example',
+ *   maxPendingEvents: 1000,
+ * };
+ * const telemetry = createTelemetry(options);
+ */
 export interface TelemetryOptions<
   P extends string = string,
   E extends readonly EventDefinition[] = readonly EventDefinition[],
@@ -33,6 +43,7 @@ export interface TelemetryOptions<
   S extends false | readonly StandardEvent[] = false | readonly StandardEvent[],
   M extends string = string,
 > extends ProductDescription<P, E, D, S, M> {
+  /** The product that is observed: its name and its version. @example { name: 'acme', version: '1.2.0' } */
   product: Product<P>;
   /** Where opt-outs, debug mode, proxies and the paths of config files are looked up. @default process.env */
   env?: Environment | undefined;

@@ -43,7 +43,14 @@ import type { Consent } from './consent.js';
 import { checkTelemetryOptions } from './options.js';
 import type { CheckedOptions, Limits, TelemetryOptions } from './options.js';
 
-/** What `drain()` and `close()` report: the counts since construction, and how the wait ended. */
+/**
+ * What `drain()` and `close()` report: the counts since construction, and how the wait ended.
+ *
+ * @example
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * const report: DrainReport = await telemetry.drain({ deadlineMs: 500 });
+ * console.log(report.timedOut, report.pending); // false 0
+ */
 export interface DrainReport extends TelemetryStats {
   /** Whether the deadline came before all events were settled. */
   timedOut: boolean;
@@ -51,7 +58,14 @@ export interface DrainReport extends TelemetryStats {
   durationMs: number;
 }
 
-/** Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive. */
+/**
+ * Usage telemetry of one product. It never throws into the host, never waits on its path, and never keeps it alive.
+ *
+ * @example
+ * const product = { name: 'acme', version: '1.2.0' } as const;
+ * const telemetry: Telemetry<'acme'> = createTelemetry({ product, endpoint: 'https://telemetry.acme.example' });
+ * console.log(telemetry.enabled, telemetry.stats().published); // true 0
+ */
 export interface Telemetry<P extends string = string, E extends readonly EventDefinition[] = [], B = StandardMetrics<P>>
   extends AwaitUsing {
   /**
@@ -59,11 +73,12 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * cannot be read, though events are accepted then and wait.
    */
   readonly enabled: boolean;
+  /** The events of this client: publish and subscribe here. */
   readonly bus: TelemetryBus<P, E, B>;
   /**
    * Listens to a host's lifecycle events. Registering a host twice has no effect, nor has it after an opt-out or after `close()`.
    *
-   * @param options.events The host's own names for its events. @default the names of `HostEvents`
+   * @param options.events The host's own names for its events, by default those of `HostEvents`.
    * @param options.map Functions that translate the host's own events, for a host that emits other payloads. Not together with `events`.
    * A host whose type says that it emits none of the names does not compile.
    *
@@ -78,7 +93,10 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * Takes one event of a host that has no emitter: the same as if a registered host had emitted it. It copies what it needs, never throws
    * and never waits. What cannot be used counts as `invalid`; what is not the product's is not counted.
    *
-   * @example telemetry.report('task_instance.success', { taskInstance })
+   * @example
+   * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+   * const task = { owned: true, operatorName: 'AcmeRun' };
+   * telemetry.report('task_instance.success', { taskInstance: { dagId: 'jobs', taskId: 'resize', mapIndex: -1, task } });
    */
   report<K extends keyof HostEvents>(event: K, payload: HostEvents[K]): void;
   /**
@@ -87,27 +105,29 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * `invalid` event, a task without a known `status` as another.
    *
    * @example
-   * telemetry.reportRun({ runId, status: 'success', startedAt, endedAt, tasks: [{ taskId: 'build', owned: true, status: 'cached' }] });
+   * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+   * const tasks = [{ taskId: 'build', owned: true, status: 'cached' }] as const;
+   * telemetry.reportRun({ runId: 'r1', status: 'success', startedAt: Date.now() - 1500, endedAt: new Date(), tasks });
    */
   reportRun(run: RunReport): void;
   /** What is known of the person's consent, and how to record or ask for it. */
   readonly consent: Consent;
   /** Publishes one event of a declared type; the same as `bus.publish`. */
   publish: TelemetryBus<P, E, B>['publish'];
-  /** The counts as of now: `published = sent + failed + dropped + pending`. */
+  /** The counts as of now: `published = sent + failed + dropped + pending`. Never throws. */
   stats(): TelemetryStats;
   /**
    * Waits for the events that were accepted before the call, with `drainConcurrency`. At the deadline it reports and aborts
    * nothing. Never rejects.
    *
-   * @param options.deadlineMs In milliseconds. @default 2000
+   * @param options.deadlineMs In milliseconds, by default 2000.
    */
   drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
   /**
    * Removes all host listeners, refuses new events, and delivers until the deadline, with one attempt each. Then it aborts what is
    * in flight and counts the rest as dropped. A second call returns the same promise. Never rejects.
    *
-   * @param options.deadlineMs In milliseconds. @default 2000
+   * @param options.deadlineMs In milliseconds, by default 2000.
    */
   close(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
 }
@@ -115,7 +135,13 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
 /**
  * Creates the usage telemetry of a product.
  *
+ * @param options The product and where its events go; all else has a default.
  * @throws TypeError naming option and value, for a wrong or unknown option.
+ * @example
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * telemetry.reportRun({ status: 'success', tasks: [{ taskId: 'build', owned: true, status: 'success' }] });
+ * const { published, reasons } = await telemetry.close({ deadlineMs: 5000 });
+ * console.log(published, reasons); // 2 {}
  */
 export function createTelemetry<
   const P extends string,

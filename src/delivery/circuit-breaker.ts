@@ -19,7 +19,12 @@ import {
 } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
-/** When `circuitBreaker` opens, and when it probes. */
+/**
+ * When `circuitBreaker` opens, and when it probes.
+ *
+ * @example
+ * const options: CircuitBreakerOptions = { failureThreshold: 3, maxProbeAfterMs: 600_000 };
+ */
 export interface CircuitBreakerOptions {
   /** Failures without a success that open the circuit, 1 to 1000. They must span at least a second. @default 5 */
   failureThreshold?: number | undefined;
@@ -91,7 +96,12 @@ const FOR_GOOD_MS = 3_600_000;
  * Put it inside `retrying`, which returns `deferred` unchanged. The breaker sets no timers and never rejects: if the inner transport
  * throws, the outcome is `rejected` with `transport_error`.
  *
+ * @param inner The transport that is protected.
+ * @param options When it opens, and when it probes.
  * @throws TypeError for an option that is unknown or out of its bounds.
+ * @example
+ * const transport = retrying(circuitBreaker(fetchTransport({ endpoint: 'https://telemetry.acme.example' }), { failureThreshold: 3 }));
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport });
  */
 export function circuitBreaker(inner: Transport, options: CircuitBreakerOptions = {}): Transport {
   checkValue('inner', inner, withMethods('send'));

@@ -19,7 +19,12 @@ export interface StoredEvent {
 /** Where an event was stored: on disk, in memory alone, or not at all because the store is full. */
 export type Stored = 'disk' | 'memory' | 'full';
 
-/** A snapshot of a store. */
+/**
+ * A snapshot of a store.
+ *
+ * @example
+ * const isAtRisk = ({ waiting, isDurable }: RelayStoreStats) => waiting > 0 && !isDurable;
+ */
 export interface RelayStoreStats {
   /** Events that wait. Events that are taken do not count. */
   readonly waiting: number;

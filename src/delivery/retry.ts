@@ -12,7 +12,12 @@ import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { attempt, attemptThen, decorate } from './transport.js';
 import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
-/** How often `retrying` tries again, and how long it waits before. */
+/**
+ * How often `retrying` tries again, and how long it waits before.
+ *
+ * @example
+ * const options: RetryingOptions = { retries: 4, minDelayMs: 500 };
+ */
 export interface RetryingOptions {
   /** Retries after the first attempt, 0 to 100. @default 2 */
   retries?: number | undefined;
@@ -38,7 +43,15 @@ const ONCE = bare({ once: true });
  *
  * It never rejects: if the inner transport throws, the outcome is `rejected` with `transport_error`.
  *
+ * @param inner The transport that is tried again.
+ * @param options How often, and after how long.
  * @throws TypeError for an option that is unknown or out of its bounds.
+ * @example
+ * const flaky = recordingTransport({ outcomes: [{ kind: 'retryable', reason: 'http_503' }, { kind: 'sent' }] });
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport: retrying(flaky, { minDelayMs: 1 }) });
+ * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'skipped' }] });
+ * await flaky.waitFor(3);
+ * console.log((await telemetry.drain({ deadlineMs: 5000 })).sent); // 2
  */
 export function retrying(inner: Transport, options: RetryingOptions = {}): Transport {
   checkValue('inner', inner, withMethods('send'));

@@ -7,7 +7,12 @@ import type { SendSignal } from '../base/platform-types.js';
 import type { Rule } from '../opt-out/rule.js';
 import type { UsageMetrics } from '../wire/python.js';
 
-/** One usage event as a transport gets it: declared fields only, metadata unpacked and merged. */
+/**
+ * One usage event as a transport gets it: declared fields only, metadata unpacked and merged.
+ *
+ * @example
+ * const lineOf = (event: UsageEvent) => `${event.type} ${event.requestTarget()}`;
+ */
 export interface UsageEvent {
   /** Unique in the process and the same in every attempt. It is not part of the request: the wire has no ids. */
   readonly id: string;
@@ -17,7 +22,7 @@ export interface UsageEvent {
   readonly metrics: Readonly<UsageMetrics>;
   /**
    * `/v3/{type}?{query}`, to append to the endpoint. Call this instead of encoding `metrics`: only the event knows which
-   * numbers are durations (`7.0`) and which are counts (`7`).
+   * numbers are durations (`7.0`) and which are counts (`7`). Never throws.
    */
   requestTarget(): string;
 }
@@ -62,6 +67,12 @@ export type Cause = (typeof CAUSES)[number];
  * - `refused`: not tried; counted as dropped (`too_large`).
  * - `deferred`: not now. The events return to the head of the buffer, and nothing is sent for `waitMs`.
  * - `aborted`: ended by the signal.
+ *
+ * `cause` is one of `no_address`, `refused`, `unreachable`, `tls_untrusted`, `tls`, `proxy_auth`, `proxy_refused`, `slow`,
+ * `no_descriptors`, `reset`, `parse`.
+ *
+ * @example
+ * const outcome: SendOutcome = { kind: 'deferred', waitMs: 60_000, reason: 'maintenance' };
  */
 export type SendOutcome =
   | { kind: 'sent' }
@@ -71,14 +82,28 @@ export type SendOutcome =
   | { kind: 'deferred'; waitMs: number; reason: string; cause?: Cause | undefined }
   | { kind: 'aborted' };
 
-/** The only extension point of delivery: everything that delivers is a transport or a decorator of one. */
+/**
+ * The only extension point of delivery: everything that delivers is a transport or a decorator of one.
+ *
+ * @example
+ * const transport: Transport = {
+ *   send: async ([event], signal) => {
+ *     if (signal.aborted) return { kind: 'aborted' };
+ *     process.stderr.write(`${event?.requestTarget()}\n`);
+ *     return { kind: 'sent' };
+ *   },
+ * };
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport });
+ */
 export interface Transport {
   /** The most events that one `send()` takes. @default 1 */
   readonly maxBatchSize?: number | undefined;
   /**
-   * Delivers the events and resolves with the outcome. A transport that throws or rejects counts as `transport_error`. A call
-   * that has not settled after `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (41 s by default) loses its slot and
-   * counts as `timeout`. Time in which the host keeps the event loop busy does not count.
+   * Delivers the events and resolves with the outcome. A call that has not settled after
+   * `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (41 s by default) loses its slot and counts as `timeout`. Time in which the
+   * host keeps the event loop busy does not count.
+   *
+   * @throws What it throws or rejects with is not shown: its events count as failed, by `transport_error`.
    */
   send(events: readonly UsageEvent[], signal: SendSignal): Promise<SendOutcome>;
   /** Frees sockets and timers. Called once, after the last `send()`. */

@@ -8,12 +8,27 @@ import type { MetricValue } from '../wire/python.js';
 import { isField, saysSomething } from './fields.js';
 import type { Field } from './fields.js';
 
-/** The fields of an event by name, in the order of the privacy notice. */
+/**
+ * The fields of an event by name, in the order of the privacy notice.
+ *
+ * @example
+ * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
+ * const fields = { days } satisfies Fields;
+ */
 export type Fields = Readonly<Record<string, Field>>;
 
-/** An event that may be sent. Types, run-time checks, encoding and privacy notice all follow from this declaration. */
+/**
+ * An event that may be sent. Types, run-time checks, encoding and privacy notice all follow from this declaration.
+ *
+ * @example
+ * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
+ * const definition: EventDefinition = defineEvent('backfill', { days }, 'Sent after a backfill.');
+ * console.log(definition.type, definition.description); // backfill Sent after a backfill.
+ */
 export interface EventDefinition<T extends string = string, F extends Fields = Fields> {
+  /** The name of the event, a part of the request path. */
   readonly type: T;
+  /** The fields that may be sent. */
   readonly fields: F;
   /** When the event is sent, as a sentence for the privacy notice. */
   readonly description: string;
@@ -21,7 +36,13 @@ export interface EventDefinition<T extends string = string, F extends Fields = F
   readonly daily?: boolean | undefined;
 }
 
-/** Options of {@link defineEvent}. */
+/**
+ * Options of {@link defineEvent}.
+ *
+ * @example
+ * const options: EventOptions = { daily: true };
+ * const ACTIVE = defineEvent('active', {}, 'Sent on a day on which the product is used.', options);
+ */
 export interface EventOptions {
   /**
    * Whether an installation sends the event at most once a day (UTC), however often and in however many processes it is published: so
@@ -40,7 +61,14 @@ type OptionalNames<F extends Fields> = {
 
 type ValueOf<X> = X extends Field<infer T> ? T : never;
 
-/** What `publish` takes for an event with these fields. */
+/**
+ * What `publish` takes for an event with these fields.
+ *
+ * @example
+ * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
+ * const BACKFILL = defineEvent('backfill', { days });
+ * const metrics: MetricsOf<typeof BACKFILL.fields> = { days: 30 };
+ */
 export type MetricsOf<F extends Fields> = {
   readonly [K in Exclude<keyof F, OptionalNames<F>>]: ValueOf<F[K]>;
 } & {
@@ -53,11 +81,15 @@ export type MetricsOf<F extends Fields> = {
  * @param type `^[a-z][a-z0-9_]{0,31}$`. It becomes part of the request path.
  * @param fields Made by `count`, `oneOf`, `boolean` and the other kinds. Names have the form of the type.
  * @param description When the event is sent, for the privacy notice.
- * @param options See {@link EventOptions}. @default {}
+ * @param options See {@link EventOptions}.
  * @throws TypeError for a name of another form, a field that was not made by a kind, an example that its field does not accept, an
  * empty description, or a wrong or unknown option.
  * @example
- * defineEvent('backfill', { days: count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' }) });
+ * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
+ * const BACKFILL = defineEvent('backfill', { days }, 'Sent after a backfill.');
+ * const product = { name: 'acme', version: '1.2.0' } as const;
+ * const telemetry = createTelemetry({ product, endpoint: 'https://telemetry.acme.example', events: [BACKFILL] });
+ * console.log(telemetry.publish('backfill', { days: 30 })); // true
  */
 export function defineEvent<const T extends string, const F extends Fields>(
   type: T,

@@ -18,7 +18,13 @@ import type { EventDefinitions, StandardEvent } from './product-events.js';
 import { collectStandardUsageMetrics, sentStandardFields, standardFields } from './standard-metrics.js';
 import type { Host } from './standard-metrics.js';
 
-/** A field that goes with every event, and its value, which is the same in the whole process. */
+/**
+ * A field that goes with every event, and its value, which is the same in the whole process.
+ *
+ * @example
+ * const field = boolean({ description: 'Whether it runs in CI.', reason: 'To tell people from build servers.' });
+ * const ci: CommonField = { field, value: process.env['CI'] === 'true' };
+ */
 export interface CommonField {
   /** Made by `boolean`, `oneOf` or another kind. */
   readonly field: Field;
@@ -29,6 +35,15 @@ export interface CommonField {
 /**
  * One description of a product. `createTelemetry`, `renderPrivacyNotice`, `writePrivacyNotice` and `createTelemetryCli` take the same
  * object, so that they agree; each ignores what only another one needs.
+ *
+ * @example
+ * const acme = {
+ *   product: { name: 'acme', version: '1.2.0' },
+ *   endpoint: 'https://telemetry.acme.example',
+ *   contact: 'Write to privacy@acme.example.',
+ * } satisfies ProductDescription;
+ * const telemetry = createTelemetry(acme);
+ * const notice = renderPrivacyNotice(acme);
  */
 export interface ProductDescription<
   P extends string = string,

@@ -2,7 +2,12 @@
 import { bareStreamOptions } from '../base/foreign-values.js';
 import type { TelemetryMetadataProblem } from '../base/ledger.js';
 
-/** The DAG param that holds the packed metadata of Cosmos. */
+/**
+ * The DAG param that holds the packed metadata of Cosmos.
+ *
+ * @example
+ * console.log(TELEMETRY_METADATA_PARAM); // __cosmos_telemetry_metadata__
+ */
 export const TELEMETRY_METADATA_PARAM = '__cosmos_telemetry_metadata__';
 
 /** The longest packed text that is read. The packed metadata of Cosmos has about 300 characters. */
@@ -13,9 +18,20 @@ const MAX_UNPACKED_BYTES = 64 * 1024;
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** Metadata that cannot be packed or unpacked. The message holds no content of the metadata. */
+/**
+ * Metadata that cannot be packed or unpacked. The message holds no content of the metadata.
+ *
+ * @example
+ * try {
+ *   decompressTelemetryMetadata('no base64');
+ * } catch (error) {
+ *   if (error instanceof TelemetryMetadataError) console.log(error.problem); // not_base64
+ * }
+ */
 export class TelemetryMetadataError extends Error {
+  /** The name of the class. */
   override readonly name = 'TelemetryMetadataError' as const;
+  /** What is wrong with the metadata. */
   readonly problem: TelemetryMetadataProblem;
 
   constructor(problem: TelemetryMetadataProblem, options?: ErrorOptions) {
@@ -33,8 +49,12 @@ export function metadataParam(product: string): string {
  * Packs metadata as Cosmos does: JSON, zlib level 9, base64. Python reads the same object from it. The bytes may differ from
  * Python's, whose zlib is a different build.
  *
+ * @param metadata An object that has JSON.
  * @throws TelemetryMetadataError for a value that is not an object or has no JSON, or that is larger than
  * {@link decompressTelemetryMetadata} reads.
+ * @example
+ * const packed = compressTelemetryMetadata({ invocation_mode: 'subprocess' });
+ * console.log(decompressTelemetryMetadata(packed)); // { invocation_mode: 'subprocess' }
  */
 export function compressTelemetryMetadata(metadata: Record<string, unknown>): string {
   let json: string | undefined;
@@ -56,7 +76,11 @@ export function compressTelemetryMetadata(metadata: Record<string, unknown>): st
 /**
  * Unpacks metadata that Cosmos or {@link compressTelemetryMetadata} packed.
  *
+ * @param packed The text that was packed.
  * @throws TelemetryMetadataError for any other text, and for more than 16 KiB packed or 64 KiB unpacked.
+ * @example
+ * const packed = compressTelemetryMetadata({ total_dbt_models: 7 });
+ * console.log(decompressTelemetryMetadata(packed)['total_dbt_models']); // 7
  */
 export function decompressTelemetryMetadata(packed: string): Record<string, unknown> {
   if (typeof packed !== 'string') throw new TelemetryMetadataError('not_base64');

@@ -12,7 +12,12 @@ import type { TaskInstanceFields } from './task-instance.js';
 import { workflowEvents } from './workflow.js';
 import type { WorkflowMetrics } from './workflow.js';
 
-/** The events that a product has without declaring them. `dbt_docs_access` needs `dbt: true`. */
+/**
+ * The events that a product has without declaring them. `dbt_docs_access` needs `dbt: true`.
+ *
+ * @example
+ * const standardEvents: StandardEvent[] = ['dag_run'];
+ */
 export type StandardEvent = 'dag_run' | 'task_instance' | 'dbt_docs_access';
 
 /** The types of all standard events. */
@@ -50,6 +55,10 @@ type AllStandardMetrics<P extends string, D extends boolean, M extends string> =
 
 /**
  * What `publish` takes for the standard events of product `P`: with `dbt: D`, `standardEvents: S` and the words `M` of `executionModes`.
+ *
+ * @example
+ * type RunMetrics = StandardMetrics<'acme'>['dag_run'];
+ * const status: RunMetrics['status'] = 'success';
  */
 export type StandardMetrics<
   P extends string = string,
@@ -60,7 +69,14 @@ export type StandardMetrics<
   [T in keyof AllStandardMetrics<P, D, M> as S extends readonly (infer Kept)[] ? Extract<T, Kept> : never]: AllStandardMetrics<P, D, M>[T];
 };
 
-/** What `publish` takes, by event type: the product's standard events `B` and its own events `E`. */
+/**
+ * What `publish` takes, by event type: the product's standard events `B` and its own events `E`.
+ *
+ * @example
+ * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
+ * const events = [defineEvent('backfill', { days })] as const;
+ * const metrics: EventMetrics<'acme', typeof events>['backfill'] = { days: 30 };
+ */
 export type EventMetrics<P extends string, E extends readonly EventDefinition[], B = StandardMetrics<P>> = B & {
   [D in E[number] as D['type']]: D extends EventDefinition<string, infer F> ? MetricsOf<F> : never;
 };

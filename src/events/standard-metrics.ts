@@ -11,17 +11,29 @@ import type { Fields } from './definition.js';
 import { isVersion, oneOf, optional, version } from './fields.js';
 import type { Field } from './fields.js';
 
-/** The product that sends events: a plug-in or a tool. */
+/**
+ * The product that sends events: a plug-in or a tool.
+ *
+ * @example
+ * const product: Product<'acme'> = { name: 'acme', version: '1.2.0' };
+ */
 export interface Product<P extends string = string> {
-  /** `^[a-z][a-z0-9_]{0,31}$` */
+  /** What its fields, variables and module prefixes begin with: `^[a-z][a-z0-9_]{0,31}$`. */
   name: P;
+  /** Its version, at most 64 characters: letters, digits and `. + ! _ -`. */
   version: string;
 }
 
-/** The orchestrator that the product runs in. */
+/**
+ * The orchestrator that the product runs in.
+ *
+ * @example
+ * const host: Host = { name: 'airflow', version: '2.10.1', pythonVersion: '3.11.7' };
+ */
 export interface Host {
-  /** `^[a-z][a-z0-9_]{0,31}$`. @default 'airflow' */
+  /** What the field with its version begins with: `^[a-z][a-z0-9_]{0,31}$`. @default 'airflow' */
   name?: string | undefined;
+  /** Its version. Without it none is sent. */
   version?: string | undefined;
   /** The version of the host's Python, if it has one. Without it the version of Node is sent instead. */
   pythonVersion?: string | undefined;
@@ -93,7 +105,11 @@ export function sentStandardFields(product: string, host: Host | undefined): Fie
 /**
  * The standard metrics, in the order of the wire. A version that is not known is omitted.
  *
+ * @param options The product and its host. By default no product, Airflow without a version, and this machine.
  * @throws TypeError for a name that could change a key, two names that give the same key, or a version of another form.
+ * @example
+ * const metrics = collectStandardUsageMetrics({ product: { name: 'acme', version: '1.2.0' } });
+ * console.log(metrics['acme_version']); // 1.2.0
  */
 export function collectStandardUsageMetrics(
   options: { product?: Product | undefined; host?: Host | undefined; machine?: MachineFacts | undefined } = {},

@@ -9,11 +9,18 @@ import type { Lookups } from './lookups.js';
 
 /**
  * One event of a host, in the words of this package.
- * @example { event: 'task_instance.success', payload: { taskInstance } }
+ * @example
+ * const report: HostReport = { event: 'dag_run.success', payload: { dagRun: { dagId: 'nightly', dag: { tasks: [{ owned: true }] } } } };
  */
 export type HostReport = { readonly [K in keyof HostEvents]: { readonly event: K; readonly payload: HostEvents[K] } }[keyof HostEvents];
 
-/** What a function of a `HostMap` returns: a report, nothing, or a promise of either. */
+/**
+ * What a function of a `HostMap` returns: a report, nothing, or a promise of either.
+ *
+ * @example
+ * const taskInstance: TaskInstance = { dagId: 'jobs', taskId: 'resize', mapIndex: -1, task: { owned: true } };
+ * const mapped = (isOwn: boolean): Mapped => (isOwn ? { event: 'task_instance.success', payload: { taskInstance } } : undefined);
+ */
 export type Mapped = HostReport | null | undefined | PromiseLike<HostReport | null | undefined>;
 
 /**
@@ -21,7 +28,17 @@ export type Mapped = HostReport | null | undefined | PromiseLike<HostReport | nu
  * what is not to be reported. One that returns a promise may look something up; meanwhile its event counts as published and pending, and
  * `drain()` and `close()` wait for it. One that throws, rejects or returns something else costs its event, as `invalid`; one that has not
  * answered when `close()` ends, as `deadline`. An EventTarget emits the Event itself.
- * @example { completed: (job: Job) => ({ event: 'task_instance.success', payload: { taskInstance: taskOf(job) } }) }
+ * @example
+ * import { EventEmitter } from 'node:events';
+ * const taskOf = (taskId: string): TaskInstance => ({ dagId: 'jobs', taskId, mapIndex: -1, task: { owned: true } });
+ * const map: HostMap = {
+ *   completed: (id: string) => ({ event: 'task_instance.success', payload: { taskInstance: taskOf(id) } }),
+ * };
+ * const queue = new EventEmitter();
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * telemetry.register(queue, { map });
+ * queue.emit('completed', 'resize');
+ * console.log(telemetry.stats().published); // 1
  */
 export type HostMap<M extends string = string> = Readonly<Record<M, (...args: never[]) => Mapped>>;
 

@@ -66,10 +66,19 @@ export function hostListeners(product: string, { definitions, bus, ledger, log, 
 
 const LEFT_OUT: PayloadListener = () => undefined;
 
-/** Other names for events of a host. @example { 'dag_run.success': 'run:done' } */
+/**
+ * Other names for events of a host.
+ * @example
+ * const names: EventNames = { 'dag_run.success': 'run:done', 'dag_run.failed': 'run:broken' };
+ */
 export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined };
 
-/** How to listen to a host: under other names, or through functions that translate. */
+/**
+ * How to listen to a host: under other names, or through functions that translate.
+ *
+ * @example
+ * const options: RegisterOptions = { events: { 'dag_run.success': 'run:done', 'dag_run.failed': 'run:broken' } };
+ */
 export interface RegisterOptions<M extends string = string, E extends EventNames = EventNames> {
   /** The host's own names for its events. @default the names of `HostEvents` */
   events?: E | undefined;

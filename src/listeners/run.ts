@@ -9,17 +9,30 @@ import { isObject } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
 import type { Outcome, PayloadListener, PayloadListeners, Task, When } from './host.js';
 
-/** One task of a `RunReport`. */
+/**
+ * One task of a `RunReport`.
+ *
+ * @example
+ * const task: RunTask = { taskId: 'build', owned: true, status: 'cached', duration: 1.5 };
+ */
 export interface RunTask extends Task, When {
   /** How it ended, in its last attempt. */
   status: Outcome;
   /** Which attempt that was; the first is 1. @default unknown */
   attempt?: number | null | undefined;
-  /** @default -1, not mapped */
+  /** The index of a mapped task. @default -1, not mapped */
   mapIndex?: number | null | undefined;
 }
 
-/** A run that has ended, with all its tasks. Ids and times are not sent. */
+/**
+ * A run that has ended, with all its tasks. Ids and times are not sent.
+ *
+ * @example
+ * const run: RunReport = { runId: 'r1', status: 'failed', tasks: [{ taskId: 'build', owned: true, status: 'timed_out' }] };
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * telemetry.reportRun(run);
+ * console.log(telemetry.stats().published); // 2
+ */
 export interface RunReport extends When {
   /** How it ended. */
   status: Outcome;
@@ -29,6 +42,7 @@ export interface RunReport extends When {
   dagId?: string | undefined;
   /** The host's own hash of it, 8 to 128 characters. @default the result of the `dagHash` option */
   dagHash?: string | null | undefined;
+  /** All tasks of the run, those of other products too: they are counted. */
   tasks: readonly RunTask[];
 }
 

@@ -6,7 +6,11 @@ import type { EventNames } from './register.js';
 
 /**
  * The events of a host for the generics of node:events and eventemitter3. A host with events of its own extends it.
- * @example class Orchestrator extends EventEmitter<TypedHost & { started: [runId: string] }> {}
+ * @example
+ * import { EventEmitter } from 'node:events';
+ * class Orchestrator extends EventEmitter<TypedHost & { started: [runId: string] }> {}
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * telemetry.register(new Orchestrator());
  */
 export type TypedHost = { [K in keyof HostEvents]: [payload: HostEvents[K]] };
 

@@ -13,6 +13,9 @@ import { configFilePlaces, OPT_OUT_FILE, optOutTable } from './opt-outs.js';
 /**
  * Options of `renderPrivacyNotice`: the object that `createTelemetry` gets. The product may have no version. What only the client needs is
  * ignored; an unknown key throws.
+ *
+ * @example
+ * const options: PrivacyNoticeOptions = { product: { name: 'acme' }, endpoint: 'https://telemetry.acme.example' };
  */
 export type PrivacyNoticeOptions = DescriptionOptions;
 
@@ -24,8 +27,12 @@ export type PrivacyNoticeOptions = DescriptionOptions;
  * events that are sent through `createTelemetry`. No declaration applies to `emitUsageMetrics`: a program that calls it must describe
  * what it sends.
  *
+ * @param options The description of the product, as `createTelemetry` gets it.
  * @returns Markdown that ends with a line break. A paragraph is one line.
  * @throws TypeError with the option and the value, for everything that `createTelemetry` refuses.
+ * @example
+ * const notice = renderPrivacyNotice({ product: { name: 'acme' }, endpoint: 'https://telemetry.acme.example' });
+ * console.log(notice.split('\n', 1)[0]); // # Privacy notice for users of `acme`
  */
 export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
   return noticeOf(checkDescriptionOptions(options));
@@ -35,9 +42,12 @@ export function renderPrivacyNotice(options: PrivacyNoticeOptions): string {
  * Writes the notice of {@link renderPrivacyNotice} into a file, for a script of the product.
  *
  * @param file The file, such as `PRIVACY.md`. Its folder must exist.
+ * @param options The description of the product, as `createTelemetry` gets it.
  * @returns Whether the file was written: false if it has this text already.
  * @throws TypeError for wrong options, before anything is written; an error of `node:fs` if the file cannot be written.
- * @example writePrivacyNotice('PRIVACY.md', acme);
+ * @example
+ * const acme: PrivacyNoticeOptions = { product: { name: 'acme' }, endpoint: 'https://telemetry.acme.example' };
+ * console.log(writePrivacyNotice('PRIVACY.md', acme), writePrivacyNotice('PRIVACY.md', acme)); // true false
  */
 export function writePrivacyNotice(file: string | UrlObject, options: PrivacyNoticeOptions): boolean {
   return writeNotice(file, renderPrivacyNotice(options));

@@ -14,10 +14,21 @@ import type { Rule } from './rule.js';
  * - `given`: the person said yes, in the environment or in the config file, and nothing opts out.
  * - `refused`: something opts out, or a file that may opt out cannot be read. The person is not asked.
  * - `unasked`: nobody has said yes or no.
+ *
+ * @example
+ * const isSettled = (state: ConsentState) => state !== 'unasked';
+ * console.log(isSettled('refused')); // true
  */
 export type ConsentState = 'given' | 'refused' | 'unasked';
 
-/** What `record()` and `ask()` report. */
+/**
+ * What `record()` and `ask()` report.
+ *
+ * @example
+ * const { consent } = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * const { state, problem }: ConsentReport = await consent.record(false);
+ * console.log(state, problem); // refused undefined
+ */
 export interface ConsentReport {
   /** The state afterwards. After a recorded yes it is `refused` all the same while something else opts out. */
   readonly state: ConsentState;
@@ -31,11 +42,18 @@ export interface ConsentReport {
   readonly problem: string | undefined;
 }
 
-/** Options of `ask()`. */
+/**
+ * Options of `ask()`.
+ *
+ * @example
+ * const { consent } = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, endpoint: 'https://telemetry.acme.example' });
+ * const question: ConsentQuestion = { input: process.stdin, output: process.stdout, question: 'May acme count its runs?' };
+ * const { answer } = await consent.ask(question);
+ */
 export interface ConsentQuestion {
-  /** @example process.stdin */
+  /** Where the person types. @example process.stdin */
   input: ConsentInput;
-  /** @example process.stdout */
+  /** Where the question is written. @example process.stdout */
   output: ConsentOutput;
   /** The question in your own words; ` [y/N] ` is appended. @default a question that names the product and the host of the endpoint */
   question?: string | undefined;

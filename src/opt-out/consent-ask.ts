@@ -3,19 +3,33 @@
  */
 import type { Environment } from '../base/platform-types.js';
 
-/** Where a person types: `process.stdin`, or any stream with these methods. */
+/**
+ * Where a person types: `process.stdin`, or any stream with these methods.
+ *
+ * @example
+ * const input: ConsentInput = process.stdin;
+ */
 export interface ConsentInput {
   /** Only a terminal is asked. @default false */
   readonly isTTY?: boolean | undefined;
+  /** Adds a listener. @throws What it throws is caught: then there is no answer. */
   on(event: string, listener: (chunk: unknown) => void): unknown;
+  /** Removes a listener. It must never throw. */
   off(event: string, listener: (chunk: unknown) => void): unknown;
+  /** Stops reading, so that the terminal does not hold the process. It must never throw. */
   pause(): unknown;
 }
 
-/** Where the question is written: `process.stdout`, `process.stderr`, or any object with `write()`. */
+/**
+ * Where the question is written: `process.stdout`, `process.stderr`, or any object with `write()`.
+ *
+ * @example
+ * const output: ConsentOutput = process.stderr;
+ */
 export interface ConsentOutput {
   /** Only a terminal is asked. @default false */
   readonly isTTY?: boolean | undefined;
+  /** Writes a text. @throws What it throws is caught: then there is no answer. */
   write(text: string): unknown;
 }
 

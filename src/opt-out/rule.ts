@@ -10,7 +10,13 @@ import type { OptOutVariable } from './variables.js';
 /** Where a source reports a setting that cannot be used. */
 export type Warnings = Pick<Log, 'warn'>;
 
-/** One setting that takes part in the decision whether telemetry is on. */
+/**
+ * One setting that takes part in the decision whether telemetry is on.
+ *
+ * @example
+ * const [rule]: readonly Rule[] = explainSettings(resolveSettings({ product: 'acme', env: { DO_NOT_TRACK: '1' } })).rules;
+ * console.log(rule?.name, rule?.optsOut, rule?.source.kind); // DO_NOT_TRACK true env
+ */
 export interface Rule {
   /** The variable, `policy file`, `config file`, airflow.cfg's option, the option of the call, or `default`. */
   name: string;

@@ -14,7 +14,13 @@ import { optOutVariables, readVariable } from './variables.js';
 
 export type { Rule, SettingsMachine } from './rule.js';
 
-/** Whether anything may be sent, and why. Deeply frozen. */
+/**
+ * Whether anything may be sent, and why. Deeply frozen.
+ *
+ * @example
+ * const settings: Settings = resolveSettings({ product: 'acme', env: { DO_NOT_TRACK: '1' } });
+ * console.log(settings.doNotTrack, settings.rules[0]?.name); // true DO_NOT_TRACK
+ */
 export interface Settings {
   /** False if the product's switch, a file, Airflow's configuration, an option or a missing consent says no, or a file is unknown. */
   enableTelemetry: boolean;
@@ -26,7 +32,13 @@ export interface Settings {
   rules: readonly Rule[];
 }
 
-/** Options of `resolveSettings`. */
+/**
+ * Options of `resolveSettings`.
+ *
+ * @example
+ * const options: SettingsOptions = { product: 'acme', consent: 'opt-in' };
+ * console.log(resolveSettings(options).enableTelemetry); // false
+ */
 export interface SettingsOptions {
   /** Whose telemetry, `^[a-z][a-z0-9_]{0,31}$`. @default 'cosmos' */
   product?: string | undefined;
@@ -46,8 +58,11 @@ export interface SettingsOptions {
  * opts out, the machine's policy files and the person's config file. For product `cosmos`, as in Cosmos:
  * `AIRFLOW__COSMOS__ENABLE_TELEMETRY`, else `[cosmos] enable_telemetry` of airflow.cfg, which is read only if nothing else decided.
  *
- * @example resolveSettings({ product: 'acme' }).enableTelemetry
+ * @param options By default product `cosmos` in this process.
  * @throws TypeError for an unknown or wrong option. Never because of the environment or a file.
+ * @example
+ * const settings = resolveSettings({ product: 'acme', env: { ACME_TELEMETRY: 'off' } });
+ * console.log(settings.enableTelemetry); // false
  */
 export function resolveSettings(options?: SettingsOptions): Settings {
   return resolveSettingsWith(options, { readFile: readConfigFile, platform: undefined, log: undefined });
@@ -56,7 +71,10 @@ export function resolveSettings(options?: SettingsOptions): Settings {
 /**
  * Whether anything may be sent. Only complete settings without an opt-out give true. Never throws.
  *
- * @param settings default: `resolveSettings()`, for product `cosmos` in this process.
+ * @param settings By default `resolveSettings()`, for product `cosmos` in this process.
+ * @example
+ * const settings = resolveSettings({ product: 'acme', env: { ACME_TELEMETRY: 'off' } });
+ * console.log(shouldEmit(settings)); // false
  */
 export function shouldEmit(settings?: Settings): boolean {
   try {
@@ -68,7 +86,15 @@ export function shouldEmit(settings?: Settings): boolean {
   }
 }
 
-/** The rules with the deciding one first: an opt-out if there is any, else a file that is unknown, else a yes, else the default. */
+/**
+ * The rules with the deciding one first: an opt-out if there is any, else a file that is unknown, else a yes, else the default. It never
+ * throws for settings of `resolveSettings`.
+ *
+ * @param settings The result of `resolveSettings`.
+ * @example
+ * const { enabled, rules } = explainSettings(resolveSettings({ product: 'acme', env: { ACME_TELEMETRY: 'off' } }));
+ * console.log(enabled, rules[0]?.name, rules[0]?.value); // false ACME_TELEMETRY off
+ */
 export function explainSettings(settings: Settings): { enabled: boolean; rules: readonly Rule[] } {
   const { rules } = settings;
   const deciding =

@@ -40,7 +40,12 @@ const MAC_POLICY_FOLDER = '/Library/Application Support';
  * A variable whose path is not absolute is ignored, as the XDG Base Directory Specification says.
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
+ * @param env By default `process.env`.
+ * @param platform By default `process.platform`.
  * @returns undefined if the environment has neither a configuration folder nor a home.
+ * @throws What reading `env` throws, which a plain object never does.
+ * @example
+ * console.log(configFilePath('acme', { HOME: '/home/ada' }, 'linux')); // /home/ada/.config/acme/telemetry.json
  */
 export function configFilePath(product: string, env: Environment = process.env, platform: Platform = process.platform): string | undefined {
   if (platform === 'win32') {
@@ -65,6 +70,11 @@ export function configFilePath(product: string, env: Environment = process.env, 
  * machine.
  *
  * @param product `^[a-z][a-z0-9_]{0,31}$`; it is not checked here.
+ * @param env By default `process.env`.
+ * @param platform By default `process.platform`.
+ * @throws What reading `env` throws, which a plain object never does.
+ * @example
+ * console.log(policyFilePaths('acme', {}, 'linux').join()); // /etc/xdg/acme/telemetry.json
  */
 export function policyFilePaths(product: string, env: Environment = process.env, platform: Platform = process.platform): readonly string[] {
   if (platform === 'darwin') return [posix.join(MAC_POLICY_FOLDER, product, FILE_NAME)];

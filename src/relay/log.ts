@@ -8,8 +8,12 @@ import type { DroppedField } from './request-target.js';
 /**
  * Where a relay logs: console, pino, winston or any object with these methods. Lines have the form of {@link Logger}; `info` gets the
  * relay's life cycle: `listening`, `recovered`, `no_metrics`, `resumed`, `closing`, `closed`.
+ *
+ * @example
+ * const logger: RelayLogger = console;
  */
 export interface RelayLogger extends Logger {
+  /** Lines of the life cycle. @throws What it throws or rejects with is ignored. */
   info?(message: string): void;
 }
 

@@ -12,7 +12,13 @@ import { bareHost, isLoopback } from '../wire/host.js';
 import { parseEndpoint } from '../wire/url.js';
 import type { RelayLogger } from './log.js';
 
-/** What `createRelay` takes. An unknown key throws. */
+/**
+ * What `createRelay` takes. An unknown key throws.
+ *
+ * @example
+ * const options: RelayOptions = { listen: '127.0.0.1:0', forward: 'https://telemetry.acme.example', maxAgeMs: 3_600_000 };
+ * const relay = createRelay(options);
+ */
 export interface RelayOptions {
   /** Where the relay listens, as `host:port`. Port 0 takes a free port. @default '127.0.0.1:8787' @example '[::1]:8787' */
   listen?: string | undefined;

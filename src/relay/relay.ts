@@ -22,7 +22,16 @@ import type { RelayParts } from './wiring.js';
 /**
  * Creates a receiver for the usage events of Cosmos: it answers each request at once, keeps the event on disk, and delivers it later.
  *
+ * @param options By default events go to Cosmos' own endpoint and are kept in memory only.
  * @throws TypeError naming the option and its value, for a wrong or unknown option.
+ * @example
+ * const collector = await startCollector();
+ * const relay = createRelay({ listen: '127.0.0.1:0', forward: collector.url });
+ * const { url } = await relay.listen();
+ * console.log((await fetch(`${url}/v3/dag_run?status=success`)).status); // 200
+ * await collector.waitFor(1);
+ * console.log((await relay.close()).sent); // 1
+ * await collector.close();
  */
 export function createRelay(options: RelayOptions = {}): Relay {
   return createRelayWith(options, defaultParts);

@@ -3,7 +3,15 @@ import type { TelemetryStats } from '../base/ledger.js';
 import type { AwaitUsing, HttpRequest, HttpResponse } from '../base/platform-types.js';
 import type { RelayStoreStats } from '../delivery/relay-store.js';
 
-/** A receiver of Cosmos' usage events: it answers at once, and delivers later. */
+/**
+ * A receiver of Cosmos' usage events: it answers at once, and delivers later.
+ *
+ * @example
+ * const relay: Relay = createRelay({ listen: '127.0.0.1:0', forward: 'https://telemetry.acme.example' });
+ * const { url } = await relay.listen();
+ * console.log(new URL(url).hostname, relay.stats().isAccepting); // 127.0.0.1 true
+ * await relay.close();
+ */
 export interface Relay extends AwaitUsing {
   /**
    * Opens the spool and listens.
@@ -16,20 +24,27 @@ export interface Relay extends AwaitUsing {
    * Refuses new events, delivers pending ones until the deadline, and leaves the rest in the spool. What is not on disk by then is dropped
    * with reason `deadline`. Never rejects. A second call returns the report of the first.
    *
-   * @param options.deadlineMs In milliseconds. @default 5000
+   * @param options.deadlineMs In milliseconds, by default 5000.
    */
   close(options?: { deadlineMs?: number | undefined }): Promise<RelayReport>;
   /**
    * For a server of your own of node:http, in place of `listen()`. The first request opens the spool.
    *
-   * @example createServer(relay.handler)
+   * @example createServer(relay.handler).listen(8787)
    */
   readonly handler: (request: HttpRequest, response: HttpResponse) => void;
-  /** A snapshot. */
+  /** A snapshot. Never throws. */
   stats(): RelayStats;
 }
 
-/** The outcome of every event, and what the relay has seen: `published = sent + failed + dropped + pending` at every instant. */
+/**
+ * The outcome of every event, and what the relay has seen: `published = sent + failed + dropped + pending` at every instant.
+ *
+ * @example
+ * const relay = createRelay({ forward: 'https://telemetry.acme.example' });
+ * const { accepted, store }: RelayStats = relay.stats();
+ * console.log(accepted, store.waiting); // 0 0
+ */
 export interface RelayStats extends TelemetryStats {
   /** Events that this process has accepted. `published` includes recovered ones. */
   readonly accepted: number;
@@ -53,18 +68,37 @@ export interface RelayStats extends TelemetryStats {
   readonly store: RelayStoreStats;
 }
 
-/** The report of `close()`. `pending` events are on disk for the next process; those in memory only are dropped with reason `deadline`. */
+/**
+ * The report of `close()`. `pending` events are on disk for the next process; those in memory only are dropped with reason `deadline`.
+ *
+ * @example
+ * const relay = createRelay({ listen: '127.0.0.1:0', forward: 'https://telemetry.acme.example' });
+ * await relay.listen();
+ * const report: RelayReport = await relay.close({ deadlineMs: 100 });
+ * console.log(report.timedOut, report.pending); // false 0
+ */
 export interface RelayReport extends RelayStats {
   /** Whether events were left: the deadline passed, or the endpoint is unavailable for longer than that. */
   readonly timedOut: boolean;
+  /** How long the close took, in milliseconds. */
   readonly durationMs: number;
 }
 
-/** Where a relay listens. */
+/**
+ * Where a relay listens.
+ *
+ * @example
+ * const relay = createRelay({ listen: '127.0.0.1:0', forward: 'https://telemetry.acme.example' });
+ * const { url, host, port }: RelayAddress = await relay.listen();
+ * console.log(url === `http://${host}:${port}`); // true
+ * await relay.close();
+ */
 export interface RelayAddress {
   /** Without the secret prefix: `http://127.0.0.1:8787`. */
   readonly url: string;
+  /** The address without brackets. */
   readonly host: string;
+  /** The port; a free one was taken for port 0. */
   readonly port: number;
   /** Where metrics and health are, if `metricsListen` gives them a separate address. */
   readonly metricsUrl?: string;

@@ -2,8 +2,14 @@
 import type { IncomingMessage } from 'node:http';
 import { unescape } from 'node:querystring';
 
-/** One request whose head a collector has read. */
+/**
+ * One request whose head a collector has read.
+ *
+ * @example
+ * const isFailure = ({ status }: CollectedRequest) => status !== null && status >= 400;
+ */
 export interface CollectedRequest {
+  /** The method, such as `GET`. */
   readonly method: string;
   /** Path and query, exactly as received. */
   readonly url: string;

@@ -5,7 +5,14 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import type { CollectedRequest } from './collected-request.js';
 
-/** Header fields of an answer. A list becomes one field per element. */
+/**
+ * Header fields of an answer. A list becomes one field per element.
+ *
+ * @example
+ * const headers: FaultHeaders = { 'retry-after': '30' };
+ * const collector = await startCollector({ faults: { kind: 'status', status: 429, headers } });
+ * await collector.close();
+ */
 export type FaultHeaders = Readonly<Record<string, string | readonly string[]>>;
 
 /**
@@ -30,6 +37,9 @@ export type FaultHeaders = Readonly<Record<string, string | readonly string[]>>;
  *
  * An untrusted certificate needs no fault: give `startCollector` a `tls` pair that the client does not know. Neither does a TLS
  * mismatch: use https with a collector without `tls`, or http with one that has it.
+ *
+ * @example
+ * const fault: Fault = { kind: 'drip', intervalMs: 50, part: 'head' };
  */
 export type Fault =
   | {
@@ -59,6 +69,9 @@ export type Fault =
 /**
  * The faults of a collector: one for all requests; a list, used in order, whose last entry repeats; or a function of the request and the
  * number of requests before it.
+ *
+ * @example
+ * const everySecond: FaultSource = (_request, index) => (index % 2 === 0 ? { kind: 'ok' } : { kind: 'reset' });
  */
 export type FaultSource = Fault | readonly Fault[] | ((request: CollectedRequest, index: number) => Fault);
 

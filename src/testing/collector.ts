@@ -13,7 +13,14 @@ import { answer, FaultScript } from './collector-faults.js';
 import type { FaultSource } from './collector-faults.js';
 import { CountWaiters } from './count-waiters.js';
 
-/** Options of `startCollector`. */
+/**
+ * Options of `startCollector`.
+ *
+ * @example
+ * const options: CollectorOptions = { faults: { kind: 'status', status: 503 } };
+ * const collector = await startCollector(options);
+ * await collector.close();
+ */
 export interface CollectorOptions {
   /** How it answers; see `Fault`. @default status 200 with an empty body */
   faults?: FaultSource | undefined;
@@ -23,10 +30,19 @@ export interface CollectorOptions {
   host?: string | undefined;
 }
 
-/** A telemetry endpoint on the loopback interface that keeps all requests and fails on demand. */
+/**
+ * A telemetry endpoint on the loopback interface that keeps all requests and fails on demand.
+ *
+ * @example
+ * const collector: Collector = await startCollector();
+ * await fetch(`${collector.url}/v3/backfill?days=30`);
+ * console.log(collector.requests[0]?.eventType, collector.answered2xx); // backfill 1
+ * await collector.close();
+ */
 export interface Collector extends AwaitUsing {
   /** The value for `endpoint`, without a slash at the end. @example 'http://127.0.0.1:40123' */
   readonly url: string;
+  /** The port that it listens on. */
   readonly port: number;
   /**
    * The requests whose head was read, in order of arrival. The list grows as requests arrive. It has no entry for a connection that a
@@ -42,13 +58,21 @@ export interface Collector extends AwaitUsing {
    * reading, the collector does not notice that the client has closed it.
    */
   readonly openConnections: number;
-  /** Replaces the faults. A list begins at its start. Requests in flight keep their fault. */
+  /**
+   * Replaces the faults. A list begins at its start. Requests in flight keep their fault.
+   *
+   * @throws TypeError for an unknown fault, a bad value or an empty list.
+   */
   setFaults(faults: FaultSource): void;
-  /** Resolves when `requests` has at least `count` entries. Rejects when the collector closes before that. */
+  /**
+   * Resolves when `requests` has at least `count` entries. Rejects when the collector closes before that.
+   *
+   * @throws (rejects) Error with the number of requests that arrived.
+   */
   waitFor(count: number): Promise<void>;
-  /** Lets the process end while the collector listens. */
+  /** Lets the process end while the collector listens. Never throws. */
   unref(): void;
-  /** Stops listening and destroys all connections. Idempotent. */
+  /** Stops listening and destroys all connections. Idempotent. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -60,7 +84,12 @@ const MAX_HEAD_BYTES = 64 * 1024;
  *
  * A fault function that throws or returns an unknown fault causes an uncaught exception, so the mistake is visible.
  *
- * @throws TypeError (rejects) for an unknown fault or a bad value.
+ * @param options By default it answers 200 over http.
+ * @throws TypeError (rejects) for an unknown fault or a bad value, and an error of node:net for an address that it cannot listen on.
+ * @example
+ * const collector = await startCollector({ faults: [{ kind: 'status', status: 503 }, { kind: 'ok' }] });
+ * console.log((await fetch(collector.url)).status, (await fetch(collector.url)).status); // 503 200
+ * await collector.close();
  */
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
   const collector = new LoopbackCollector(bare(options));
@@ -70,6 +99,16 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
 
 /**
  * Returns a loopback port that refuses connections. The port was free a moment ago and is not reserved, so ask right before its use.
+ *
+ * @throws (rejects) An error of node:net if the machine has no port left.
+ * @example
+ * const telemetry = createTelemetry({
+ *   product: { name: 'globex', version: '1.2.0' },
+ *   endpoint: `http://127.0.0.1:${await refusedPort()}`,
+ *   env: testEnvironment('globex'),
+ * });
+ * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+ * console.log((await telemetry.close({ deadlineMs: 200 })).sent); // 0
  */
 export async function refusedPort(): Promise<number> {
   const server = createServer();
@@ -84,12 +123,28 @@ export async function refusedPort(): Promise<number> {
   return port;
 }
 
-/** A server that accepts connections and never reads from them. */
+/**
+ * A server that accepts connections and never reads from them.
+ *
+ * @example
+ * const server: SilentServer = await silentServer();
+ * console.log(server.connections); // 0
+ * await server.close();
+ */
 export type SilentServer = Pick<Collector, 'url' | 'port' | 'connections' | 'openConnections' | 'unref' | 'close'> & AwaitUsing;
 
 /**
  * Starts a server that accepts connections and never reads from them: the request stays in the buffers of the kernel, and no answer
  * comes. On a loopback interface this is the closest to a firewall that drops packets.
+ *
+ * @throws (rejects) An error of node:net if the machine has no port left.
+ * @example
+ * const server = await silentServer();
+ * const transport = fetchTransport({ endpoint: server.url, attemptTimeoutMs: 100 });
+ * const telemetry = createTelemetry({ product: { name: 'globex', version: '1.2.0' }, transport, retries: 0 });
+ * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+ * console.log((await telemetry.drain({ deadlineMs: 5000 })).reasons); // { timeout: 2 }
+ * await server.close();
  */
 export function silentServer(): Promise<SilentServer> {
   return startCollector({ faults: { kind: 'hang', after: 'connect' } });

@@ -12,7 +12,12 @@ import {
 } from './valid-payloads.js';
 import type { HostEventName } from './valid-payloads.js';
 
-/** One payload that a host could emit. */
+/**
+ * One payload that a host could emit.
+ *
+ * @example
+ * const isValid = ({ name }: HostilePayload) => name.startsWith('valid');
+ */
 export interface HostilePayload {
   /** Unique name: the field and its fault. A payload whose name begins with `valid` has no fault and must arrive. */
   readonly name: string;
@@ -22,7 +27,12 @@ export interface HostilePayload {
   readonly make: (event: HostEventName) => unknown;
 }
 
-/** Options of `hostilePayloads`. */
+/**
+ * Options of `hostilePayloads`.
+ *
+ * @example
+ * const options: HostilePayloadOptions = { product: 'acme' };
+ */
 export interface HostilePayloadOptions {
   /** The product to which tasks and metadata belong. @default 'cosmos' @example 'acme' */
   product?: string | undefined;
@@ -38,7 +48,17 @@ const MANY_TASKS = 100_000;
  * throws; proxies, promises, zip bombs, huge and sparse lists; and `valid` payloads for comparison. Emit each one to your listeners. No
  * listener may throw, cause an unhandled rejection, or miss the next valid event.
  *
- * No payload has a getter with an endless loop: a listener has no defence against one.
+ * No payload has a getter with an endless loop: a listener has no defence against one. The function itself never throws.
+ *
+ * @param options By default product `cosmos`.
+ * @example
+ * import { EventEmitter } from 'node:events';
+ * const host = new EventEmitter();
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport: recordingTransport() });
+ * telemetry.register(host);
+ * for (const { events, make } of hostilePayloads({ product: 'acme' }).slice(0, 100)) {
+ *   for (const event of events) host.emit(event, make(event));
+ * }
  */
 export function hostilePayloads({ product = 'cosmos' }: HostilePayloadOptions = {}): readonly HostilePayload[] {
   return [

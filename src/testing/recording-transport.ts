@@ -5,10 +5,21 @@ import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.j
 import type { UsageMetrics } from '../wire/python.js';
 import { CountWaiters } from './count-waiters.js';
 
-/** A copy of one event, made when `send()` was called. */
+/**
+ * A copy of one event, made when `send()` was called.
+ *
+ * @example
+ * const transport = recordingTransport();
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: testEnvironment('acme') });
+ * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+ * await transport.waitFor(2);
+ * const events: readonly RecordedEvent[] = transport.events;
+ * console.log(events.map(({ type }) => type).join()); // dag_run,task_instance
+ */
 export interface RecordedEvent {
   /** The same for all attempts: an event that is sent again is recorded again with its id. */
   readonly id: string;
+  /** The event type. */
   readonly type: string;
   /** The metrics at that time. */
   readonly metrics: Readonly<UsageMetrics>;
@@ -16,13 +27,24 @@ export interface RecordedEvent {
   readonly requestTarget: string;
 }
 
-/** The outcomes of a recording transport: one for all sends; a list, used in order, whose last entry repeats; or a function. */
+/**
+ * The outcomes of a recording transport: one for all sends; a list, used in order, whose last entry repeats; or a function.
+ *
+ * @example
+ * const outcomes: OutcomeScript = (event) => (event.type === 'dag_run' ? { kind: 'sent' } : { kind: 'refused', reason: 'unwanted' });
+ */
 export type OutcomeScript =
   | SendOutcome
   | readonly SendOutcome[]
   | ((event: RecordedEvent, index: number) => SendOutcome | Promise<SendOutcome>);
 
-/** Options of `recordingTransport`. */
+/**
+ * Options of `recordingTransport`.
+ *
+ * @example
+ * const options: RecordingTransportOptions = { outcomes: { kind: 'rejected', reason: 'http_400' }, maxBatchSize: 10 };
+ * const transport = recordingTransport(options);
+ */
 export interface RecordingTransportOptions {
   /**
    * The outcome of each `send()`. A function is called once per `send()` with the first event of the batch and the number of sends
@@ -35,7 +57,13 @@ export interface RecordingTransportOptions {
   maxBatchSize?: number | undefined;
 }
 
-/** A transport for tests that keeps its events. It uses no network and no timers. */
+/**
+ * A transport for tests that keeps its events. It uses no network and no timers.
+ *
+ * @example
+ * const transport: RecordingTransport = recordingTransport();
+ * console.log(transport.events.length, transport.closed); // 0 false
+ */
 export interface RecordingTransport extends Transport {
   /** All events of all sends, in order, whatever their outcome. The list grows as events arrive. */
   readonly events: readonly RecordedEvent[];
@@ -44,9 +72,11 @@ export interface RecordingTransport extends Transport {
   /**
    * Resolves when `events` has at least `count` entries. Rejects when the transport closes before that, or when its client is off: the
    * message names what opts out.
+   *
+   * @throws (rejects) Error with the number of events that arrived.
    */
   waitFor(count: number): Promise<void>;
-  /** Empties `events`. A list of outcomes continues where it was. */
+  /** Empties `events`. A list of outcomes continues where it was. Never throws. */
   clear(): void;
 }
 
@@ -54,7 +84,14 @@ export interface RecordingTransport extends Transport {
  * Makes a transport that records events instead of sending them. Give it to `createTelemetry({ transport, env: testEnvironment('acme') })`
  * and read `events`. Without such an `env` an opt-out of the machine holds for the test, too: Node then prints a warning that names it.
  *
+ * @param options By default each event is `sent`, one at a time.
  * @throws TypeError for an empty list of outcomes.
+ * @example
+ * const transport = recordingTransport();
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: testEnvironment('acme') });
+ * telemetry.reportRun({ status: 'failed', tasks: [{ owned: true, status: 'failed' }] });
+ * await transport.waitFor(2);
+ * console.log(transport.events[0]?.metrics['status']); // failed
  */
 export function recordingTransport(options: RecordingTransportOptions = {}): RecordingTransport {
   const { outcomes = { kind: 'sent' }, maxBatchSize } = givenOptions(options, ['outcomes', 'maxBatchSize']);

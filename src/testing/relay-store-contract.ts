@@ -7,7 +7,12 @@ import { systemClock } from '../base/clock.js';
 import type { Clock } from '../base/clock.js';
 import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 
-/** What the suite asks of the store under test. */
+/**
+ * What the suite asks of the store under test.
+ *
+ * @example
+ * const roomFor = ({ maxBytes }: RelayStoreContractOptions) => Math.floor(maxBytes / 1024);
+ */
 export interface RelayStoreContractOptions {
   /**
    * Identifies the data: a store on disk that is opened again with the same id recovers what it left.
@@ -36,9 +41,14 @@ interface ContractTest {
 /**
  * The contract of a relay's store, as tests for any runner. The rules about a disk pass at once for a store that answers `'memory'`.
  *
- * @example
- * for (const { name, run } of relayStoreContract(({ id, ...options }) => openMyStore(join(folder, id), options))) test(name, run);
+ * It never throws: what `makeStore` throws or rejects with fails the test.
+ *
  * @param makeStore opens an empty store, or the one that an earlier call left under the same `id`.
+ * @example
+ * const tests = relayStoreContract(({ id }) => {
+ *   throw new Error(`There is no store ${id} yet.`);
+ * });
+ * console.log(tests.length > 10); // true
  */
 export function relayStoreContract(
   makeStore: (options: RelayStoreContractOptions) => RelayStore | Promise<RelayStore>,

@@ -12,7 +12,10 @@ import { AIRFLOW_VARIABLE, switchVariable } from '../opt-out/variables.js';
  * @param product The name of the product under test, `^[a-z][a-z0-9_]{0,31}$`.
  * @returns A new object, to which a test may add variables.
  * @throws TypeError for a name of another form.
- * @example createTelemetry({ product: { name: 'acme', version: '1.0.0' }, transport: recordingTransport(), env: testEnvironment('acme') })
+ * @example
+ * const env = testEnvironment('acme');
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport: recordingTransport(), env });
+ * console.log(telemetry.enabled); // true
  */
 export function testEnvironment(product: string): Environment {
   assertName('`product`', product);

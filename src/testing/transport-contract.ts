@@ -5,7 +5,13 @@ import { inspect } from 'node:util';
 import { outcomeOf, TRANSPORT_ERROR } from '../delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 
-/** One rule of a contract, as a test. */
+/**
+ * One rule of a contract, as a test.
+ *
+ * @example
+ * const tests: readonly ContractTest[] = transportContract(() => recordingTransport());
+ * console.log(tests[0]?.name); // send() returns a promise and does not throw
+ */
 export interface ContractTest {
   /** The rule. Unique in its list. @example 'send() leaves the events unchanged' */
   readonly name: string;
@@ -13,10 +19,21 @@ export interface ContractTest {
   readonly run: () => Promise<void>;
 }
 
-/** Makes a transport that was not used before. */
+/**
+ * Makes a transport that was not used before.
+ *
+ * @example
+ * const makeTransport: MakeTransport = () => recordingTransport({ maxBatchSize: 10 });
+ */
 export type MakeTransport = () => Transport | Promise<Transport>;
 
-/** Options of `transportContract`. */
+/**
+ * Options of `transportContract`.
+ *
+ * @example
+ * const unreachable = async () => fetchTransport({ endpoint: `http://127.0.0.1:${await refusedPort()}` });
+ * const options: TransportContractOptions = { unreachable, abortWithinMs: 500 };
+ */
 export interface TransportContractOptions {
   /**
    * Makes the transport for an endpoint that refuses connections. It adds a test of the outcome.
@@ -64,14 +81,17 @@ const SENDS_AT_ONCE = 5;
  * Test the transport itself: decorators such as `retrying` turn a throw into an outcome. Run the tests one after the other, since the last
  * rule counts the resources of the process. Start servers before the first test, and unref a server of the same process.
  *
+ * It never throws: what `makeTransport` throws or rejects with fails the test.
+ *
  * @param makeTransport makes the transport for an endpoint that works. It is called once for each test.
+ * @param options Further transports for stricter rules, and the limits of time.
  * @example
- * ```ts
  * const collector = await startCollector();
- * collector.unref();
- * // With node:test. AVA wants an assertion: test.serial(name, (t) => t.notThrowsAsync(run))
- * for (const { name, run } of transportContract(() => acmeTransport(collector.url))) test(name, run);
- * ```
+ * for (const { name, run } of transportContract(() => fetchTransport({ endpoint: collector.url })).slice(0, 1)) {
+ *   await run();
+ *   console.log(name.startsWith('send() ')); // true
+ * }
+ * await collector.close();
  */
 export function transportContract(makeTransport: MakeTransport, options: TransportContractOptions = {}): readonly ContractTest[] {
   const { unreachable, silent = makeTransport, settleWithinMs = 14_000, abortWithinMs = 1000, releaseWithinMs = 1000 } = options;

@@ -1,7 +1,12 @@
 // Valid payloads of host events, and the fields that listeners read.
 import { pack } from './hostile-values.js';
 
-/** An event that a host emits. */
+/**
+ * An event that a host emits.
+ *
+ * @example
+ * const event: HostEventName = 'dag_run.success';
+ */
 export type HostEventName = 'dag_run.success' | 'dag_run.failed' | 'task_instance.success' | 'task_instance.failed';
 
 /** The two families of events. */

@@ -1,9 +1,19 @@
 // Values as Python writes them: `str`, `repr(float)`, and the quoting of its urllib. The wire was defined by Python code.
 
-/** A value that can be sent: never nested. */
+/**
+ * A value that can be sent: never nested.
+ *
+ * @example
+ * const values: MetricValue[] = ['marts', 30, true, null];
+ */
 export type MetricValue = string | number | boolean | null;
 
-/** The fields of one event, in the order in which they are sent. */
+/**
+ * The fields of one event, in the order in which they are sent.
+ *
+ * @example
+ * const metrics: UsageMetrics = { ...collectStandardUsageMetrics(), layer: 'marts', days: 30 };
+ */
 export type UsageMetrics = Record<string, MetricValue>;
 
 /**

@@ -22,7 +22,12 @@ import type { Lookup } from './name-lookup.js';
 import { parseRedirectHost } from './responses.js';
 import type { RouteSettings } from './routes.js';
 
-/** Options of `fetchTransport`. */
+/**
+ * Options of `fetchTransport`.
+ *
+ * @example
+ * const options: FetchTransportOptions = { endpoint: 'https://telemetry.acme.example', attemptTimeoutMs: 3000, proxy: false };
+ */
 export interface FetchTransportOptions {
   /**
    * The base that `/v3/{type}?{query}` is appended to: http or https, without credentials, query or fragment.
@@ -71,7 +76,15 @@ export interface FetchTransportOptions {
  * - `timeout` and `network` (rejected): the server may have read the request. Do not retry these: events have no id on the wire, so a
  *   retry could be counted twice.
  *
+ * @param options The endpoint is required; all else has a default.
  * @throws TypeError naming the option and its value, for an unknown option or a bad value
+ * @example
+ * const collector = await startCollector();
+ * const transport = fetchTransport({ endpoint: collector.url });
+ * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport });
+ * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+ * console.log((await telemetry.close({ deadlineMs: 5000 })).sent, collector.requests.length); // 2 2
+ * await collector.close();
  */
 export function fetchTransport(options: FetchTransportOptions): Transport {
   return fetchTransportWith(options);
