@@ -35,6 +35,8 @@ export interface TelemetryCli {
   run(args: readonly string[], io?: CliIo): Promise<number>;
 }
 
+const HELP = 'help';
+
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['status', status],
   ['disable', disable],
@@ -63,7 +65,8 @@ export function createTelemetryCli(options: TelemetryCliOptions): TelemetryCli {
 export function createTelemetryCliWith(options: TelemetryCliOptions, services: ReadonlyMap<string, Service>): TelemetryCli {
   const program = toProgram(options);
   return {
-    async run(args, io = {}) {
+    async run(given, io = {}) {
+      const args = withoutHelpCommand(given);
       const { stdout = process.stdout, stderr = process.stderr } = io;
       const [name = '', ...rest] = args;
       const service = services.get(name);
@@ -80,6 +83,11 @@ export function createTelemetryCliWith(options: TelemetryCliOptions, services: R
       return exitCode;
     },
   };
+}
+
+/** `help` and `help COMMAND` are the same as `--help` and `COMMAND --help`. */
+function withoutHelpCommand(args: readonly string[]): readonly string[] {
+  return args[0] === HELP ? [...args.slice(1), `--${HELP}`] : args;
 }
 
 /** What the process writes, and its exit code. */
@@ -184,6 +192,7 @@ const EXIT_CODES = [
 /** What `--help` prints. */
 function helpLines({ command, product }: Program, services: ReadonlyMap<string, Service>, paint: Paint): string[] {
   const rows = [...COMMANDS, ...services].map(([name, { usage, summary }]) => [`${name} ${usage}`.trim(), summary] as const);
+  const helpRow = [`${HELP} [COMMAND]`, 'Show this help, or the help of a command.'] as const;
   const sending = services.size === 0 ? 'No command sends events.' : `Only ${[...services.keys()].join(' and ')} sends events.`;
   return [
     `${paint.strong('Usage:')} ${command} COMMAND [options]`,
@@ -191,7 +200,7 @@ function helpLines({ command, product }: Program, services: ReadonlyMap<string, 
     `Show what telemetry of ${product.name} would send, and turn it on or off. ${sending}`,
     '',
     paint.strong('Commands:'),
-    ...helpColumns(rows),
+    ...helpColumns([...rows, helpRow]),
     ...helpEnd(OPTIONS, paint),
   ];
 }

@@ -236,10 +236,22 @@ function verdict(rule: Rule): 'no' | 'yes' | 'nothing' | 'unknown' {
 
 /** How to turn telemetry on, which takes all of these steps, or off, which takes any of them. */
 function toChange({ enabled, decidedBy, others }: Inquiry, { product, command }: Program): string[] {
-  if (!enabled)
-    return [...new Set([decidedBy, ...others].filter((rule) => rule.optsOut).map((rule) => remedy(rule, product.name, command)))];
+  if (!enabled) return toTurnOn([decidedBy, ...others], product.name, command);
   const own = switchVariable(product.name);
   return [`run \`${command} disable\``, `or set ${own}=0 in the environment`, 'or set DO_NOT_TRACK=1, for every program that honours it'];
+}
+
+function toTurnOn(rules: readonly Rule[], product: string, command: string): string[] {
+  const obstacles = rules.filter((rule) => rule.optsOut);
+  const isRefused = obstacles.some((rule) => isOwnNo(rule));
+  // The yes that replaces the person's own no is the consent, too.
+  const left = obstacles.filter(({ name, source }) => !(isRefused && name === 'consent' && source.kind === 'option'));
+  return [...new Set(left.map((rule) => remedy(rule, product, command)))];
+}
+
+/** Whether it is a no in the person's own file. */
+function isOwnNo({ name, value, source }: Rule): boolean {
+  return source.kind === 'file' && name === CONFIG_FILE && value === 'false';
 }
 
 function remedy(rule: Rule, product: string, command: string): string {
@@ -257,7 +269,7 @@ function remedy(rule: Rule, product: string, command: string): string {
   }
   if (name === POLICY_FILE) return `ask the administrator of this machine: ${place} decides for all its users`;
   if (name !== CONFIG_FILE) return `set enable_telemetry = True in ${place}`;
-  return value === 'false' ? `run \`${command} enable\`` : `fix or remove ${place}`;
+  return isOwnNo(rule) ? `run \`${command} enable\`` : `fix or remove ${place}`;
 }
 
 function endpointWords({ endpoint }: Inquiry, { program }: CommandContext): string {

@@ -74,7 +74,7 @@ function field<T extends MetricValue>(
   for (const part of ['description', 'reason'] as const) {
     const text: unknown = isObject(note) ? given(note, part) : undefined;
     if (!saysSomething(text)) {
-      throw new TypeError(`Expected \`${part}\` of a ${kind} field to say something, got ${describe(text)}.`);
+      throw new TypeError(`Expected \`${part}\` of a field of kind ${kind} to say something, got ${describe(text)}.`);
     }
   }
   const { description, reason } = note;

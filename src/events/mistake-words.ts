@@ -27,14 +27,14 @@ export function mistakeWords(
     return ['field_undeclared', `event ${type} has no field ${field}${hint(name, Object.keys(declared.fields))}: it is not sent`];
   if (why === 'missing') return ['field_missing', `event ${type} was published without its field ${field}`];
   const { kind } = declared.fields[name] ?? {};
-  return ['field_dropped', `event ${type}: the value of ${field} is not one of a ${kind} field, so it is not sent`];
+  return ['field_dropped', `event ${type}: the value of ${field} does not fit a field of kind ${kind}, so it is not sent`];
 }
 
 /** A name as code has it. Any other text could be data, so it is not shown. */
 const CODE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,31}$/;
 
 function shown(name: string): string {
-  return CODE_NAME.test(name) ? `\`${name}\`` : 'of another form';
+  return CODE_NAME.test(name) ? `\`${name}\`` : '(name not shown)';
 }
 
 /** ` (did you mean ...?)`, if a declared name is close enough. */

@@ -21,11 +21,16 @@ test('every command has help, with the exit codes, and a version', async (t) => 
   const { env } = makeHome(t);
   const { version } = JSON.parse(readFileSync(path.join(path.dirname(BIN), '../../package.json'), 'utf8')) as { version: string };
   const check = async (command: string[]): Promise<void> => {
-    const [help, versionEnd] = await Promise.all([runBin([...command, '--help'], env), runBin([...command, '--version'], env)]);
+    const [help, asCommand, versionEnd] = await Promise.all([
+      runBin([...command, '--help'], env),
+      runBin(['help', ...command], env),
+      runBin([...command, '--version'], env),
+    ]);
     t.is(help.code, 0);
     t.is(help.stderr, '');
     t.true(help.stdout.startsWith(`Usage: ${['cosmos-telemetry', ...command].join(' ')} `), help.stdout);
     t.regex(help.stdout, /\nExit codes:\n {2}0 {2}.+\n {2}1 {2}.+\n {2}2 {2}.+\n$/);
+    t.deepEqual(asCommand, help);
     t.deepEqual(versionEnd, { code: 0, stdout: `cosmos-telemetry ${version}\n`, stderr: '' });
   };
   await Promise.all([[], ['status'], ['disable'], ['enable'], ['preview'], ['events']].map(check));

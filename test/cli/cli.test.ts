@@ -51,8 +51,19 @@ test('status shows every opt-out at once, also in files that a client does not o
     'unset ACME_TELEMETRY, or set it to 1',
     `ask the administrator of this machine: ${policy}:1 decides for all its users`,
     'run `acme telemetry enable`',
+  ]);
+});
+
+test('status names `enable` once after `disable` under opt-in, where the own yes is the consent, too', async (t) => {
+  const { env } = makeHome(t);
+  const consent = 'opt-in';
+  t.deepEqual((await status(env, { consent })).toChange, [
     'run `acme telemetry enable`, or set ACME_TELEMETRY=1: the program waits for your consent',
   ]);
+  await runCli({ ...ACME, consent }, ['disable'], { env });
+  t.deepEqual((await status(env, { consent })).toChange, ['run `acme telemetry enable`']);
+  await runCli({ ...ACME, consent }, ['enable'], { env });
+  t.true((await status(env, { consent })).enabled, 'the one step that it names is enough');
 });
 
 test('status under opt-in says each rule once', async (t) => {
@@ -158,16 +169,18 @@ test('--version shows the versions of program and package; messages use the name
 
 test('help of the whole and of each command', async (t) => {
   const whole = await runCli(ACME, []);
-  t.deepEqual(await runCli(ACME, ['-h']), whole);
+  for (const args of [['-h'], ['--help'], ['help']]) t.deepEqual(await runCli(ACME, args), whole, args.join(' '));
   t.regex(whole.stdout, /^Usage: acme telemetry COMMAND \[options\]\n\nShow what telemetry of acme would send/);
   t.deepEqual(
     whole.stdout.split('\n').filter((line) => line.length > 100),
     [],
     'it fits a terminal',
   );
-  for (const command of ['status', 'disable', 'enable', 'preview', 'events']) {
+  for (const command of ['status', 'disable', 'enable', 'preview', 'events', 'notice']) {
     const { code, stdout } = await runCli(ACME, [command, '--help']);
     t.is(code, 0);
+    t.deepEqual(await runCli(ACME, ['help', command]), { code, stdout, stderr: '' });
+    t.true(whole.stdout.includes(`\n  ${command} `));
     t.true(stdout.startsWith(`Usage: acme telemetry ${command} `));
     t.is(stdout.includes('--sample '), command === 'preview');
     t.deepEqual(
@@ -180,6 +193,8 @@ test('help of the whole and of each command', async (t) => {
 test('a wrong command line is a usage error', async (t) => {
   for (const args of [
     ['stat'],
+    ['help', 'stat'],
+    ['status', 'help'],
     ['status', '--colour'],
     ['status', '--json=1'],
     ['status', 'now'],

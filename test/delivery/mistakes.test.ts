@@ -1,9 +1,22 @@
 import { EventEmitter } from 'node:events';
 import test from 'ava';
 import { recordingTransport } from '../../src/testing/index.js';
-import { count, defineEvent, oneOf, optional } from '../../src/index.js';
+import {
+  boolean,
+  command,
+  count,
+  defineEvent,
+  duration,
+  hash,
+  identifier,
+  identifierSet,
+  oneOf,
+  optional,
+  version,
+} from '../../src/index.js';
+import type { Field } from '../../src/index.js';
 // Loaded before the tests, since a first import takes longer than some turns of the loop.
-import '../../src/events/mistake-words.js';
+import { mistakeWords } from '../../src/events/mistake-words.js';
 import { compressTelemetryMetadata, metadataParam } from '../../src/events/metadata.js';
 import { proves } from '../helpers/promises.js';
 import { addsUp, telemetryRig } from '../helpers/telemetry-rig.js';
@@ -38,12 +51,12 @@ test(proves('log-mistakes', 'a misspelt field, a missing one and a wrong value a
   t.deepEqual(lines, [
     'field_undeclared: event flow_run has no field `staus` (did you mean `status`?): it is not sent',
     'field_missing: event flow_run was published without its field `status`',
-    'field_dropped: event flow_run: the value of `status` is not one of a oneOf field, so it is not sent',
+    'field_dropped: event flow_run: the value of `status` does not fit a field of kind oneOf, so it is not sent',
     'field_undeclared: event flow_run has no field `taskCount` (did you mean `task_count`?): it is not sent',
     'field_undeclared: event flow_run has no field `stat` (did you mean `status`?): it is not sent',
-    'field_dropped: event flow_run: the value of `task_count` is not one of a count field, so it is not sent',
+    'field_dropped: event flow_run: the value of `task_count` does not fit a field of kind count, so it is not sent',
     'field_undeclared: event flow_run has no field `nothing_like_it`: it is not sent',
-    'field_undeclared: event flow_run has no field of another form: it is not sent',
+    'field_undeclared: event flow_run has no field (name not shown): it is not sent',
   ]);
   t.true(addsUp(telemetry.stats()));
 });
@@ -60,7 +73,7 @@ test(proves('log-mistakes', 'an event type that is not declared, and metrics tha
   t.deepEqual(lines, [
     'event_undeclared: event type `flow_rum` is not declared (did you mean `flow_run`?)',
     'event_undeclared: event type `flowRun` is not declared (did you mean `flow_run`?)',
-    'event_undeclared: event type of another form is not declared',
+    'event_undeclared: event type (name not shown) is not declared',
     'event_invalid: event flow_run was published without an object of fields',
   ]);
   t.like(telemetry.stats(), { published: 10, dropped: 10, reasons: { invalid: 10 } });
@@ -116,4 +129,31 @@ test('a program that makes up names gets a hundred lines, and its logger is not 
   await telemetry.drain();
   t.is(lines.length, 100);
   t.is(telemetry.stats().fieldsDropped, 300);
+});
+
+test('the line about a wrong value is a sentence for each kind of field', (t) => {
+  const kinds = [boolean, command, count, duration, hash, identifier, identifierSet, version].map((kind) => kind(NOTE) as Field);
+  for (const field of [oneOf(['done'], NOTE), ...kinds]) {
+    const loss = { from: 'event', name: 'status', why: 'ill_typed', type: 'flow_run' } as const;
+    const definitions = new Map([['flow_run', defineEvent('flow_run', { status: field })]]);
+    t.deepEqual(mistakeWords(loss, definitions), [
+      'field_dropped',
+      `event flow_run: the value of \`status\` does not fit a field of kind ${field.kind}, so it is not sent`,
+    ]);
+  }
+  const message = 'Expected `reason` of a field of kind identifier to say something, got "".';
+  t.throws(() => identifier({ ...NOTE, reason: '' }), { instanceOf: TypeError, message });
+});
+
+test('a name that could be data is not shown, and the line is a sentence all the same', (t) => {
+  const declared = new Map([['flow_run', flowRun]]);
+  const loss = { name: 'hunter2@initech', type: 'flow_run' } as const;
+  t.is(
+    mistakeWords({ ...loss, from: 'payload', why: 'unusable' }, declared)[1],
+    "a host's payload has a value of (name not shown) that no field can hold, so it is not sent",
+  );
+  t.is(
+    mistakeWords({ ...loss, from: 'event', why: 'undeclared' }, declared)[1],
+    'event flow_run has no field (name not shown): it is not sent',
+  );
 });
