@@ -69,11 +69,20 @@ const WINDOWS_MACHINES: ReadonlyMap<string, string> = new Map([
   ['arm64', 'ARM64'],
 ]);
 
-/** The declarations of the standard metrics. */
-export function standardFields(product: string, hostName: string): Fields {
+/** The example of a version that is not known here. */
+const SOME_VERSION = '1.4.0';
+
+/**
+ * The declarations of the standard metrics.
+ *
+ * @param own The example of the product's version. The host's version is no example: it differs from machine to machine, and the notice
+ * must not.
+ */
+export function standardFields(product: string, hostName: string, own = product === COSMOS ? '1.12.0' : SOME_VERSION): Fields {
+  const ofHost = hostName === 'airflow' ? '2.10.1' : SOME_VERSION;
   return {
-    [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', '1.12.0'),
-    [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', '2.10.1'),
+    [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', own),
+    [`${hostName}_version`]: versionOf(hostName, 'To test against the versions that are in use.', ofHost),
     python_version: versionOf('Python', 'To test against the versions that are in use.', '3.11.7'),
     node_version: nodeVersion('Node, if there is no Python'),
     platform_system: optional(oneOf(SYSTEMS, { description: 'The operating system.', reason: 'To test on the systems that are in use.' })),
@@ -87,9 +96,14 @@ export function standardFields(product: string, hostName: string): Fields {
  * The standard fields that a product may send. A product of its own name that says nothing of a host sends no version of one, and a
  * version of Python only if its host is Airflow or has one.
  */
-export function sentStandardFields(product: string, host: Host | undefined): Fields {
+export function sentStandardFields(
+  described: { readonly name: string; readonly version?: string | undefined },
+  host: Host | undefined,
+): Fields {
+  const { name: product, version: example } = described;
   const { name: hostName = 'airflow', pythonVersion } = host ?? {};
-  const { [`${hostName}_version`]: ofHost, python_version: ofPython, node_version: ofNode, ...rest } = standardFields(product, hostName);
+  const all = standardFields(product, hostName, example);
+  const { [`${hostName}_version`]: ofHost, python_version: ofPython, node_version: ofNode, ...rest } = all;
   const { [`${product}_version`]: own, ...platform } = rest;
   const isKnown = product === COSMOS || host !== undefined;
   const hasPython = isKnown && (hostName === 'airflow' || pythonVersion !== undefined);

@@ -79,8 +79,8 @@ function runFields(product: string, { hasHash, executionModes }: WorkflowChoices
     ...(hasHash && {
       dag_hash: optional(
         hash({
-          description: 'A digest of the DAG. Pseudonymous, not anonymous: anyone who guesses its source can compute it.',
-          reason: 'To tell a thousand runs of one DAG from runs of a thousand DAGs.',
+          description: 'A digest of the workflow. Pseudonymous, not anonymous: anyone who guesses its source can compute it.',
+          reason: 'To tell a thousand runs of one workflow from runs of a thousand workflows.',
         }),
       ),
     }),

@@ -27,8 +27,8 @@ function keysOf(value: unknown, place = ''): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => keysOf(item, `${place}[]`));
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) => {
-    const path = place === '' ? key : `${place}.${key}`;
-    return [path, ...keysOf(inner, path)];
+    const full = place === '' ? key : `${place}.${key}`;
+    return [full, ...keysOf(inner, full)];
   });
 }
 
