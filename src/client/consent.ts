@@ -9,6 +9,7 @@ import type { MachineAccess } from '../base/machine.js';
 import { late } from '../delivery/late.js';
 import type * as ConsentActs from '../opt-out/consent-acts.js';
 import type { ConsentQuestion, ConsentReport, ConsentState } from '../opt-out/consent-acts.js';
+import type { OpenQuestion } from '../opt-out/consent-ask.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { Question, Rule } from '../opt-out/rule.js';
 import { explainSettings, settingsFor, shouldEmit } from '../opt-out/settings.js';
@@ -38,9 +39,11 @@ export interface Consent {
    */
   record(yes: boolean): Promise<ConsentReport>;
   /**
-   * Asks on a terminal, if nobody has answered yet, and records the answer. Only `y` and `yes` are a yes; an empty line is a no. Nobody is
-   * asked without a terminal on both sides, or on a build server (`CI`). If the input ends first, nothing is recorded. It waits as
-   * long as the person does.
+   * Asks on a terminal, if nobody has answered yet, and records the answer. `y` and `yes` are a yes; `n`, `no` and an empty line are a no.
+   * After anything else it asks once more. Without an answer (something else again, or Ctrl-D) nothing is recorded, the state stays
+   * `unasked`, and telemetry stays off while the program runs. Ctrl-C interrupts the program as it does elsewhere; one that goes on
+   * ends the question by `close()`, and nothing is recorded. Nobody is asked without a terminal on both sides, or on a build server (`CI`).
+   * It waits as long as the person does; nothing else should read the input meanwhile.
    *
    * @returns Resolves with the state afterwards. Never rejects.
    * @throws TypeError naming option and value, for a wrong or unknown option.
@@ -53,6 +56,8 @@ export interface ConsentOptions {
   readonly question: Question;
   readonly gate: Gate;
   readonly machine: Pick<MachineAccess, 'readFile' | 'platform'>;
+  /** The product's telemetry command; undefined if it names none. */
+  readonly command: string | undefined;
   /** Where events go; undefined if the program has its own transport. */
   readonly endpoint: () => string | undefined;
 }
@@ -66,6 +71,7 @@ const CHECKS: Checks<ConsentQuestion> = { input: withMethods('on', 'off', 'pause
 export class PersonConsent implements Consent {
   readonly #options: ConsentOptions;
   #asking: Promise<ConsentReport> | undefined;
+  #open: OpenQuestion | undefined;
 
   constructor(options: ConsentOptions) {
     this.#options = options;
@@ -92,23 +98,43 @@ export class PersonConsent implements Consent {
       if (checked[name] === undefined) throw new TypeError(`Expected \`${name}\` to be ${CHECKS[name][0]}, got undefined.`);
     }
     // A second question beside the first would share its terminal.
-    this.#asking ??= this.#run(({ askConsent }, parts) => askConsent(checked, parts)).finally(() => {
+    if (this.#asking !== undefined) return this.#asking;
+    const open = { isEnded: false, onEnd: () => {} };
+    this.#open = open;
+    this.#asking = this.#run(({ askConsent }, parts) => askConsent(checked, parts, open)).finally(() => {
       this.#asking = undefined;
+      this.#open = undefined;
     });
     return this.#asking;
+  }
+
+  /** Ends a question that is open. Nothing is recorded. */
+  endQuestion(): void {
+    if (this.#open === undefined) return;
+    this.#open.isEnded = true;
+    this.#open.onEnd();
   }
 
   async #run(
     act: (acts: typeof ConsentActs, parts: ConsentActs.ConsentParts) => Promise<ConsentReport>,
     answer?: boolean,
   ): Promise<ConsentReport> {
-    const { question, gate, machine, endpoint } = this.#options;
+    const { question, gate, machine, command, endpoint } = this.#options;
     const { platform = process.platform } = machine;
     try {
       const file = configFilePath(question.product, question.env, platform);
       const tools = { errorCode, placeName, readConfigFile, readTelemetryJson };
       const optOut = (): void => gate.optOut();
-      return await act(await loadConsentActs(), { ...question, file, platform, look: () => this.#look(), endpoint, optOut, tools });
+      return await act(await loadConsentActs(), {
+        ...question,
+        file,
+        platform,
+        look: () => this.#look(),
+        command,
+        endpoint,
+        optOut,
+        tools,
+      });
     } catch {
       const problem = answer === undefined ? undefined : 'the config file cannot be written now';
       return { ...this.#look(), answer, file: undefined, problem };

@@ -125,7 +125,7 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
   drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
   /**
    * Removes all host listeners, refuses new events, and delivers until the deadline, with one attempt each. Then it aborts what is
-   * in flight and counts the rest as dropped. A second call returns the same promise. Never rejects.
+   * in flight and counts the rest as dropped. A second call returns the same promise. Never rejects. It ends a question of `consent.ask`.
    *
    * @param options.deadlineMs In milliseconds, by default 2000.
    */
@@ -177,7 +177,7 @@ const NOWHERE: Transport = { send: () => Promise.resolve({ kind: 'aborted' }) };
 class TelemetryClient implements AwaitUsing {
   readonly bus: Pick<EventBus, 'on' | 'publish'>;
   readonly publish: EventBus['publish'];
-  readonly consent: Consent;
+  readonly consent: PersonConsent;
   readonly #bus: EventBus;
   readonly #gate: Gate;
   readonly #log: Log;
@@ -188,7 +188,7 @@ class TelemetryClient implements AwaitUsing {
 
   constructor({ options, description, product, limits }: CheckedOptions, machine: MachineAccess) {
     const { env = process.env, owns, drainOnExit = true } = options;
-    const { host, endpoint, definitions, common, consent, enabled, dagHash } = description;
+    const { host, endpoint, definitions, common, consent, enabled, dagHash, command } = description;
     const { clock, random } = machine;
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const log = new Log(options.logger, clock);
@@ -222,7 +222,7 @@ class TelemetryClient implements AwaitUsing {
     this.publish = (type, metrics, packedMetadata) => bus.publish(type, metrics, packedMetadata);
     this.bus = { on: (type, listener) => bus.on(type, listener), publish: this.publish };
     const target = () => (options.transport === undefined ? (operatorEndpoint(product.name, env, log) ?? endpoint) : undefined);
-    this.consent = new PersonConsent({ question, gate, machine, endpoint: target });
+    this.consent = new PersonConsent({ question, gate, machine, command, endpoint: target });
     this.#bus = bus;
     this.#gate = gate;
     this.#log = log;
@@ -259,6 +259,7 @@ class TelemetryClient implements AwaitUsing {
 
   close(options?: { deadlineMs?: number | undefined }): Promise<DrainReport> {
     this.#closing ??= this.#report(options, (deadlineMs) => {
+      this.consent.endQuestion();
       this.#bus.close();
       this.#registry.close();
       return this.#emitter.close(deadlineMs);

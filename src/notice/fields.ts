@@ -6,7 +6,7 @@ import type { DeclaredEvent } from '../events/product-events.js';
 import type { Field, FieldKind } from '../events/fields.js';
 import { pythonFloat, pythonStr, quotePlus } from '../wire/python.js';
 import type { MetricValue } from '../wire/python.js';
-import { bullets, codeSpan, prose } from './markdown.js';
+import { bullets, codeSpan, prose, table } from './markdown.js';
 
 /** A kind in words with its bounds, and the example of fields that declare none. */
 type KindWords = readonly [bounds: string, example: MetricValue];
@@ -51,9 +51,10 @@ function oneOfWords(values: readonly string[]): string {
   return words.length === 1 ? `always ${words.join('')}` : `one of ${words.join(', ')}`;
 }
 
-/** The section "What is sent": every event and every field, with an example as it is sent. */
+/** The section "What is sent": every event, and every field in one table, with an example as it is sent. */
 export function whatIsSent(everyEvent: Fields, events: readonly DeclaredEvent[]): string[] {
   const types = events.length === 1 ? 'There is one type of event' : `There are ${events.length} types of events`;
+  const rows = [...fieldRows('every event', everyEvent), ...events.flatMap(eventRows)];
   return [
     '## What is sent',
     `${types}. Each event is one request, and its fields are in the requested URL. Values are written as they are sent; ` +
@@ -61,28 +62,31 @@ export function whatIsSent(everyEvent: Fields, events: readonly DeclaredEvent[])
         .slice(0, 1)
         .map((event) => ` An example: ${completeRequest(everyEvent, event)}`)
         .join('')}`,
-    section('With every event', 'The program and what it runs on.', everyEvent),
-    ...events.flatMap(eventSections),
+    bullets(['**Every event.** The program and what it runs on.', ...events.flatMap(eventWords)]),
+    table(['Event', 'Field', 'Example', 'What it says', 'Why'], rows),
   ];
 }
 
-function eventSections({ type, fields, description, metadata }: DeclaredEvent): string[] {
-  const event = section(codeSpan(type), prose(description), fields);
+function eventWords({ type, fields, description, metadata }: DeclaredEvent): string[] {
+  const isBare = Object.keys(fields).length === 0;
+  const event = `**${codeSpan(type)}.** ${prose(description)}${isBare ? ' It has no fields of its own.' : ''}`;
   if (metadata === undefined) return [event];
   const words =
     'If the params of the DAG have packed metadata, these fields are added. Users who can start the DAG can edit its params, so ' +
     'everything else in the metadata is dropped.';
-  return [event, section(`${codeSpan(type)}, metadata`, words, metadata)];
+  return [event, `**${codeSpan(type)}, metadata.** ${words}`];
 }
 
-/** A list right below its title is a list in CommonMark, too. */
-function section(title: string, description: string, fields: Fields): string {
-  const names = Object.entries(fields);
-  return `**${title}.** ${description}${names.length === 0 ? ' It has no fields of its own.' : `\n${bullets(names.map(fieldLine))}`}`;
+function eventRows({ type, fields, metadata = {} }: DeclaredEvent): string[][] {
+  return [...fieldRows(codeSpan(type), fields), ...fieldRows(`${codeSpan(type)}, metadata`, metadata)];
 }
 
-function fieldLine({ 0: name, 1: field }: readonly [string, Field]): string {
-  return `${codeSpan(name)} (${exampleOf(field)}): ${fieldBounds(field)}. ${prose(field.description)} *Why:* ${prose(field.reason)}`;
+function fieldRows(event: string, fields: Fields): string[][] {
+  return Object.entries(fields).map(({ 0: name, 1: field }) => {
+    const bounds = fieldBounds(field);
+    const says = `${prose(field.description)} ${bounds.charAt(0).toUpperCase()}${bounds.slice(1)}.`;
+    return [event, codeSpan(name), exampleOf(field), says, prose(field.reason)];
+  });
 }
 
 function exampleOf(field: Field): string {

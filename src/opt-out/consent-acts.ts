@@ -5,7 +5,7 @@ import type { Environment, Platform } from '../base/platform-types.js';
 import { noPlaceWords, writeConsent } from './config-write.js';
 import type { ConfigTools } from './config-write.js';
 import { askYesOrNo, mayAsk } from './consent-ask.js';
-import type { ConsentInput, ConsentOutput } from './consent-ask.js';
+import type { ConsentInput, ConsentOutput, OpenQuestion } from './consent-ask.js';
 import type { Rule } from './rule.js';
 
 /**
@@ -34,7 +34,7 @@ export interface ConsentReport {
   readonly state: ConsentState;
   /** The rule that decides. */
   readonly rule: Rule;
-  /** What the person answered now; undefined if nobody was asked, or the input ended before an answer. */
+  /** What the person answered now; undefined if nobody was asked, or there was no answer. */
   readonly answer: boolean | undefined;
   /** The config file; undefined if the environment has no folder for it. */
   readonly file: string | undefined;
@@ -55,7 +55,7 @@ export interface ConsentQuestion {
   input: ConsentInput;
   /** Where the question is written. @example process.stdout */
   output: ConsentOutput;
-  /** The question in your own words; ` [y/N] ` is appended. @default a question that names the product and the host of the endpoint */
+  /** The question in your own words; ` [y/N] ` is appended. @default names product, host of the endpoint, and what lists the events */
   question?: string | undefined;
 }
 
@@ -68,6 +68,8 @@ export interface ConsentParts {
   readonly file: string | undefined;
   /** What is known now. */
   readonly look: () => { state: ConsentState; rule: Rule };
+  /** The product's telemetry command; undefined if it names none. */
+  readonly command: string | undefined;
   /** Where events go; undefined if the program has its own transport. */
   readonly endpoint: () => string | undefined;
   /** Ends telemetry in this process. */
@@ -89,14 +91,23 @@ export async function recordConsent(yes: boolean, { file, platform, look, tools 
 }
 
 /** Asks, if nobody has answered yet, and writes the answer. @internal */
-export async function askConsent({ input, output, question }: ConsentQuestion, parts: ConsentParts): Promise<ConsentReport> {
-  const { product, env, file, look, optOut } = parts;
+export async function askConsent(
+  { input, output, question }: ConsentQuestion,
+  parts: ConsentParts,
+  open: OpenQuestion,
+): Promise<ConsentReport> {
+  const { env, file, look, optOut } = parts;
   const known = { ...look(), answer: undefined, file, problem: undefined };
   if (known.state !== 'unasked' || !mayAsk(input, output, env)) return known;
-  const endpoint = parts.endpoint();
+  const answer = await askYesOrNo(question ?? questionOf(parts), input, output, open);
+  // Who was asked and did not say yes does not expect that anything is sent now.
+  if (answer !== true && !open.isEnded) optOut();
+  return answer === undefined ? known : recordConsent(answer, parts);
+}
+
+function questionOf({ product, command, endpoint: endpointNow }: ConsentParts): string {
+  const endpoint = endpointNow();
   const to = endpoint === undefined ? '' : ` to ${new URL(endpoint).host}`;
-  const answer = await askYesOrNo(question ?? `May ${product} report how it is used${to}?`, input, output);
-  if (answer === undefined) return known;
-  if (!answer) optOut();
-  return recordConsent(answer, parts);
+  const list = command === undefined ? 'Its privacy notice' : `\`${command} events\``;
+  return `May ${product} report how it is used${to}? ${list} lists what is sent.`;
 }

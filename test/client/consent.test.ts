@@ -9,6 +9,7 @@ import { recordingTransport } from '../../src/testing/index.js';
 import { proves } from '../helpers/promises.js';
 import { makeHome, runCli } from '../helpers/run-cli.js';
 import { telemetryRig } from '../helpers/telemetry-rig.js';
+import { settle } from '../helpers/virtual-clock.js';
 
 const PRODUCT = { name: 'acme', version: '1.0.0' } as const;
 
@@ -135,33 +136,98 @@ if (process.platform !== 'darwin') {
     [' YES \r', true, '{\n  "enabled": true\n}\n'],
     ['n\n', false, '{\n  "enabled": false\n}\n'],
     ['\n', false, '{\n  "enabled": false\n}\n'],
-    ['yes please\n', false, '{\n  "enabled": false\n}\n'],
-    ['y'.repeat(2000), false, '{\n  "enabled": false\n}\n'],
-    ['y', undefined, undefined],
+    ['No\n', false, '{\n  "enabled": false\n}\n'],
+    ['y'.repeat(2000), undefined, undefined],
+    ['\u0003', undefined, undefined],
+    ['y\u0004\n', undefined, undefined],
+    ['\u001A\r\n', undefined, undefined],
   ];
   for (const [typed, answer, content] of answers) {
     test(proves('consent-asked', `asked on a terminal, ${JSON.stringify(typed.slice(0, 12))} is ${answer ?? 'no answer'}`), async (t) => {
-      const { start, saved, file } = setUp(t, { transport: undefined, endpoint: 'https://telemetry.acme.example/usage' });
+      const endpoint = 'https://telemetry.acme.example/usage';
+      const { start, saved, file } = setUp(t, { transport: undefined, endpoint, command: 'acme telemetry' });
       const { consent } = start();
       const { input, output, whenAsked, text } = terminal();
       const asking = consent.ask({ input, output });
       t.is(consent.ask({ input, output }), asking, 'a second question waits for the first');
       await whenAsked;
-      if (answer === undefined) input.end(typed);
-      else input.write(typed);
+      input.write(typed);
       const state = answer === undefined ? 'unasked' : answer ? 'given' : 'refused';
       t.like(await asking, { state, answer, problem: undefined, file });
-      t.is(text(), 'May acme report how it is used to telemetry.acme.example? [y/N] ');
+      const question = 'May acme report how it is used to telemetry.acme.example? `acme telemetry events` lists what is sent. [y/N] ';
+      t.is(text(), answer === undefined ? `${question}\n` : question);
       if (content === undefined) t.throws(saved, { code: 'ENOENT' });
       else t.is(saved(), content);
       t.is(input.listenerCount('data') + input.listenerCount('close'), 0);
-      if (answer !== undefined) t.true(input.isPaused());
+      t.true(input.isPaused());
       const again = terminal();
       if (answer !== undefined)
         t.like(await consent.ask({ input: again.input, output: again.output }), { state, answer: undefined }, 'nobody is asked twice');
       t.is(again.text(), '');
     });
   }
+
+  test(proves('consent-asked', 'an answer that is neither yes nor no is asked for once more'), async (t) => {
+    for (const [second, answer, state] of [
+      ['y', true, 'given'],
+      ['n', false, 'refused'],
+      ['maybe', undefined, 'unasked'],
+    ] as const) {
+      const { start, saved } = setUp(t);
+      const { input, output, whenAsked, text } = terminal();
+      const asking = start().consent.ask({ input, output });
+      await whenAsked;
+      input.write('yes please\n');
+      await settle();
+      input.write(`${second}\n`);
+      t.like(await asking, { state, answer, problem: undefined });
+      t.is(text(), 'May acme report how it is used? Its privacy notice lists what is sent. [y/N] Please answer y (yes) or n (no). [y/N] ');
+      if (answer === undefined) t.throws(saved, { code: 'ENOENT' });
+      else t.is(saved(), `{\n  "enabled": ${answer}\n}\n`);
+    }
+  });
+
+  test(proves('consent-asked', 'who is asked and gives no answer sends nothing while the program runs, and is asked again'), async (t) => {
+    const { start, saved } = setUp(t, { consent: 'opt-out' });
+    const telemetry = start();
+    t.true(telemetry.enabled);
+    const { input, output, whenAsked } = terminal();
+    const asking = telemetry.consent.ask({ input, output });
+    await whenAsked;
+    input.end('y');
+    t.like(await asking, { state: 'unasked', answer: undefined });
+    t.false(telemetry.enabled);
+    t.throws(saved, { code: 'ENOENT' });
+    const again = terminal();
+    const asked = start().consent.ask({ input: again.input, output: again.output });
+    await again.whenAsked;
+    again.input.write('y\n');
+    t.like(await asked, { state: 'given', answer: true });
+  });
+
+  test('close() ends a question that is open: nothing is recorded, and the events that wait are delivered', async (t) => {
+    const { start, saved } = setUp(t, { consent: 'opt-out' });
+    const telemetry = start();
+    const { input, output, whenAsked } = terminal();
+    const asking = telemetry.consent.ask({ input, output });
+    await whenAsked;
+    telemetry.publish('dbt_docs_access', {
+      storage_type: 's3',
+      docs_dir_configured: true,
+      uses_custom_conn: false,
+      has_custom_name: false,
+    });
+    t.like(await telemetry.close(), { published: 1, sent: 1 });
+    t.like(await asking, { state: 'unasked', answer: undefined, problem: undefined });
+    t.true(input.isPaused());
+    t.throws(saved, { code: 'ENOENT' });
+    const early = start();
+    const silent = terminal();
+    const asked = early.consent.ask({ input: silent.input, output: silent.output });
+    await early.close();
+    await asked;
+    t.is(silent.text(), '', 'closed before the question was written');
+  });
 
   test(proves('consent-asked', 'nobody is asked without a terminal, on a build server, or after an answer'), async (t) => {
     const cases: [what: string, env: Environment, terminal: { input?: boolean; output?: boolean }][] = [
@@ -185,7 +251,7 @@ if (process.platform !== 'darwin') {
     await whenAsked;
     input.end();
     await asking;
-    t.is(text(), 'May we? [y/N] ', 'in the words of the program, and CI=false is no build server');
+    t.is(text(), 'May we? [y/N] \n', 'in the words of the program, and CI=false is no build server');
   });
 
   test('a terminal that throws, or an environment that cannot be read, is no answer', async (t) => {

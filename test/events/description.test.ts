@@ -78,7 +78,7 @@ test(proves('one-description', 'the client, the notice and the command take one 
     ['dag_run', 'dbt_docs_access', 'own'],
   );
   const listed = [...standard, ...events.flatMap(({ fields }) => fields)].map(({ name }) => name);
-  const inNotice = [...notice.matchAll(/^- `(\w+)` \(/gm)].map(([, name = '']) => name);
+  const inNotice = [...notice.matchAll(/^\| [^|]+ \| `(\w+)` \| /gm)].map(([, name = '']) => name);
   t.deepEqual(new Set(listed.filter((name) => !inNotice.includes(name))), new Set());
   t.true(inNotice.includes('total_dbt_models'));
   for (const words of ['Write to privacy@acme.example.', 'Kept for 90 days.', '`acme usage status`', 'off until you ask', 'loom_version']) {

@@ -15,7 +15,7 @@ import {
 } from '../../src/events/fields.js';
 import type { Field } from '../../src/events/fields.js';
 import { fieldBounds, fieldExample, fieldOnWire } from '../../src/notice/fields.js';
-import { bullets, codeSpan, prose } from '../../src/notice/markdown.js';
+import { bullets, codeSpan, prose, table } from '../../src/notice/markdown.js';
 import { configFilePlaces, OPT_OUT_FILE, optOutTable } from '../../src/notice/opt-outs.js';
 import { resolveSettings, shouldEmit } from '../../src/opt-out/settings.js';
 
@@ -149,4 +149,8 @@ test('a declared sentence becomes one line of prose: no HTML, code spans unchang
 
 test('an item of a list is one line', (t) => {
   t.is(bullets(['one', 'two']), '- one\n- two');
+});
+
+test('a row of a table is one line, and a bar in a cell does not end it', (t) => {
+  t.is(table(['A', 'B'], [['`a|b`', 'c | d']]), '| A | B |\n| --- | --- |\n| `a\\|b` | c \\| d |');
 });

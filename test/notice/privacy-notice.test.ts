@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { exec, execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,6 +34,7 @@ const cosmos = renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: COSM
 const acme = renderPrivacyNotice({ product: { name: 'acme' } });
 
 const note = { description: 'For this test.', reason: 'For this test.' };
+const WHERE = 'Where it goes, and how to see it';
 const NOT_SENT = 'What is not sent, and what is not anonymous';
 
 /** The text of the notice under a heading, up to the next one. */
@@ -42,14 +43,20 @@ function section(notice: string, heading: string): string {
   return rest.split(/^## /m)[0] ?? '';
 }
 
-/** The text about an event: its title, its description and its fields. */
-function about(notice: string, title: string): string {
-  return notice.split('\n\n').find((block) => block.startsWith(`**${title}.** `)) ?? '';
+/** The text before the first heading of a section. */
+function openingOf(notice: string): string {
+  return notice.split('\n\n')[0] ?? '';
 }
 
-/** Name and example of each field that a text lists, in order. */
-function examples(text: string): [string, string][] {
-  return [...text.matchAll(/^- `(\w+)` \(`([^`]+)`\): /gm)].map(([, name = '', value = '']) => [name, value]);
+/** The rows of the table about an event, or about `every event`. */
+function about(notice: string, title: string): string {
+  const rows = notice.split('\n').filter((line) => line.startsWith(`| ${title} | `));
+  return rows.map((line) => `${line}\n`).join('');
+}
+
+/** Name and example of each field that rows list, in order. */
+function examples(rows: string): [string, string][] {
+  return [...rows.matchAll(/^\| [^|]+ \| `(\w+)` \| `([^`]+)` \| /gm)].map(([, name = '', value = '']) => [name, value]);
 }
 
 test('PRIVACY.md matches the declarations', (t) => {
@@ -79,22 +86,30 @@ test('the first line says for whom the notice is', (t) => {
 });
 
 test("the product's own words about contact and retention, its common fields and its command are in the notice", (t) => {
-  t.deepEqual(examples(about(acmeFile, 'With every event')).at(-1), ['edition', 'community']);
-  t.regex(
-    section(acmeFile, 'Where it goes, and how to see it'),
-    /The server keeps requests for 90 days\..*Questions: privacy@acme\.example\.\n/s,
-  );
+  t.deepEqual(examples(about(acmeFile, 'every event')).at(-1), ['edition', 'community']);
+  t.regex(section(acmeFile, WHERE), /The server keeps requests for 90 days\..*Questions: privacy@acme\.example\.\n/s);
   t.regex(section(acmeFile, 'How to stop it'), /run `acme telemetry status`\./);
-  t.regex(section(acme, 'Where it goes, and how to see it'), /The operator of the server decides what the server keeps and for how long\./);
+  t.regex(section(acme, WHERE), /The operator of the server decides what the server keeps and for how long\./);
   const odd = renderPrivacyNotice({ product: { name: 'acme' }, contact: 'Ask\n\n# <b>us</b>.' });
   t.true(odd.includes('Ask # \\<b>us\\</b>.'), 'a text cannot begin a block or HTML');
 });
 
-test('the notice of an opt-in product says that it is off until asked', (t) => {
-  const [opening = ''] = renderPrivacyNotice({ ...ACME, consent: 'opt-in' }).split('\n\n');
-  t.regex(opening, /\*\*It is off until you ask for it\*\*, by `ACME_TELEMETRY=on` in the environment/);
+test('the notice of an opt-in product says that it is off until it is turned on, how, and how it is turned off again', (t) => {
+  const opening = openingOf(renderPrivacyNotice({ ...ACME, consent: 'opt-in' }));
+  t.true(
+    opening.includes(
+      '**It is off until you ask for it**: run `acme telemetry enable`, answer `y` if the program asks you in a terminal, set ' +
+        '`ACME_TELEMETRY=on` in the environment, or write `{"enabled": true}` into your own file (below). To turn it off again, run ' +
+        '`acme telemetry disable`, or use another switch (below).',
+    ),
+    opening,
+  );
   t.notRegex(opening, /To stop it/);
   t.notRegex(acmeFile, /off until/);
+  t.regex(openingOf(acmeFile), /To stop it, run `acme telemetry disable`, set `ACME_TELEMETRY=off`/);
+  for (const consent of ['opt-in', 'opt-out'] as const) {
+    t.notRegex(openingOf(renderPrivacyNotice({ product: { name: 'acme' }, consent })), /telemetry (?:en|dis)able/, 'without a command');
+  }
 });
 
 test('what is left out of the standard events is not in the notice', (t) => {
@@ -119,16 +134,54 @@ test('writePrivacyNotice() writes the notice once, and checks the options first'
 });
 
 test(proves('relay-age-bound', 'the notice of cosmos says how long a relay keeps an event on disk; others have no relay'), (t) => {
-  const text = section(cosmos, 'Where it goes, and how to see it');
+  const text = section(cosmos, WHERE);
   t.is(DEFAULT_MAX_AGE_MS, 24 * 3_600_000);
   t.regex(text, /for at most 24 hours, or what `--max-age-ms` says\./);
   t.regex(text, /anew, once: it is then kept for at most twice as long, 48 hours\./);
   t.notRegex(acme, /relay|48 hours/);
 });
 
+test('the notice of cosmos says of a relay where it listens, where an event lies and who can read it', (t) => {
+  const [, relay = ''] = /^- \*\*A relay keeps events on disk\.\*\* (.+)$/m.exec(cosmos) ?? [];
+  for (const fact of [
+    'It listens on `127.0.0.1:8787`',
+    'only with `--allow-remote`',
+    'with `--verbatim` all fields',
+    'in a file in DIR, or in its folder `cosmos-relay`: in clear',
+    'The user of the relay and the administrators of the machine can read it',
+  ]) {
+    t.true(relay.includes(fact), fact);
+  }
+});
+
+test('the notice says whom to ask about the server of Cosmos, only where it is that server', (t) => {
+  const words = /Scarf|Astronomer uses|This package belongs to neither/;
+  t.regex(section(cosmos, WHERE), words);
+  t.notRegex(renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: 'https://telemetry.acme.example' }), words);
+  t.notRegex(acmeFile, words);
+  const own = renderPrivacyNotice({ product: { name: 'cosmos' }, endpoint: COSMOS_ENDPOINT, contact: 'Ask us.', retention: 'A day.' });
+  t.regex(section(own, WHERE), /\n- \*\*What the server keeps, and whom to ask\.\*\* A day\. Ask us\.\n/);
+});
+
+test('the notice names the two ways around its list', (t) => {
+  for (const notice of [cosmos, acme]) {
+    t.regex(section(notice, NOT_SENT), /`emitUsageMetrics` sends what the program hands over, unchecked, and a `transport` of the program/);
+  }
+});
+
+test('a command of the notice has one form for every system, or one for each', async (t) => {
+  for (const notice of [cosmos, acmeFile]) {
+    t.regex(section(notice, 'How to stop it'), /`export DO_NOT_TRACK=1` .*\(Linux, macOS\), or `setx DO_NOT_TRACK 1` \(Windows/);
+    t.notRegex(notice, /md5sum|printf/);
+  }
+  const [, digest = ''] = /`(node -p "[^`]+")` prints the `dag_hash`/.exec(cosmos) ?? [];
+  const { stdout } = await promisify(exec)(digest, { env: { PATH: process.env['PATH'] } });
+  t.is(stdout, '06e5b98c2db46f8a72cc4f66410e9b3b\n');
+});
+
 test('every event and every field is listed, with its description, its reason and an example', (t) => {
   const events = [...productEvents('cosmos', 'airflow', []).values()];
-  const groups: [string, Fields][] = [['With every event', standardFields('cosmos', 'airflow')]];
+  const groups: [string, Fields][] = [['every event', standardFields('cosmos', 'airflow')]];
   for (const { type, fields, metadata } of events) {
     groups.push([`\`${type}\``, fields], ...(metadata ? [[`\`${type}\`, metadata`, metadata] as [string, Fields]] : []));
   }
@@ -139,9 +192,12 @@ test('every event and every field is listed, with its description, its reason an
       examples(text).map(([name]) => name),
       Object.keys(fields),
     );
-    for (const { description, reason } of Object.values(fields)) t.true(text.includes(`${description} *Why:* ${reason}`), description);
+    for (const { description, reason } of Object.values(fields)) {
+      t.true(text.includes(` | ${description} `), description);
+      t.true(text.includes(` | ${reason} |\n`), reason);
+    }
   }
-  for (const { type, description } of events) t.true(about(cosmos, `\`${type}\``).startsWith(`**\`${type}\`.** ${description}\n`), type);
+  for (const { type, description } of events) t.true(cosmos.includes(`\n- **\`${type}\`.** ${description}\n`), type);
 });
 
 async function sentWith(options: TelemetryOptions, definition: DeclaredEvent): Promise<string> {
@@ -180,16 +236,16 @@ for (const options of DESCRIPTIONS) {
 test("the example of a version is the product's own, and another product's notice has no version or word of Cosmos or Airflow", (t) => {
   const options = { ...ACME, host: { name: 'prefect', version: '9.8.7' }, dbt: true, dagHash: () => null };
   const notice = renderPrivacyNotice({ ...options, product: { name: 'acme', version: '3.1.0' } });
-  t.deepEqual(examples(about(notice, 'With every event')).slice(0, 3), [
+  t.deepEqual(examples(about(notice, 'every event')).slice(0, 3), [
     ['acme_version', '3.1.0'],
     ['prefect_version', '1.4.0'],
     ['node_version', '20.19.0'],
   ]);
   t.true(request(notice)?.startsWith('GET /v3/dag_run?acme_version=3.1.0&prefect_version=1.4.0&'));
   t.notRegex(notice, /1\.12\.0|2\.10\.1|airflow|cosmos(?!-telemetry)/i);
-  t.deepEqual(examples(about(acme, 'With every event'))[0], ['acme_version', '1.4.0'], 'without a version');
+  t.deepEqual(examples(about(acme, 'every event'))[0], ['acme_version', '1.4.0'], 'without a version');
   const later = renderPrivacyNotice({ product: { name: 'cosmos', version: '1.15.0' } });
-  t.deepEqual(examples(about(later, 'With every event'))[0], ['cosmos_version', '1.15.0']);
+  t.deepEqual(examples(about(later, 'every event'))[0], ['cosmos_version', '1.15.0']);
 });
 
 const request = (notice: string) => /An example: `([^`]+)`/.exec(notice)?.[1];
@@ -230,21 +286,21 @@ test("a product's own digests and names are listed as not anonymous", (t) => {
 });
 
 function to(endpoint?: string | URL): string {
-  return section(renderPrivacyNotice({ product: { name: 'acme' }, ...(endpoint && { endpoint }) }), 'Where it goes, and how to see it');
+  return section(renderPrivacyNotice({ product: { name: 'acme' }, ...(endpoint && { endpoint }) }), WHERE);
 }
 
 test('the notice says where events are sent, and whether others can read them on the way', (t) => {
   t.regex(
     to(new URL('https://telemetry.acme.example/in/')),
-    /^\nTo `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./,
+    /^\n- \*\*The server\.\*\* To `https:\/\/telemetry\.acme\.example\/in`, over an encrypted connection\./,
   );
   t.regex(to('http://telemetry.acme.example'), /over plain HTTP, which anyone on the network path can read\./);
-  t.regex(to(), /^\nTo the endpoint that the program names; there is no default\..*`ACME_TELEMETRY_ENDPOINT`/);
+  t.regex(to(), /^\n- \*\*The server\.\*\* To the endpoint that the program names; there is no default\..*`ACME_TELEMETRY_ENDPOINT`/);
 });
 
 function standardNames(host?: Host): string[] {
   const notice = renderPrivacyNotice({ product: { name: 'acme' }, ...(host && { host }) });
-  return examples(about(notice, 'With every event')).map(([name]) => name);
+  return examples(about(notice, 'every event')).map(([name]) => name);
 }
 
 test('the notice has the versions that may be sent: of the host if one is described, of Python if it may have one', (t) => {
@@ -272,10 +328,15 @@ test('the notice is Markdown, the same each time, and readable in a terminal', (
     'Sent | when.\n- it ends',
   );
   const odd = renderPrivacyNotice({ product: { name: 'acme' }, events: [hostile, defineEvent('bare', {})] });
-  t.true(odd.includes('- `blank` (empty): one of nothing, `x`. For this test.'));
-  t.true(odd.includes(' One # or \\<b>two\\</b>. *Why:* To | know.\n'));
-  t.true(odd.includes('\n\n**`render`.** Sent | when. - it ends\n- `kind`'));
-  t.true(odd.includes('**`bare`.** Sent when the product publishes `bare`. It has no fields of its own.\n'));
+  const rows = about(odd, '`render`');
+  t.is(
+    rows,
+    '| `render` | `kind` | `a%7Cb` | One # or \\<b>two\\</b>. One of `a\\|b`, ``c`d``. | To \\| know. |\n' +
+      '| `render` | `many` | `3` | For this test. A whole number from 0 to 2^53. | For this test. |\n' +
+      '| `render` | `blank` | empty | For this test. One of nothing, `x`. | For this test. |\n',
+  );
+  t.true(odd.includes('\n- **`render`.** Sent | when. - it ends\n'));
+  t.true(odd.includes('\n- **`bare`.** Sent when the product publishes `bare`. It has no fields of its own.\n'));
   for (const notice of [cosmos, acme, acmeFile, odd]) {
     t.true(notice.endsWith('.\n') && !notice.endsWith('\n\n'));
     for (const line of notice.split('\n')) t.true(line.length <= 1100, line);
