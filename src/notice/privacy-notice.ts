@@ -147,7 +147,8 @@ const EVERY_REQUEST =
 
 const BESIDE_THE_LIST =
   '**What else a program sends is not in this list.** Two ways are in the same package: `emitUsageMetrics` sends what the program hands ' +
-  'over, unchecked, and a `transport` of the program decides where events go. The switches below stop both. Ask its authors whether they use them.';
+  'over, unchecked, and a `transport` of the program decides where events go. The switches below stop both. Ask its ' +
+  'authors whether they use them.';
 
 /** The fields of these kinds whose values are not a closed list. */
 function namesOf(fields: readonly Fields[], kinds: readonly string[]): string[] {
@@ -159,7 +160,7 @@ function howToStopIt({ product: { name }, command }: Description): string[] {
   const variables = optOutTable(name).filter(({ kind }) => kind === 'env');
   const words = [...new Set(variables.map(({ optsOutWhen }) => optsOutWhen))];
   const show = command === undefined ? explainScript(name) : `${command} status`;
-  const byHand = command === undefined ? '' : ` ${codeSpan(`${command} disable`)} writes it.`;
+  const writer = command === undefined ? '' : ` ${codeSpan(`${command} disable`)} writes it.`;
   const places = configFilePlaces(name);
   const of = (which: 'own' | 'machineWide') => places.map((place) => `${codeSpan(place[which])} (${place.system})`).join(', ');
   const airflow = optOutTable(name).filter(({ kind, example }) => kind === 'file' && example !== OPT_OUT_FILE);
@@ -176,7 +177,8 @@ function howToStopIt({ product: { name }, command }: Description): string[] {
         return `${these.map((each) => codeSpan(each.name)).join(' or ')} in the environment, ${optsOutWhen}: for ${covers}.`;
       }),
       ...airflow.map((each) => `${codeSpan(each.name)}, ${each.optsOutWhen}: for ${each.covers}.`),
-      `${codeSpan(OPT_OUT_FILE)} in your own file: ${of('own')}. On Linux \`$XDG_CONFIG_HOME\` replaces \`~/.config\` if it is set.${byHand}`,
+      `${codeSpan(OPT_OUT_FILE)} in your own file: ${of('own')}. On Linux \`$XDG_CONFIG_HOME\` replaces \`~/.config\` if it ` +
+        `is set.${writer}`,
       `${codeSpan(OPT_OUT_FILE)} in the file for all users of the machine, which no user overrides: ${of('machineWide')}, and the ` +
         'folders of `$XDG_CONFIG_DIRS`.',
       ...(name === COSMOS ? [PYTHON] : []),
@@ -189,8 +191,8 @@ const SET_A_VARIABLE =
   'programs that start afterwards). In a service or a container, set it where the others are set.';
 
 const PYTHON =
-  'Astronomer Cosmos for Python reports the same by itself. It reads `DO_NOT_TRACK`, `SCARF_NO_ANALYTICS` and the two settings of Airflow, ' +
-  'and neither `COSMOS_TELEMETRY` nor the files.';
+  'Astronomer Cosmos for Python reports the same by itself. It reads `DO_NOT_TRACK`, `SCARF_NO_ANALYTICS` and the two ' +
+  'settings of Airflow, and neither `COSMOS_TELEMETRY` nor the files.';
 
 function explainScript(product: string): string {
   return (
@@ -210,36 +212,38 @@ function whereItGoes({ product: { name }, endpoint, retention, contact }: Descri
   return [
     '## Where it goes, and how to see it',
     bullets([
-      `**The server.** ${target(endpoint)} ${codeSpan(`${switchVariable(name)}_ENDPOINT`)} in the environment sends it elsewhere, for example ` +
-        'to your own server; a proxy that the environment or the program names is used. A redirect to another host is followed only if ' +
-        'the program names that host. A request has the headers `accept`, `connection`, `host` and `user-agent: cosmos-telemetry`; a ' +
-        'proxy gets `proxy-authorization` if its address has credentials.',
+      `**The server.** ${target(endpoint)} ${codeSpan(`${switchVariable(name)}_ENDPOINT`)} in the environment sends it ` +
+        'elsewhere, for example to your own server; a proxy that the environment or the program names is used. A redirect to another ' +
+        'host is followed only if the program names that host. A request has the headers `accept`, `connection`, `host` and ' +
+        '`user-agent: cosmos-telemetry`; a proxy gets `proxy-authorization` if its address has credentials.',
       `**What the server keeps${asked === undefined ? '' : ', and whom to ask'}.** ${[kept, asked ?? ''].map(prose).join(' ').trim()}`,
-      `**On this machine.** The program writes ${written} to disk unless you ask for it. Events wait in memory, at most ${waiting} of them ` +
-        `unless the program sets another limit, and are lost when it ends. To see them, set ${debug}: every request is printed to standard ` +
-        'error and none is sent. If the value is the path of a file instead of `1`, the requests are appended to that file and not sent.',
+      `**On this machine.** The program writes ${written} to disk unless you ask for it. Events wait in memory, at most ` +
+        `${waiting} of them unless the program sets another limit, and are lost when it ends. To see them, set ${debug}: every request ` +
+        'is printed to standard error and none is sent. If the value is the path of a file instead of `1`, the requests are appended ' +
+        'to that file and not sent.',
       ...(name === COSMOS ? [RELAY, RELAY_AGE] : []),
     ]),
   ];
 }
 
 const ASTRONOMERS_SERVER =
-  'The server is a gateway of Scarf that Astronomer uses. This package belongs to neither, and does not know what they keep and for how long.';
+  'The server is a gateway of Scarf that Astronomer uses. This package belongs to neither, and does not know what they keep ' +
+  'and for how long.';
 const ASTRONOMERS_CONTACT = 'Ask Astronomer about the server, and the maintainers of this package, in its repository, about the rest.';
 
 /** Only events of Cosmos go through a relay. */
 const RELAY =
   '**A relay keeps events on disk.** The operator of the machine can run one: `cosmos-telemetry relay --spool DIR`. It listens on ' +
   '`127.0.0.1:8787`, or where `--listen` says; other machines reach it only with `--allow-remote`. It takes the events of every program ' +
-  'that sends them there, over plain HTTP, and forwards the fields of this list later; with `--verbatim` all fields. Until the fate of an event ' +
-  'is known, it is in a file in DIR, or in its folder `cosmos-relay`: in clear, with the same fields. The user of the relay and the ' +
-  'administrators of the machine can read it, and whoever has a copy of the disk; on Windows, whoever may read the folder.';
+  'that sends them there, over plain HTTP, and forwards the fields of this list later; with `--verbatim` all fields. Until the fate of ' +
+  'an event is known, it is in a file in DIR, or in its folder `cosmos-relay`: in clear, with the same fields. The user of the relay ' +
+  'and the administrators of the machine can read it, and whoever has a copy of the disk; on Windows, whoever may read the folder.';
 
 const RELAY_AGE =
-  '**For how long.** It is there for at most 24 hours, or what `--max-age-ms` says. If the clock of the machine turns out to be wrong when ' +
-  'the relay starts, the age of an event starts anew, once: it is then kept for at most twice as long, 48 hours. A relay that does not ' +
-  'run deletes nothing: what is too old is deleted at its next start. The time for which it did not run counts, unless a wrong clock ' +
-  'hides it. Without `--spool` events are in memory only.';
+  '**For how long.** It is there for at most 24 hours, or what `--max-age-ms` says. If the clock of the machine turns out to ' +
+  'be wrong when the relay starts, the age of an event starts anew, once: it is then kept for at most twice as long, 48 hours. A relay ' +
+  'that does not run deletes nothing: what is too old is deleted at its next start. The time for which it did not run counts, unless a ' +
+  'wrong clock hides it. Without `--spool` events are in memory only.';
 
 function target(endpoint: string | undefined): string {
   if (endpoint === undefined) return 'To the endpoint that the program names; there is no default.';

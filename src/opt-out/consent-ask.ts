@@ -14,15 +14,15 @@ export interface ConsentInput {
   readonly isTTY?: boolean | undefined;
   /** Whether it is in raw mode. It is taken out of it for the question. @default false */
   readonly isRaw?: boolean | undefined;
-  /** Changes the mode. It is called only if `isRaw`, and must never throw. */
+  /** Changes the mode. It is called only if `isRaw`. @throws What it throws is caught. */
   setRawMode?(isRaw: boolean): unknown;
   /** Adds a listener. @throws What it throws is caught: then there is no answer. */
   on(event: string, listener: (chunk: unknown) => void): unknown;
-  /** Removes a listener. It must never throw. */
+  /** Removes a listener. @throws What it throws is caught. */
   off(event: string, listener: (chunk: unknown) => void): unknown;
-  /** Stops reading, so that the terminal does not hold the process. It must never throw. */
+  /** Stops reading, so that the terminal does not hold the process. @throws What it throws is caught. */
   pause(): unknown;
-  /** Starts reading where the input was paused before, as `readline` leaves it. @throws What it throws is caught: then there is no answer. */
+  /** Starts reading where the input was paused, as `readline` leaves it. @throws What it throws is caught: then there is no answer. */
   resume?(): unknown;
 }
 
@@ -119,11 +119,15 @@ function ask(text: string, input: ConsentInput, output: ConsentOutput, open: Ope
     const listeners = { data: onData, end: leave, close: leave, error: leave };
     const answer = (line: string | undefined): void => {
       open.onEnd = () => {};
-      for (const { 0: event, 1: listener } of Object.entries(listeners)) input.off(event, listener);
-      if (isRaw) input.setRawMode?.(true);
-      // Without this the terminal holds the process.
-      input.pause();
       resolve(line);
+      try {
+        for (const { 0: event, 1: listener } of Object.entries(listeners)) input.off(event, listener);
+        if (isRaw) input.setRawMode?.(true);
+        // Without this the terminal holds the process.
+        input.pause();
+      } catch {
+        // The terminal is gone.
+      }
     };
     try {
       open.onEnd = leave;

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -258,6 +259,13 @@ if (process.platform !== 'darwin') {
     const { start } = setUp(t);
     const { input, output } = terminal();
     t.like(await start().consent.ask({ input, output: { isTTY: true, write: refuses } }), { state: 'unasked', answer: undefined });
+    const gone = Object.assign(new EventEmitter(), { isTTY: true, isRaw: true, pause: refuses, off: refuses, setRawMode: () => true });
+    const telemetryOfGone = start();
+    const shown = terminal();
+    const asking = telemetryOfGone.consent.ask({ input: gone, output: shown.output });
+    await shown.whenAsked;
+    await t.notThrowsAsync(telemetryOfGone.close());
+    t.like(await asking, { state: 'unasked', answer: undefined });
     const env = new Proxy({}, { get: refuses });
     const { telemetry } = telemetryRig({ env, consent: 'opt-in' });
     t.is(telemetry.consent.state, 'refused');
