@@ -32,7 +32,7 @@ import { Lookups } from '../listeners/lookups.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames, RegisterOptions } from '../listeners/register.js';
 import type { RunReport } from '../listeners/run.js';
-import type { EmittingHost, Listened } from '../listeners/typed-host.js';
+import type { CheckedMap, CheckedNames, HostFunctions, Listened } from '../listeners/typed-host.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
 import { explainSettings } from '../opt-out/settings.js';
@@ -85,9 +85,10 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
    * @returns A function that removes the listeners.
    * @throws TypeError for a host without listener methods, or for wrong names or functions.
    */
-  register<H extends HostEmitter, const M extends string = never, const E extends EventNames = object>(
-    host: EmittingHost<H, Listened<M, E>>,
-    options?: RegisterOptions<M, E>,
+  register<H extends HostEmitter>(host: H & CheckedNames<H, keyof HostEvents>): () => void;
+  register<H extends HostEmitter, const F extends HostFunctions<H>, const E extends EventNames = EventNames>(
+    host: H,
+    options: RegisterOptions<F & CheckedMap<F, H>, E & CheckedNames<H, Listened<E>>> | undefined,
   ): () => void;
   /**
    * Takes one event of a host that has no emitter: the same as if a registered host had emitted it. It copies what it needs, never throws
