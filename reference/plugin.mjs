@@ -146,6 +146,8 @@ export function load(app) {
     const sections = new Map(app.options.getValue('entryPoints').flatMap((file) => [...sectionsOf(file)]));
     app.options.setValue('categoryOrder', [...new Set(sections.values())]);
     for (const reflection of exports) {
+      // Another page describes it.
+      if (reflection.kind === ReflectionKind.Reference) continue;
       review(reflection, exports, app.logger);
       const section = sections.get(reflection.name);
       if (section === undefined) continue;

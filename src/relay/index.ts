@@ -5,7 +5,6 @@ export type { RelayLogger } from './log.js';
 export type { HttpRequest, HttpResponse } from '../base/platform-types.js';
 export type { RelayStoreStats } from '../delivery/relay-store.js';
 
-// Types that these name.
 export type { TelemetryStats } from '../base/ledger.js';
 export type { Logger } from '../base/log.js';
 export type { Environment, UrlObject } from '../base/platform-types.js';

@@ -12,7 +12,6 @@ export { testEnvironment } from './test-environment.js';
 export { transportContract } from './transport-contract.js';
 export type { ContractTest, MakeTransport, TransportContractOptions } from './transport-contract.js';
 
-// Types that these name.
 export type { Clock, Timer } from '../base/clock.js';
 export type { Environment, SendSignal } from '../base/platform-types.js';
 export type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../delivery/relay-store.js';
