@@ -97,10 +97,10 @@ export type CheckedNames<H, N extends string> = string extends N
  * 2. The arguments that it emits.
  */
 
-/** Whether the host takes such a handler for an event. Of a method with overloads and generics, as that of mitt, the compiler believes all. */
+/** Whether the host takes such a handler for an event. The compiler says yes to all if the method has overloads and generics, as in mitt. */
 type Takes<H, K, F> = Adder<H> extends (name: K, handler: F) => unknown ? true : false;
 
-/** The arguments of handlers. A method such as `on<K extends keyof M>(name: K, handler: (event: M[K]) => void)` gives all events as one union. */
+/** The arguments of handlers. `on<K extends keyof M>(name: K, handler: (event: M[K]) => void)` gives the events as one union. */
 type Arguments<F> = F extends (...args: infer A) => unknown ? A | (A extends [infer P] ? (P extends unknown ? [P] : never) : never) : never;
 
 /** Of the lists of arguments that the host emits with any event, those that a handler of this one may take. */
