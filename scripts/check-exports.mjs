@@ -8,8 +8,16 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** What computes types, or is the same as an exported one. A user has no use for the name. */
 const COMPUTED = [
-  ...['AwaitUsing', 'CheckedMap', 'CheckedNames', 'HostFunctions', 'Listened'],
-  ...['COSMOS', 'DagRunFields', 'DescriptionOptions', 'TaskInstanceFields', 'WorkflowMetrics'],
+  'AwaitUsing',
+  'CheckedMap',
+  'CheckedNames',
+  'HostFunctions',
+  'Listened',
+  'COSMOS',
+  'DagRunFields',
+  'DescriptionOptions',
+  'TaskInstanceFields',
+  'WorkflowMetrics',
 ];
 
 /** What the package gives, and no user: a key is there or it is not. */
@@ -25,8 +33,8 @@ function parse(file) {
   const declarations = new Map();
   for (const [, kind, list, from] of text.matchAll(/^(import|export) (?:type )?\{([^}]*)\} from '([^']+)';$/gm)) {
     for (const [, name, alias = name] of list.matchAll(/(?:type )?(\w+)(?: as (\w+))?/g)) {
-      const origin = from.startsWith('.') ? { file: path.join(path.dirname(file), from.replace(/\.js$/, '.d.ts')), name } : undefined;
-      (kind === 'import' ? imports : exports).set(alias, origin);
+      const source = from.startsWith('.') ? { file: path.join(path.dirname(file), from.replace(/\.js$/, '.d.ts')), name } : undefined;
+      (kind === 'import' ? imports : exports).set(alias, source);
     }
   }
   for (const statement of text.split(/^(?=\w)/m)) {
@@ -43,6 +51,8 @@ function parsed(file) {
   if (!files.has(file)) files.set(file, parse(file));
   return files.get(file);
 }
+
+const keyOf = ({ file, name }) => `${file}#${name}`;
 
 /** The declaration behind a name that a file exports. */
 function origin({ file, name }) {
@@ -85,7 +95,6 @@ export function mistakes(folder = root) {
     const names = [...passedOn.keys(), ...declarations.keys()];
     if (names.length === 0) return [`${entry} exports nothing`];
     const sources = names.map((name) => origin({ file, name }));
-    const keyOf = (source) => `${source.file}#${source.name}`;
     const known = new Set(sources.map(keyOf));
     return sources.flatMap((source) => [
       ...namedBy(source)
