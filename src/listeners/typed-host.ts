@@ -97,7 +97,7 @@ export type CheckedNames<H, N extends string> = string extends N
  * 2. The arguments that it emits.
  */
 
-/** Whether the host takes such a handler for an event. The compiler says yes to all if the method has overloads and generics, as in mitt. */
+/** Whether the host takes such a handler for an event. If the method has overloads and generics, as in mitt, it takes all. */
 type Takes<H, K, F> = Adder<H> extends (name: K, handler: F) => unknown ? true : false;
 
 /** The arguments of handlers. `on<K extends keyof M>(name: K, handler: (event: M[K]) => void)` gives the events as one union. */
