@@ -142,7 +142,8 @@ function review(reflection, exports, logger) {
 
 export function load(app) {
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
-    const exports = project.children.flatMap(({ children }) => children);
+    // What an entry point exports of another one has its description there.
+    const exports = project.children.flatMap(({ children }) => children.filter(({ kind }) => kind !== ReflectionKind.Reference));
     const sections = new Map(app.options.getValue('entryPoints').flatMap((file) => [...sectionsOf(file)]));
     app.options.setValue('categoryOrder', [...new Set(sections.values())]);
     for (const reflection of exports) {

@@ -4,6 +4,7 @@ import { copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFil
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { mistakes } from './check-exports.mjs';
 import { checkTypes } from './check-types.mjs';
 
 const project = mkdtempSync(path.join(tmpdir(), 'package-'));
@@ -78,6 +79,8 @@ console.log(status);
   const answered = run(process.execPath, '--import', './alone.mjs', 'relay.mjs');
   if (answered !== '501\n') throw new Error(`Without prom-client /metrics must answer 501, got ${answered}`);
   installAsImage(filename);
+  const found = mistakes(path.join(project, 'node_modules/cosmos-telemetry'));
+  if (found.length > 0) throw new Error(found.join('\n'));
   const typescript = await checkTypes({ folder: path.join(project, 'node_modules/cosmos-telemetry') });
   console.log(`${filename}: ${files.length} files; import, require, the command and the relay work on Node ${process.versions.node}`);
   console.log(`Its declarations compile with TypeScript ${typescript}, with and without @types/node`);

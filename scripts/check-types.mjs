@@ -12,15 +12,15 @@ const modules = path.join(root, 'node_modules');
 
 /** What a user may have. `plain.ts` uses every public name; the other programs need types of a platform. */
 const SETUPS = {
-  alone: { programs: ['plain'] },
-  commonjs: { programs: ['plain'], type: 'commonjs', options: { verbatimModuleSyntax: false } },
-  bundler: { programs: ['plain'], options: { module: 'esnext', moduleResolution: 'bundler' } },
-  dom: { programs: ['plain', 'platform'], options: { lib: ['es2022', 'dom'] } },
-  node: { programs: ['plain', 'platform', 'node'], options: { types: ['node'] } },
-  'node and dom': { programs: ['plain', 'platform', 'node'], options: { types: ['node'], lib: ['es2022', 'dom'] } },
+  alone: { programs: ['plain', 'maps'] },
+  commonjs: { programs: ['plain', 'maps'], type: 'commonjs', options: { verbatimModuleSyntax: false } },
+  bundler: { programs: ['plain', 'maps'], options: { module: 'esnext', moduleResolution: 'bundler' } },
+  dom: { programs: ['plain', 'maps', 'platform'], options: { lib: ['es2022', 'dom'] } },
+  node: { programs: ['plain', 'maps', 'platform', 'node'], options: { types: ['node'] } },
+  'node and dom': { programs: ['plain', 'maps', 'platform', 'node'], options: { types: ['node'], lib: ['es2022', 'dom'] } },
   // Before TypeScript 7. It takes entry points from `main`, `types` and `typesVersions`.
   node10: {
-    programs: ['plain'],
+    programs: ['plain', 'maps'],
     type: 'commonjs',
     options: { module: 'commonjs', moduleResolution: 'node10', verbatimModuleSyntax: false },
   },

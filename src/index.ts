@@ -56,6 +56,7 @@ export type { Rule, Settings, SettingsOptions } from './opt-out/settings.js';
 export { configFilePath, policyFilePaths } from './opt-out/telemetry-json.js';
 
 // Cosmos' own functions, for direct use.
+export type { MachineFacts } from './base/machine.js';
 export { collectStandardUsageMetrics } from './events/standard-metrics.js';
 export type { Host, Product } from './events/standard-metrics.js';
 export { emitUsageMetrics, emitUsageMetricsIfEnabled, storeTelemetryMetadata } from './client/direct.js';
@@ -75,7 +76,7 @@ export { fetchTransport } from './delivery/http/fetch-transport.js';
 export type { FetchTransportOptions } from './delivery/http/fetch-transport.js';
 export { retrying } from './delivery/retry.js';
 export type { RetryingOptions } from './delivery/retry.js';
-export type { SendOutcome, Transport, UsageEvent } from './delivery/transport.js';
+export type { Cause, SendOutcome, Transport, UsageEvent } from './delivery/transport.js';
 
 // Types of the platform.
 export type { Environment, Platform, SendSignal, UrlObject } from './base/platform-types.js';

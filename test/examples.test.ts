@@ -167,6 +167,35 @@ test('acme-cli: its users see its events, endpoint and switches, and decide', as
   t.is((await acme('nonsense')).code, 2);
 });
 
+test('acme-cli: the first run on a terminal asks, and anything but a yes is a no', async (t) => {
+  const home = mkdtempSync(path.join(tmpdir(), 'acme-cli-'));
+  t.teardown(() => rmSync(home, { recursive: true, force: true }));
+  const file = fileURLToPath(new URL('../examples/acme-cli.js', import.meta.url));
+  const terminal = 'data:text/javascript,process.stdin.isTTY=process.stdout.isTTY=true';
+  /** Runs it for a person of its own, with debug mode in place of a server. @returns What it says, and the names of the events. */
+  const run = async (person: string, typed: string | undefined, more: NodeJS.ProcessEnv = {}) =>
+    childQueue(async () => {
+      const folder = path.join(home, person);
+      const env = { SystemRoot: process.env['SystemRoot'], HOME: folder, APPDATA: folder, XDG_CONFIG_HOME: folder, NODE_V8_COVERAGE: '' };
+      const child = spawn(process.execPath, [...(typed === undefined ? [] : ['--import', terminal]), file, 'run'], {
+        env: { ...env, ACME_TELEMETRY_DEBUG: '1', ...more },
+      });
+      let [said, debugged] = ['', ''];
+      child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (debugged += chunk.toString()));
+      child.stdin.end(typed);
+      await once(child, 'close');
+      const isAsked = said.includes('May acme report how it is used? `acme telemetry notice` says what is sent. [y/N] ');
+      return [isAsked, ...Array.from(debugged.matchAll(/\/v3\/(\w+)\?/g), ([, event]) => event), said.endsWith('acme: 1 job done\n')];
+    });
+  t.deepEqual(await run('server', 'y\n', { CI: 'true' }), [false, 'dag_run', 'task_instance', true], 'on a build server');
+  t.deepEqual(await run('pipe', undefined), [false, 'dag_run', 'task_instance', true], 'in a pipe');
+  t.deepEqual(readdirSync(home), [], 'nothing is recorded for them');
+  t.deepEqual(await run('alice', '\n'), [true, true]);
+  t.deepEqual(await run('alice', 'y\n'), [false, true], 'she is asked once');
+  t.deepEqual(await run('bob', 'y\n'), [true, 'dag_run', 'task_instance', true]);
+});
+
 example('custom-event', 'an undeclared field is not sent, and is counted', (t, output) => {
   const start = String.raw`^/v3/render\?acme_version=3\.1\.0&${NODE}&`;
   matches(t, output, [

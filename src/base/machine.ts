@@ -24,12 +24,18 @@ export interface MachineAccess {
   descriptors?: FileDescriptors;
 }
 
-/** What the machine says about itself. */
+/**
+ * What the machine says about itself.
+ *
+ * @example
+ * const facts: MachineFacts = { system: 'Linux', machine: 'x86_64', nodeVersion: '22.15.0' };
+ */
 export interface MachineFacts {
   /** From `os.type()`. */
   system: string;
   /** From `os.machine()`. */
   machine: string;
+  /** From `process.versions.node`. */
   nodeVersion: string;
 }
 

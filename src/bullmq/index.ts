@@ -1,6 +1,9 @@
 /** `cosmos-telemetry/bullmq`: reports the flows of BullMQ. A job with children is a run, every other job is a task. It imports nothing. */
 import type { HostMap, HostReport } from '../listeners/map.js';
 
+export type { Dag, DagRun, End, HostEvents, Outcome, ProfileConfig, Task, TaskInstance, When } from '../listeners/host.js';
+export type { HostMap, HostReport, Mapped } from '../listeners/map.js';
+
 /**
  * What is read of a job of BullMQ. Its own class `Job` fits.
  *

@@ -5,3 +5,4 @@ export { createTelemetryCli } from './cli.js';
 export type { TelemetryCli } from './cli.js';
 export type { TelemetryCliOptions } from './program.js';
 export type { CliIo, CliStream } from './terminal.js';
+export type { Environment, Platform } from '../base/platform-types.js';

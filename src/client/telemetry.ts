@@ -32,7 +32,7 @@ import { Lookups } from '../listeners/lookups.js';
 import { hostListeners, ListenerRegistry } from '../listeners/register.js';
 import type { EventNames, RegisterOptions } from '../listeners/register.js';
 import type { RunReport } from '../listeners/run.js';
-import type { EmittingHost, Listened } from '../listeners/typed-host.js';
+import type { CheckedMap, CheckedNames, HostFunctions, Listened } from '../listeners/typed-host.js';
 import { openGate } from '../opt-out/gate.js';
 import type { Gate } from '../opt-out/gate.js';
 import { explainSettings } from '../opt-out/settings.js';
@@ -78,16 +78,27 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
   /**
    * Listens to a host's lifecycle events. Registering a host twice has no effect, nor has it after an opt-out or after `close()`.
    *
-   * @param options.events The host's own names for its events, by default those of `HostEvents`.
-   * @param options.map Functions that translate the host's own events, for a host that emits other payloads. Not together with `events`.
    * A host whose type says that it emits none of the names does not compile.
    *
+   * @param host The emitter.
+   * @returns A function that removes the listeners.
+   * @throws TypeError for a host without listener methods.
+   */
+  register<H extends HostEmitter>(host: H & CheckedNames<H, keyof HostEvents>): () => void;
+  /**
+   * The same under the host's own names, or for a host that emits other payloads.
+   *
+   * The type of the host says which names a `map` may have and what its functions get; `any` if it says nothing. A key of a report that is
+   * not read does not compile.
+   *
+   * @param host The emitter.
+   * @param options The host's own names (`events`), or functions that translate its events (`map`). Not both.
    * @returns A function that removes the listeners.
    * @throws TypeError for a host without listener methods, or for wrong names or functions.
    */
-  register<H extends HostEmitter, const M extends string = never, const E extends EventNames = object>(
-    host: EmittingHost<H, Listened<M, E>>,
-    options?: RegisterOptions<M, E>,
+  register<H extends HostEmitter, const F extends HostFunctions<H>, const E extends EventNames = EventNames>(
+    host: H,
+    options: RegisterOptions<F & CheckedMap<F, H>, E & CheckedNames<H, Listened<E>>> | undefined,
   ): () => void;
   /**
    * Takes one event of a host that has no emitter: the same as if a registered host had emitted it. It copies what it needs, never throws

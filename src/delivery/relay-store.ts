@@ -1,6 +1,11 @@
 // What a relay needs of the store of its pending events. It is declared below the relay for the contract suite in `testing`.
 
-/** One accepted event in a store. */
+/**
+ * One accepted event in a store.
+ *
+ * @example
+ * const stored: StoredEvent = { seq: 1, target: '/v3/dag_run?status=success', acceptedAtMs: Date.now(), mayBeSecond: false };
+ */
 export interface StoredEvent {
   /** Its number. It grows by one with each event; events leave in this order. */
   readonly seq: number;
@@ -16,7 +21,12 @@ export interface StoredEvent {
   readonly mayBeSecond: boolean;
 }
 
-/** Where an event was stored: on disk, in memory alone, or not at all because the store is full. */
+/**
+ * Where an event was stored: on disk, in memory alone, or not at all because the store is full.
+ *
+ * @example
+ * const stored: Stored = 'disk';
+ */
 export type Stored = 'disk' | 'memory' | 'full';
 
 /**
@@ -42,7 +52,10 @@ export interface RelayStoreStats {
 
 /**
  * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, or is
- * cleared by an opt-out.
+ * cleared by an opt-out. It never throws; `relayStoreContract` has its rules as tests.
+ *
+ * @example
+ * const idle = (store: RelayStore) => store.length === 0 && store.take(1).length === 0;
  */
 export interface RelayStore {
   /** Events that wait. Events that are taken do not count. */
@@ -53,15 +66,15 @@ export interface RelayStore {
   readonly oldestSeq: number;
   /** Stores one event. Resolves once the event is as safe as the answer says; never rejects. */
   append(target: string): Promise<Stored>;
-  /** Takes the oldest events, at most `limit`. On disk they are marked as begun. */
+  /** Takes the oldest events, at most `limit`. On disk they are marked as begun. Never throws. */
   take(limit: number): StoredEvent[];
-  /** Returns events that were taken: they wait again, in their old order. */
+  /** Returns events that were taken: they wait again, in their old order. Never throws. */
   putBack(events: readonly StoredEvent[]): void;
-  /** Deletes events that were taken: their fate is known. */
+  /** Deletes events that were taken: their fate is known. Never throws. */
   settle(events: readonly StoredEvent[]): void;
-  /** Deletes events that have waited for longer than the allowed age. @returns How many. */
+  /** Deletes events that have waited for longer than the allowed age. Never throws. @returns How many. */
   expire(): number;
-  /** Deletes all events, on disk too. @returns How many waited. */
+  /** Deletes all events, on disk too. Never throws. @returns How many waited. */
   clear(): number;
   /**
    * Writes what is not on disk yet and releases the directory. Never rejects.
@@ -70,5 +83,6 @@ export interface RelayStore {
    * @returns How many events are lost with the process: those in memory alone, and those not known to be on disk.
    */
   close(withinMs?: number): Promise<number>;
+  /** A snapshot. Never throws. */
   stats(): RelayStoreStats;
 }

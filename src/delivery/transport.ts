@@ -53,7 +53,12 @@ const CAUSES = [
   'parse',
 ] as const;
 
-/** One of {@link CAUSES}. */
+/**
+ * Why an attempt failed, where its reason alone does not say it. The list is closed.
+ *
+ * @example
+ * const cause: Cause = 'refused';
+ */
 export type Cause = (typeof CAUSES)[number];
 
 /**

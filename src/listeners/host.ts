@@ -166,7 +166,9 @@ export interface ProfileConfig {
   profileType?: string | null | undefined;
 }
 
-type Handler = (payload: unknown) => void;
+/** What a typed emitter hands to a handler is its own affair: only `any` fits every list of arguments. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Handler = (...args: any[]) => void;
 
 /**
  * `on` and `off`, as in node:events, eventemitter3 and mitt.

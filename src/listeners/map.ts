@@ -28,6 +28,8 @@ export type Mapped = HostReport | null | undefined | PromiseLike<HostReport | nu
  * what is not to be reported. One that returns a promise may look something up; meanwhile its event counts as published and pending, and
  * `drain()` and `close()` wait for it. One that throws, rejects or returns something else costs its event, as `invalid`; one that has not
  * answered when `close()` ends, as `deadline`. An EventTarget emits the Event itself.
+ *
+ * Written where it is used, in `register`, a map needs no types: the host's say what the arguments are.
  * @example
  * import { EventEmitter } from 'node:events';
  * const taskOf = (taskId: string): TaskInstance => ({ dagId: 'jobs', taskId, mapIndex: -1, task: { owned: true } });
@@ -40,7 +42,8 @@ export type Mapped = HostReport | null | undefined | PromiseLike<HostReport | nu
  * queue.emit('completed', 'resize');
  * console.log(telemetry.stats().published); // 1
  */
-export type HostMap<M extends string = string> = Readonly<Record<M, (...args: never[]) => Mapped>>;
+// oxlint-disable-next-line typescript/no-explicit-any -- a function may say what it takes
+export type HostMap<M extends string = string> = Readonly<Record<M, (...args: any[]) => Mapped>>;
 
 type Translate = (...args: readonly unknown[]) => unknown;
 

@@ -79,12 +79,11 @@ export type EventNames = { readonly [K in keyof HostEvents]?: string | undefined
  * @example
  * const options: RegisterOptions = { events: { 'dag_run.success': 'run:done', 'dag_run.failed': 'run:broken' } };
  */
-export interface RegisterOptions<M extends string = string, E extends EventNames = EventNames> {
+export interface RegisterOptions<F extends object = HostMap, E extends EventNames = EventNames> {
   /** The host's own names for its events. @default the names of `HostEvents` */
   events?: E | undefined;
   /** Translates the host's own events. Only these are listened to then. @default none */
-  // The second type is for TypeScript before 6: it gives the functions of a literal the types of their reports.
-  map?: (HostMap<M> & HostMap) | undefined;
+  map?: F | undefined;
 }
 
 /** What a registry needs. @internal */

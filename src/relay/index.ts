@@ -4,3 +4,7 @@ export type { RelayOptions } from './options.js';
 export type { RelayLogger } from './log.js';
 export type { HttpRequest, HttpResponse } from '../base/platform-types.js';
 export type { RelayStoreStats } from '../delivery/relay-store.js';
+
+export type { TelemetryStats } from '../base/ledger.js';
+export type { Logger } from '../base/log.js';
+export type { Environment, UrlObject } from '../base/platform-types.js';

@@ -14,7 +14,7 @@ import type { DroppedField } from './request-target.js';
  */
 export interface RelayLogger extends Logger {
   /** Lines of the life cycle. @throws What it throws or rejects with is ignored. */
-  info?(message: string): void;
+  info?: ((message: string) => void) | undefined;
 }
 
 /** At most this many dropped fields are named: clients may send any names. The rest is only counted. */

@@ -11,3 +11,9 @@ export { relayStoreContract, type RelayStoreContractOptions } from './relay-stor
 export { testEnvironment } from './test-environment.js';
 export { transportContract } from './transport-contract.js';
 export type { ContractTest, MakeTransport, TransportContractOptions } from './transport-contract.js';
+
+export type { Clock, Timer } from '../base/clock.js';
+export type { Environment, SendSignal } from '../base/platform-types.js';
+export type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../delivery/relay-store.js';
+export type { Cause, SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+export type { MetricValue, UsageMetrics } from '../wire/python.js';

@@ -8,7 +8,7 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { URL as NodeUrl } from 'node:url';
 import { configFilePath, createTelemetry, resolveSettings } from 'cosmos-telemetry';
-import type { Clock, Environment, Platform, Transport, TypedHost } from 'cosmos-telemetry';
+import type { Clock, Environment, HostReport, Platform, Telemetry, Transport, TypedHost } from 'cosmos-telemetry';
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import { createRelay } from 'cosmos-telemetry/relay';
 import { startCollector } from 'cosmos-telemetry/testing';
@@ -33,6 +33,39 @@ const transport: Transport = {
 };
 
 class Orchestrator extends EventEmitter {}
+
+interface QueueEvents {
+  completed: [job: { id: string }, seconds: number];
+  drained: [];
+}
+
+class Queue extends EventEmitter<QueueEvents> {}
+
+const done = (taskId: string, duration: number): HostReport => ({
+  event: 'task_instance.success',
+  payload: { taskInstance: { dagId: 'nightly', taskId, mapIndex: -1, duration, task: { owned: true } } },
+});
+
+/** What the compiler infers of emitters of node:events. */
+export function maps(telemetry: Telemetry, emitter: EventEmitter<QueueEvents>, queue: Queue): void {
+  telemetry.register(emitter, { map: { completed: (job, seconds) => done(job.id, seconds), drained: async () => undefined } });
+  telemetry.register(new EventEmitter(), { map: { completed: (job, seconds) => done(job.id, seconds) } });
+  telemetry.register(new Orchestrator(), { map: { completed: (job: { id: string }) => done(job.id, 1) } });
+  // @ts-expect-error a number has no such property
+  telemetry.register(emitter, { map: { completed: (job, seconds) => done(job.id, seconds.length) } });
+  // @ts-expect-error a string is no number
+  telemetry.register(emitter, { map: { completed: (job: { id: string }, _seconds: string) => done(job.id, 1) } });
+  // @ts-expect-error it never emits that
+  telemetry.register(emitter, { map: { drained: () => null, complete: () => null } });
+  // Of a class that extends an emitter only the names are known.
+  telemetry.register(queue, { map: { completed: (job: { id: string }, seconds: number) => done(job.id, seconds) } });
+  const known: EventEmitter<QueueEvents> = queue;
+  telemetry.register(known, { map: { completed: (job, seconds) => done(job.id, seconds) } });
+  // @ts-expect-error so an argument needs its type
+  telemetry.register(queue, { map: { completed: (job) => done(job.id, 1) } });
+  // @ts-expect-error and a name is checked
+  telemetry.register(queue, { map: { complete: () => null } });
+}
 
 export async function use(): Promise<number> {
   await using telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: process.env, logger: console });

@@ -38,6 +38,7 @@ import {
 } from 'cosmos-telemetry';
 import type {
   AddRemoveHost,
+  Cause,
   ChannelMessage,
   CircuitBreakerOptions,
   Clock,
@@ -70,6 +71,7 @@ import type {
   HostMap,
   HostReport,
   Logger,
+  MachineFacts,
   Mapped,
   MetricsOf,
   MetricValue,
@@ -146,8 +148,11 @@ import type {
   RecordedEvent,
   RecordingTransport,
   RecordingTransportOptions,
+  RelayStore,
   RelayStoreContractOptions,
   SilentServer,
+  Stored,
+  StoredEvent,
   TransportContractOptions,
 } from 'cosmos-telemetry/testing';
 import { EventEmitter } from 'eventemitter3';
@@ -184,6 +189,8 @@ const environment: Environment = { HOME: '/home/alice', DO_NOT_TRACK: undefined 
 const platform: Platform = 'linux';
 const logger: Logger = { debug: () => undefined, warn: (message: string) => void message.length };
 const product: Product<'acme'> = { name: 'acme', version: '1.2.0' };
+const machine: MachineFacts = { system: 'Linux', machine: 'x86_64', nodeVersion: '22.15.0' };
+const cause: Cause = 'slow';
 const airflow: Host = { name: 'airflow', version: '2.10.1', pythonVersion: undefined };
 /** A URL object of another library, such as whatwg-url. */
 const url: UrlObject = { href: 'https://telemetry.acme.example/', searchParams: new Map() };
@@ -202,7 +209,7 @@ class QueueTransport implements Transport {
     for (const event of events) this.sent.push(`${event.id} ${event.requestTarget()} ${String(event.metrics['days'])}`);
     signal.removeEventListener('abort', onAbort);
     await Promise.resolve();
-    return signal.aborted ? { kind: 'aborted' } : { kind: 'rejected', reason: String(signal.reason).slice(0, 40), cause: undefined };
+    return signal.aborted ? { kind: 'aborted' } : { kind: 'rejected', reason: String(signal.reason).slice(0, 40), cause };
   }
 
   close(): void {
@@ -354,7 +361,7 @@ export async function consent({ consent: asked }: Telemetry<'acme'>, input: Cons
 
 export async function direct(): Promise<boolean> {
   const options: EmitOptions = { endpoint: url, product, host: airflow, env: environment, proxy: undefined, logger };
-  const metrics: UsageMetrics = collectStandardUsageMetrics({ product, host: undefined });
+  const metrics: UsageMetrics = collectStandardUsageMetrics({ product, host: undefined, machine });
   const value: MetricValue | undefined = metrics['acme_version'];
   const isSent = await emitUsageMetrics({ ...metrics, event_type: 'backfill', value: value ?? null }, options);
   return isSent || (await emitUsageMetricsIfEnabled('backfill', { days: 3 }, options));
@@ -427,7 +434,8 @@ export async function cli(): Promise<number> {
 }
 
 export async function relay(request: HttpRequest, response: HttpResponse): Promise<number> {
-  const log: RelayLogger = { ...logger, info: () => undefined };
+  const quiet: RelayLogger = { ...logger, info: undefined };
+  const log: RelayLogger = { ...quiet, info: () => undefined };
   const options: RelayOptions = { listen: '127.0.0.1:0', forward: url, env: environment, logger: log, spool: undefined };
   const running: Relay = createRelay(options);
   const { port }: RelayAddress = await running.listen();
@@ -456,8 +464,10 @@ export async function testing(): Promise<readonly ContractTest[]> {
   const tested: Environment = testEnvironment('acme');
   createTelemetry({ product, transport: recordingTransport(), env: tested });
   payloads.map(({ make: payload }) => payload(event));
-  const stores = relayStoreContract((asked: RelayStoreContractOptions) => {
-    throw new Error(asked.id);
+  const stored: Stored = 'memory';
+  const waiting: StoredEvent[] = [];
+  const stores = relayStoreContract((asked: RelayStoreContractOptions): RelayStore => {
+    throw new Error(`${asked.id} ${stored} ${waiting.length}`);
   });
   await Promise.all([collector.close(), silent.close(), refusedPort()]);
   return [...stores, ...transportContract(make, contract)];
