@@ -3,6 +3,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+// The time that an exit may take is one for the whole process: without this, each program that only awaits a delivery would use it up.
+const hold = setInterval(() => undefined, 60_000);
 const [, , folder = '', ...files] = process.argv;
 for (const [index, file] of files.entries()) {
   const home = path.join(folder, String(index));
@@ -12,3 +14,4 @@ for (const [index, file] of files.entries()) {
   console.log(`=== ${index}`);
   await import(pathToFileURL(file).href);
 }
+clearInterval(hold);
