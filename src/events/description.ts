@@ -220,7 +220,7 @@ export function checkDescription(options: ProductDescription): Description {
     endpoint: endpoint === undefined ? undefined : parseEndpoint(endpoint, '`endpoint`'),
     definitions,
     common: checkedCommon,
-    everyEvent: { ...sentStandardFields(product, options.host && host), ...checkedCommon.fields },
+    everyEvent: { ...sentStandardFields(name, options.host && host), ...checkedCommon.fields },
   });
 }
 

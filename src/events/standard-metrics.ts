@@ -72,13 +72,9 @@ const WINDOWS_MACHINES: ReadonlyMap<string, string> = new Map([
 /** The example of a version that is not known here. */
 const SOME_VERSION = '1.4.0';
 
-/**
- * The declarations of the standard metrics.
- *
- * @param own The example of the product's version. The host's version is no example: it differs from machine to machine, and the notice
- * must not.
- */
-export function standardFields(product: string, hostName: string, own = product === COSMOS ? '1.12.0' : SOME_VERSION): Fields {
+/** The declarations of the standard metrics. Their examples are no version of this machine or release: the notice must not change with it. */
+export function standardFields(product: string, hostName: string): Fields {
+  const own = product === COSMOS ? '1.12.0' : SOME_VERSION;
   const ofHost = hostName === 'airflow' ? '2.10.1' : SOME_VERSION;
   return {
     [`${product}_version`]: versionOf(product, 'To know how long a version must be supported.', own),
@@ -96,13 +92,9 @@ export function standardFields(product: string, hostName: string, own = product 
  * The standard fields that a product may send. A product of its own name that says nothing of a host sends no version of one, and a
  * version of Python only if its host is Airflow or has one.
  */
-export function sentStandardFields(
-  described: { readonly name: string; readonly version?: string | undefined },
-  host: Host | undefined,
-): Fields {
-  const { name: product, version: example } = described;
+export function sentStandardFields(product: string, host: Host | undefined): Fields {
   const { name: hostName = 'airflow', pythonVersion } = host ?? {};
-  const all = standardFields(product, hostName, example);
+  const all = standardFields(product, hostName);
   const { [`${hostName}_version`]: ofHost, python_version: ofPython, node_version: ofNode, ...rest } = all;
   const { [`${product}_version`]: own, ...platform } = rest;
   const isKnown = product === COSMOS || host !== undefined;
