@@ -90,6 +90,8 @@ for (const { files, alias } of [{ files: [main], alias: BUNDLED_BUS }, { files: 
     chunkNames: 'chunks/[name]-[hash]',
     splitting: true,
     format: 'esm',
+    // publint, and bundlers that guess, take a file for an ES module if such a statement begins a line.
+    footer: { js: 'export {};' },
     alias,
     external: EXTERNAL.flatMap((name) => [name, `${name}/*`]),
     plugins: [withoutUnused],
