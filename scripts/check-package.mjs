@@ -9,6 +9,7 @@ import { checkTypes } from './check-types.mjs';
 
 const project = mkdtempSync(path.join(tmpdir(), 'package-'));
 const folders = [project];
+const MAX_MAIN_KILOBYTES = 200;
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 const run = (command, ...args) => execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
@@ -52,6 +53,9 @@ process.exitCode = await createTelemetryCli({ product: { name: 'acme' } }).run([
   const bundle = readFileSync(path.join(project, 'node_modules/cosmos-telemetry/dist/index.js'), 'utf8');
   const longest = Math.max(...bundle.split('\n').map((line) => line.length));
   if (longest > 1000) throw new Error(`dist/index.js has a line of ${longest} characters`);
+  // A host parses all of it at its start, whether it sends or not. Load what is seldom needed late: see src/delivery/late.ts.
+  const kilobytes = Math.ceil(Buffer.byteLength(bundle) / 1000);
+  if (kilobytes > MAX_MAIN_KILOBYTES) throw new Error(`dist/index.js has ${kilobytes} KB: more than ${MAX_MAIN_KILOBYTES}`);
   // Without prom-client the relay works but answers 501 for its metrics. The hook hides packages of the parent folders.
   const home = pathToFileURL(realpathSync(project)).href;
   const hooks = `export async function resolve(name, context, next) {

@@ -102,7 +102,7 @@ export class Workshop {
     const id = `0.0.${this.#projects}`;
     const folder = join(tools === undefined ? this.empty : this.home, `project-${this.#projects}`);
     mkdirSync(folder, { recursive: true });
-    for (const name of tools === undefined ? [] : ['cosmos-telemetry', 'eventemitter3', ...tools]) {
+    for (const name of tools === undefined ? [] : ['cosmos-telemetry', ...tools]) {
       const from = existsSync(join(this.home, 'node_modules', name)) ? join(this.home, 'node_modules', name) : join(TOOLS, name);
       mkdirSync(dirname(join(folder, 'node_modules', name)), { recursive: true });
       symlinkSync(from, join(folder, 'node_modules', name));
