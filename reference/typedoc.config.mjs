@@ -1,7 +1,6 @@
 // How TypeDoc makes docs/reference/ from the docstrings of src/: one page for each entry point.
 const entryOf = (folder) => `../src/${folder}index.ts`;
 
-/** @type {import('typedoc').TypeDocOptions & import('typedoc-plugin-markdown').PluginOptions} */
 export default {
   plugin: ['typedoc-plugin-markdown', './plugin.mjs'],
   tsconfig: '../tsconfig.build.json',

@@ -15,7 +15,7 @@ export interface ConsentInput {
   /** Whether it is in raw mode. It is taken out of it for the question. @default false */
   readonly isRaw?: boolean | undefined;
   /** Changes the mode. It is called only if `isRaw`. @throws What it throws is caught. */
-  setRawMode?(isRaw: boolean): unknown;
+  setRawMode?: ((isRaw: boolean) => unknown) | undefined;
   /** Adds a listener. @throws What it throws is caught: then there is no answer. */
   on(event: string, listener: (chunk: unknown) => void): unknown;
   /** Removes a listener. @throws What it throws is caught. */
@@ -23,7 +23,7 @@ export interface ConsentInput {
   /** Stops reading, so that the terminal does not hold the process. @throws What it throws is caught. */
   pause(): unknown;
   /** Starts reading where the input was paused, as `readline` leaves it. @throws What it throws is caught: then there is no answer. */
-  resume?(): unknown;
+  resume?: (() => unknown) | undefined;
 }
 
 /**
