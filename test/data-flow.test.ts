@@ -51,7 +51,7 @@ test.serial('the program of docs/data-flow.md prints the result of its event, wi
 });
 
 test.serial('NODE_DEBUG=net shows what docs/data-flow.md says, in the commands for Linux and macOS', async (t) => {
-  const commands = [...PAGE.matchAll(/^(\w+)=(\S+) (NODE_DEBUG)=(net) node try\.mjs$/gm)];
+  const commands = [...PAGE.matchAll(/^(\w+)=(\S+) (NODE_DEBUG)=(net) node try\.mjs 2>&1 \| grep -c '\^NET'$/gm)];
   const shown: boolean[] = [];
   for (const [, name = '', value = '', debug = '', what = ''] of commands) {
     const { stderr } = await tryAll({ [name]: value, [debug]: what });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -11,7 +11,8 @@ import { blocksOf, pageOf, ROOT } from './helpers/pages.js';
 import { compileSnippets } from './helpers/snippets.js';
 
 const run = promisify(execFile);
-const SNIPPETS = blocksOf('ts');
+// The first one is JavaScript as it stands.
+const SNIPPETS = [...blocksOf('js', ['README.md']), ...blocksOf('ts')];
 
 /** A machine of its own: a home, a working folder, and nothing of the environment. */
 function machine(t: ExecutionContext): { cwd: string; env: Record<string, string> } {
@@ -34,6 +35,7 @@ test.serial('every snippet of README.md and docs/ compiles and runs, and README.
     'snippets',
     SNIPPETS.map(({ text }) => text),
   );
+  writeFileSync(path.join(folder, '0.js'), SNIPPETS[0]?.text ?? '');
   const collector = await startCollector();
   t.teardown(() => collector.close());
   const start = async (index: number, variables: Record<string, string> = {}) => {
@@ -90,10 +92,17 @@ test.serial('the commands of README.md that start the package run from a clone',
   }
 });
 
+test.serial('the server of README.md starts', async (t) => {
+  const [script = ''] = blocksOf('sh', ['README.md']).flatMap(({ text }) => /^node -e "(.+)"$/m.exec(text)?.[1] ?? []);
+  t.true(script.includes('.listen(8787)'));
+  // On any port, and only until it listens.
+  await run(process.execPath, ['-e', script.replace('.listen(8787)', '.listen(0, () => process.exit())')], { timeout: 20_000 });
+});
+
 test.serial('README.md is short: the first code comes early, and the commands that CI runs are in it', (t) => {
   const lines = pageOf('README.md').trimEnd().split('\n');
   t.true(lines.length <= 170, `${lines.length} lines`);
-  t.true(lines.indexOf('```sh') < 20 && lines.indexOf('```ts') < 40);
+  t.true(lines.indexOf('```sh') < 20 && lines.indexOf('```js') < 40);
   const commands = blocksOf('sh', ['README.md']).map(({ text }) => text);
   for (const command of ['npm ci && npm start\n', 'npm ci && npm test\n']) t.true(commands.includes(command), command);
 });

@@ -72,7 +72,7 @@ const WINDOWS_MACHINES: ReadonlyMap<string, string> = new Map([
 /** The example of a version that is not known here. */
 const SOME_VERSION = '1.4.0';
 
-/** The declarations of the standard metrics. Their examples are no version of this machine or release: the notice must not change with it. */
+/** The declarations of the standard metrics. Their examples are of no machine and no release: the notice must not change with these. */
 export function standardFields(product: string, hostName: string): Fields {
   const own = product === COSMOS ? '1.12.0' : SOME_VERSION;
   const ofHost = hostName === 'airflow' ? '2.10.1' : SOME_VERSION;
