@@ -30,13 +30,17 @@ export interface TelemetryStats {
 
 /** A part of an event that is not sent. It has a name, and never a value. */
 export interface Loss {
-  /** Where it was found: in the host's payload, in the event made from it, or in the metadata of the DAG. */
-  readonly from: 'payload' | 'event' | 'metadata';
-  /** The property of the payload, or the field; empty for the metadata as a whole. */
+  /** Where it was found: in the host's payload, the event made from it, the metadata of the DAG, or what a `map` or report says. */
+  readonly from: 'payload' | 'event' | 'metadata' | 'host';
+  /** The property of the payload, the field, or the unknown name of a host event; empty for the whole. */
   readonly name: string;
   readonly why: LossReason;
   /** The event type, where it is known. Without a name the event as a whole is lost: its type is not declared, or it has no fields. */
   readonly type?: string;
+  /** The host's own name of its event, or the method of the client, where it is known. */
+  readonly of?: string;
+  /** The name that was probably meant. */
+  readonly like?: string;
 }
 
 /**
@@ -47,9 +51,21 @@ export interface Loss {
  * - `unusable`: no field could hold the value, for example a list or a text that is too long.
  * - `taken`: a field of the metadata has the name of a field of the event.
  * - `missing`: a required field has no value, or a payload lacks what its event needs.
+ * - `misspelt`: a payload has a name that is not read, and that is like one that is.
+ * - `threw`, `rejected`: a `map` function did.
  * - all others: the metadata as a whole cannot be read.
  */
-export type LossReason = 'undeclared' | 'ill_typed' | 'unusable' | 'taken' | 'missing' | 'not_text' | TelemetryMetadataProblem;
+export type LossReason =
+  | 'undeclared'
+  | 'ill_typed'
+  | 'unusable'
+  | 'taken'
+  | 'missing'
+  | 'misspelt'
+  | 'threw'
+  | 'rejected'
+  | 'not_text'
+  | TelemetryMetadataProblem;
 
 /**
  * Why metadata cannot be packed or unpacked.
@@ -106,8 +122,8 @@ export class Ledger {
    * Tells the observer and counts nothing. A packed text is unpacked once, so its losses are reported once; the caller counts them
    * for each event.
    */
-  notice(from: Loss['from'], name: string, why: LossReason, type?: string): void {
-    this.#observe?.({ from, name, why, ...(type !== undefined && { type }) });
+  notice(from: Loss['from'], name: string, why: LossReason, type?: string, more?: Pick<Loss, 'of' | 'like'>): void {
+    this.#observe?.({ from, name, why, ...(type !== undefined && { type }), ...more });
   }
 
   /** Counts an event that was published and not accepted. @param type Empty if it is not declared. */

@@ -26,10 +26,11 @@ export interface Logger {
    * - A file that cannot be read now, so that nothing is sent: `config_unreadable`, `permission_denied` (names the flags for Node).
    * - A setting that is ignored: `endpoint_invalid`, `proxy_invalid`, `deadline_invalid`.
    * - The endpoint cannot be reached, and why, and that it can again: `delivery_stopped`, `delivery_resumed`.
-   * - Events that are lost in the host: `buffer_full`, `invalid` (a payload).
+   * - Events that are lost in the host: `buffer_full`.
    * - A host none of whose first 100 events is of the product: `nothing_owned`.
    * - A mistake of the program, each once, by name and never with a value: `event_undeclared`, `event_invalid`, `field_undeclared`,
-   *   `field_missing`, `field_dropped`; of the host's payloads: `payload_incomplete`, `payload_dropped`, `metadata_dropped`.
+   *   `field_missing`, `field_dropped`; of the host's payloads: `payload_incomplete`, `payload_misspelt`,
+   *   `payload_dropped`, `metadata_dropped`; of a `map` function: `map_failed`.
    * - Subscribers that cannot be told of everything: `subscriber_behind`.
    * - Foreign code that threw: `subscriber_failed`, `unregister_failed`, `transport_close_failed`.
    * - A dependency that cannot be loaded now, so that events wait: `load_failed`.

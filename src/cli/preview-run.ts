@@ -14,6 +14,8 @@ import type { Fields } from '../events/definition.js';
 import type { Field } from '../events/fields.js';
 import { compressTelemetryMetadata, metadataParam } from '../events/metadata.js';
 import { productDagHash } from '../events/product-events.js';
+import { noticeMisspelt } from '../events/mistake-words.js';
+import type { FoundNames } from '../events/mistake-words.js';
 import type { DeclaredEvent, EventDefinitions } from '../events/product-events.js';
 import { collectStandardUsageMetrics } from '../events/standard-metrics.js';
 import type { HostEvents } from '../listeners/host.js';
@@ -158,8 +160,9 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
     bus.publish(item.event, item.metrics as object, item.packedMetadata);
     return taken;
   }
-  const { product, definitions, dagHash = productDagHash(product.name) } = program;
-  const listeners = () => hostListeners(product.name, { definitions, bus, ledger, log, dagHash });
+  const { product, definitions, owns, dagHash = productDagHash(product.name) } = program;
+  const compare = (collect: () => readonly FoundNames[]): void => noticeMisspelt(collect(), ledger);
+  const listeners = () => hostListeners(product.name, { definitions, bus, ledger, log, dagHash, owns, compare });
   const registry = new ListenerRegistry({ listeners, gate, ledger, log });
   const host = new EventEmitter();
   registry.register(host);

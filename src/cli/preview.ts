@@ -2,6 +2,7 @@
  * The command `preview`, and its text and JSON.
  */
 import { createReadStream } from 'node:fs';
+import { COSMOS } from '../base/constants.js';
 import { errorCode, placeName, shorten } from '../base/describe.js';
 import type { Loss, LossReason } from '../base/ledger.js';
 import { usageError } from './command.js';
@@ -9,6 +10,7 @@ import { CliFailure } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult } from './command.js';
 import { inquire, ruleWords } from './inquiry.js';
 import type { Inquiry } from './inquiry.js';
+import type { Program } from './program.js';
 import { parseDocument, previewOf, sampleItems } from './preview-run.js';
 import type { NotSent, Preview, PreviewItem } from './preview-run.js';
 import { columns, wrap } from './terminal.js';
@@ -49,7 +51,7 @@ export const preview: Command = {
         state: inquiry.state,
         decidedBy: inquiry.decidedBy,
         endpoint: endpoint ?? null,
-        events: previews.map((each) => previewJson(each, program.product.name)),
+        events: previews.map((each) => previewJson(each, program)),
       },
       problems: inquiry.problems,
     };
@@ -64,6 +66,9 @@ const LOSSES: Readonly<Record<LossReason, string>> = {
   ill_typed: 'declared, but the value has another kind or is out of bounds',
   unusable: 'no value that a field can hold: a text of at most 256 characters, a number, true, false or null',
   missing: 'required, but it has no value',
+  misspelt: 'not read',
+  threw: 'the function that gives it threw',
+  rejected: 'the function that gives it rejected',
   taken: 'a field of the event, which metadata may not set',
   not_text: 'no text, so it is no packed metadata',
   not_base64: 'cannot be read: not base64',
@@ -77,7 +82,7 @@ const LOSSES: Readonly<Record<LossReason, string>> = {
 function previewLines(result: Preview, number: number, { paint, width, program }: CommandContext): string[] {
   const { item, type, notSent, url, fields, losses } = result;
   const title = `${number}  ${item.event}${type === undefined || type === item.event ? '' : `, sent as ${type}`}`;
-  const why = notSent && wrap(`Nothing would be sent: ${notSentWords(result, notSent, program.product.name)}.`, width - INDENT.length);
+  const why = notSent && wrap(`Nothing would be sent: ${notSentWords(result, notSent, program)}.`, width - INDENT.length);
   return [
     paint.strong(title),
     ...(why ?? []).map((line) => INDENT + paint.bad(line)),
@@ -90,7 +95,7 @@ function previewLines(result: Preview, number: number, { paint, width, program }
     ),
     ...(losses.length === 0 ? [] : ['', `${INDENT}Left out:`]),
     ...columns(
-      losses.map((loss) => [lossName(loss), LOSSES[loss.why]]),
+      losses.map((loss) => [lossName(loss), lossWords(loss)]),
       [MAX_HEAD],
       width,
       INDENT,
@@ -100,14 +105,14 @@ function previewLines(result: Preview, number: number, { paint, width, program }
 }
 
 /** One event in `--json`. docs/cli.md documents its shape. */
-function previewJson(result: Preview, product: string) {
+function previewJson(result: Preview, program: Program) {
   const { item, type, notSent, url, fields, losses } = result;
   return {
     event: item.event,
     type: type ?? null,
     wouldBeSent: notSent === undefined,
     reason: notSent ?? null,
-    explanation: notSent === undefined ? null : notSentWords(result, notSent, product),
+    explanation: notSent === undefined ? null : notSentWords(result, notSent, program),
     request: url === undefined ? null : { method: 'GET', url },
     fields: fields.map(({ name, value, from, field }) => ({
       name,
@@ -117,7 +122,12 @@ function previewJson(result: Preview, product: string) {
       description: field.description,
       reason: field.reason,
     })),
-    dropped: losses.map(({ from, name, why }) => ({ from, name: name === '' ? null : name, why, explanation: LOSSES[why] })),
+    dropped: losses.map((loss) => ({
+      from: loss.from,
+      name: loss.name === '' ? null : loss.name,
+      why: loss.why,
+      explanation: lossWords(loss),
+    })),
   };
 }
 
@@ -151,16 +161,22 @@ function previewNotes(previews: readonly Preview[], { program }: CommandContext,
   ];
 }
 
-function notSentWords({ item }: Preview, why: NotSent, product: string): string {
+function notSentWords({ item }: Preview, why: NotSent, { product: { name: product }, owns }: Program): string {
   if (why === 'too_large') return 'its URL would be longer than 8192 bytes';
   if (item.kind === 'published') return 'its "metrics" is no object';
   if (why === 'left_out') return `${product} leaves this event out`;
   const isRun = item.event.startsWith('dag_run');
   if (why === 'invalid')
     return isRun ? 'the payload has no "dagRun" with a "dag" and its list of "tasks"' : 'the payload has no "taskInstance" with a "task"';
-  return isRun
-    ? `no task belongs to ${product}: no "module" starts with "${product}."`
-    : `the task does not belong to ${product}: its "module" does not start with "${product}.", and it has no "isDbtOperator": true`;
+  const asked = owns === undefined ? '' : ', and "owns" does not say so';
+  const rule = product === COSMOS ? '' : `, ${isRun ? 'none' : 'it'} has ${isRun ? '' : 'no '}"owned": true`;
+  if (isRun) return `no task belongs to ${product}: no "module" starts with "${product}."${rule}${asked}`;
+  const start = `the task does not belong to ${product}: its "module" does not start with "${product}."`;
+  return `${start}${rule}, and it has no "isDbtOperator": true${asked}`;
+}
+
+function lossWords({ why, like }: Loss): string {
+  return like === undefined ? LOSSES[why] : `${LOSSES[why]}: did you mean ${like}?`;
 }
 
 function lossName({ from, name }: Loss): string {

@@ -18,7 +18,7 @@ import { debugTransport } from '../delivery/debug-transport.js';
 import { Emitter } from '../delivery/emitter.js';
 import { endpointTransport } from '../delivery/endpoint-transport.js';
 import { EventBuilder } from '../delivery/event-builder.js';
-import { mistakesTo } from '../delivery/mistakes.js';
+import { misspeltTo, mistakesTo } from '../delivery/mistakes.js';
 import { retrying } from '../delivery/retry.js';
 import { steering } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
@@ -225,7 +225,15 @@ class TelemetryClient implements AwaitUsing {
     this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, daily, sendCapMs, drainOnExit, late });
     bus.attach(this.#emitter.accept);
     const listeners = () =>
-      hostListeners(product.name, { definitions, bus, ledger, log, dagHash: dagHash ?? productDagHash(product.name), owns });
+      hostListeners(product.name, {
+        definitions,
+        bus,
+        ledger,
+        log,
+        dagHash: dagHash ?? productDagHash(product.name),
+        owns,
+        compare: ledger.isObserved ? misspeltTo(ledger) : undefined,
+      });
     this.#registry = new ListenerRegistry({ listeners, gate, ledger, log, lookups: late });
     gate.whenShut(() => {
       this.#registry.close();

@@ -120,7 +120,7 @@ export interface ProductDescription<
   command?: string | undefined;
 }
 
-/** The options that only `createTelemetry` reads. */
+/** The options that only `createTelemetry` reads, but for `owns`: the command asks it in a preview. */
 export const CLIENT_KEYS = [
   'env',
   'owns',

@@ -1,14 +1,13 @@
 /*
- * The words for what a program gets wrong about its own events: by name and never with a value. They are loaded late.
+ * The words for what a program gets wrong about its own events and about those of its host: by name and never with a value. They are loaded
+ * late.
  */
-import type { Loss } from '../base/ledger.js';
+import type { Ledger, Loss } from '../base/ledger.js';
 import type { EventDefinition } from './definition.js';
 
 /** The code and the text of a line. */
-export function mistakeWords(
-  { from, name, why, type = '' }: Loss,
-  definitions: ReadonlyMap<string, EventDefinition>,
-): readonly [code: string, text: string] {
+export function mistakeWords(loss: Loss, definitions: ReadonlyMap<string, EventDefinition>): readonly [code: string, text: string] {
+  const { from, name, why, type = '' } = loss;
   const declared = definitions.get(type);
   const field = shown(name);
   if (from === 'metadata') {
@@ -17,8 +16,10 @@ export function mistakeWords(
     const part = why === 'undeclared' ? 'a name that is not declared' : field;
     return ['metadata_dropped', `the metadata of a DAG has ${part} (${why}), which is not sent`];
   }
+  if (from === 'host') return hostWords(loss);
   if (from === 'payload') {
-    if (why === 'missing') return ['payload_incomplete', `a host's ${type} payload has no usable \`${name}\`: nothing is sent for it`];
+    if (why === 'missing') return ['payload_incomplete', `${called(loss)}: ${lackWords(loss)}, so nothing is sent for it`];
+    if (why === 'misspelt') return ['payload_misspelt', `${called(loss)} has \`${name}\`, which is not read${meant(loss.like)}`];
     return ['payload_dropped', `a host's payload has a value of ${field} that no field can hold, so it is not sent`];
   }
   if (declared === undefined) return ['event_undeclared', `event type ${shown(type)} is not declared${hint(type, definitions.keys())}`];
@@ -30,8 +31,80 @@ export function mistakeWords(
   return ['field_dropped', `event ${type}: the value of ${field} does not fit a field of kind ${kind}, so it is not sent`];
 }
 
+/** What a payload lacks. The path is one of ours. */
+function lackWords({ name: path, of }: Loss): string {
+  if (path === 'payload') return of === 'reportRun()' ? 'it is no object' : 'its payload is no object';
+  if (path === 'tasks[].status') return 'a task has no known `status`';
+  return `it has no ${path.endsWith('tasks') ? 'usable list' : path === 'status' ? 'known' : 'object'} \`${path}\``;
+}
+
+/** Where an event of a host came from: its own name, or a method of the client. */
+function called({ of, type = '' }: Loss): string {
+  if (of === undefined) return `a host's ${type} payload`;
+  if (of === 'report()') return 'an event given to report()';
+  if (of === 'reportRun()') return 'a run given to reportRun()';
+  return EVENT_NAME.test(of) ? `host event \`${of}\`` : 'a host event (name not shown)';
+}
+
+const HOST_EVENTS = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
+
+/** What a `map` function, or a call of `report()`, gets wrong. */
+function hostWords(loss: Loss): readonly [code: string, text: string] {
+  const { name, why, of } = loss;
+  const known = EVENT_NAME.test(name) ? `\`${name}\`${meant(closest(name, HOST_EVENTS, mostEdits))}` : '(name not shown)';
+  if (of === 'report()') {
+    const wrong = why === 'undeclared' ? `with the unknown event ${known}` : 'without the name of an event';
+    return ['event_undeclared', `report() was called ${wrong}: nothing is sent for it`];
+  }
+  if (why === 'undeclared')
+    return ['event_undeclared', `${called(loss)}: its \`map\` function reported the unknown event ${known}, so nothing is sent for it`];
+  const failed = why === 'threw' || why === 'rejected' ? why : 'returned no report';
+  return ['map_failed', `${called(loss)}: its \`map\` function ${failed}, so nothing is sent for it`];
+}
+
+/** The names of one object of a payload, and those that are read of it. */
+export interface FoundNames {
+  /** The event type that is made from the payload. */
+  readonly type: 'dag_run' | 'task_instance';
+  /** The path of the object in the payload; empty for the payload. */
+  readonly path: string;
+  readonly names: readonly string[];
+  readonly read: Readonly<Record<string, true>>;
+  /** The method of the client that took the payload, if it was not a host event. */
+  readonly of?: string;
+}
+
+/**
+ * Tells the ledger which names are like one that is read and not there. A host may hand over objects of its own, with many more names, so
+ * all others are no mistakes.
+ */
+export function noticeMisspelt(found: readonly FoundNames[], ledger: Pick<Ledger, 'notice'>): void {
+  for (const each of found) noticeMisspeltOf(each, ledger);
+}
+
+function noticeMisspeltOf({ type, path, names, read, of }: FoundNames, ledger: Pick<Ledger, 'notice'>): void {
+  const absent = Object.keys(read).filter((name) => !names.includes(name));
+  for (const name of names) {
+    if (Object.hasOwn(read, name) || !CODE_NAME.test(name)) continue;
+    const like = absent.find((other) => isAnotherForm(name, other)) ?? closest(name, absent, fewEdits);
+    if (like !== undefined) ledger.notice('payload', path === '' ? name : `${path}.${name}`, 'misspelt', type, { like, ...(of && { of }) });
+  }
+}
+
+/** `durationMs` says `duration` with a unit, and `operator` says `operatorName`. */
+function isAnotherForm(name: string, read: string): boolean {
+  const given = folded(name);
+  const known = folded(read);
+  return given === known || given.replace(UNIT, '') === known || given === known.replace(/name$/, '');
+}
+
+const UNIT = /(?:ms|millis|milliseconds|s|secs?|seconds)$/;
+
 /** A name as code has it. Any other text could be data, so it is not shown. */
 const CODE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,31}$/;
+
+/** The name of a host event as code has it. */
+const EVENT_NAME = /^[A-Za-z_][A-Za-z0-9_.:-]{0,47}$/;
 
 function shown(name: string): string {
   return CODE_NAME.test(name) ? `\`${name}\`` : '(name not shown)';
@@ -39,15 +112,38 @@ function shown(name: string): string {
 
 /** ` (did you mean ...?)`, if a declared name is close enough. */
 function hint(name: string, declared: Iterable<string>): string {
-  if (!CODE_NAME.test(name)) return '';
-  const most = name.length < 4 ? 1 : 2;
+  return CODE_NAME.test(name) ? meant(closest(name, declared, mostEdits)) : '';
+}
+
+function meant(name: string | undefined): string {
+  return name === undefined ? '' : ` (did you mean \`${name}\`?)`;
+}
+
+/** The name that needs the fewest letters to be changed, if it needs no more than it may. */
+function closest(name: string, declared: Iterable<string>, mayNeed: (name: string, other: string) => number): string | undefined {
+  const given = folded(name);
   let best: string | undefined;
-  let least = most + 1;
+  let least = Infinity;
   for (const other of declared) {
-    const distance = distanceOf(folded(name), folded(other));
-    if (distance < least) [best, least] = [other, distance];
+    const known = folded(other);
+    const most = Math.min(least - 1, mayNeed(given, known));
+    // Without the difference in length most names would be compared in vain.
+    if (Math.abs(given.length - known.length) > most) continue;
+    const distance = distanceOf(given, known);
+    if (distance <= most) [best, least] = [other, distance];
   }
-  return best === undefined ? '' : ` (did you mean \`${best}\`?)`;
+  return best;
+}
+
+/** For a name that is a mistake in any case. */
+function mostEdits(given: string): number {
+  return given.length < 4 ? 1 : 2;
+}
+
+/** For a name that may be right: `owner` and `state` are not `owned` and `status`. */
+function fewEdits(_: string, known: string): number {
+  if (known.length < 6) return 0;
+  return known.length < 8 ? 1 : 2;
 }
 
 /** `taskCount` and `task_count` are one name to a person. */

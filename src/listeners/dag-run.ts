@@ -7,10 +7,10 @@ import type { Status } from '../events/dag-run.js';
 import { isHash, MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { DeclaredEvent } from '../events/product-events.js';
 import type { UsageMetrics } from '../wire/python.js';
-import { isObject, UNREADABLE } from './host-reader.js';
+import { isObject, missing, UNREADABLE } from './host-reader.js';
 import type { Endings } from './endings.js';
 import type { HostReader } from './host-reader.js';
-import type { PayloadListener } from './host.js';
+import type { HostProblem, PayloadListener } from './host.js';
 import type { Ownership } from './ownership.js';
 import { addRunFacts } from './workflow-facts.js';
 
@@ -42,10 +42,7 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     const dagRun = isObject(payload) ? reader.object(payload, 'dagRun') : undefined;
     const dag = dagRun && reader.object(dagRun, 'dag');
     const dagFacts = dag && facts.of(reader.read(dag, 'tasks'));
-    if (dagRun === undefined || dag === undefined || dagFacts === undefined) {
-      reader.missing('dag_run', dagRun === undefined ? 'dagRun' : dag === undefined ? 'dagRun.dag' : 'dagRun.dag.tasks');
-      return 'invalid';
-    }
+    if (dagRun === undefined || dag === undefined || dagFacts === undefined) return lackOf(payload, dagRun, dag);
     if (dagFacts.ownTaskCount === 0) {
       ownership.missed();
       return undefined;
@@ -92,6 +89,11 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
     const value = reader.read(param, 'value');
     return asPacked(typeof value === 'string' ? value : reader.read(param, 'default'));
   }
+}
+
+function lackOf(payload: unknown, dagRun: object | undefined, dag: object | undefined): HostProblem {
+  if (!isObject(payload)) return missing('dag_run', 'payload');
+  return missing('dag_run', dagRun === undefined ? 'dagRun' : dag === undefined ? 'dagRun.dag' : 'dagRun.dag.tasks');
 }
 
 function asPacked(value: unknown): string | undefined {

@@ -7,6 +7,7 @@ import type { Ledger } from '../base/ledger.js';
 import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue } from '../wire/python.js';
+import type { HostProblem } from './host.js';
 
 /** Replaces a value that exists but cannot be used. It is counted, and its field is not sent. */
 export const UNREADABLE: unique symbol = Symbol('unreadable');
@@ -69,16 +70,16 @@ export class HostReader {
     }
   }
 
-  /** Tells that a payload lacks what its event needs. The registry counts the event. `name` is the path of the property. */
-  missing(type: string, name: string): void {
-    this.#ledger.notice('payload', name, 'missing', type);
-  }
-
   /** Counts one value that cannot be used. `name` is the property that it comes from. */
   unreadable(name: string): typeof UNREADABLE {
     this.#ledger.loseField('payload', name, 'unusable');
     return UNREADABLE;
   }
+}
+
+/** A payload lacks what its event needs. `name` is the path of the property. */
+export function missing(type: string, name: string): HostProblem {
+  return { from: 'payload', name, why: 'missing', type };
 }
 
 /** Whether a value may have properties. */

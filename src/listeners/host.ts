@@ -1,6 +1,7 @@
 /*
  * The shapes of the host: the events it emits, the objects in them, and the ways to listen to it.
  */
+import type { Loss } from '../base/ledger.js';
 
 /**
  * The events of a host, each with one object argument. The names are those of Airflow's listener hooks. A run is reported once, when it has
@@ -220,8 +221,11 @@ export interface EventTargetHost {
  */
 export type HostEmitter = OnOffHost | AddRemoveHost | EventTargetHost;
 
-/** Handles one payload of the host. Returns `'invalid'` if it is not usable. */
-export type PayloadListener = (payload: unknown) => 'invalid' | undefined;
+/** Why an event of a host is not usable: by names, never with a value. */
+export type HostProblem = Omit<Loss, 'like'>;
+
+/** Handles one payload of the host. Returns what is wrong with one that is not usable. */
+export type PayloadListener = (payload: unknown) => HostProblem | undefined;
 
 /** The listener of each event of a host. */
 export type PayloadListeners = Readonly<Record<keyof HostEvents, PayloadListener>>;

@@ -4,7 +4,7 @@
 import { describe } from '../base/describe.js';
 import { ignoreRejection, isThenable } from '../base/foreign-values.js';
 import { isObject } from './host-reader.js';
-import type { HostEvents, PayloadListeners } from './host.js';
+import type { HostEvents, HostProblem, PayloadListeners } from './host.js';
 import type { Lookups } from './lookups.js';
 
 /**
@@ -64,18 +64,37 @@ export function translated(
   translate: Translate,
   args: readonly unknown[],
   use: { lookups: Lookups; take: (report: unknown) => void; failed: () => void },
-): undefined {
-  const result: unknown = Reflect.apply(translate, map, args);
-  if (isThenable(result)) use.lookups.begin(result, use.take, use.failed);
-  else use.take(result);
+): HostProblem | undefined {
+  let result: unknown;
+  try {
+    result = Reflect.apply(translate, map, args);
+  } catch {
+    return { from: 'host', name: '', why: 'threw' };
+  }
+  try {
+    if (isThenable(result)) use.lookups.begin(result, use.take, use.failed);
+    else use.take(result);
+  } catch {
+    return NO_REPORT;
+  }
   return undefined;
 }
 
-/** Gives a report to the listener of its event. Reading the report may throw. */
-export function listenTo(report: unknown, listeners: PayloadListeners): 'invalid' | undefined {
+const NO_REPORT: HostProblem = { from: 'host', name: '', why: 'not_object' };
+
+/** Gives a report to the listener of its event. */
+export function listenTo(report: unknown, listeners: PayloadListeners): HostProblem | undefined {
   if (report === undefined || report === null) return undefined;
-  if (!isObject(report)) return 'invalid';
-  const event = ignoreRejection((report as { event?: unknown }).event);
-  if (typeof event !== 'string' || !Object.hasOwn(listeners, event)) return 'invalid';
-  return listeners[event as keyof HostEvents](ignoreRejection((report as { payload?: unknown }).payload));
+  if (!isObject(report)) return NO_REPORT;
+  let event: unknown;
+  let payload: unknown;
+  try {
+    event = ignoreRejection((report as { event?: unknown }).event);
+    payload = ignoreRejection((report as { payload?: unknown }).payload);
+  } catch {
+    return NO_REPORT;
+  }
+  if (typeof event !== 'string') return NO_REPORT;
+  if (!Object.hasOwn(listeners, event)) return { from: 'host', name: event, why: 'undeclared' };
+  return listeners[event as keyof HostEvents](payload);
 }

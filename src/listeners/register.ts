@@ -13,13 +13,15 @@ import type { EventDefinitions } from '../events/product-events.js';
 import type { Gate } from '../opt-out/gate.js';
 import { DagFactsCache, dagRunListener } from './dag-run.js';
 import { Endings } from './endings.js';
-import { HostReader, isObject } from './host-reader.js';
-import type { HostEmitter, HostEvents, PayloadListener, PayloadListeners, Task } from './host.js';
+import { HostReader, isObject, missing } from './host-reader.js';
+import type { HostEmitter, HostEvents, HostProblem, PayloadListener, PayloadListeners, Task } from './host.js';
 import { Lookups } from './lookups.js';
 import { checkedMap, listenTo, translated } from './map.js';
 import type { HostMap } from './map.js';
 import { Ownership } from './ownership.js';
-import { runListener } from './run.js';
+import { REPORT_PARTS, RUN_PARTS, TASK_PARTS, withNamesCompared } from './payload-names.js';
+import type { CompareNames } from './payload-names.js';
+import { REPORT_RUN, runListener } from './run.js';
 import type { RunReport } from './run.js';
 import { taskInstanceListener } from './task-instance.js';
 
@@ -32,6 +34,8 @@ interface HostListenersOptions {
   dagHash: (dagId: string) => string | null;
   /** Whether a task is the product's, beside its module. */
   owns?: ((task: Task) => boolean) | undefined;
+  /** Compares the names in the first payloads with those that are read. @default misspelt names are not looked for */
+  compare?: CompareNames | undefined;
 }
 
 /** The listeners of one product: for the four events, and for a whole run. @internal */
@@ -41,7 +45,10 @@ export interface HostListeners {
 }
 
 /** Makes the listeners of one product. Of an event that the program leaves out, nothing is read. @internal */
-export function hostListeners(product: string, { definitions, bus, ledger, log, dagHash, owns }: HostListenersOptions): HostListeners {
+export function hostListeners(
+  product: string,
+  { definitions, bus, ledger, log, dagHash, owns, compare }: HostListenersOptions,
+): HostListeners {
   const reader = new HostReader(ledger);
   const isCosmos = product === COSMOS;
   const ownership = new Ownership({ product, readsOwned: !isCosmos, owns, reader, log });
@@ -60,8 +67,35 @@ export function hostListeners(product: string, { definitions, bus, ledger, log, 
     'task_instance.success': onTask('success'),
     'task_instance.failed': onTask('failed'),
   };
-  const run = runListener(events, { reader, ledger, log, sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true });
-  return { events, run };
+  const run = runListener(events, {
+    reader,
+    refuse: (problem) => refuse(problem, REPORT_RUN, { ledger, log }),
+    sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true,
+  });
+  // Objects of Airflow have many more names than those that are read.
+  return isCosmos || compare === undefined ? { events, run } : compared({ events, run }, compare);
+}
+
+/** The listeners with a look at the names of their first payloads. */
+function compared({ events, run }: HostListeners, compare: CompareNames): HostListeners {
+  const looking = (listener: PayloadListener, parts: typeof RUN_PARTS) =>
+    listener === LEFT_OUT ? listener : withNamesCompared(listener, parts, compare);
+  return {
+    events: {
+      'dag_run.success': looking(events['dag_run.success'], RUN_PARTS),
+      'dag_run.failed': looking(events['dag_run.failed'], RUN_PARTS),
+      'task_instance.success': looking(events['task_instance.success'], TASK_PARTS),
+      'task_instance.failed': looking(events['task_instance.failed'], TASK_PARTS),
+    },
+    run: looking(run, REPORT_PARTS),
+  };
+}
+
+/** Counts an event of a host that is not usable. `of` is what a person knows it by. */
+function refuse({ from, name, why, type, of: known }: HostProblem, of: string, { ledger, log }: { ledger: Ledger; log: Log }): void {
+  ledger.refuse('invalid', type);
+  ledger.notice(from, name, why, type, { of: known ?? of });
+  log.debug('invalid', 'an event of a host was not usable');
 }
 
 const LEFT_OUT: PayloadListener = () => undefined;
@@ -97,6 +131,9 @@ interface ListenerRegistryOptions {
   lookups?: Lookups | undefined;
 }
 
+/** What a problem of `report` is told of, if its event is not known. */
+const REPORT = 'report()';
+
 type HostHandler = (...args: unknown[]) => void;
 type Methods = readonly [add: string, remove: string];
 
@@ -111,8 +148,7 @@ export class ListenerRegistry {
   readonly #hosts = new Map<object, () => void>();
   readonly #options: ListenerRegistryOptions;
   readonly #lookups: Lookups;
-  /** Takes a report of a host. */
-  readonly #take: (report: unknown) => void;
+  readonly #takeReport: (report: unknown) => void;
   readonly #takeRun: (run: unknown) => void;
   #listeners: HostListeners | undefined;
   #isClosed = false;
@@ -121,8 +157,11 @@ export class ListenerRegistry {
     this.#options = options;
     const { ledger, log } = options;
     this.#lookups = options.lookups ?? new Lookups({ ledger, log, max: Infinity, publishLate: (publish) => publish() });
-    this.#take = this.#guarded((report) => listenTo(report, this.#made().events));
-    this.#takeRun = this.#guarded((run) => this.#made().run(run));
+    this.#takeReport = this.#guarded((report) => {
+      const problem = listenTo(report, this.#made().events);
+      return problem?.from === 'payload' ? { ...problem, of: (report as { event: string }).event } : problem;
+    }, REPORT);
+    this.#takeRun = this.#guarded((run) => this.#made().run(run), REPORT_RUN, missing('dag_run', 'payload'));
   }
 
   /**
@@ -163,7 +202,7 @@ export class ListenerRegistry {
 
   /** Takes one event of a host, as its listeners do. */
   report(event: unknown, payload: unknown): void {
-    this.#take({ event, payload });
+    this.#takeReport({ event, payload });
   }
 
   /** Takes a run with all its tasks. */
@@ -191,14 +230,17 @@ export class ListenerRegistry {
       // With one name for two events a run would be counted both as a success and as a failure.
       if (taken.has(name)) throw new TypeError(`Expected \`events\` to give each event a name of its own, got ${describe(name)} twice.`);
       taken.add(name);
-      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event], event.split('.', 1)[0] ?? '')];
+      const unreadable = missing(event.split('.', 1)[0] ?? '', 'payload');
+      return [name, this.#guarded(isEventTarget ? detailOf(listeners[event]) : listeners[event], name, unreadable)];
     });
   }
 
   #translators(map: HostMap): [string, HostHandler][] {
-    const use = { lookups: this.#lookups, take: this.#take, failed: () => this.#refuse('invalid') };
     return checkedMap(map).map(({ 0: name, 1: translate }) => {
-      const handle = this.#guarded((args) => translated(map, translate, args as unknown[], use));
+      const take = this.#guarded((report) => listenTo(report, this.#made().events), name);
+      const failed = () => refuse({ from: 'host', name: '', why: 'rejected' }, name, this.#options);
+      const use = { lookups: this.#lookups, take, failed };
+      const handle = this.#guarded((args) => translated(map, translate, args as unknown[], use), name);
       return [name, (...args) => handle(args)];
     });
   }
@@ -207,24 +249,19 @@ export class ListenerRegistry {
     return (this.#listeners ??= this.#options.listeners());
   }
 
-  /** Asks the gate first. Nothing that a listener throws reaches the host. */
-  #guarded(listener: PayloadListener, type = ''): HostHandler {
+  /** Asks the gate first. Nothing that a listener throws reaches the host. `of` is what a person knows the event by. */
+  #guarded(listener: PayloadListener, of: string, unreadable: HostProblem = missing('', 'payload')): HostHandler {
     const { gate } = this.#options;
     return (payload) => {
       if (!gate.accepts()) return;
-      let outcome: 'invalid' | undefined = 'invalid';
+      let problem: HostProblem | undefined = unreadable;
       try {
-        outcome = listener(payload);
+        problem = listener(payload);
       } catch {
         // The payload cannot be read at all, such as a revoked proxy.
       }
-      if (outcome !== undefined) this.#refuse(outcome, type);
+      if (problem !== undefined) refuse(problem, of, this.#options);
     };
-  }
-
-  #refuse(reason: 'invalid', type = ''): void {
-    this.#options.ledger.refuse(reason, type);
-    this.#options.log.warn(reason, 'a host event had no usable payload');
   }
 
   #remove(host: object, method: string, name: string, handler: HostHandler): void {

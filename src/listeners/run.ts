@@ -1,13 +1,11 @@
 /*
  * A run and all its tasks in one report, for a host that knows them at the end: taken apart into the events that other hosts emit.
  */
-import type { Ledger } from '../base/ledger.js';
-import type { Log } from '../base/log.js';
 import { MAX_TASKS } from './dag-run.js';
 import { isOutcome } from './endings.js';
-import { isObject } from './host-reader.js';
+import { isObject, missing } from './host-reader.js';
 import type { HostReader } from './host-reader.js';
-import type { Outcome, PayloadListener, PayloadListeners, Task, When } from './host.js';
+import type { HostProblem, Outcome, PayloadListener, PayloadListeners, Task, When } from './host.js';
 
 /**
  * One task of a `RunReport`.
@@ -42,6 +40,8 @@ export interface RunReport extends When {
   dagId?: string | undefined;
   /** The host's own hash of it, 8 to 128 characters. @default the result of the `dagHash` option */
   dagHash?: string | null | undefined;
+  /** Whether another attempt of the run follows. Then the run has not ended and is not reported; its tasks are. @default false */
+  willRetry?: boolean | null | undefined;
   /** All tasks of the run, those of other products too: they are counted. */
   tasks: readonly RunTask[];
 }
@@ -49,46 +49,49 @@ export interface RunReport extends When {
 /** What the listener for run reports needs. */
 interface RunListenerOptions {
   reader: HostReader;
-  ledger: Ledger;
-  log: Pick<Log, 'warn'>;
+  /** Counts a task that cannot be used. */
+  refuse: (problem: HostProblem) => void;
   /** Whether the event may say so; Cosmos, for one, sends nothing about a skipped task. */
   sends: (event: 'dag_run' | 'task_instance', status: Outcome) => boolean;
 }
 
 /** Takes a `RunReport`: one event for the run, and one for each task of the product. */
-export function runListener(listeners: PayloadListeners, { reader, ledger, log, sends }: RunListenerOptions): PayloadListener {
+export function runListener(listeners: PayloadListeners, { reader, refuse, sends }: RunListenerOptions): PayloadListener {
   return (run) => {
-    const tasks = isObject(run) ? reader.list(reader.read(run, 'tasks')) : undefined;
+    if (!isObject(run)) return missing('dag_run', 'payload');
+    const tasks = reader.list(reader.read(run, 'tasks'));
     // Read once: a proxy may give another length each time.
     const length: unknown = tasks?.length;
-    if (!isObject(run) || tasks === undefined || typeof length !== 'number' || !(length <= MAX_TASKS)) return 'invalid';
-    const { status, dagId, dagHash, runId, startedAt, endedAt, duration } = reader.readAll(run, { ...RUN });
-    if (!isOutcome(status)) return 'invalid';
+    if (tasks === undefined || typeof length !== 'number' || !(length <= MAX_TASKS)) return missing('dag_run', 'tasks');
+    const { status, ...values } = reader.readAll(run, { ...RUN });
+    if (!isOutcome(status)) return missing('dag_run', 'status');
+    const { dagId, runId } = values;
     const counts = { failedCount: 0, retriedCount: 0, skippedCount: 0 };
     const instances: Instance[] = [];
     for (let index = 0; index < length; index += 1) {
       const task = reader.item(tasks, index);
       if (!isObject(task)) continue;
-      const values = reader.readAll(task, { ...TASK });
-      if (values.status === 'failed' || values.status === 'timed_out') counts.failedCount += 1;
-      if (values.status === 'skipped') counts.skippedCount += 1;
-      if (typeof values.attempt === 'number' && values.attempt > 1) counts.retriedCount += 1;
-      instances.push({ ...values, mapIndex: values.mapIndex ?? -1, dagId, runId, task });
+      const ended = reader.readAll(task, { ...TASK });
+      if (ended.status === 'failed' || ended.status === 'timed_out') counts.failedCount += 1;
+      if (ended.status === 'skipped') counts.skippedCount += 1;
+      if (typeof ended.attempt === 'number' && ended.attempt > 1) counts.retriedCount += 1;
+      instances.push({ ...ended, mapIndex: ended.mapIndex ?? -1, dagId, runId, task });
     }
-    const dagRun = { status, dagId, dagHash, runId, startedAt, endedAt, duration, ...counts, dag: { tasks } };
+    const dagRun = { status, ...values, ...counts, dag: { tasks } };
     // The run first: it tells whether there is a task of the product at all.
     const outcome = sends('dag_run', status) ? listeners[`dag_run.${nameOf(status)}`]({ dagRun }) : undefined;
     if (outcome !== undefined) return outcome;
     for (const taskInstance of instances) {
       // Reading its status may have failed, or it is no word of ours: what it was instead is unknown.
-      if (!isOutcome(taskInstance.status)) {
-        ledger.refuse('invalid', 'task_instance');
-        log.warn('invalid', 'a task of a run report has no known `status`');
-      } else if (sends('task_instance', taskInstance.status)) listeners[`task_instance.${nameOf(taskInstance.status)}`]({ taskInstance });
+      if (!isOutcome(taskInstance.status)) refuse(missing('task_instance', 'tasks[].status'));
+      else if (sends('task_instance', taskInstance.status)) listeners[`task_instance.${nameOf(taskInstance.status)}`]({ taskInstance });
     }
     return undefined;
   };
 }
+
+/** What a problem is told of. */
+export const REPORT_RUN = 'reportRun()';
 
 /** A task instance as a host emits it. */
 interface Instance {
@@ -103,7 +106,13 @@ const WHEN = {
   endedAt: undefined as unknown,
   duration: undefined as unknown,
 };
-const RUN = { ...WHEN, dagId: undefined as unknown, dagHash: undefined as unknown, runId: undefined as unknown };
+const RUN = {
+  ...WHEN,
+  dagId: undefined as unknown,
+  dagHash: undefined as unknown,
+  runId: undefined as unknown,
+  willRetry: undefined as unknown,
+};
 const TASK = { ...WHEN, taskId: undefined as unknown, mapIndex: undefined as unknown, attempt: undefined as unknown };
 
 /** The event that carries an outcome; its payload says which. */

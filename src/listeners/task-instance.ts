@@ -9,10 +9,10 @@ import type { Fields } from '../events/definition.js';
 import { MAX_TEXT_LENGTH } from '../events/fields.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import { Modules } from './modules.js';
-import { blankOf, isObject, UNREADABLE, unlessUnreadable } from './host-reader.js';
+import { blankOf, isObject, missing, UNREADABLE, unlessUnreadable } from './host-reader.js';
 import type { Ending, Endings } from './endings.js';
 import type { HostReader, Snapshot } from './host-reader.js';
-import type { PayloadListener } from './host.js';
+import type { HostProblem, PayloadListener } from './host.js';
 import type { Ownership } from './ownership.js';
 import { attemptOf, taskFacts } from './workflow-facts.js';
 
@@ -49,10 +49,7 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
   return (payload) => {
     const taskInstance = isObject(payload) ? taskInstanceOf(payload, reader) : undefined;
     const task = isObject(taskInstance) ? taskOf(taskInstance, reader) : undefined;
-    if (!isObject(taskInstance) || !isObject(task)) {
-      reader.missing('task_instance', isObject(taskInstance) ? 'taskInstance.task' : 'taskInstance');
-      return 'invalid';
-    }
+    if (!isObject(taskInstance) || !isObject(task)) return lackOf(payload, taskInstance);
     const identity = taskIdentity(task, reader);
     const { module } = identity;
     const { isOwn: isOwnModule, mode } = modules.of(module);
@@ -148,6 +145,11 @@ export function taskInstanceListener(status: Status, options: TaskInstanceListen
     }
     return false;
   }
+}
+
+function lackOf(payload: unknown, taskInstance: unknown): HostProblem {
+  if (!isObject(payload)) return missing('task_instance', 'payload');
+  return missing('task_instance', isObject(taskInstance) ? 'taskInstance.task' : 'taskInstance');
 }
 
 function isMapped(mapIndex: unknown): boolean {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { createTelemetryCli } from '../../src/cli/index.js';
 import type { TelemetryCliOptions } from '../../src/cli/index.js';
 import { count, defineEvent, duration, hash, identifierSet, nullable, oneOf, optional, version } from '../../src/index.js';
 import { compressTelemetryMetadata } from '../../src/index.js';
@@ -123,8 +124,12 @@ test('an event that would not be sent has the reason', async (t) => {
   t.deepEqual(
     events.map(({ reason, request, explanation }) => [reason, request, explanation]),
     [
-      ['not_own', null, 'the task does not belong to acme: its "module" does not start with "acme.", and it has no "isDbtOperator": true'],
-      ['not_own', null, 'no task belongs to acme: no "module" starts with "acme."'],
+      [
+        'not_own',
+        null,
+        'the task does not belong to acme: its "module" does not start with "acme.", it has no "owned": true, and it has no "isDbtOperator": true',
+      ],
+      ['not_own', null, 'no task belongs to acme: no "module" starts with "acme.", none has "owned": true'],
       ['invalid', null, 'the payload has no "taskInstance" with a "task"'],
       ['invalid', null, 'the payload has no "dagRun" with a "dag" and its list of "tasks"'],
       ['invalid', null, 'its "metrics" is no object'],
@@ -195,6 +200,52 @@ test('as text: the heading, the reasons, and the notes about unknown values', as
   t.regex(stdout, /\n {3}the packed metadata {2}cannot be read: not base64\n/);
   t.regex(stdout, /\n3 {2}task_instance\.failed\n {3}Nothing would be sent: the task does not belong to acme: /);
   t.false(stdout.includes('\u001B'));
+});
+
+test('names of a payload that are like one that is read are listed', async (t) => {
+  const payload = { dagRun: { failed_count: 1, dag: { tasks: [{ ...task, operator: 'SparkJob', colour: 'red' }] } } };
+  const document = [
+    { event: 'dag_run.success', payload },
+    { event: 'task_instance.success', payload: { task_instance: {} } },
+  ];
+  const { losses } = await preview(document);
+  t.deepEqual(losses, [['payload dagRun.failed_count: misspelt'], ['payload task_instance: misspelt', 'payload taskInstance: missing']]);
+  const stdin = {
+    async *[Symbol.asyncIterator]() {
+      yield JSON.stringify(document);
+    },
+  };
+  const { stdout } = await runCli(ACME, ['preview', '-'], { stdin });
+  t.regex(stdout, /\n {3}Left out:\n {3}dagRun\.failed_count \(payload\) {2}not read: did you mean failedCount\?\n/);
+  const cosmos = await preview(
+    { event: 'dag_run.success', payload: { dagRun: { dag_id: 'd', dag: { tasks: [{ module: 'cosmos.operators.local' }] } } } },
+    { product: { name: 'cosmos' } },
+  );
+  t.deepEqual(cosmos.losses, [[]]);
+});
+
+function owns({ operatorName }: { operatorName?: string }): boolean {
+  return operatorName?.startsWith('Acme') === true;
+}
+
+test("the program's own `owns` is asked", async (t) => {
+  const foreign = [
+    instance({ module: 'chat.post', operatorName: 'AcmePost' }),
+    instance({ module: 'chat.post', operatorName: 'Post' }),
+    { event: 'dag_run.success', payload: { dagRun: { dag: { tasks: [{ operatorName: 'AcmePost' }] } } } },
+    { event: 'dag_run.success', payload: { dagRun: { dag: { tasks: [{ operatorName: 'Post' }] } } } },
+  ];
+  const reasons = async (options: TelemetryCliOptions) => (await preview(foreign, options)).events.map(({ reason }) => reason);
+  t.deepEqual(await reasons({ ...ACME, owns }), [null, 'not_own', null, 'not_own']);
+  t.deepEqual(await reasons(ACME), ['not_own', 'not_own', 'not_own', 'not_own']);
+  const { events } = await preview(foreign, { ...ACME, owns });
+  t.true(events[1]?.explanation?.endsWith(', and "owns" does not say so'));
+  const throws = await preview(foreign[0], { ...ACME, owns: () => JSON.parse('{') as boolean });
+  t.like(throws.events[0], { reason: 'not_own', dropped: [{ from: 'payload', name: 'owns', why: 'unusable' }] });
+  t.throws(() => createTelemetryCli({ ...ACME, owns: true }), {
+    instanceOf: TypeError,
+    message: 'Expected `owns` to be a function, got true.',
+  });
 });
 
 test("the program's own dagHash is used", async (t) => {

@@ -27,10 +27,10 @@ const flowRun = defineEvent('flow_run', {
   task_count: optional(count(NOTE)),
 });
 
-function setUp() {
+function setUp(transport = recordingTransport()) {
   const lines: string[] = [];
   const logger = { debug: () => undefined, warn: (line: string) => lines.push(line.replace('[telemetry] ', '')) };
-  const rig = telemetryRig({ events: [flowRun] as never, dbt: true, logger, transport: recordingTransport() });
+  const rig = telemetryRig({ events: [flowRun] as never, dbt: true, logger, transport });
   const publish = async (type: string, metrics: unknown): Promise<void> => {
     rig.telemetry.publish(type as never, metrics as never);
     await rig.clock.advance(0);
@@ -59,6 +59,18 @@ test(proves('log-mistakes', 'a misspelt field, a missing one and a wrong value a
     'field_undeclared: event flow_run has no field (name not shown): it is not sent',
   ]);
   t.true(addsUp(telemetry.stats()));
+});
+
+test(proves('log-mistakes', 'an event that lacks a field is sent without it, with a warning'), async (t) => {
+  const transport = recordingTransport();
+  const { lines, publish } = setUp(transport);
+  await publish('flow_run', { task_count: 3 });
+  await transport.waitFor(1);
+  const [event] = transport.events;
+  t.is(event?.type, 'flow_run');
+  t.is(event?.metrics['task_count'], 3);
+  t.false(Object.hasOwn(event?.metrics ?? {}, 'status'));
+  t.deepEqual(lines, ['field_missing: event flow_run was published without its field `status`']);
 });
 
 test(proves('log-mistakes', 'an event type that is not declared, and metrics that are no object, are named once'), async (t) => {
@@ -94,17 +106,49 @@ test(proves('log-mistakes', 'a payload of a host that lacks what its event needs
     host.emit('task_instance.failed', {});
   }
   await clock.advance(0);
-  t.deepEqual(
-    lines.filter((line) => !line.startsWith('invalid: ')),
-    [
-      "payload_incomplete: a host's dag_run payload has no usable `dagRun.dag.tasks`: nothing is sent for it",
-      "payload_incomplete: a host's dag_run payload has no usable `dagRun.dag`: nothing is sent for it",
-      "payload_incomplete: a host's dag_run payload has no usable `dagRun`: nothing is sent for it",
-      "payload_incomplete: a host's task_instance payload has no usable `taskInstance.task`: nothing is sent for it",
-      "payload_incomplete: a host's task_instance payload has no usable `taskInstance`: nothing is sent for it",
-    ],
-  );
+  t.deepEqual(lines, [
+    'payload_incomplete: host event `dag_run.success`: it has no usable list `dagRun.dag.tasks`, so nothing is sent for it',
+    'payload_incomplete: host event `dag_run.failed`: it has no object `dagRun.dag`, so nothing is sent for it',
+    'payload_incomplete: host event `dag_run.failed`: its payload is no object, so nothing is sent for it',
+    'payload_incomplete: host event `task_instance.success`: it has no object `taskInstance.task`, so nothing is sent for it',
+    'payload_incomplete: host event `task_instance.failed`: it has no object `taskInstance`, so nothing is sent for it',
+  ]);
   t.like(telemetry.stats(), { published: 10, dropped: 10, reasons: { invalid: 10 } });
+});
+
+test(proves('log-mistakes', 'an event of a host is named as the host does, and what is wrong with it'), async (t) => {
+  const { lines, telemetry, clock } = setUp();
+  const host = new EventEmitter();
+  telemetry.register(host, { events: { 'dag_run.success': 'run:done', 'task_instance.success': 'hunter2@initech.example' } });
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  for (const payload of ['hunter2', {}, { dagRun: { dag: { tasks: 'hunter2' } } }, proxy]) host.emit('run:done', payload);
+  host.emit('hunter2@initech.example', { taskInstance: 'hunter2' });
+  for (let time = 0; time < 2; time += 1) {
+    telemetry.report('dag_run.sucess' as never, {} as never);
+    telemetry.report('hunter2 and more' as never, {} as never);
+    telemetry.report(7 as never, {} as never);
+    telemetry.report('dag_run.failed', { dagRun: 'hunter2' } as never);
+    telemetry.reportRun('hunter2' as never);
+    telemetry.reportRun({ status: 'hunter2', tasks: [] } as never);
+    telemetry.reportRun({ status: 'success', tasks: 'hunter2' } as never);
+  }
+  await clock.advance(0);
+  t.deepEqual(lines, [
+    'payload_incomplete: host event `run:done`: its payload is no object, so nothing is sent for it',
+    'payload_incomplete: host event `run:done`: it has no object `dagRun`, so nothing is sent for it',
+    'payload_incomplete: host event `run:done`: it has no usable list `dagRun.dag.tasks`, so nothing is sent for it',
+    "payload_dropped: a host's payload has a value of `dagRun` that no field can hold, so it is not sent",
+    'payload_incomplete: a host event (name not shown): it has no object `taskInstance`, so nothing is sent for it',
+    'event_undeclared: report() was called with the unknown event `dag_run.sucess` (did you mean `dag_run.success`?): nothing is sent for it',
+    'event_undeclared: report() was called with the unknown event (name not shown): nothing is sent for it',
+    'event_undeclared: report() was called without the name of an event: nothing is sent for it',
+    'payload_incomplete: host event `dag_run.failed`: it has no object `dagRun`, so nothing is sent for it',
+    'payload_incomplete: a run given to reportRun(): it is no object, so nothing is sent for it',
+    'payload_incomplete: a run given to reportRun(): it has no known `status`, so nothing is sent for it',
+    'payload_incomplete: a run given to reportRun(): it has no usable list `tasks`, so nothing is sent for it',
+  ]);
+  t.like(telemetry.stats(), { published: 19, dropped: 19, reasons: { invalid: 19 } });
 });
 
 test('what is lost of a payload and of its metadata is named, too, without a name that data may hold', async (t) => {

@@ -1,4 +1,6 @@
 import test from 'ava';
+// Loaded before the tests, since a first import takes longer than some turns of the loop.
+import '../../src/events/mistake-words.js';
 import type { HostReport } from '../../src/listeners/map.js';
 import { runListener } from '../../src/listeners/run.js';
 import type { RunReport } from '../../src/listeners/run.js';
@@ -53,8 +55,8 @@ test('the run has the counts of its tasks', (t) => {
   const reports: HostReport['payload'][] = [];
   const keep = (payload: unknown) => void reports.push(payload as HostReport['payload']);
   const listeners = { 'dag_run.success': keep, 'dag_run.failed': keep, 'task_instance.success': keep, 'task_instance.failed': keep };
-  const { ledger } = product;
-  runListener(listeners, { reader: new HostReader(ledger), ledger, log: { warn: () => undefined }, sends: () => true })(RUN);
+  const refuse = () => t.fail();
+  runListener(listeners, { reader: new HostReader(product.ledger), refuse, sends: () => true })(RUN);
   t.like(reports[0], { dagRun: { failedCount: 1, retriedCount: 1, skippedCount: 1, runId: 'r1' } });
   t.like(reports[2], { taskInstance: { taskId: 'test', runId: 'r1', attempt: 2, mapIndex: -1 } });
 });
@@ -65,6 +67,23 @@ test('a run that is reported again counts once, with its tasks', (t) => {
   product.registry.reportRun(RUN);
   t.is(product.taken.length, 4);
   t.like(product.stats(), { published: 8, pending: 4, dropped: 4, reasons: { duplicate: 4 } });
+});
+
+test('a run that another attempt follows is not reported, as with a payload; its tasks are', (t) => {
+  const product = workflowProduct();
+  const payload = { status: 'failed', willRetry: true, dag: { tasks: RUN.tasks } };
+  product.listeners['dag_run.failed']({ dagRun: payload });
+  t.is(product.taken.length, 0);
+  product.registry.reportRun({ ...RUN, willRetry: true });
+  t.deepEqual(taken(product), [
+    ['task_instance', 'cached', 'Build', 0, false],
+    ['task_instance', 'failed', 'Test', 1.5, false],
+    ['task_instance', 'skipped', 'Lint', undefined, true],
+  ]);
+  product.registry.reportRun({ ...RUN, willRetry: false, tasks: [{ owned: true, status: 'success' }] });
+  t.like(product.taken[3], { definition: { type: 'dag_run' } }, 'its last attempt is no duplicate');
+  for (const willRetry of [null, 1, 'true'] as never[]) product.registry.reportRun({ ...RUN, runId: null, willRetry });
+  t.is(product.taken.filter(({ definition }) => definition.type === 'dag_run').length, 4, 'nothing but `true` says so');
 });
 
 test('tasks without an id are no duplicates of each other', (t) => {
@@ -188,6 +207,8 @@ test('a task without a known status is said, as well as counted', async (t) => {
   const tasks = [{ taskId: 'a', owned: true, status: 'done' as never }];
   rig.telemetry.reportRun({ status: 'success', tasks });
   await rig.clock.advance(0);
-  t.deepEqual(lines, ['[telemetry] invalid: a task of a run report has no known `status`']);
+  t.deepEqual(lines, [
+    '[telemetry] payload_incomplete: a run given to reportRun(): a task has no known `status`, so nothing is sent for it',
+  ]);
   t.like(rig.telemetry.stats(), { published: 2, dropped: 1, reasons: { invalid: 1 } });
 });
