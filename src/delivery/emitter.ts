@@ -162,14 +162,17 @@ export class Emitter {
       this.#dropAll(this.#whyLeft());
     };
     const leftMs = () => Math.max(0, untilMs - clock.now());
-    let timedOut = await this.#leave({ untilMs, giveUp }, leftMs());
+    const leave = () => this.#leave({ untilMs, giveUp }, leftMs());
+    const { nextSeq } = this.#buffer;
+    let timedOut = await leave();
     // Only then: what the host still looks up, or never finds, takes no time from the events that are here.
     if (late !== undefined && late.size > 0) {
       const mayWait = !timedOut && gate.state !== 'unknown';
       timedOut = !(mayWait && (await settlesWithin(late.settled(), leftMs(), clock)));
       late.giveUp(this.#whyLeft());
-      timedOut = (await this.#leave({ untilMs, giveUp }, leftMs())) || timedOut;
     }
+    // What the look-ups have published since, also while the first events were in flight.
+    if (this.#buffer.nextSeq > nextSeq) timedOut = (await leave()) || timedOut;
     await this.#stop(this.#whyLeft());
     gate.close();
     return timedOut;

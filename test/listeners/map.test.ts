@@ -146,6 +146,26 @@ test(proves('map-accounts', 'close() waits for look-ups and delivers what they f
   t.like(await closed, { published: 3, sent: 1, dropped: 2, reasons: { closed: 2 }, timedOut: false });
 });
 
+test(proves('map-accounts', 'close() delivers what look-ups find while earlier events are in flight'), async (t) => {
+  const rig = telemetryRig();
+  const host = new EventEmitter();
+  const { answers, map } = lookUp();
+  rig.telemetry.register(host, { map: { ...map, done: (job: Job) => reportOf(job) } });
+  host.emit('completed', JOB);
+  host.emit('done', JOB);
+  const closed = rig.telemetry.close({ deadlineMs: 1000 });
+  await rig.clock.advance(0);
+  t.is(rig.transport.open.length, 1);
+  // Found after the close began and before the first answer: it is sent beside the first event, and not yet answered when that one is.
+  answers[0]?.resolve(reportOf({ ...JOB, seconds: 3 }));
+  await rig.clock.advance(0);
+  rig.transport.open[0]?.answer({ kind: 'sent' });
+  await rig.clock.advance(100);
+  t.deepEqual(sendsOf(rig), [['task_instance', 'SqlTask', 3]]);
+  rig.transport.open[0]?.answer({ kind: 'sent' });
+  t.like(await closed, { published: 2, sent: 2, dropped: 0, failed: 0, timedOut: false });
+});
+
 test(proves('map-accounts', 'a look-up that hangs costs its event, and no other one'), async (t) => {
   const rig = telemetryRig();
   const host = new EventEmitter();
