@@ -79,8 +79,32 @@ export function onRejection(value: unknown, rejected: () => void): void {
  */
 export function ignoreRejection(value: unknown): unknown {
   // Not `instanceof`: it runs the traps of a proxy, and throws if the proxy is revoked.
-  if (typeof value === 'object' && value !== null && types.isPromise(value)) onRejection(value, () => undefined);
+  if (typeof value === 'object' && value !== null && types.isPromise(value)) handleRejection(value);
   return value;
+}
+
+/** The methods of the language: a host may have replaced them, also on the promise itself. */
+const { apply } = Reflect;
+// oxlint-disable-next-line typescript/unbound-method -- it is called by `apply`
+const { then } = Promise.prototype;
+
+function nothing(): void {}
+
+/** At once: a promise of a vm context whose microtasks have run would be handled too late. */
+function handleRejection(promise: Promise<unknown>): void {
+  try {
+    void apply(then, promise, [undefined, nothing]);
+  } catch {
+    // A getter of `constructor` threw.
+    onRejection(promise, nothing);
+  }
+}
+
+const RESOLVED = Promise.resolve();
+
+/** Runs a function once the code that runs now has returned, before Node looks for unhandled rejections. It must not throw. */
+export function soon(run: () => void): void {
+  void apply(then, RESOLVED, [run]);
 }
 
 /** Whether a value is a promise, or an object with a `then` method. Its getter may throw. */

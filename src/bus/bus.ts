@@ -129,7 +129,10 @@ export class EventBus {
   publish(type: string, metrics: object, packedMetadata?: string): boolean {
     if (!this.#gate.accepts()) return false;
     const definition = this.#accepting(type);
-    if (definition === undefined || this.#isTooDeep(type)) return false;
+    if (definition === undefined || this.#isTooDeep(type)) {
+      ignoreRejections(metrics);
+      return false;
+    }
     const snapshot = copyOf(metrics);
     if (snapshot === undefined) {
       this.#ledger.notice('event', '', 'not_object', definition.type);
@@ -219,6 +222,7 @@ export class EventBus {
   #readablePacked(packed: unknown): string | undefined {
     if (packed === undefined) return undefined;
     if (typeof packed === 'string' && packed.length <= MAX_PACKED_LENGTH) return packed;
+    ignoreRejection(packed);
     this.#ledger.metadataUnreadable += 1;
     this.#ledger.notice('metadata', '', typeof packed === 'string' ? 'too_large' : 'not_text');
     return undefined;
@@ -288,26 +292,49 @@ function copyOf(metrics: object): UsageMetrics | undefined {
   }
 }
 
+/** For metrics that are refused: their rejected promises must not end the process, as those of accepted ones do not. */
+function ignoreRejections(metrics: object): void {
+  for (const value of Object.values(copyOf(metrics) ?? {})) ignoreRejection(value);
+}
+
 /**
  * Removes from a copy what no field accepts: it would hold memory while the event waits, and a rejected promise among it would end the
- * process. Node looks for unhandled rejections after the microtasks of a turn, so a microtask is early enough. @internal
+ * process. Node looks for unhandled rejections after the microtasks of a turn, so a microtask is early enough.
+ *
+ * @returns Whether there was nothing to remove. @internal
  */
-export function keepUsable(copy: UsageMetrics, { type, fields }: EventDefinition, ledger: Ledger): void {
+export function keepUsable(copy: UsageMetrics, { type, fields }: EventDefinition, ledger: Ledger): boolean {
   let names = 0;
+  let isClean = true;
   for (const name in copy) {
+    // Any other name comes from an Object.prototype that the host has extended.
+    if (!Object.prototype.hasOwnProperty.call(copy, name)) continue;
     names += 1;
-    if (isPlain(copy[name])) continue;
-    ignoreRejection(copy[name]);
+    const value = copy[name];
+    if (isPlain(value) && name.length <= MAX_TEXT_LENGTH) continue;
+    isClean = false;
+    ignoreRejection(value);
     remove(copy, name, 'unusable', type, ledger);
   }
   // It is cheaper to keep a few undeclared names until the event is built than to look for them in each event.
-  if (names > MAX_NAMES)
+  if (names > MAX_NAMES) {
+    isClean = false;
     for (const name of Object.keys(copy)) if (!Object.hasOwn(fields, name)) remove(copy, name, 'undeclared', type, ledger);
+  }
+  return removeSymbols(copy) && isClean;
+}
+
+/** No field has a symbol as its name. @returns Whether there was none. */
+function removeSymbols(copy: UsageMetrics): boolean {
+  const symbols = Object.getOwnPropertySymbols(copy);
+  for (const symbol of symbols) {
+    ignoreRejection(Reflect.get(copy, symbol));
+    Reflect.deleteProperty(copy, symbol);
+  }
+  return symbols.length === 0;
 }
 
 function remove(copy: UsageMetrics, name: string, why: LossReason, type: string, ledger: Ledger): void {
-  // A name that the copy does not own comes from an Object.prototype that the host has extended.
-  if (!Object.hasOwn(copy, name)) return;
   if (copy[name] !== undefined) ledger.loseField('event', name, why, type);
   delete copy[name];
 }

@@ -301,14 +301,16 @@ class TelemetryClient implements AwaitUsing {
 
   /** `drain()` and `close()` never reject, so a wrong deadline logs a warning, and the default applies. */
   #deadlineMs(options: { deadlineMs?: number | undefined } | undefined): number {
-    let deadlineMs: unknown;
+    if (options === undefined) return DEFAULTS.drainDeadlineMs;
     try {
-      deadlineMs = options && givenOptions(options, ['deadlineMs']).deadlineMs;
+      const { deadlineMs } = givenOptions(options, ['deadlineMs']);
+      if (typeof deadlineMs === 'number' && deadlineMs >= 0) return deadlineMs;
+      const isEmpty = typeof options === 'object' && Object.keys(options).every((name) => name === 'deadlineMs');
+      if (isEmpty && deadlineMs === undefined) return DEFAULTS.drainDeadlineMs;
     } catch {
-      deadlineMs = null;
+      // It cannot be read.
     }
-    if (typeof deadlineMs === 'number' && deadlineMs >= 0) return deadlineMs;
-    if (deadlineMs !== undefined) this.#log.warn('deadline_invalid', '`deadlineMs` is not a number of milliseconds; the default is used');
+    this.#log.warn('deadline_invalid', 'expected `{ deadlineMs }` with a number of milliseconds; the default is used');
     return DEFAULTS.drainDeadlineMs;
   }
 }

@@ -87,6 +87,11 @@ export class Dispatcher {
     options.gate.whenOpen(() => this.startWorkers());
   }
 
+  /** Why an attempt failed last; undefined if none has. */
+  get cause(): string | undefined {
+    return this.#cause;
+  }
+
   /** Whether the circuit is open. */
   get isOffline(): boolean {
     return this.#isOffline;

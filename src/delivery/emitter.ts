@@ -5,6 +5,7 @@ import type { Channels } from '../base/channels.js';
 import { MAX_TIMER_MS } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import type { Clock, Timer } from '../base/clock.js';
+import { soon } from '../base/foreign-values.js';
 import type { Ledger, TelemetryStats } from '../base/ledger.js';
 import { keepUsable } from '../bus/bus.js';
 import type { EventConsumer } from '../bus/bus.js';
@@ -44,9 +45,6 @@ interface Leaving {
   readonly untilMs: number;
   readonly giveUp: () => void;
 }
-
-/** A microtask of its own costs one promise less. */
-const RESOLVED = Promise.resolve();
 
 /** Delivers what the bus publishes: a bounded buffer, a dispatcher, and an account of every event. */
 export class Emitter {
@@ -130,7 +128,7 @@ export class Emitter {
     }
     ledger.published += 1;
     if (this.#published?.hasSubscribers === true) ledger.channels?.tell('published', definition.type);
-    if (this.#buffer.push(definition, metrics, packed, isChecked)) void RESOLVED.then(this.#checkBuffer);
+    if (this.#buffer.push(definition, metrics, packed, isChecked)) soon(this.#checkBuffer);
     if (!this.#isArmed) this.#arm();
   };
 
@@ -164,6 +162,7 @@ export class Emitter {
     const leftMs = () => Math.max(0, untilMs - clock.now());
     const leave = () => this.#leave({ untilMs, giveUp }, leftMs());
     const { nextSeq } = this.#buffer;
+    const counted = { deadline: this.#counted('deadline'), undecided: this.#counted('undecided') };
     let timedOut = await leave();
     // Only then: what the host still looks up, or never finds, takes no time from the events that are here.
     if (late !== undefined && late.size > 0) {
@@ -173,9 +172,23 @@ export class Emitter {
     }
     // What the look-ups have published since, also while the first events were in flight.
     if (this.#buffer.nextSeq > nextSeq) timedOut = (await leave()) || timedOut;
-    await this.#stop(this.#whyLeft());
+    const why = this.#whyLeft();
+    await this.#stop(why);
+    this.#tellLost(why, counted[why]);
     gate.close();
     return timedOut;
+  }
+
+  /** A program that ends is not there any more when its operator wonders why nothing has arrived. */
+  #tellLost(reason: string, countedBefore: number): void {
+    const lost = this.#counted(reason) - countedBefore;
+    const { cause } = this.#dispatcher;
+    if (lost > 0)
+      this.#options.log.warn(reason, `close() ended before ${lost} events could be sent${cause === undefined ? '' : ` (${cause})`}`);
+  }
+
+  #counted(reason: string): number {
+    return this.stats().reasons[reason] ?? 0;
   }
 
   /** Why the events that wait at a close are not sent. */

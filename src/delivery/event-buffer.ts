@@ -20,14 +20,23 @@ export interface TakenEvent {
 export interface EventBufferOptions {
   /** Called for each event that a full buffer drops, on the host's path. */
   onDropped?: ((definition: DeclaredEvent) => void) | undefined;
-  /** Checks the metrics of one event, in place: nothing that no field accepts is kept. @default every event was checked before */
-  check?: ((metrics: UsageMetrics, definition: DeclaredEvent) => void) | undefined;
+  /**
+   * Checks the metrics of one event, in place: nothing that no field accepts is kept. It returns whether there was nothing to remove.
+   * @default every event was checked before
+   */
+  check?: ((metrics: UsageMetrics, definition: DeclaredEvent) => boolean) | undefined;
 }
 
 const FIRST_SLOTS = 64;
 
-/** The most events that wait for their check: a host that publishes huge texts in a loop must not hold them all. */
+/** The most events that wait for their check. */
 const MAX_UNCHECKED = 1024;
+
+/**
+ * One of so many is checked at once. If there is something to remove, all that wait are checked, and each later one of the turn: a host that
+ * publishes huge texts in a loop must not hold them all. A prime, since hosts publish in cycles.
+ */
+const SAMPLE = 13;
 
 /** Stands for "every event is checked". A number, because `undefined` would cost a publish a few nanoseconds. */
 const NONE = -1;
@@ -51,8 +60,10 @@ export class EventBuffer {
   #inRing = 0;
   #nextSeq = 0;
   #overflow = 0;
-  /** The sequence number of the first event that is not checked. Those after it are not either, or need no check. */
+  /** While `checkAll` is due: the first event that is not checked. Those after it are not either, or need no check. */
   #uncheckedFrom = NONE;
+  /** Whether something was removed from an event of this turn. */
+  #isWary = false;
   readonly #returned: TakenEvent[] = [];
 
   constructor(capacity: number, { onDropped, check }: EventBufferOptions = {}) {
@@ -101,18 +112,22 @@ export class EventBuffer {
       this.#uncheckedFrom = seq;
       return true;
     }
-    if (seq - this.#uncheckedFrom >= MAX_UNCHECKED) this.checkAll();
+    const waiting = seq - this.#uncheckedFrom;
+    if (waiting % SAMPLE === SAMPLE - 1 && this.#check?.(metrics, definition) === false) this.#isWary = true;
+    if (this.#isWary || waiting >= MAX_UNCHECKED) this.#checkWaiting();
     return false;
   }
 
   /** Checks what was pushed unchecked. The check may call the host's logger, which may publish. */
   checkAll(): void {
-    for (let seq = this.#uncheckedFrom; seq !== NONE; seq = this.#uncheckedFrom) {
+    this.#checkWaiting();
+    this.#uncheckedFrom = NONE;
+    this.#isWary = false;
+  }
+
+  #checkWaiting(): void {
+    for (let seq = this.#uncheckedFrom; seq !== NONE && seq < this.#nextSeq; seq = this.#uncheckedFrom) {
       const fromHead = seq - (this.#nextSeq - this.#inRing);
-      if (fromHead >= this.#inRing) {
-        this.#uncheckedFrom = NONE;
-        return;
-      }
       this.#uncheckedFrom = seq + 1;
       const slot = (this.#head + fromHead) % this.#slots;
       this.#check?.(this.#metrics[slot] as UsageMetrics, this.#definitions[slot] as DeclaredEvent);

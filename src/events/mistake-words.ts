@@ -16,13 +16,16 @@ export function mistakeWords(loss: Loss, definitions: ReadonlyMap<string, EventD
     const part = why === 'undeclared' ? 'a name that is not declared' : field;
     return ['metadata_dropped', `the metadata of a DAG has ${part} (${why}), which is not sent`];
   }
-  if (from === 'host') return hostWords(loss);
+  if (from === 'host') return hostWords(loss, definitions);
   if (from === 'payload') {
     if (why === 'missing') return ['payload_incomplete', `${called(loss)}: ${lackWords(loss)}, so nothing is sent for it`];
     if (why === 'misspelt') return ['payload_misspelt', `${called(loss)} has \`${name}\`, which is not read${meant(loss.like)}`];
+    if (name === 'status')
+      return ['payload_dropped', `a host's payload has a \`status\` that is none of ${STATUSES}: its event's name counts`];
     return ['payload_dropped', `a host's payload has a value of ${field} that no field can hold, so it is not sent`];
   }
-  if (declared === undefined) return ['event_undeclared', `event type ${shown(type)} is not declared${hint(type, definitions.keys())}`];
+  if (declared === undefined)
+    return ['event_undeclared', `event type ${eventWords(type, Array.from(definitions.keys()), ' is not declared')}`];
   if (name === '') return ['event_invalid', `event ${type} was published without an object of fields`];
   if (!Object.hasOwn(declared.fields, name))
     return ['field_undeclared', `event ${type} has no field ${field}${hint(name, Object.keys(declared.fields))}: it is not sent`];
@@ -35,7 +38,19 @@ export function mistakeWords(loss: Loss, definitions: ReadonlyMap<string, EventD
 function lackWords({ name: path, of }: Loss): string {
   if (path === 'payload') return of === 'reportRun()' ? 'it is no object' : 'its payload is no object';
   if (path === 'tasks[].status') return 'a task has no known `status`';
-  return `it has no ${path.endsWith('tasks') ? 'usable list' : path === 'status' ? 'known' : 'object'} \`${path}\``;
+  if (path === 'status') return `its \`status\` is none of ${STATUSES}`;
+  return `it has no ${path.endsWith('tasks') ? 'usable list' : 'object'} \`${path}\``;
+}
+
+/** How a run or a task may end. */
+const STATUSES = 'success, failed, skipped, cancelled, timed_out, cached';
+
+/** The name of an event, with the one that it may have meant: `dag_run.success` is published as `dag_run`, and a host emits the former. */
+function eventWords(name: string, known: readonly string[], verb = ''): string {
+  if (!EVENT_NAME.test(name)) return `(name not shown)${verb}`;
+  const [stem = ''] = name.split('.', 1);
+  const like = known.find((other) => other === stem || other.startsWith(`${name}.`)) ?? closest(name, known, mostEdits);
+  return `\`${name}\`${verb}${meant(like)}`;
 }
 
 /** Where an event of a host came from: its own name, or a method of the client. */
@@ -49,11 +64,13 @@ function called({ of, type = '' }: Loss): string {
 const HOST_EVENTS = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
 
 /** What a `map` function, or a call of `report()`, gets wrong. */
-function hostWords(loss: Loss): readonly [code: string, text: string] {
+function hostWords(loss: Loss, definitions: ReadonlyMap<string, EventDefinition>): readonly [code: string, text: string] {
   const { name, why, of } = loss;
-  const known = EVENT_NAME.test(name) ? `\`${name}\`${meant(closest(name, HOST_EVENTS, mostEdits))}` : '(name not shown)';
+  const known = eventWords(name, HOST_EVENTS);
   if (of === 'report()') {
-    const wrong = why === 'undeclared' ? `with the unknown event ${known}` : 'without the name of an event';
+    const isOwn = definitions.has(name) && !HOST_EVENTS.some((event) => event.startsWith(`${name}.`));
+    const unknown = isOwn ? `with \`${name}\`, which publish() takes` : `with the unknown event ${known}`;
+    const wrong = why === 'undeclared' ? unknown : 'without the name of an event';
     return ['event_undeclared', `report() was called ${wrong}: nothing is sent for it`];
   }
   if (why === 'undeclared')
@@ -140,9 +157,9 @@ function mostEdits(given: string): number {
   return given.length < 4 ? 1 : 2;
 }
 
-/** For a name that may be right: `owner` and `state` are not `owned` and `status`. */
-function fewEdits(_: string, known: string): number {
-  if (known.length < 6) return 0;
+/** For a name that may be right: `owner` and `state` are not `owned` and `status`, and `ownd` is `owned`. */
+function fewEdits(given: string, known: string): number {
+  if (known.length < 6) return known.length === 5 && given.length === 4 ? 1 : 0;
   return known.length < 8 ? 1 : 2;
 }
 

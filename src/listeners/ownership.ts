@@ -48,10 +48,22 @@ export class Ownership {
     if (this.hasMatched) return;
     this.#misses += 1;
     if (this.#misses !== 1 && this.#misses !== MANY) return;
-    const { product, log } = this.#options;
-    const rule = `a task counts if its \`module\` starts with \`${product}.\`, if it says \`owned: true\`, or if \`owns\` says so`;
-    if (this.#misses === 1) log.debug('not_owned', `an event of the host is not of this product; ${rule}`);
-    else log.warn('nothing_owned', `none of the first ${MANY} events of the host is of this product; ${rule}`);
+    if (this.#misses === 1) this.#options.log.debug('not_owned', `an event of the host is not of this product; ${this.#rule}`);
+    else this.#warn(`none of the first ${MANY} events of the host is of this product`);
+  }
+
+  /** Called when no event comes any more: a short program has few. */
+  ended(): void {
+    if (!this.hasMatched && this.#misses > 0 && this.#misses < MANY) this.#warn("none of the host's events was of this product");
+  }
+
+  #warn(what: string): void {
+    this.#options.log.warn('nothing_owned', `${what}; ${this.#rule}`);
+  }
+
+  get #rule(): string {
+    const { product } = this.#options;
+    return `a task counts if its \`module\` starts with \`${product}.\`, if it says \`owned: true\`, or if \`owns\` says so`;
   }
 }
 

@@ -42,6 +42,8 @@ interface HostListenersOptions {
 export interface HostListeners {
   readonly events: PayloadListeners;
   readonly run: PayloadListener;
+  /** Called when no event comes any more. */
+  readonly ended: () => void;
 }
 
 /** Makes the listeners of one product. Of an event that the program leaves out, nothing is read. @internal */
@@ -73,11 +75,12 @@ export function hostListeners(
     sends: (event, status) => fieldsOf(event)['status']?.accepts(status) === true,
   });
   // Objects of Airflow have many more names than those that are read.
-  return isCosmos || compare === undefined ? { events, run } : compared({ events, run }, compare);
+  const listeners = { events, run, ended: () => ownership.ended() };
+  return isCosmos || compare === undefined ? listeners : compared(listeners, compare);
 }
 
 /** The listeners with a look at the names of their first payloads. */
-function compared({ events, run }: HostListeners, compare: CompareNames): HostListeners {
+function compared({ events, run, ended }: HostListeners, compare: CompareNames): HostListeners {
   const looking = (listener: PayloadListener, parts: typeof RUN_PARTS) =>
     listener === LEFT_OUT ? listener : withNamesCompared(listener, parts, compare);
   return {
@@ -88,6 +91,7 @@ function compared({ events, run }: HostListeners, compare: CompareNames): HostLi
       'task_instance.failed': looking(events['task_instance.failed'], TASK_PARTS),
     },
     run: looking(run, REPORT_PARTS),
+    ended,
   };
 }
 
@@ -143,9 +147,15 @@ const METHODS: readonly Methods[] = [
   ['addEventListener', 'removeEventListener'],
 ];
 
+/** How a host is registered. */
+interface Registration {
+  readonly undo: () => void;
+  readonly map: HostMap | undefined;
+}
+
 /** The registered hosts, each with the function that unregisters it. @internal */
 export class ListenerRegistry {
-  readonly #hosts = new Map<object, () => void>();
+  readonly #hosts = new Map<object, Registration>();
   readonly #options: ListenerRegistryOptions;
   readonly #lookups: Lookups;
   readonly #takeReport: (report: unknown) => void;
@@ -174,17 +184,25 @@ export class ListenerRegistry {
     const methods = methodsOf(host);
     const handlers = map === undefined ? this.#handlers(names, methods[0] === 'addEventListener') : this.#translators(map);
     this.#options.gate.check();
-    if (this.#isClosed || this.#options.gate.state === 'shut') return () => undefined;
+    if (this.#options.gate.state === 'shut') return () => undefined;
+    const { log } = this.#options;
+    if (this.#isClosed) {
+      log.warn('registered_late', 'register() has no effect after close()');
+      return () => undefined;
+    }
     const known = this.#hosts.get(host);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      if (known.map !== map) log.warn('registered_before', 'a host is registered with another `map`, which stays: unregister it first');
+      return known.undo;
+    }
     const added: [string, HostHandler][] = [];
     const undo = () => {
       // An old function that is called again leaves a newer registration alone.
-      if (this.#hosts.get(host) === undo) this.#hosts.delete(host);
+      if (this.#hosts.get(host)?.undo === undo) this.#hosts.delete(host);
       for (const { 0: name, 1: handler } of added.splice(0)) this.#remove(host, methods[1], name, handler);
     };
     // Stored before the host's methods are called: code that they call must find the host registered.
-    this.#hosts.set(host, undo);
+    this.#hosts.set(host, { undo, map });
     try {
       for (const { 0: name, 1: handler } of handlers) {
         // Noted first: a host that throws may still have added the handler.
@@ -196,7 +214,7 @@ export class ListenerRegistry {
       throw error;
     }
     // The host called `undo` or `close` while it added handlers: remove those that it added afterwards.
-    if (this.#hosts.get(host) !== undo) for (const { 0: name, 1: handler } of handlers) this.#remove(host, methods[1], name, handler);
+    if (this.#hosts.get(host)?.undo !== undo) for (const { 0: name, 1: handler } of handlers) this.#remove(host, methods[1], name, handler);
     return undo;
   }
 
@@ -212,8 +230,9 @@ export class ListenerRegistry {
 
   /** Unregisters all hosts and accepts no new one. */
   close(): void {
+    if (!this.#isClosed && this.#options.gate.check()) this.#listeners?.ended();
     this.#isClosed = true;
-    for (const undo of this.#hosts.values()) undo();
+    for (const { undo } of this.#hosts.values()) undo();
   }
 
   #handlers(names: EventNames, isEventTarget: boolean): [string, HostHandler][] {

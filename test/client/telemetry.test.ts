@@ -223,7 +223,7 @@ const dagRun = {
   },
 };
 
-test.serial('publishing creates a promise for each 1,024 events of a turn, no timer and no other async resource', (t) => {
+test.serial('publishing creates one promise for all events of a turn, no timer and no other async resource', (t) => {
   const { telemetry } = telemetryRig();
   const host = new EventEmitter();
   telemetry.register(host);
@@ -233,7 +233,7 @@ test.serial('publishing creates a promise for each 1,024 events of a turn, no ti
     host.emit('dag_run.success', { dagRun });
   }
   stop();
-  t.deepEqual(types, ['PROMISE', 'PROMISE']);
+  t.deepEqual(types, ['PROMISE']);
   t.is(telemetry.stats().published, 2000);
 });
 
@@ -250,4 +250,32 @@ test.serial("nothing is unpacked on the host's path, and the same packed text is
   await clock.advance(0);
   t.is(transport.sends[0]?.events[0]?.metrics['database'], 'postgres');
   t.is(unpacked(), 1);
+});
+
+test('what is not `{ deadlineMs }` is said, and the default deadline holds', async (t) => {
+  const lines: string[] = [];
+  const { telemetry } = telemetryRig({ logger: { warn: (line: string) => void lines.push(line), debug: () => undefined } });
+  for (const options of [undefined, {}, { deadlineMs: 5 }, { deadlineMs: undefined }]) await telemetry.drain(options);
+  t.deepEqual(lines, []);
+  for (const options of [300, { deadline: 3 }, { deadlineMs: '3' }]) {
+    const rig = telemetryRig({ logger: { warn: (line: string) => void lines.push(line), debug: () => undefined } });
+    await rig.telemetry.drain(options as object);
+    t.deepEqual(lines.splice(0), [
+      '[telemetry] deadline_invalid: expected `{ deadlineMs }` with a number of milliseconds; the default is used',
+    ]);
+  }
+});
+
+test('events that a close() could not send are said, for a program that ends has no other sign', async (t) => {
+  const lines: string[] = [];
+  const rig = telemetryRig({
+    concurrency: 1,
+    drainConcurrency: 1,
+    logger: { warn: (line: string) => void lines.push(line), debug: () => undefined },
+  });
+  for (let n = 0; n < 3; n += 1) rig.telemetry.publish('tick', { n });
+  const closed = rig.telemetry.close({ deadlineMs: 10 });
+  await rig.clock.advance(20);
+  t.like(await closed, { reasons: { deadline: 2, aborted: 1 } });
+  t.deepEqual(lines, ['[telemetry] deadline: close() ended before 2 events could be sent']);
 });

@@ -78,6 +78,7 @@ test(proves('log-mistakes', 'an event type that is not declared, and metrics tha
   for (let time = 0; time < 2; time += 1) {
     await publish('flow_rum', { status: 'done' });
     await publish('flowRun', { status: 'done' });
+    await publish('flow_run.success', {});
     await publish('hunter2 and more', {});
     await publish('flow_run', 'hunter2');
     await publish(7 as never, {});
@@ -85,13 +86,14 @@ test(proves('log-mistakes', 'an event type that is not declared, and metrics tha
   t.deepEqual(lines, [
     'event_undeclared: event type `flow_rum` is not declared (did you mean `flow_run`?)',
     'event_undeclared: event type `flowRun` is not declared (did you mean `flow_run`?)',
+    'event_undeclared: event type `flow_run.success` is not declared (did you mean `flow_run`?)',
     'event_undeclared: event type (name not shown) is not declared',
     'event_invalid: event flow_run was published without an object of fields',
   ]);
-  t.like(telemetry.stats(), { published: 10, dropped: 10, reasons: { invalid: 10 } });
+  t.like(telemetry.stats(), { published: 12, dropped: 12, reasons: { invalid: 12 } });
   await telemetry.close();
   await publish('flow_run_again', {});
-  t.is(lines.length, 4, 'what is published after close() is no mistake in a name');
+  t.is(lines.length, 5, 'what is published after close() is no mistake in a name');
 });
 
 test(proves('log-mistakes', 'a payload of a host that lacks what its event needs is named by its path'), async (t) => {
@@ -126,6 +128,8 @@ test(proves('log-mistakes', 'an event of a host is named as the host does, and w
   host.emit('hunter2@initech.example', { taskInstance: 'hunter2' });
   for (let time = 0; time < 2; time += 1) {
     telemetry.report('dag_run.sucess' as never, {} as never);
+    telemetry.report('dag_run' as never, {} as never);
+    telemetry.report('flow_run' as never, {} as never);
     telemetry.report('hunter2 and more' as never, {} as never);
     telemetry.report(7 as never, {} as never);
     telemetry.report('dag_run.failed', { dagRun: 'hunter2' } as never);
@@ -141,14 +145,16 @@ test(proves('log-mistakes', 'an event of a host is named as the host does, and w
     "payload_dropped: a host's payload has a value of `dagRun` that no field can hold, so it is not sent",
     'payload_incomplete: a host event (name not shown): it has no object `taskInstance`, so nothing is sent for it',
     'event_undeclared: report() was called with the unknown event `dag_run.sucess` (did you mean `dag_run.success`?): nothing is sent for it',
+    'event_undeclared: report() was called with the unknown event `dag_run` (did you mean `dag_run.success`?): nothing is sent for it',
+    'event_undeclared: report() was called with `flow_run`, which publish() takes: nothing is sent for it',
     'event_undeclared: report() was called with the unknown event (name not shown): nothing is sent for it',
     'event_undeclared: report() was called without the name of an event: nothing is sent for it',
     'payload_incomplete: host event `dag_run.failed`: it has no object `dagRun`, so nothing is sent for it',
     'payload_incomplete: a run given to reportRun(): it is no object, so nothing is sent for it',
-    'payload_incomplete: a run given to reportRun(): it has no known `status`, so nothing is sent for it',
+    'payload_incomplete: a run given to reportRun(): its `status` is none of success, failed, skipped, cancelled, timed_out, cached, so nothing is sent for it',
     'payload_incomplete: a run given to reportRun(): it has no usable list `tasks`, so nothing is sent for it',
   ]);
-  t.like(telemetry.stats(), { published: 19, dropped: 19, reasons: { invalid: 19 } });
+  t.like(telemetry.stats(), { published: 23, dropped: 23, reasons: { invalid: 23 } });
 });
 
 test('what is lost of a payload and of its metadata is named, too, without a name that data may hold', async (t) => {

@@ -38,8 +38,22 @@ await new Promise<void>((resolve) => {
     });
   });
 });
+// Refused events: their promises are the host's, and were in its hands only.
+telemetry.publish('tock' as 'tick', { promise: Promise.reject(new Error('hunter2')) });
+telemetry.publish('tick', {}, Promise.reject(new Error('hunter2')) as never);
+const isDeep = new Promise<void>((resolve) => {
+  let depth = 0;
+  telemetry.bus.on('tick', () => {
+    depth += 1;
+    telemetry.publish('tick', { promise: Promise.reject(new Error('hunter2')) });
+    if (depth === 8) resolve();
+  });
+});
+telemetry.publish('tick', {});
+await isDeep;
 const drained = telemetry.drain();
 publish();
-const opened = telemetry.close();
+const closed = telemetry.close();
+telemetry.publish('tick', { promise: Promise.reject(new Error('hunter2')) });
 await drained;
-console.log(JSON.stringify(await opened));
+console.log(JSON.stringify(await closed));

@@ -75,6 +75,24 @@ test('a host whose tasks are of no product is told so, once', (t) => {
   t.is(product.stats().published, 0);
 });
 
+test('a short program none of whose tasks is of the product is told so at its end', async (t) => {
+  const lines: string[] = [];
+  const logger = { warn: (line: string) => void lines.push(line), debug: () => undefined };
+  const rig = telemetryRig({ logger });
+  rig.telemetry.report('task_instance.success', task({ module: 'acmee.operators' }));
+  t.deepEqual(lines, []);
+  await rig.telemetry.close();
+  t.deepEqual(
+    lines.map((line) => line.split(';')[0]),
+    ["[telemetry] nothing_owned: none of the host's events was of this product"],
+  );
+  const off = telemetryRig({ logger });
+  off.telemetry.report('task_instance.success', task({ module: 'acmee.operators' }));
+  off.env['DO_NOT_TRACK'] = '1';
+  await off.telemetry.close();
+  t.is(lines.length, 1, 'not after an opt-out');
+});
+
 test('a host that has one task of the product is not told', (t) => {
   const product = new FakeProduct({ product: 'acme' });
   product.listeners['task_instance.success'](task({ module: 'acme.operators.local' }));

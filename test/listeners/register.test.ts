@@ -8,6 +8,7 @@ import type { EventNames } from '../../src/listeners/register.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { mitt } from '../helpers/mitt.js';
 import { FakeProduct } from '../helpers/product.js';
+import { telemetryRig } from '../helpers/telemetry-rig.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 import { readVectors } from '../helpers/vectors.js';
 
@@ -404,4 +405,22 @@ test('another product has its own prefix, keys and param', (t) => {
   const foreign = { ...own, task: { module: 'cosmos.operators.local' } };
   product.listeners['task_instance.failed']({ taskInstance: foreign });
   t.is(product.taken.length, 2);
+});
+
+test('a second registration with another map, and one after close(), are said in the log', async (t) => {
+  const lines: string[] = [];
+  const rig = telemetryRig({ logger: { warn: (line: string) => void lines.push(line), debug: () => undefined } });
+  const host = new EventEmitter();
+  const map = { done: () => undefined };
+  const undo = rig.telemetry.register(host, { map });
+  t.is(rig.telemetry.register(host, { map }), undo);
+  t.deepEqual(lines, []);
+  t.is(rig.telemetry.register(host, { map: { other: () => undefined } }), undo);
+  t.deepEqual(host.eventNames(), ['done']);
+  await rig.telemetry.close();
+  rig.telemetry.register(host, { map });
+  t.deepEqual(lines, [
+    '[telemetry] registered_before: a host is registered with another `map`, which stays: unregister it first',
+    '[telemetry] registered_late: register() has no effect after close()',
+  ]);
 });
