@@ -60,13 +60,15 @@ export interface RelayStoreStats {
 export interface RelayStore {
   /** Events that wait. Events that are taken do not count. */
   readonly length: number;
+  /** How many of them `take` can give now. The text of the others is on disk, and is being read. */
+  readonly ready: number;
   /** The number of the next event. */
   readonly nextSeq: number;
   /** The number of the oldest event that waits; `nextSeq` if none waits. */
   readonly oldestSeq: number;
   /** Stores one event. Resolves once the event is as safe as the answer says; never rejects. */
   append(target: string): Promise<Stored>;
-  /** Takes the oldest events, at most `limit`. On disk they are marked as begun. Never throws. */
+  /** Takes the oldest events that are ready, at most `limit`. On disk they are marked as begun. Never throws. */
   take(limit: number): StoredEvent[];
   /** Returns events that were taken: they wait again, in their old order. Never throws. */
   putBack(events: readonly StoredEvent[]): void;

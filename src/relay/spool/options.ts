@@ -35,6 +35,10 @@ export interface SpoolOptions extends MemoryStoreOptions {
    * @default the whole target
    */
   admit?: ((target: string) => string | undefined) | undefined;
+  /** Called when events that waited on disk can be taken. */
+  onReady?: (() => void) | undefined;
+  /** Called with the number of events that are lost because their lines were deleted or changed, in the step in which `length` shrinks. */
+  onUnreadable?: ((events: number) => void) | undefined;
   /** Called if the disk works only after the spool was opened in memory: `stats()` then includes the recovered events. */
   onRecovered?: (() => void) | undefined;
   log: Log;
@@ -53,7 +57,6 @@ export const DEFAULT_SEGMENT_BYTES = MIB;
 const aPath: Check = ['a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')];
 
 const checks: Checks<MemoryStoreOptions> = {
-  // All events are in memory, also those on disk: that limits the maximum.
   maxBytes: integer(16 * 1024, 4096 * MIB),
   maxAgeMs: milliseconds(1, Number.MAX_SAFE_INTEGER),
   clock: withMethods('now', 'wallNow', 'setTimeout', 'clearTimeout'),
@@ -67,6 +70,8 @@ const spoolChecks: Checks<SpoolOptions> = {
   segmentBytes: integer(1024, 4096 * MIB),
   admit: aFunction,
   required: ['true or false', (value) => typeof value === 'boolean'],
+  onReady: aFunction,
+  onUnreadable: aFunction,
   onRecovered: aFunction,
   log: withMethods('warn', 'debug'),
   fs: anObject,

@@ -3,7 +3,7 @@
 import type { AgeClock } from './age.js';
 import { regainFile, syncDirectory } from './directory.js';
 import type { OnTakenBack } from './directory.js';
-import { ClearedError, errorCode } from './files.js';
+import { ClearedError, errorCode, systemError } from './files.js';
 import type { SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
 import type { Mark, MarkWriter } from './marks.js';
@@ -92,14 +92,18 @@ export class Segments {
     while (segment !== this.#active && clears === this.#clears);
     if (clears !== this.#clears) throw new ClearedError();
     const records: EventRecord[] = [];
+    const sizes: number[] = [];
     let text = '';
     for (const line of lines) {
       // A record in memory can be delivered while a segment is created for it.
       if (line.record.isSettled) continue;
       records.push(line.record);
       segment.place(line.record);
-      text += encodeLine(line, this.#ages.boot, this.#seqOffset);
+      const encoded = encodeLine(line, this.#ages.boot, this.#seqOffset);
+      sizes.push(Buffer.byteLength(encoded));
+      text += encoded;
     }
+    let offset = segment.eventsBytes;
     try {
       segment.extendMarks(this.#marks);
       this.mark(
@@ -112,6 +116,19 @@ export class Segments {
       if (clears === this.#clears) throw error;
     }
     if (clears !== this.#clears) throw new ClearedError();
+    for (const [index, record] of records.entries()) {
+      const bytes = sizes[index] ?? 0;
+      // One that was settled meanwhile has no place any more.
+      if (record.segment === segment.number) Object.assign(record, { offset, lineBytes: bytes - 1 });
+      offset += bytes;
+    }
+  }
+
+  /** Reads from the file of events that has a record. @throws (rejects) Errors of the file system; `ENOENT` if the file is gone. */
+  async read({ segment, offset }: EventRecord, bytes: number): Promise<Buffer> {
+    const found = segment === undefined ? undefined : this.#byNumber.get(segment);
+    if (found === undefined) throw systemError('ENOENT', 'The segment is gone.');
+    return found.read(this.#files, offset, bytes);
   }
 
   /** Gives records the same mark. @throws Errors of the file system. */
@@ -195,7 +212,7 @@ export class Segments {
 
   #release(record: EventRecord): void {
     const segment = record.segment === undefined ? undefined : this.#byNumber.get(record.segment);
-    record.segment = undefined;
+    record.displace();
     if (segment === undefined) return;
     segment.live -= 1;
     this.#deleteIfDone(segment);

@@ -28,6 +28,10 @@ export class StandInStore implements RelayStore {
     return this.waiting.length;
   }
 
+  get ready(): number {
+    return this.waiting.length;
+  }
+
   get oldestSeq(): number {
     return this.waiting[0]?.seq ?? this.nextSeq;
   }
