@@ -155,6 +155,8 @@ const ENCODED_TWICE = `${HOST}_version`;
 
 /** What is said of one `name=value`. `why` is missing if it is valid. */
 interface Verdict {
+  /** Of its field in a set of fields: an event type has fewer than 32. 0 for an undeclared one. */
+  readonly bit: number;
   readonly name: string;
   readonly why: Exclude<DroppedField['why'], 'duplicate'> | undefined;
 }
@@ -167,15 +169,15 @@ const MAX_REMEMBERED_QUERY = 1024;
 
 /** The declared fields of an event type. Most pairs come again with the next event, so verdicts are remembered. */
 class DeclaredFields {
-  readonly #fields: ReadonlyMap<string, Field>;
+  readonly #fields: ReadonlyMap<string, { readonly field: Field; readonly bit: number }>;
   readonly #verdicts = new Map<string, Verdict>();
 
   constructor(fields: Readonly<Record<string, Field>>) {
-    this.#fields = new Map(Object.entries(fields));
+    this.#fields = new Map(Object.entries(fields).map(([name, field], index) => [name, { field, bit: 1 << index }]));
   }
 
   get(name: string): Field | undefined {
-    return this.#fields.get(name);
+    return this.#fields.get(name)?.field;
   }
 
   judge(pair: string, isRemembered: boolean): Verdict {
@@ -184,9 +186,13 @@ class DeclaredFields {
     const equalsAt = pair.indexOf('=');
     // Names are compared without decoding: Cosmos writes a declared name in one spelling only.
     const name = equalsAt === -1 ? pair : pair.slice(0, equalsAt);
-    const field = this.#fields.get(name);
-    const isValid = field !== undefined && acceptsText(field, decode(name, equalsAt === -1 ? '' : pair.slice(equalsAt + 1)));
-    const verdict: Verdict = { name, why: field === undefined ? 'undeclared' : isValid ? undefined : 'ill_typed' };
+    const declared = this.#fields.get(name);
+    const isValid = declared !== undefined && acceptsText(declared.field, decode(name, equalsAt === -1 ? '' : pair.slice(equalsAt + 1)));
+    const verdict: Verdict = {
+      bit: declared?.bit ?? 0,
+      name,
+      why: declared === undefined ? 'undeclared' : isValid ? undefined : 'ill_typed',
+    };
     if (isRemembered) {
       if (this.#verdicts.size >= MAX_VERDICTS) this.#verdicts.clear();
       this.#verdicts.set(pair, verdict);
@@ -212,13 +218,13 @@ function filterFields(declared: DeclaredFields, query: string): { query: string;
   if (query === '') return { query, dropped: NONE_DROPPED };
   const kept: string[] = [];
   const dropped: DroppedField[] = [];
-  const seen = new Set<string>();
+  let seen = 0;
   for (const pair of query.split('&')) {
-    const { name, why } = declared.judge(pair, query.length <= MAX_REMEMBERED_QUERY);
-    if (seen.has(name)) dropped.push({ name, why: 'duplicate' });
+    const { name, why, bit } = declared.judge(pair, query.length <= MAX_REMEMBERED_QUERY);
+    if ((seen & bit) !== 0) dropped.push({ name, why: 'duplicate' });
     else if (why !== undefined) dropped.push({ name, why });
     else {
-      seen.add(name);
+      seen |= bit;
       kept.push(pair);
     }
   }
