@@ -26,6 +26,8 @@ export interface SpoolOptions extends MemoryStoreOptions {
   directory: string;
   /** Size at which a new file of events is begun, in bytes. A file is deleted once all its events are settled. @default 1 MiB */
   segmentBytes?: number | undefined;
+  /** Room in memory for the text of the oldest events that are on disk, in bytes. @default 1 MiB: about half a second of sending */
+  readAheadBytes?: number | undefined;
   /** Whether a directory that does not work at the start is refused. @default false: events are kept in memory meanwhile */
   required?: boolean | undefined;
   /**
@@ -51,8 +53,9 @@ const MIB = 1024 * 1024;
 /** Defaults of both stores. */
 export const DEFAULT_MAX_BYTES = 64 * MIB;
 export const DEFAULT_MAX_AGE_MS = 24 * 60 * 60 * 1000;
-/** Default of the spool. */
+/** Defaults of the spool. */
 export const DEFAULT_SEGMENT_BYTES = MIB;
+export const DEFAULT_READ_AHEAD_BYTES = MIB;
 
 const aPath: Check = ['a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')];
 
@@ -68,6 +71,7 @@ const spoolChecks: Checks<SpoolOptions> = {
   ...checks,
   directory: aPath,
   segmentBytes: integer(1024, 4096 * MIB),
+  readAheadBytes: integer(1024, 4096 * MIB),
   admit: aFunction,
   required: ['true or false', (value) => typeof value === 'boolean'],
   onReady: aFunction,

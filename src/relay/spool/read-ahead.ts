@@ -7,21 +7,16 @@ import { PendingEvents } from './pending-events.js';
 import { parseLineBytes } from './record.js';
 import type { EventRecord } from './record.js';
 
-/** How much text of events that wait on disk is in memory too: what a relay sends in about half a second. */
-export const READ_AHEAD_BYTES = 1024 * 1024;
-
-/** Size of one read, in bytes. */
-const BLOCK_BYTES = 128 * 1024;
+/** A read asks for this part of the room. */
+const BLOCK_SHARE = 1 / 8;
 
 /** Wait before events that could not be read are tried again. */
 const RETRY_MS = 5000;
 
 /** What it needs. */
 interface ReadAheadOptions {
-  /** @default `READ_AHEAD_BYTES` */
-  maxBytes?: number;
-  /** @default `BLOCK_BYTES` */
-  blockBytes?: number;
+  /** How much text of events that wait on disk is in memory too. */
+  maxBytes: number;
   clock: Pick<Clock, 'now'>;
   /** Reads from the file that has the line of a record, from that line on. @returns Fewer bytes at the end of the file. */
   read: (record: EventRecord, bytes: number) => Promise<Buffer>;
@@ -42,7 +37,8 @@ interface ReadAheadOptions {
  * Events that cannot be read are set aside and tried again; meanwhile later ones have their turn.
  */
 export class ReadAhead {
-  readonly #options: Required<ReadAheadOptions>;
+  readonly #options: ReadAheadOptions;
+  readonly #blockBytes: number;
   /** Those whose text is in memory, and those that are taken. */
   readonly #ready = new PendingEvents<EventRecord>();
   #onDisk = new DiskRows();
@@ -55,7 +51,8 @@ export class ReadAhead {
   #isClosed = false;
 
   constructor(options: ReadAheadOptions) {
-    this.#options = { maxBytes: READ_AHEAD_BYTES, blockBytes: BLOCK_BYTES, ...options };
+    this.#options = options;
+    this.#blockBytes = Math.ceil(options.maxBytes * BLOCK_SHARE);
   }
 
   /** How many wait. */
@@ -196,19 +193,19 @@ export class ReadAhead {
 
   /** The rows whose first one is to be read now: those that failed go first, once they are due. */
   #nextToRead(isNeeded: boolean): DiskRows | undefined {
-    const { clock, maxBytes, blockBytes } = this.#options;
+    const { clock, maxBytes } = this.#options;
     if (this.#reading !== undefined || this.#isClosed) return undefined;
     const rows = this.#aside.length > 0 && clock.now() >= this.#asideUntilMs ? this.#aside : this.#onDisk;
     if (rows.firstSeq === undefined) return undefined;
     const isNext = rows.firstSeq < (this.#ready.oldestSeq ?? Infinity);
-    return isNeeded || isNext || this.#heldLength + blockBytes <= maxBytes ? rows : undefined;
+    return isNeeded || isNext || this.#heldLength + this.#blockBytes <= maxBytes ? rows : undefined;
   }
 
   /** Reads the line of the first row, and those that follow it in its file. Never rejects. */
   async #readBlock(rows: DiskRows): Promise<void> {
-    const { blockBytes, clock, read, onReady, onReadFailed } = this.#options;
+    const { clock, read, onReady, onReadFailed } = this.#options;
     const first = rows.recordAt(0);
-    const bytes = Math.max(blockBytes, first.lineBytes);
+    const bytes = Math.max(this.#blockBytes, first.lineBytes);
     try {
       const block = await read(first, bytes);
       this.#addText(shiftWithin(rows, first, bytes), block, first.offset);

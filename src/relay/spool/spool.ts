@@ -13,7 +13,8 @@ import type { PlacesOptions } from './left-behind.js';
 import { DirectoryLease } from './lock.js';
 import { MARK, MarkWriter } from './marks.js';
 import type { Mark } from './marks.js';
-import { checkSpoolOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, fittingSegmentBytes } from './options.js';
+import { checkSpoolOptions, fittingSegmentBytes } from './options.js';
+import { DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_READ_AHEAD_BYTES, DEFAULT_SEGMENT_BYTES } from './options.js';
 import type { SpoolOptions } from './options.js';
 import { COLUMN, FLAG } from './disk-rows.js';
 import { ReadAhead } from './read-ahead.js';
@@ -93,6 +94,7 @@ class Spool implements RelayStore {
       isRequired: options.required === true,
     });
     this.#pending = new ReadAhead({
+      maxBytes: options.readAheadBytes ?? DEFAULT_READ_AHEAD_BYTES,
       clock,
       read: (record, bytes) => this.#segments.read(record, bytes),
       admit: (target) => this.#admit(target),
