@@ -197,8 +197,7 @@ export class Dispatcher {
     this.#workers.delete(worker);
     worker.end();
     // Not at once: if the gate is shut, the next worker would end in the same way.
-    const { buffer } = this.#options;
-    if ((buffer.ready ?? buffer.length) > 0) this.#startLater.schedule();
+    if (this.#options.buffer.length > 0) this.#startLater.schedule();
   }
 
   /** Asked before each attempt: the gate reads the environment again, and from time to time the files. */
