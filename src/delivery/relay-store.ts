@@ -51,8 +51,8 @@ export interface RelayStoreStats {
 }
 
 /**
- * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, or is
- * cleared by an opt-out. It never throws; `relayStoreContract` has its rules as tests.
+ * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, is
+ * cleared by an opt-out, or is deleted from its disk by somebody else. It never throws; `relayStoreContract` has its rules as tests.
  *
  * @example
  * const idle = (store: RelayStore) => store.length === 0 && store.take(1).length === 0;

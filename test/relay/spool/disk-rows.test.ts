@@ -13,6 +13,8 @@ function recordOf(seq: number): EventRecord {
   return record;
 }
 
+const isRemoved = (seq: number): boolean => Math.ceil(seq) % 7 === 0;
+
 test('a row has all of a record but its text', (t) => {
   const rows = new DiskRows();
   for (let seq = 0; seq < 6; seq += 1) rows.push(recordOf(seq));
@@ -42,7 +44,6 @@ test('rows leave in order, whatever is inserted, removed and sorted', (t) => {
       expected = [...expected, seq].sort((left, right) => left - right);
     } else if (what > 6) t.is(rows.shift()?.seq, expected.shift());
     if (step % 1000 === 999) {
-      const isRemoved = (seq: number): boolean => Math.ceil(seq) % 7 === 0;
       t.deepEqual(
         rows.removeIf((index) => isRemoved(rows.get(index, COLUMN.seq))).map(({ seq }) => seq),
         expected.filter(isRemoved),
