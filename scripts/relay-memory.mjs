@@ -33,9 +33,10 @@ if (role === 'relay') {
 /** Fills a spool as a relay that was killed leaves it. */
 function fill(directory, target) {
   mkdirSync(directory, { mode: 0o700 });
+  if (target === undefined) return;
   const atMs = Date.now();
   let seq = 0;
-  for (let number = 1, bytes = 0; target !== undefined && bytes < SPOOL_BYTES - 1.5 * MIB; number += 1) {
+  for (let number = 1, bytes = 0; bytes < SPOOL_BYTES - 1.5 * MIB; number += 1) {
     const lines = [];
     for (let size = 0; size < MIB; size += lines.at(-1).length) {
       lines.push(`{"seq":${seq},"mark":${lines.length},"at":${atMs},"target":"${target}"}\n`);
