@@ -140,9 +140,9 @@ export class ReadAhead {
   expire(nowMs: number, maxAgeMs: number): EventRecord[] {
     const expired = this.#ready.expire(nowMs, maxAgeMs);
     this.#letGo(expired);
-    expired.push(...this.#forgetOnDisk((rows, index) => nowMs - rows.get(index, COLUMN.sinceMs) > maxAgeMs));
+    const onDisk = this.#forgetOnDisk((rows, index) => nowMs - rows.get(index, COLUMN.sinceMs) > maxAgeMs);
     this.#readMore(false);
-    return expired;
+    return expired.concat(onDisk);
   }
 
   /** Forgets events on disk whose files are gone. @returns Those. */
@@ -211,7 +211,7 @@ export class ReadAhead {
       this.#addText(shiftWithin(rows, first, bytes), block, first.offset);
     } catch (error) {
       // If its event was forgotten meanwhile, the file may be gone with it.
-      if (rows.firstSeq === first.seq) {
+      if (rows.firstSeq === first.seq && !this.#isClosed) {
         for (const record of shiftWithin(rows, first, bytes)) this.#aside.push(record);
         this.#asideUntilMs = clock.now() + RETRY_MS;
         onReadFailed(error);

@@ -162,9 +162,10 @@ export class Segments {
     return this.#deletion.sweep();
   }
 
-  /** Takes back the rights that files of marks have lost: they are opened to be written. Never rejects. */
+  /** Takes back the rights that files have lost: marks are opened to be written, and events to be read. Never rejects. */
   async regain(onTakenBack: OnTakenBack): Promise<void> {
-    for (const { marksPath } of this.#byNumber.values()) await regainFile(marksPath, this.#files, onTakenBack);
+    for (const { marksPath, eventsPath } of this.#byNumber.values())
+      for (const path of [marksPath, eventsPath]) await regainFile(path, this.#files, onTakenBack);
   }
 
   /** Forgets segments whose files were deleted or replaced. @returns Their numbers. @throws (rejects) Errors of the file system. */

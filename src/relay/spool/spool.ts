@@ -222,8 +222,8 @@ class Spool implements RelayStore {
 
   readonly #onReadFailed = (error: unknown): void => {
     const code = errorCode(error);
-    // The next retry finds which files are gone.
-    if (code === 'ENOENT') this.#commit.fail(error);
+    // The retry takes back lost rights, and finds which files are gone.
+    if (code === 'ENOENT' || code === 'EACCES') this.#commit.fail(error);
     else this.#options.log.warn('spool_read_failed', `events of the spool cannot be read (${code}); they wait, and later ones go first`);
   };
 

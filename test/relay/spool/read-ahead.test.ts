@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { RelayStore } from '../../../src/delivery/relay-store.js';
+import { DiskRows } from '../../../src/relay/spool/disk-rows.js';
 import { ReadAhead } from '../../../src/relay/spool/read-ahead.js';
 import { EventRecord } from '../../../src/relay/spool/record.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
@@ -235,6 +236,26 @@ test('what is cleared or expires during a read does not come back', async (t) =>
     await appendAll(t, store, ['/new']);
     t.is(store.take(1)[0]?.target, '/new');
   }
+});
+
+test('more events can expire at once than a call has arguments', async (t) => {
+  const rows = new DiskRows();
+  const record = new EventRecord(0, '/', { upMs: 0, atMs: 0 });
+  for (record.seq = 0; record.seq < 200_000; record.seq += 1) rows.push(record);
+  const queue = new ReadAhead({
+    maxBytes: 1024,
+    clock: new VirtualClock(),
+    read: () => Promise.reject(new Error('A disk that fails.')),
+    admit: (target) => target,
+    isDurable: () => true,
+    onReady: () => undefined,
+    onTorn: () => t.fail(),
+    onReadFailed: () => undefined,
+  });
+  await queue.adopt(rows);
+  t.is(queue.length, 200_000);
+  t.is(queue.expire(2, 1).length, 200_000);
+  t.is(queue.length, 0);
 });
 
 test('a line longer than a block is recovered and read', async (t) => {
