@@ -17,7 +17,10 @@ import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** What a dispatcher needs. */
 export interface DispatcherOptions {
-  buffer: Pick<EventBuffer, 'length' | 'oldestSeq' | 'take' | 'putBack'>;
+  buffer: Pick<EventBuffer, 'length' | 'oldestSeq' | 'take' | 'putBack'> & {
+    /** How many events can be taken now. @default all */
+    readonly ready?: number;
+  };
   builder: Pick<EventBuilder, 'build'>;
   transport: Transport;
   gate: Gate;
@@ -113,11 +116,12 @@ export class Dispatcher {
   startWorkers(): void {
     const { buffer, gate, limit } = this.#options;
     // While the gate is unknown, events wait. It calls back when it opens.
-    if (this.#isStopped || buffer.length === 0 || this.pause.isOn || gate.state === 'unknown') return;
+    const { ready = buffer.length } = buffer;
+    if (this.#isStopped || ready === 0 || this.pause.isOn || gate.state === 'unknown') return;
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
     // A worker takes no second batch while it waits for its transport, so each waiting batch may have its own worker.
-    const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(buffer.length / this.#batchSize));
+    const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(ready / this.#batchSize));
     while (this.#started < wanted) {
       this.#started += 1;
       // Rejected only if p-queue refuses the task: its slot is free then.

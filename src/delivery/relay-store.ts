@@ -51,8 +51,8 @@ export interface RelayStoreStats {
 }
 
 /**
- * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, or is
- * cleared by an opt-out. It never throws; `relayStoreContract` has its rules as tests.
+ * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, is
+ * cleared by an opt-out, or is deleted from its disk by somebody else. It never throws; `relayStoreContract` has its rules as tests.
  *
  * @example
  * const idle = (store: RelayStore) => store.length === 0 && store.take(1).length === 0;
@@ -60,13 +60,15 @@ export interface RelayStoreStats {
 export interface RelayStore {
   /** Events that wait. Events that are taken do not count. */
   readonly length: number;
+  /** How many of them `take` can give now. The text of the others is on disk, and is being read. */
+  readonly ready: number;
   /** The number of the next event. */
   readonly nextSeq: number;
   /** The number of the oldest event that waits; `nextSeq` if none waits. */
   readonly oldestSeq: number;
   /** Stores one event. Resolves once the event is as safe as the answer says; never rejects. */
   append(target: string): Promise<Stored>;
-  /** Takes the oldest events, at most `limit`. On disk they are marked as begun. Never throws. */
+  /** Takes the oldest events that are ready, at most `limit`. On disk they are marked as begun. Never throws. */
   take(limit: number): StoredEvent[];
   /** Returns events that were taken: they wait again, in their old order. Never throws. */
   putBack(events: readonly StoredEvent[]): void;

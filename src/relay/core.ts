@@ -245,6 +245,11 @@ export class RelayCore {
     this.#pump?.onStored(events);
   };
 
+  readonly #onUnreadable = (events: number): void => {
+    this.#ledger.drop('unreadable', events);
+    this.#pump?.onReady();
+  };
+
   /** The disk works at last, and the store has read what an earlier process left there. */
   readonly #onRecovered = (): void => {
     if (this.#store === undefined) return;
@@ -298,6 +303,8 @@ export class RelayCore {
         log,
         admit: (target) => readmitTarget(target, targetOptions),
         onStored,
+        onReady: () => this.#pump?.onReady(),
+        onUnreadable: this.#onUnreadable,
         onRecovered,
       });
       this.#hasFailedToOpen = false;

@@ -97,12 +97,18 @@ export class Pump {
     const { ledger, store, clock, gate } = this.#options;
     ledger.published += events;
     this.#load.add(events);
-    if (this.#isHeld && !this.isPaused) this.#dispatcher.pause.wake();
-    if (!this.#isStopped) return this.#nextTick.schedule();
+    if (!this.#isStopped) return this.onReady();
     gate.check();
     // Events that were being written when an opt-out appeared.
     if (gate.state === 'shut') clock.defer(() => ledger.drop('opted_out', store.clear()));
   };
+
+  /** To be called when events that waited on disk can be taken, or are lost. */
+  onReady(): void {
+    if (this.#isHeld && !this.isPaused) this.#dispatcher.pause.wake();
+    this.#nextTick.schedule();
+    this.#endDrainIfDone();
+  }
 
   /**
    * Sends all pending events, with more concurrency. Ends before the deadline if no event can be sent until then.
@@ -235,6 +241,9 @@ function bufferOf({ store, gate, ledger }: PumpOptions, take: (limit: number) =>
   return {
     get length() {
       return store.length;
+    },
+    get ready() {
+      return store.ready;
     },
     get oldestSeq() {
       return store.oldestSeq;

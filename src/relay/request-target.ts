@@ -153,11 +153,59 @@ const HOST = 'airflow';
 /** Cosmos percent-encodes this field once more than the others. */
 const ENCODED_TWICE = `${HOST}_version`;
 
+/** What is said of one `name=value`. `why` is missing if it is valid. */
+interface Verdict {
+  /** Of its field in a set of fields: an event type has fewer than 32. 0 for an undeclared one. */
+  readonly bit: number;
+  readonly name: string;
+  readonly why: Exclude<DroppedField['why'], 'duplicate'> | undefined;
+}
+
+/** How many verdicts an event type remembers. */
+const MAX_VERDICTS = 1000;
+
+/** The longest query of which verdicts are remembered, in bytes: its pairs keep all of it in memory. */
+const MAX_REMEMBERED_QUERY = 1024;
+
+/** The declared fields of an event type. Most pairs come again with the next event, so verdicts are remembered. */
+class DeclaredFields {
+  readonly #fields: ReadonlyMap<string, { readonly field: Field; readonly bit: number }>;
+  readonly #verdicts = new Map<string, Verdict>();
+
+  constructor(fields: Readonly<Record<string, Field>>) {
+    this.#fields = new Map(Object.entries(fields).map(([name, field], index) => [name, { field, bit: 1 << index }]));
+  }
+
+  get(name: string): Field | undefined {
+    return this.#fields.get(name)?.field;
+  }
+
+  judge(pair: string, isRemembered: boolean): Verdict {
+    const known = this.#verdicts.get(pair);
+    if (known !== undefined) return known;
+    const equalsAt = pair.indexOf('=');
+    // Names are compared without decoding: Cosmos writes a declared name in one spelling only.
+    const name = equalsAt === -1 ? pair : pair.slice(0, equalsAt);
+    const declared = this.#fields.get(name);
+    const isValid = declared !== undefined && acceptsText(declared.field, decode(name, equalsAt === -1 ? '' : pair.slice(equalsAt + 1)));
+    const verdict: Verdict = {
+      bit: declared?.bit ?? 0,
+      name,
+      why: declared === undefined ? 'undeclared' : isValid ? undefined : 'ill_typed',
+    };
+    if (isRemembered) {
+      if (this.#verdicts.size >= MAX_VERDICTS) this.#verdicts.clear();
+      this.#verdicts.set(pair, verdict);
+    }
+    return verdict;
+  }
+}
+
 /** The fields that `src/events/` declares for each event type of Cosmos, by name. */
-const DECLARED_FIELDS: ReadonlyMap<string, ReadonlyMap<string, Field>> = new Map(
+const DECLARED_FIELDS: ReadonlyMap<string, DeclaredFields> = new Map(
   standardEvents(COSMOS).map(({ type, fields, metadata }) => [
     type,
-    new Map(Object.entries({ ...metadata, ...standardFields(COSMOS, HOST), ...fields })),
+    new DeclaredFields({ ...metadata, ...standardFields(COSMOS, HOST), ...fields }),
   ]),
 );
 
@@ -166,21 +214,17 @@ const DECLARED_FIELDS: ReadonlyMap<string, ReadonlyMap<string, Field>> = new Map
  *
  * @param query Well-formed, without its question mark.
  */
-function filterFields(fields: ReadonlyMap<string, Field>, query: string): { query: string; dropped: readonly DroppedField[] } {
+function filterFields(declared: DeclaredFields, query: string): { query: string; dropped: readonly DroppedField[] } {
   if (query === '') return { query, dropped: NONE_DROPPED };
   const kept: string[] = [];
   const dropped: DroppedField[] = [];
-  const seen = new Set<string>();
+  let seen = 0;
   for (const pair of query.split('&')) {
-    const equalsAt = pair.indexOf('=');
-    // Names are compared without decoding: Cosmos writes a declared name in one spelling only.
-    const name = equalsAt === -1 ? pair : pair.slice(0, equalsAt);
-    const field = fields.get(name);
-    if (field === undefined) dropped.push({ name, why: 'undeclared' });
-    else if (seen.has(name)) dropped.push({ name, why: 'duplicate' });
-    else if (!acceptsText(field, decode(name, equalsAt === -1 ? '' : pair.slice(equalsAt + 1)))) dropped.push({ name, why: 'ill_typed' });
+    const { name, why, bit } = declared.judge(pair, query.length <= MAX_REMEMBERED_QUERY);
+    if ((seen & bit) !== 0) dropped.push({ name, why: 'duplicate' });
+    else if (why !== undefined) dropped.push({ name, why });
     else {
-      seen.add(name);
+      seen |= bit;
       kept.push(pair);
     }
   }

@@ -39,9 +39,10 @@ export interface StoreRequest extends Omit<SpoolOptions, 'directory' | 'segmentB
 export const defaultParts: RelayParts = {
   machine: thisMachine,
   loadDelivery,
-  openStore: async ({ directory, log, admit, onRecovered, required, ...rest }) => {
-    const shared = { boot: () => machineBoot(), ...rest };
-    return directory === undefined ? memoryStore(shared) : openSpool({ directory, log, admit, onRecovered, required, ...shared });
+  openStore: async ({ maxBytes, maxAgeMs, clock, onStored, ...rest }) => {
+    const shared = { boot: () => machineBoot(), maxBytes, maxAgeMs, clock, onStored };
+    const { directory } = rest;
+    return directory === undefined ? memoryStore(shared) : openSpool({ ...shared, ...rest, directory });
   },
 };
 

@@ -177,6 +177,14 @@ const rules: Readonly<Record<string, Rule>> = {
     deepEqual([subject.reported, subject.wrongLengths], [20, []]);
   },
 
+  'says how many events it can give now': async (store) => {
+    equal(store.ready, 0);
+    await append(store, '/a', '/b', '/c');
+    const { length, ready } = store;
+    ok(ready <= length, `${ready} of ${length} events`);
+    equal(store.take(9).length, ready);
+  },
+
   'takes events back to its head, once, and only those that were taken': async (store, subject) => {
     await append(store, '/a', '/b', '/c', '/d');
     const [a, b] = [store.take(1), store.take(2)];

@@ -73,6 +73,7 @@ export const PROMISES = [
   'relay-once',
   'relay-deadline',
   'relay-disk',
+  'relay-memory',
   'relay-torn-line',
   'relay-clock',
   'relay-age-bound',

@@ -1,11 +1,12 @@
 // The relay's core through its HTTP interface: delivery, opt-outs, and a disk that fails.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { RelayOptions } from '../../src/relay/options.js';
 import { openSpool } from '../../src/relay/spool/index.js';
 import { defaultParts } from '../../src/relay/wiring.js';
+import type { StoreRequest } from '../../src/relay/wiring.js';
 import { startCollector } from '../../src/testing/index.js';
 import { refusedPort } from '../../src/testing/collector.js';
 import { VirtualClock } from '../helpers/virtual-clock.js';
@@ -33,6 +34,23 @@ function checkSum(t: ExecutionContext, { relay }: Rig): void {
   }, 1);
   t.teardown(() => clearInterval(timer));
 }
+
+test('what waits on disk alone is sent later, and what is lost there is counted as unreadable', async (t) => {
+  const port = await refusedPort();
+  const spool = path.join(makeFolder(t), 'spool');
+  const parts = { openStore: (request: StoreRequest) => openStore({ ...request, readAheadBytes: 1024 }) };
+  const rig = await startRig(t, { ...QUICK, forward: `http://127.0.0.1:${port}/up`, spool }, parts);
+  checkSum(t, rig);
+  for (let index = 0; index < 100; index += 1) t.is((await rig.get(event(index))).status, 204);
+  const events = path.join(spool, 'events-000001.jsonl');
+  const lines = readFileSync(events, 'utf8').split('\n');
+  truncateSync(events, lines.slice(0, 90).join('\n').length + 1);
+  const collector = await startCollectorAt(t, port);
+  await until(() => rig.relay.stats().pending === 0);
+  t.is(collector.requests.length, 90);
+  t.deepEqual(rig.relay.stats().droppedBy, { unreadable: 10 });
+  t.true(rig.log.some((line) => line.includes('spool_unreadable')));
+});
 
 test(proves('relay-endpoint-away', 'an endpoint that is down and comes back gets all events, roughly in order'), async (t) => {
   const port = await refusedPort();

@@ -8,6 +8,7 @@ import { Gate } from '../../src/opt-out/gate.js';
 import { backoff } from '../../src/relay/backoff.js';
 import { IntakeLoad, Pump, RelayLedger } from '../../src/relay/pump.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { startPumpRig } from './helpers/pump-rig.js';
 import { StandInStore } from './helpers/stand-in-store.js';
 
 const LEFT = ['/v3/a', '/v3/b', '/v3/c', '/v3/d'];
@@ -59,6 +60,33 @@ test('at high load sending pauses after each round', async (t) => {
   await settle();
   t.deepEqual(sent, LEFT.slice(0, 2));
   await pump.stop();
+});
+
+test('events whose text is still to be read keep nothing busy, and are sent as soon as they can be taken', async (t) => {
+  const { pump, store, clock, targets, accounts } = startPumpRig(t, { events: LEFT, endpoint: () => ({ kind: 'sent' }) });
+  store.isRead = false;
+  await clock.advance(10_000);
+  await settle();
+  t.deepEqual([targets(), accounts().pending, clock.pendingDeferred], ['', 4, 0]);
+  const drained = pump.drain(5000);
+  await clock.advance(0);
+  t.is(clock.pendingDeferred, 0);
+  store.isRead = true;
+  pump.onReady();
+  await clock.advance(0);
+  await settle();
+  t.is(targets(), 'a b c d');
+  t.false(await drained);
+});
+
+test('a drain ends when the last events of the store are lost', async (t) => {
+  const { pump, store, clock } = startPumpRig(t, { events: LEFT, endpoint: () => ({ kind: 'sent' }) });
+  store.isRead = false;
+  await clock.advance(0);
+  const drained = pump.drain(5000);
+  store.clear();
+  pump.onReady();
+  t.false(await drained);
 });
 
 test('sending does not pause if the store is filling up, or if the load is not high', async (t) => {

@@ -1,5 +1,8 @@
 // Which targets are events, and which of their fields are forwarded; then all vectors through a relay.
 import test from 'ava';
+import { COSMOS } from '../../src/base/constants.js';
+import { standardEvents } from '../../src/events/product-events.js';
+import { standardFields } from '../../src/events/standard-metrics.js';
 import { parseTarget } from '../../src/relay/request-target.js';
 import { startCollector } from '../../src/testing/index.js';
 import { readVectors } from '../helpers/vectors.js';
@@ -31,6 +34,28 @@ test('declared fields are forwarded in their order and spelling, all others are 
     '/v3/task_instance',
     ['__proto__ undeclared', 'constructor undeclared', 'toString undeclared'],
   ]);
+});
+
+test('a pair means the same each time, and only in its own event', (t) => {
+  for (let round = 0; round < 3; round += 1) {
+    t.deepEqual(filtered('status=success&total_dbt_models=3', 'dag_run'), ['/v3/dag_run?status=success&total_dbt_models=3', []]);
+    t.deepEqual(filtered('total_dbt_models=3&status=success'), ['/v3/task_instance?status=success', ['total_dbt_models undeclared']]);
+    // More pairs than are remembered.
+    for (let value = 0; value < 1500; value += 1) t.deepEqual(filtered(`duration=${value}`), [`/v3/task_instance?duration=${value}`, []]);
+    t.deepEqual(filtered('duration=x&duration=1&duration=x'), [
+      '/v3/task_instance?duration=1',
+      ['duration ill_typed', 'duration duplicate'],
+    ]);
+  }
+});
+
+test('each declared field is told from all others: the second of each is a duplicate', (t) => {
+  for (const { type, fields, metadata } of standardEvents(COSMOS)) {
+    const names = Object.keys({ ...metadata, ...standardFields(COSMOS, 'airflow'), ...fields });
+    const query = names.map((name) => `${name}=None`).join('&');
+    const duplicates = names.map((name) => `${name} duplicate`);
+    t.deepEqual(filtered(`${query}&${query}`, type), [`/v3/${type}?${query}`, duplicates]);
+  }
 });
 
 test('only a dag_run has metadata', (t) => {

@@ -67,6 +67,7 @@ const BROKEN: Readonly<Record<string, readonly MakeStore[]>> = {
     ({ onStored, ...options }) => inMemory({ ...options, onStored: (events) => queueMicrotask(() => onStored(events)) }),
     (options) => inMemory({ ...options, onStored: () => undefined }),
   ],
+  'says how many events it can give now': [broken(() => ({ ready: 0 })), broken((store) => ({ ready: store.length + 1 }))],
   'takes events back to its head, once, and only those that were taken': [
     broken((store) => ({
       putBack: (events) => {

@@ -12,6 +12,7 @@ export interface SpoolFile {
   chmod(mode: number): Promise<void>;
   close(): Promise<void>;
   datasync(): Promise<void>;
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
   readFile(): Promise<Buffer>;
   stat(): Promise<Stats>;
   sync(): Promise<void>;

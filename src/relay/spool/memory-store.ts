@@ -32,6 +32,10 @@ class MemoryStore implements RelayStore {
     return this.#pending.length;
   }
 
+  get ready(): number {
+    return this.#pending.length;
+  }
+
   get nextSeq(): number {
     return this.#nextSeq;
   }

@@ -26,6 +26,8 @@ export interface SpoolOptions extends MemoryStoreOptions {
   directory: string;
   /** Size at which a new file of events is begun, in bytes. A file is deleted once all its events are settled. @default 1 MiB */
   segmentBytes?: number | undefined;
+  /** Room in memory for the text of the oldest events that are on disk, in bytes. @default 1 MiB: about half a second of sending */
+  readAheadBytes?: number | undefined;
   /** Whether a directory that does not work at the start is refused. @default false: events are kept in memory meanwhile */
   required?: boolean | undefined;
   /**
@@ -35,6 +37,10 @@ export interface SpoolOptions extends MemoryStoreOptions {
    * @default the whole target
    */
   admit?: ((target: string) => string | undefined) | undefined;
+  /** Called when events that waited on disk can be taken. */
+  onReady?: (() => void) | undefined;
+  /** Called with the number of events that are lost because their lines were deleted or changed, in the step in which `length` shrinks. */
+  onUnreadable?: ((events: number) => void) | undefined;
   /** Called if the disk works only after the spool was opened in memory: `stats()` then includes the recovered events. */
   onRecovered?: (() => void) | undefined;
   log: Log;
@@ -47,13 +53,13 @@ const MIB = 1024 * 1024;
 /** Defaults of both stores. */
 export const DEFAULT_MAX_BYTES = 64 * MIB;
 export const DEFAULT_MAX_AGE_MS = 24 * 60 * 60 * 1000;
-/** Default of the spool. */
+/** Defaults of the spool. */
 export const DEFAULT_SEGMENT_BYTES = MIB;
+export const DEFAULT_READ_AHEAD_BYTES = MIB;
 
 const aPath: Check = ['a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')];
 
 const checks: Checks<MemoryStoreOptions> = {
-  // All events are in memory, also those on disk: that limits the maximum.
   maxBytes: integer(16 * 1024, 4096 * MIB),
   maxAgeMs: milliseconds(1, Number.MAX_SAFE_INTEGER),
   clock: withMethods('now', 'wallNow', 'setTimeout', 'clearTimeout'),
@@ -65,8 +71,11 @@ const spoolChecks: Checks<SpoolOptions> = {
   ...checks,
   directory: aPath,
   segmentBytes: integer(1024, 4096 * MIB),
+  readAheadBytes: integer(1024, 4096 * MIB),
   admit: aFunction,
   required: ['true or false', (value) => typeof value === 'boolean'],
+  onReady: aFunction,
+  onUnreadable: aFunction,
   onRecovered: aFunction,
   log: withMethods('warn', 'debug'),
   fs: anObject,

@@ -51,10 +51,10 @@ export class PendingEvents<E extends PendingEvent> {
     heap[index] = event;
   }
 
-  /** Takes the oldest events, at most `limit`, in order. */
-  take(limit: number): E[] {
+  /** Takes the oldest events, at most `limit`, in order. @param beforeSeq Events from this number on stay. */
+  take(limit: number, beforeSeq = Infinity): E[] {
     const taken: E[] = [];
-    while (taken.length < limit) {
+    while (taken.length < limit && (this.oldestSeq ?? Infinity) < beforeSeq) {
       const event = this.#shift();
       if (event === undefined) break;
       event.isWaiting = false;
@@ -85,17 +85,20 @@ export class PendingEvents<E extends PendingEvent> {
 
   /** Forgets events that have waited for longer than `maxAgeMs`. @returns Those, in order. */
   expire(nowMs: number, maxAgeMs: number): E[] {
+    return this.removeIf(({ sinceMs }) => nowMs - sinceMs > maxAgeMs);
+  }
+
+  /** Forgets events that wait. @returns Those, in order. */
+  removeIf(isRemoved: (event: E) => boolean): E[] {
+    // It is asked every second, and mostly nothing is to be removed.
+    if (!this.#heap.some(isRemoved)) return [];
     const kept: E[] = [];
-    const expired: E[] = [];
-    for (const event of this.#heap) {
-      if (nowMs - event.sinceMs > maxAgeMs) expired.push(event);
-      else kept.push(event);
-    }
-    if (expired.length === 0) return expired;
+    const removed: E[] = [];
+    for (const event of this.#heap) (isRemoved(event) ? removed : kept).push(event);
     // A sorted array is a heap.
     this.#heap = kept.sort(bySeq);
-    for (const event of expired) event.isWaiting = false;
-    return expired.sort(bySeq);
+    for (const event of removed) event.isWaiting = false;
+    return removed.sort(bySeq);
   }
 
   /** Forgets all events. @returns How many waited. */

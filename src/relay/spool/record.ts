@@ -1,20 +1,23 @@
 // One event of the relay: as a record in memory, and as a line of JSON in a file of events.
 
+import { isUtf8 } from 'node:buffer';
 import type { StoredEvent } from '../../delivery/relay-store.js';
 import { NO_BOOT } from './age.js';
 import type { Stamp } from './age.js';
 
-/** One event in memory, with the place of its line on disk. */
+/** One event: what is always in memory, with the place of its line on disk, and maybe its text. */
 export class EventRecord implements StoredEvent {
   /** Final once the record is pending; recovery assigns another number before that. */
   seq: number;
-  readonly target: string;
+  /** Its target. Undefined while the text is on disk alone. */
+  text: string | undefined;
   readonly acceptedAtMs: number;
   /** Start of its wait, by `AgeClock`. Final once the record is pending; recovery finds it when it has read all lines. */
   sinceMs: number;
   /** Whether its age has started anew: it does so once. */
   isRenewed = false;
-  readonly mayBeSecond: boolean;
+  /** Final once the record is pending; recovery finds it when it reads a further line. */
+  mayBeSecond: boolean;
   /** Whether it is pending and not taken. */
   isWaiting = false;
   /** Whether its mark must be `begun`: it is taken, or an earlier process had taken it. */
@@ -25,14 +28,30 @@ export class EventRecord implements StoredEvent {
   segment: number | undefined;
   /** Column of its mark in the file of marks of that segment. */
   slot = 0;
+  /** Position of its line in the file of events of that segment, in bytes. */
+  offset = 0;
+  /** Size of that line without the newline. 0 while the line is not on disk. */
+  lineBytes = 0;
 
-  constructor(seq: number, target: string, { upMs, atMs }: Pick<Stamp, 'upMs' | 'atMs'>, mayBeSecond = false) {
+  constructor(seq: number, target: string | undefined, { upMs, atMs }: Pick<Stamp, 'upMs' | 'atMs'>, mayBeSecond = false) {
     this.seq = seq;
-    this.target = target;
+    this.text = target;
     this.acceptedAtMs = atMs;
     this.sinceMs = upMs;
     this.mayBeSecond = mayBeSecond;
     this.isBegun = mayBeSecond;
+  }
+
+  /** @throws Error while the text is on disk alone: a store gives out no such record. */
+  get target(): string {
+    if (this.text === undefined) throw new Error('The text of the event is on disk.');
+    return this.text;
+  }
+
+  /** Its line is not on disk any more. */
+  displace(): void {
+    this.segment = undefined;
+    this.lineBytes = 0;
   }
 }
 
@@ -83,7 +102,7 @@ const MAX_SEQ = 2 ** 52;
 const MAX_TIME_MS = 8.64e15;
 
 /** @returns The fields of a line; undefined if it is not a line of the spool. Unknown fields are ignored. */
-export function parseLine(text: string): ParsedLine | undefined {
+function parseLine(text: string): ParsedLine | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -95,6 +114,11 @@ export function parseLine(text: string): ParsedLine | undefined {
   if (!isCount(seq, MAX_SEQ) || !isCount(mark, MAX_SEQ) || !isCount(at, MAX_TIME_MS)) return undefined;
   if (typeof target !== 'string' || target === '') return undefined;
   return { seq, mark, target, stamp: parseStamp(value) ?? { boot: NO_BOOT, upMs: at, atMs: at }, isRenewed: renewed === 1 };
+}
+
+/** @returns The fields of a line as bytes, without the newline. */
+export function parseLineBytes(bytes: Buffer): ParsedLine | undefined {
+  return isUtf8(bytes) ? parseLine(bytes.toString('utf8')) : undefined;
 }
 
 /** @returns The stamp in the fields `boot`, `up` and `at`; undefined if they are missing or wrong. */

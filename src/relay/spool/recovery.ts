@@ -1,7 +1,7 @@
 // Recovery: reads the events that an earlier process left in the directory.
 
-import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Log } from '../../base/log.js';
 import { continueAges, NO_BOOT, shifted } from './age.js';
@@ -12,13 +12,14 @@ import type { OnTakenBack } from './directory.js';
 import { errorCode, READ } from './files.js';
 import type { SpoolFile, SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
-import { EventRecord, MIN_LINE_BYTES, parseLine } from './record.js';
-import { deleteOrphans, numbersIn, Segment } from './segment.js';
+import { COLUMN, DiskRows, FLAG } from './disk-rows.js';
+import { EventRecord, MIN_LINE_BYTES, parseLineBytes } from './record.js';
+import { deleteOrphans, numbersIn, readAt, Segment } from './segment.js';
 
 /** What an earlier process left. */
 export interface Recovered {
-  /** Events that are not settled, each once. */
-  readonly records: readonly EventRecord[];
+  /** Events that are not settled, each once, in order. */
+  readonly rows: DiskRows;
   /** Further lines of the same events, to be marked as done. */
   readonly duplicates: readonly EventRecord[];
   readonly segments: readonly Segment[];
@@ -31,7 +32,7 @@ export interface Recovered {
   readonly hasAges: boolean;
   /** How the times of earlier boots are told in this one. */
   readonly shifts: ReadonlyMap<string, Shift>;
-  /** Records whose age starts anew, because the wall clock cannot be trusted. */
+  /** Events whose age starts anew, because the wall clock cannot be trusted. */
   readonly renewed: number;
 }
 
@@ -79,6 +80,12 @@ export async function recover(directory: string, options: RecoveryOptions): Prom
 
 const NEWLINE = 0x0a;
 
+/** Size of one read, in bytes. */
+const BLOCK_BYTES = 256 * 1024;
+
+/** In the column `flags`: one more boot. */
+const BOOT_UNIT = 8;
+
 class SegmentReader {
   readonly #files: SpoolFiles;
   readonly #clock: AgeClock;
@@ -86,15 +93,21 @@ class SegmentReader {
   readonly #admit: RecoveryOptions['admit'];
   readonly #onTakenBack: OnTakenBack;
   readonly #log: Pick<Log, 'warn'>;
-  readonly #segments: Segment[] = [];
-  readonly #bySeq = new Map<number, EventRecord>();
+  readonly #segments = new Map<number, Segment>();
+  readonly #rows = new DiskRows();
+  /** The rows by their numbers. Undefined as long as the numbers grow, as they do unless a disk failed. */
+  #indexBySeq: Map<number, number> | undefined;
   readonly #duplicates: EventRecord[] = [];
-  /** Records whose number another event has too: they get a new number. */
-  readonly #toRenumber: EventRecord[] = [];
+  /** Rows of the same events. */
+  readonly #replaced = new Set<number>();
+  /** Rows whose number another event has too: they get a new number. */
+  readonly #toRenumber: number[] = [];
   /** The newest stamp of each boot. */
   readonly #newest = new Map<string, Stamp>();
-  /** The boots of the records. */
-  readonly #bootOf = new Map<EventRecord, string>();
+  /** The boots of the rows. Their index is in the column `flags`, above the flags. */
+  readonly #boots: string[] = [];
+  /** One buffer for all reads. */
+  #block: Buffer | undefined;
   #oldestAtMs = Infinity;
   #nextSeq = 0;
   #tornLines = 0;
@@ -109,72 +122,110 @@ class SegmentReader {
   }
 
   async read(segment: Segment): Promise<void> {
-    const { bytes: events, inode } = await this.#readFile(segment.eventsPath);
     const marks = await this.#readMarks(segment.marksPath);
-    segment.eventsBytes = events.length;
-    segment.inode = inode;
     segment.marksBytes = marks.length;
-    this.#segments.push(segment);
-    let start = 0;
-    for (let end = events.indexOf(NEWLINE); end !== -1; end = events.indexOf(NEWLINE, start)) {
-      this.#readLine(events.subarray(start, end), segment, marks);
-      start = end + 1;
+    this.#segments.set(segment.number, segment);
+    await this.#withFile(segment.eventsPath, async (file, { ino, size }) => {
+      segment.eventsBytes = size;
+      segment.inode = ino;
+      await this.#readLines(file, segment, marks);
+    });
+  }
+
+  /** Reads a file of events block by block: a spool can be larger than the memory. */
+  async #readLines(file: SpoolFile, segment: Segment, marks: string): Promise<void> {
+    let position = 0;
+    for (;;) {
+      const block = (this.#block ??= Buffer.allocUnsafe(BLOCK_BYTES));
+      const bytes = await readAt(file, block, position);
+      const isEnd = bytes.length < block.length;
+      let start = 0;
+      for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
+        const clash = this.#readLine(bytes.subarray(start, end), position + start, segment, marks);
+        if (clash !== undefined) await clash;
+        start = end + 1;
+      }
+      // A line without a newline was never acknowledged.
+      if (isEnd && start < bytes.length) this.#tornLines += 1;
+      if (isEnd) return;
+      // A line longer than the block.
+      if (start === 0) this.#block = Buffer.allocUnsafe(2 * block.length);
+      position += start;
     }
-    // A line without a newline was never acknowledged.
-    if (start < events.length) this.#tornLines += 1;
   }
 
   async result(agesPath: string | undefined): Promise<Omit<Recovered, 'nextNumber'>> {
-    for (const record of this.#toRenumber) {
-      record.seq = this.#nextSeq;
+    for (const index of this.#toRenumber) {
+      this.#rows.set(index, COLUMN.seq, this.#nextSeq);
       this.#nextSeq += 1;
     }
-    const records = [...this.#bySeq.values(), ...this.#toRenumber];
     const ages = agesPath === undefined ? undefined : await this.#readAges(agesPath);
+    const told = this.#tellAges(ages ?? '');
+    if (this.#replaced.size > 0) this.#rows.removeIf((index) => this.#replaced.has(index));
+    if (this.#indexBySeq !== undefined) this.#rows.sort();
     return {
-      ...this.#tellAges(records, ages ?? ''),
+      ...told,
       hasAges: ages !== undefined,
-      records,
+      rows: this.#rows,
       duplicates: this.#duplicates,
-      segments: this.#segments,
+      segments: [...this.#segments.values()],
       nextSeq: this.#nextSeq,
       tornLines: this.#tornLines,
     };
   }
 
-  #readLine(bytes: Buffer, segment: Segment, marks: string): void {
-    const line = isUtf8(bytes) ? parseLine(bytes.toString('utf8')) : undefined;
+  /** @returns A promise only for a line whose number another line has too. */
+  #readLine(bytes: Buffer, offset: number, segment: Segment, marks: string): Promise<void> | undefined {
+    const line = parseLineBytes(bytes);
     // The spool never gives a column beyond the number of lines that fit: a mark there would grow the file.
     if (line === undefined || line.mark * MIN_LINE_BYTES > segment.eventsBytes) {
       this.#tornLines += 1;
-      return;
+      return undefined;
     }
     segment.slots = Math.max(segment.slots, line.mark + 1);
     this.#nextSeq = Math.max(this.#nextSeq, line.seq + 1);
     this.#noteStamp(line.stamp);
     const mark = marks[line.mark];
-    if (mark === MARK.done) return;
+    if (mark === MARK.done) return undefined;
     const target = this.#admit(line.target);
     if (target === undefined) {
       this.#tornLines += 1;
-      return;
+      return undefined;
     }
-    const earlier = this.#earlierLineOf(line.seq, target, line.stamp.atMs);
-    if (earlier?.segment === segment.number && earlier.slot === line.mark) {
-      this.#tornLines += 1;
-      return;
-    }
-    const mayBeSecond = mark !== MARK.waiting || earlier?.mayBeSecond === true;
-    const record = new EventRecord(line.seq, target, line.stamp, mayBeSecond);
+    const record = new EventRecord(line.seq, target, line.stamp, mark !== MARK.waiting);
     record.isRenewed = line.isRenewed;
-    this.#bootOf.set(record, line.stamp.boot);
-    if (line.stamp.boot === NO_BOOT) this.#oldestAtMs = Math.min(this.#oldestAtMs, line.stamp.atMs);
     record.segment = segment.number;
     record.slot = line.mark;
+    record.offset = offset;
+    record.lineBytes = bytes.length;
+    const earlier = this.#indexOf(line.seq);
+    if (earlier !== undefined) return this.#addClashing(record, earlier, segment, line.stamp.boot);
+    this.#add(record, segment, line.stamp.boot);
+    return undefined;
+  }
+
+  /** The row of a number, among those before it. */
+  #indexOf(seq: number): number | undefined {
+    const { length } = this.#rows;
+    if (this.#indexBySeq === undefined) {
+      if (length === 0 || seq > this.#rows.get(length - 1, COLUMN.seq)) return undefined;
+      this.#indexBySeq = new Map(Array.from({ length }, (_, index) => [this.#rows.get(index, COLUMN.seq), index]));
+    }
+    return this.#indexBySeq.get(seq);
+  }
+
+  #add(record: EventRecord, segment: Segment, boot: string): void {
+    const index = this.#rows.length;
+    this.#rows.push(record);
+    this.#rows.set(index, COLUMN.flags, this.#rows.get(index, COLUMN.flags) + this.#indexOfBoot(boot) * BOOT_UNIT);
+    if (boot === NO_BOOT) this.#oldestAtMs = Math.min(this.#oldestAtMs, record.acceptedAtMs);
     segment.live += 1;
-    // An event is written again after a failure of the disk: the marks of the later line are the current ones.
-    if (earlier !== undefined) this.#duplicates.push(earlier);
-    this.#bySeq.set(line.seq, record);
+    this.#indexBySeq?.set(record.seq, index);
+  }
+
+  #indexOfBoot(boot: string): number {
+    const index = this.#boots.lastIndexOf(boot);
+    return index === -1 ? this.#boots.push(boot) - 1 : index;
   }
 
   #noteStamp(stamp: Stamp): void {
@@ -182,8 +233,8 @@ class SegmentReader {
     if (newest === undefined || stamp.upMs > newest.upMs) this.#newest.set(stamp.boot, stamp);
   }
 
-  /** Finds the start of the wait of each record: until now it is a time of its own boot. */
-  #tellAges(records: readonly EventRecord[], savedText: string): Pick<Recovered, 'shifts' | 'renewed'> {
+  /** Finds the start of the wait of each row: until now it is a time of its own boot. */
+  #tellAges(savedText: string): Pick<Recovered, 'shifts' | 'renewed'> {
     const { shifts, renewed } = continueAges({
       clock: this.#clock,
       saved: parseAges(savedText),
@@ -191,33 +242,54 @@ class SegmentReader {
       oldestAtMs: this.#oldestAtMs,
       maxAgeMs: this.#maxAgeMs,
     });
+    const rows = this.#rows;
     const nowMs = this.#clock.stamp().upMs;
     let count = 0;
-    for (const record of records) {
-      const boot = this.#bootOf.get(record) ?? NO_BOOT;
+    for (let index = 0; index < rows.length; index += 1) {
+      const both = rows.get(index, COLUMN.flags);
+      const flags = both % BOOT_UNIT;
+      rows.set(index, COLUMN.flags, flags);
+      const boot = this.#boots[Math.floor(both / BOOT_UNIT)] ?? NO_BOOT;
       const shift = shifts.get(boot);
       if (shift === undefined) continue;
-      if (renewed.has(boot) && !record.isRenewed) count += 1;
-      record.sinceMs = shifted(record.sinceMs, shift, record.isRenewed, nowMs);
-      record.isRenewed ||= shift.renewedAtMs !== undefined;
+      const isRenewed = (flags & FLAG.isRenewed) !== 0;
+      if (renewed.has(boot) && !isRenewed && !this.#replaced.has(index)) count += 1;
+      rows.set(index, COLUMN.sinceMs, shifted(rows.get(index, COLUMN.sinceMs), shift, isRenewed, nowMs));
+      if (shift.renewedAtMs !== undefined) rows.set(index, COLUMN.flags, flags | FLAG.isRenewed);
     }
     return { shifts, renewed: count };
   }
 
-  /** The same event from an earlier line. Another event of the same number, from files of two spools, gets a new number. */
-  #earlierLineOf(seq: number, target: string, atMs: number): EventRecord | undefined {
-    const earlier = this.#bySeq.get(seq);
-    if (earlier === undefined || (earlier.target === target && earlier.acceptedAtMs === atMs)) return earlier;
-    this.#bySeq.delete(seq);
-    this.#toRenumber.push(earlier);
-    return undefined;
+  /**
+   * An event is written again after a failure of the disk: the marks of the later line are the current ones. Another event of the same
+   * number, from files of two spools, gets a new number.
+   */
+  async #addClashing(record: EventRecord, index: number, segment: Segment, boot: string): Promise<void> {
+    const earlier = this.#rows.recordAt(index);
+    if (earlier.acceptedAtMs !== record.acceptedAtMs || record.target !== (await this.#targetOf(earlier))) {
+      this.#toRenumber.push(index);
+      this.#add(record, segment, boot);
+    } else if (earlier.segment === record.segment && earlier.slot === record.slot) {
+      this.#tornLines += 1;
+    } else {
+      if (earlier.mayBeSecond) record.mayBeSecond = record.isBegun = true;
+      this.#duplicates.push(earlier);
+      this.#replaced.add(index);
+      this.#add(record, segment, boot);
+    }
+  }
+
+  async #targetOf({ segment = 0, offset, lineBytes }: EventRecord): Promise<string | undefined> {
+    const bytes = await this.#segments.get(segment)?.read(this.#files, offset, lineBytes);
+    const line = bytes === undefined ? undefined : parseLineBytes(bytes);
+    return line === undefined ? undefined : this.#admit(line.target);
   }
 
   /** Without it the lines alone tell the ages. @returns Undefined if there is no such file. */
   async #readAges(path: string): Promise<string | undefined> {
     try {
       if (await this.#setAside(path, 'spool_ages', 'the age of the events is known by their lines alone')) return undefined;
-      return (await this.#readFile(path)).bytes.toString('latin1');
+      return await this.#readFile(path);
     } catch {
       return '';
     }
@@ -241,7 +313,7 @@ class SegmentReader {
   async #readMarks(path: string): Promise<string> {
     try {
       if (await this.#setAside(path, 'spool_marks', 'what its events became is not known, and they may be sent again')) return '';
-      return (await this.#readFile(path)).bytes.toString('latin1');
+      return await this.#readFile(path);
     } catch (error) {
       if (errorCode((error as Error).cause) === 'ENOENT') return '';
       throw error;
@@ -258,14 +330,18 @@ class SegmentReader {
     return this.#files.open(path, READ);
   }
 
-  async #readFile(path: string): Promise<{ bytes: Buffer; inode: number }> {
+  #readFile(path: string): Promise<string> {
+    return this.#withFile(path, async (file) => (await file.readFile()).toString('latin1'));
+  }
+
+  async #withFile<T>(path: string, use: (file: SpoolFile, stats: Stats) => Promise<T>): Promise<T> {
     try {
       const file = await this.#open(path);
       try {
         const stats = await file.stat();
         if (!stats.isFile()) throw unsafe(path, 'is not a file');
         await secureFile(path, file, stats, this.#onTakenBack);
-        return { bytes: await file.readFile(), inode: stats.ino };
+        return await use(file, stats);
       } finally {
         await file.close();
       }

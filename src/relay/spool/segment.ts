@@ -1,7 +1,7 @@
 // A segment of the spool's journal: one file of events, appended to, and one file of marks, overwritten in place.
 
 import { join } from 'node:path';
-import { CREATE, errorCode, FILE_MODE, numberedFiles, systemError } from './files.js';
+import { CREATE, errorCode, FILE_MODE, numberedFiles, READ, systemError } from './files.js';
 import type { SpoolFile, SpoolFiles } from './files.js';
 import { MARK, MARKS_FILES } from './marks.js';
 import type { MarkWriter } from './marks.js';
@@ -115,6 +115,22 @@ export class Segment {
     await file?.close().catch(() => undefined);
   }
 
+  /**
+   * Reads from its file of events. @returns Fewer bytes at the end of the file.
+   *
+   * @throws (rejects) Errors of the file system; `ENOENT` also if the file was replaced.
+   */
+  async read(files: SpoolFiles, position: number, bytes: number): Promise<Buffer> {
+    const file = await files.open(this.eventsPath, READ);
+    try {
+      const { ino } = await file.stat();
+      if (this.inode !== undefined && ino !== this.inode) throw systemError('ENOENT', 'The segment was replaced.');
+      return await readAt(file, Buffer.allocUnsafe(bytes), position);
+    } finally {
+      await file.close().catch(() => undefined);
+    }
+  }
+
   /** Whether its file of events was deleted or replaced. @throws (rejects) Errors of the file system. */
   async isLost(files: SpoolFiles): Promise<boolean> {
     try {
@@ -125,6 +141,17 @@ export class Segment {
       throw error;
     }
   }
+}
+
+/** Fills a buffer from a file. @returns The part that was filled: less than all of it at the end of the file. */
+export async function readAt(file: SpoolFile, buffer: Buffer, position: number): Promise<Buffer> {
+  let done = 0;
+  while (done < buffer.length) {
+    const { bytesRead } = await file.read(buffer, done, buffer.length - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return buffer.subarray(0, done);
 }
 
 async function writeAll(file: SpoolFile, bytes: Uint8Array, position: number): Promise<void> {

@@ -3,7 +3,7 @@
 import type { AgeClock } from './age.js';
 import { regainFile, syncDirectory } from './directory.js';
 import type { OnTakenBack } from './directory.js';
-import { ClearedError, errorCode } from './files.js';
+import { ClearedError, errorCode, systemError } from './files.js';
 import type { SpoolFiles } from './files.js';
 import { MARK } from './marks.js';
 import type { Mark, MarkWriter } from './marks.js';
@@ -92,14 +92,18 @@ export class Segments {
     while (segment !== this.#active && clears === this.#clears);
     if (clears !== this.#clears) throw new ClearedError();
     const records: EventRecord[] = [];
+    const sizes: number[] = [];
     let text = '';
     for (const line of lines) {
       // A record in memory can be delivered while a segment is created for it.
       if (line.record.isSettled) continue;
       records.push(line.record);
       segment.place(line.record);
-      text += encodeLine(line, this.#ages.boot, this.#seqOffset);
+      const encoded = encodeLine(line, this.#ages.boot, this.#seqOffset);
+      sizes.push(Buffer.byteLength(encoded));
+      text += encoded;
     }
+    let offset = segment.eventsBytes;
     try {
       segment.extendMarks(this.#marks);
       this.mark(
@@ -112,6 +116,19 @@ export class Segments {
       if (clears === this.#clears) throw error;
     }
     if (clears !== this.#clears) throw new ClearedError();
+    for (const [index, record] of records.entries()) {
+      const bytes = sizes[index] ?? 0;
+      // One that was settled meanwhile has no place any more.
+      if (record.segment === segment.number) Object.assign(record, { offset, lineBytes: bytes - 1 });
+      offset += bytes;
+    }
+  }
+
+  /** Reads from the file of events that has a record. @throws (rejects) Errors of the file system; `ENOENT` if the file is gone. */
+  async read({ segment, offset }: EventRecord, bytes: number): Promise<Buffer> {
+    const found = segment === undefined ? undefined : this.#byNumber.get(segment);
+    if (found === undefined) throw systemError('ENOENT', 'The segment is gone.');
+    return found.read(this.#files, offset, bytes);
   }
 
   /** Gives records the same mark. @throws Errors of the file system. */
@@ -145,9 +162,10 @@ export class Segments {
     return this.#deletion.sweep();
   }
 
-  /** Takes back the rights that files of marks have lost: they are opened to be written. Never rejects. */
+  /** Takes back the rights that files have lost: marks are opened to be written, and events to be read. Never rejects. */
   async regain(onTakenBack: OnTakenBack): Promise<void> {
-    for (const { marksPath } of this.#byNumber.values()) await regainFile(marksPath, this.#files, onTakenBack);
+    for (const { marksPath, eventsPath } of this.#byNumber.values())
+      for (const path of [marksPath, eventsPath]) await regainFile(path, this.#files, onTakenBack);
   }
 
   /** Forgets segments whose files were deleted or replaced. @returns Their numbers. @throws (rejects) Errors of the file system. */
@@ -195,7 +213,7 @@ export class Segments {
 
   #release(record: EventRecord): void {
     const segment = record.segment === undefined ? undefined : this.#byNumber.get(record.segment);
-    record.segment = undefined;
+    record.displace();
     if (segment === undefined) return;
     segment.live -= 1;
     this.#deleteIfDone(segment);

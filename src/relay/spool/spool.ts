@@ -7,15 +7,17 @@ import type { Shift } from './age.js';
 import { AgesFile } from './ages-file.js';
 import { unusable } from './directory.js';
 import type { OnTakenBack } from './directory.js';
-import { nodeFiles, SpoolError } from './files.js';
+import { errorCode, nodeFiles, SpoolError } from './files.js';
 import { takeLeftBehind, tellLeftBehind } from './left-behind.js';
 import type { PlacesOptions } from './left-behind.js';
 import { DirectoryLease } from './lock.js';
 import { MARK, MarkWriter } from './marks.js';
 import type { Mark } from './marks.js';
-import { checkSpoolOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, fittingSegmentBytes } from './options.js';
+import { checkSpoolOptions, fittingSegmentBytes } from './options.js';
+import { DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES, DEFAULT_READ_AHEAD_BYTES, DEFAULT_SEGMENT_BYTES } from './options.js';
 import type { SpoolOptions } from './options.js';
-import { PendingEvents } from './pending-events.js';
+import { COLUMN, FLAG } from './disk-rows.js';
+import { ReadAhead } from './read-ahead.js';
 import { EventRecord, recordLine } from './record.js';
 import { recover } from './recovery.js';
 import type { Recovered } from './recovery.js';
@@ -41,13 +43,13 @@ export async function openSpool(options: SpoolOptions): Promise<RelayStore> {
 
 const NOTHING_RECOVERED = { recovered: 0, maybeSentTwice: 0, tornLines: 0 };
 
-/** Every pending event is in memory too, so `take` reads nothing from disk. */
+/** `take` reads nothing from disk: the text of the oldest events is in memory before their turn. */
 class Spool implements RelayStore {
   readonly #options: SpoolOptions;
   readonly #maxBytes: number;
   readonly #segmentBytes: number;
   readonly #lease: DirectoryLease;
-  readonly #pending = new PendingEvents<EventRecord>();
+  readonly #pending: ReadAhead;
   readonly #segments: Segments;
   readonly #marks: MarkWriter;
   readonly #ages: AgeClock;
@@ -82,6 +84,7 @@ class Spool implements RelayStore {
       clock,
       log,
       batchBytes: this.#segmentBytes,
+      onWritten: (records) => this.#pending.release(records),
       onStored: (records) => {
         if (records.length === 0) return;
         for (const record of records) this.#pending.add(record);
@@ -89,6 +92,16 @@ class Spool implements RelayStore {
       },
       prepare: () => this.#prepare(),
       isRequired: options.required === true,
+    });
+    this.#pending = new ReadAhead({
+      maxBytes: options.readAheadBytes ?? DEFAULT_READ_AHEAD_BYTES,
+      clock,
+      read: (record, bytes) => this.#segments.read(record, bytes),
+      admit: (target) => this.#admit(target),
+      isDurable: () => this.#commit.isDurable,
+      onReady: () => options.onReady?.(),
+      onTorn: this.#dropUnreadable,
+      onReadFailed: this.#onReadFailed,
     });
   }
 
@@ -109,6 +122,10 @@ class Spool implements RelayStore {
 
   get length(): number {
     return this.#pending.length;
+  }
+
+  get ready(): number {
+    return this.#pending.ready;
   }
 
   get nextSeq(): number {
@@ -190,6 +207,26 @@ class Spool implements RelayStore {
     };
   }
 
+  #admit(target: string): string | undefined {
+    const { admit } = this.#options;
+    return admit === undefined ? target : admit(target);
+  }
+
+  /** Their lines are gone, or not as they were written: they cannot be sent. */
+  readonly #dropUnreadable = (records: readonly EventRecord[]): void => {
+    const { log, onUnreadable } = this.#options;
+    this.#onDisk(() => this.#segments.settle(records));
+    log.warn('spool_unreadable', `${records.length} events of the spool are lost: their lines on disk were deleted or changed`);
+    onUnreadable?.(records.length);
+  };
+
+  readonly #onReadFailed = (error: unknown): void => {
+    const code = errorCode(error);
+    // The retry takes back lost rights, and finds which files are gone.
+    if (code === 'ENOENT' || code === 'EACCES') this.#commit.fail(error);
+    else this.#options.log.warn('spool_read_failed', `events of the spool cannot be read (${code}); they wait, and later ones go first`);
+  };
+
   /** Whether a synchronous write may be tried: the directory is ours, and the disk responds. */
   get #canWriteNow(): boolean {
     return this.#commit.isDurable && !this.#commit.isAbandoned && this.#lease.isHeld && !this.#marks.isBuffering;
@@ -222,7 +259,7 @@ class Spool implements RelayStore {
   /** Prepares the directory for writing, at the start and before each retry. @throws (rejects) As `open()` does. */
   async #prepare(): Promise<void> {
     const { files } = this.#lease;
-    const { admit = (target) => target, maxAgeMs = DEFAULT_MAX_AGE_MS, log } = this.#options;
+    const { maxAgeMs = DEFAULT_MAX_AGE_MS, log } = this.#options;
     await this.#lease.regain();
     await this.#segments.regain(this.#onTakenBack);
     // Before the lease is acquired: if another process owned the directory meanwhile, files of our names are that process's files.
@@ -234,12 +271,13 @@ class Spool implements RelayStore {
     }
     const { path } = this.#lease;
     await takeLeftBehind(path, this.#places);
+    const admit = (target: string): string | undefined => this.#admit(target);
     const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onTakenBack: this.#onTakenBack, log }).catch(
       (error: unknown) => {
         throw unusable(path, 'read', error);
       },
     );
-    if (!this.#commit.isAbandoned) this.#adopt(recovered);
+    if (!this.#commit.isAbandoned) await this.#adopt(recovered);
   }
 
   /** @throws (rejects) As `open()` does. The log then also says where events of an earlier process lie. */
@@ -253,18 +291,26 @@ class Spool implements RelayStore {
     }
   }
 
-  /** Events whose file was deleted are in memory alone, and are written again. @throws (rejects) Errors of the file system. */
+  /**
+   * Events whose file was deleted are written again if their text is in memory. The others are lost.
+   *
+   * @throws (rejects) Errors of the file system.
+   */
   async #rewriteLost(): Promise<void> {
     const lost = await this.#segments.forgetLost();
-    for (const record of this.#pending.all()) {
+    const unreadable = this.#pending.forgetLost(lost);
+    // Files of their names may belong to another process by now: nothing is marked there.
+    for (const record of unreadable) record.displace();
+    if (unreadable.length > 0) this.#dropUnreadable(unreadable);
+    for (const record of this.#pending.inMemory()) {
       if (record.segment === undefined || !lost.has(record.segment)) continue;
-      record.segment = undefined;
+      record.displace();
       if (record.isWaiting) this.#commit.rewrite(record);
     }
   }
 
   /** Adds recovered events. They are older than events that were accepted meanwhile, so they get lower numbers. */
-  #adopt({ records, duplicates, segments, nextSeq, nextNumber, tornLines, hasAges, shifts, renewed }: Recovered): void {
+  async #adopt({ rows, duplicates, segments, nextSeq, nextNumber, tornLines, hasAges, shifts, renewed }: Recovered): Promise<void> {
     const { log, onRecovered } = this.#options;
     this.#shifts = shifts;
     if (hasAges) this.#agesFile.found();
@@ -272,11 +318,12 @@ class Spool implements RelayStore {
     const seqOffset = isFirst ? 0 : nextSeq;
     if (isFirst) this.#nextSeq = nextSeq;
     this.#segments.adopt(segments, nextNumber, seqOffset);
-    for (const record of records) {
-      record.seq -= seqOffset;
-      this.#pending.add(record);
+    let maybeSentTwice = 0;
+    for (let index = 0; index < rows.length; index += 1) {
+      rows.set(index, COLUMN.seq, rows.get(index, COLUMN.seq) - seqOffset);
+      if ((rows.get(index, COLUMN.flags) & FLAG.mayBeSecond) !== 0) maybeSentTwice += 1;
     }
-    this.#recovered = { recovered: records.length, maybeSentTwice: records.filter(({ mayBeSecond }) => mayBeSecond).length, tornLines };
+    this.#recovered = { recovered: rows.length, maybeSentTwice, tornLines };
     this.#onDisk(() => this.#segments.settle(duplicates));
     if (renewed > 0) {
       log.warn(
@@ -285,13 +332,16 @@ class Spool implements RelayStore {
       );
     }
     // A clock that is wrong at each start must not renew the same events again.
-    if (!this.#marks.isBuffering) this.#saveAges(records.length > 0);
+    if (!this.#marks.isBuffering) this.#saveAges(rows.length > 0);
     if (tornLines > 0) log.warn('spool_torn', `${tornLines} lines of the spool could not be read, and are skipped`);
+    const isReady = this.#pending.adopt(rows);
     if (this.#isOpen) onRecovered?.();
+    await isReady;
   }
 
   /** @returns How many events are not known to be on disk. The lease is held until a disk that hangs responds. */
   async #close(withinMs: number | undefined): Promise<number> {
+    this.#pending.close();
     let isOurs = false;
     let givenUp: readonly EventRecord[] = [];
     const finish = async (): Promise<void> => {
@@ -310,10 +360,10 @@ class Spool implements RelayStore {
       inDoubt = this.#commit.abandon();
       isOurs = this.#lease.isHeld;
     }
-    const lost = [...this.#pending.all()].filter((record) => record.segment === undefined || inDoubt.has(record) || !isOurs);
+    const lost = [...this.#pending.inMemory()].filter((record) => record.segment === undefined || inDoubt.has(record) || !isOurs);
     givenUp = lost.filter((record) => inDoubt.has(record));
     // Those without a place on disk must not get one.
     for (const record of givenUp) record.isSettled = true;
-    return lost.length;
+    return lost.length + (isOurs ? 0 : this.#pending.onDisk);
   }
 }

@@ -21,6 +21,8 @@ interface GroupCommitOptions {
   batchBytes: number;
   /** Called with new events in the step in which they are stored, on disk or in memory, and before their appends are answered. */
   onStored: (records: readonly EventRecord[]) => void;
+  /** Called with events from memory that are on disk now. */
+  onWritten: (records: readonly EventRecord[]) => void;
   /** Whether `open()` rejects for any directory that does not work at the start. */
   isRequired: boolean;
   /** Prepares the directory, at the start and before each retry. Rejects if it cannot be used. */
@@ -213,7 +215,7 @@ export class GroupCommit {
 
   /** One write: first the events in memory, then the appends. @returns Whether the disk works. */
   async #writeBatch(): Promise<boolean> {
-    const { segments, batchBytes, onStored } = this.#options;
+    const { segments, batchBytes, onStored, onWritten } = this.#options;
     this.#watchdog.start();
     const fromMemory = this.#fallback.takeBatch(batchBytes);
     const appends = fromMemory.length > 0 ? [] : this.#queue.takeBatch(batchBytes);
@@ -228,6 +230,7 @@ export class GroupCommit {
     this.#inFlight = undefined;
     // An event that was taken and put back before it had its place is in memory too.
     for (const { record } of lines) if (record.segment !== undefined) this.#fallback.delete(record);
+    onWritten(fromMemory.map(({ record }) => record));
     onStored(appends.map(({ record }) => record));
     for (const { resolve } of appends) resolve('disk');
     this.#onDiskResponds(true);

@@ -10,6 +10,8 @@ export class StandInStore implements RelayStore {
   /** How many events the next `expire` deletes. */
   tooOld = 0;
   isClosed = false;
+  /** Whether the text of its events is in memory. */
+  isRead = true;
   /** What `close` returns. */
   endsWithProcess = 0;
   recovered = 0;
@@ -26,6 +28,10 @@ export class StandInStore implements RelayStore {
 
   get length(): number {
     return this.waiting.length;
+  }
+
+  get ready(): number {
+    return this.isRead ? this.waiting.length : 0;
   }
 
   get oldestSeq(): number {
@@ -49,7 +55,7 @@ export class StandInStore implements RelayStore {
   }
 
   take(limit: number): StoredEvent[] {
-    return this.waiting.splice(0, limit);
+    return this.waiting.splice(0, Math.min(limit, this.ready));
   }
 
   putBack(events: readonly StoredEvent[]): void {

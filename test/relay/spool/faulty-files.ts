@@ -47,6 +47,7 @@ export class FaultyFiles {
         await this.#run('file.close', () => Promise.resolve());
       },
       datasync: () => this.#run('file.datasync', () => file.datasync()),
+      read: (...args) => this.#run('file.read', () => file.read(...args)),
       readFile: () => this.#run('file.readFile', () => file.readFile()),
       stat: () => this.#run('file.stat', () => file.stat()),
       sync: () => this.#run('file.sync', () => file.sync()),

@@ -37,19 +37,27 @@ async function afterCrash(t: ExecutionContext, directory: string): Promise<Map<s
   return found;
 }
 
-for (const isFaulty of [false, true]) {
-  test(`any order of calls${isFaulty ? ' on a failing disk' : ''} keeps the counts, and survives a crash at any moment`, async (t) => {
+for (const [isFaulty, readAheadBytes] of [
+  [false, undefined],
+  [false, 1024],
+  [true, undefined],
+  [true, 1024],
+] as const) {
+  const words = `${isFaulty ? ' on a failing disk' : ''}${readAheadBytes === undefined ? '' : ' with most text on disk alone'}`;
+  test(`any order of calls${words} keeps the counts, and survives a crash at any moment`, async (t) => {
     t.timeout(60_000 + RUNS * 2000);
     const random = seededChance(t);
     for (let run = 0; run < RUNS; run += 1) {
       const directory = freshDirectory(t);
       const faulty = new FaultyFiles();
-      const { store, clock, told } = await openRig(t, { directory, segmentBytes: 1024, maxBytes: 64 * 1024, fs: faulty.files });
+      let gone = 0;
+      const onUnreadable = (events: number): void => void (gone += events);
+      const options = { directory, segmentBytes: 1024, maxBytes: 64 * 1024, readAheadBytes, onUnreadable, fs: faulty.files };
+      const { store, clock, told } = await openRig(t, options);
       const disk = new Set<string>();
       const settled = new Set<string>();
       const taken: StoredEvent[] = [];
       const appends: Promise<unknown>[] = [];
-      let gone = 0;
       const some = (): StoredEvent[] => taken.splice(random.below(taken.length + 1), 1 + random.below(5));
       const append = (): void => {
         const target = `/${run}-${appends.length}?${'x'.repeat(random.below(80))}`;
@@ -71,11 +79,13 @@ for (const isFaulty of [false, true]) {
         () => store.putBack(some()),
         settle,
         settle,
+        () => t.true(store.ready <= store.length),
         () => new Promise((resolve) => setImmediate(resolve)),
       ];
       if (isFaulty) {
         steps.push(
           () => faulty.faults.set(CHANGING[random.below(CHANGING.length)] ?? 'open', 'EIO'),
+          () => faulty.faults.set('file.read', 'EIO'),
           () => faulty.faults.clear(),
           () => clock.advance(5000),
         );

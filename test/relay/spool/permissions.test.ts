@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { SpoolFiles } from '../../../src/relay/spool/files.js';
 import { proves } from '../../helpers/promises.js';
-import { appendAll, folder, freshDirectory, openRig, targetsOf, untilDurable } from './rig.js';
+import { appendAll, folder, freshDirectory, openRig, targetsOf, turn, untilDurable } from './rig.js';
 import { unprivilegedFiles as fs } from './unprivileged-files.js';
 
 const posix = process.platform === 'win32' ? test.skip : test;
@@ -91,6 +91,28 @@ for (const mode of [0o500, 0o000, 0o2070, 0o077]) {
     },
   );
 }
+
+posix(
+  proves('relay-directory', 'what waits on disk alone is read again after the spool lost its rights while it was in use'),
+  async (t) => {
+    const directory = freshDirectory(t);
+    const { store, clock } = await openRig(t, { directory, fs, readAheadBytes: 1024 });
+    const targets = Array.from({ length: 40 }, (_, index) => `/${index}?${'x'.repeat(90)}`);
+    await appendAll(t, store, targets);
+    takeRights(directory, 0);
+    const sent: string[] = [];
+    while (store.ready > 0) sent.push(...targetsOf(store.take(1)));
+    while (store.stats().isDurable) await turn();
+    t.true(sent.length < 20);
+    await clock.advance(5000);
+    await untilDurable(store);
+    while (sent.length < 40) {
+      sent.push(...targetsOf(store.take(1)));
+      await turn();
+    }
+    t.deepEqual(sent, targets);
+  },
+);
 
 posix('a umask that takes the rights of the owner does not keep a directory from being created in its missing parents', async (t) => {
   const directory = join(folder(t), 'a', 'b', 'spool');
