@@ -33,8 +33,8 @@ const FIRST_SLOTS = 64;
 const MAX_UNCHECKED = 1024;
 
 /**
- * One of so many is checked at once. If there is something to remove, all that wait are checked, and each later one of the turn: a host that
- * publishes huge texts in a loop must not hold them all. A prime, since hosts publish in cycles.
+ * One of so many is checked at once. If there is something to remove, all that wait are checked, and so is each later one of the turn: huge
+ * texts that a host publishes in a loop must not all be held. A prime, since hosts publish in cycles.
  */
 const SAMPLE = 13;
 
