@@ -1,20 +1,35 @@
-// Runs the benchmarks: node bench/run.mjs [--quick] [--only publish,delivery] [--out FILE] Needs dist/ (`npm run build`). Without --quick
-// it also needs the packages of this folder (`npm ci` in it), and for TLS the compiled tests.
+// Runs the benchmarks: node bench/run.mjs [--quick] [--only publish,delivery] [--rounds 1] [--out FILE] [--beside FOLDER]
+// Needs dist/ (`npm run build`). Without --quick it also needs the packages of this folder (`npm ci` in it), and for TLS the compiled tests.
+// --rounds limits the rounds of each sample, to try something out.
+// With --beside it also measures another build, such as dist/ of an earlier commit whose dependencies are installed.
 import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { goalsTable } from './goals.mjs';
 import { makeCertificate } from './harness/certificate.mjs';
 import { describeCommit, describeMachine, describeVersions } from './harness/machine.mjs';
 import { Findings, LATEST, writeResults } from './harness/results.mjs';
 import { runScenario } from './harness/runner.mjs';
-import { tableOf } from './tables.mjs';
+import { besideTable, tableOf } from './tables.mjs';
 
-const SCENARIOS = ['publish', 'million', 'deferred', 'encoding', 'import', 'exit', 'burst', 'delivery', 'memory', 'drain', 'install'];
+const SCENARIOS = [
+  ...['publish', 'million', 'loop', 'deferred', 'encoding', 'import', 'exit', 'burst', 'delivery', 'memory', 'drain', 'distance'],
+  ...['relay-memory', 'relay-answers', 'relay-forward', 'install'],
+];
 
 const { values: given } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, out: { type: 'string', default: LATEST } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    out: { type: 'string', default: LATEST },
+    beside: { type: 'string' },
+    rounds: { type: 'string' },
+  },
 });
 const { quick, out } = given;
+const maxRounds = given.rounds === undefined ? Infinity : Number(given.rounds);
+const beside = given.beside === undefined ? undefined : pathToFileURL(`${path.resolve(given.beside)}/`).href;
 const names = given.only?.split(',') ?? SCENARIOS;
 check();
 
@@ -27,7 +42,7 @@ const broken = [];
 try {
   for (const name of names) {
     const scenario = await import(`./scenarios/${name}.mjs`);
-    const found = await runScenario(name, scenario, { quick, tls, report });
+    const found = await runScenario(name, scenario, { quick, tls, beside, maxRounds, report });
     cells.push(...found.cells);
     broken.push(...found.broken);
     show(name);
@@ -41,7 +56,7 @@ const results = {
   date: new Date(startedAtMs).toISOString().slice(0, 10),
   tookS,
   commit,
-  quick,
+  quick: quick || given.rounds !== undefined,
   machine,
   versions: describeVersions(),
   cells,
@@ -62,6 +77,8 @@ function show(name) {
   const shown = tableOf(name, new Findings(cells));
   report('');
   if (shown !== null && cells.some((cell) => cell.scenario === name)) console.log(`\n${shown.title}\n\n${shown.text}`);
+  const compared = besideTable(name, new Findings(cells));
+  if (compared !== null) console.log(`\n${compared}`);
 }
 
 /** Reports missing prerequisites before the run starts. */
@@ -69,6 +86,7 @@ function check() {
   const unknown = names.filter((name) => !SCENARIOS.includes(name));
   if (unknown.length > 0) fail(`Expected --only to name some of ${SCENARIOS.join(', ')}, got ${unknown.join(', ')}.`);
   if (!existsSync(new URL('../dist/index.js', import.meta.url))) fail('dist/ is missing: run `npm run build` first.');
+  if (beside !== undefined && !existsSync(new URL('index.js', beside))) fail(`${given.beside} has no index.js: expected a dist/.`);
   if (quick) return;
   if (!existsSync(new URL('node_modules', import.meta.url)))
     fail('The packages to compare with are missing: run `npm ci` in bench/ first, or use --quick.');

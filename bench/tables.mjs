@@ -1,5 +1,7 @@
 // One table for each scenario, from the cells of a run.
+import { besideOf } from './harness/runner.mjs';
 import { CAP_MS } from './scenarios/exit.mjs';
+import { BARE } from './scenarios/relay-answers.mjs';
 import { figure, table, withSpread } from './harness/table.mjs';
 
 /** The row that the other rows are compared with, for scenarios that have one. */
@@ -8,6 +10,7 @@ const BASE = {
   deferred: 'naive',
   encoding: 'URLSearchParams',
   import: 'eventemitter3, p-queue, p-retry, node-fetch',
+  'relay-answers': BARE,
 };
 
 /** Rows with their values and, if the scenario has a base, the ratio to it within each round. */
@@ -109,6 +112,33 @@ function drain(found) {
   );
 }
 
+function distance(found) {
+  return crossed(found, 'distance', { cell: medians(found, 'distance', 'delivered') });
+}
+
+/** The first value of each row, here and with the other build, and their ratio; null unless another build was measured. */
+export function besideTable(name, found) {
+  const other = besideOf(name);
+  if (!found.has(other)) return null;
+  const rows = found
+    .columns(other)
+    .flatMap((column) =>
+      found
+        .rows(other)
+        .flatMap((row) =>
+          found
+            .names(other, row, column)
+            .map((value) => [
+              `${row}${column === '' ? '' : `, ${column}`}: ${value}`,
+              withSpread(found.spread(name, row, value, column)),
+              withSpread(found.spread(other, row, value, column)),
+              withSpread(found.ratioAcross([name, other], row, value, column)),
+            ]),
+        ),
+    );
+  return table(['Beside the other build', 'this', 'other', 'this / other'], rows);
+}
+
 /** Heading and table of each scenario, in the order of the page. */
 const TABLES = {
   publish: ['One publish, ns a call', (found) => listed(found, 'publish', [['ns', 'nsPerCall']])],
@@ -127,6 +157,16 @@ const TABLES = {
       listed(found, 'deferred', [
         ['ns', 'nsPerEvent'],
         ['processor ns', 'cpuNsPerEvent'],
+        ['% of events encoded', 'encodedPercent'],
+      ]),
+  ],
+  loop: [
+    "The host's loop after a million events in one turn, an endpoint that answers",
+    (found) =>
+      listed(found, 'loop', [
+        ['longest stretch without a turn, ms', 'longestMs'],
+        ['p99 of the delay, ms', 'p99Ms'],
+        ['publishing them, ms', 'hostMs'],
       ]),
   ],
   encoding: ['Encoding one event, ns', (found) => listed(found, 'encoding', [['ns', 'nsPerEvent']])],
@@ -151,6 +191,33 @@ const TABLES = {
         ['packages', 'packages'],
         ['files', 'files'],
         ['MB', 'megabytes'],
+      ]),
+  ],
+  distance: ['Events that close({ deadlineMs: 2000 }) delivers of 20,000 just published, by round trip', distance],
+  'relay-memory': [
+    'A relay, started with its spool',
+    (found) =>
+      listed(found, 'relay-memory', [
+        ['resident, MiB', 'residentMiB'],
+        ['highest, MiB', 'highestMiB'],
+        ['start until ready, ms', 'startMs'],
+        ['events', 'events'],
+      ]),
+  ],
+  'relay-answers': [
+    'Requests that 64 connections get answered',
+    (found) =>
+      listed(found, 'relay-answers', [
+        ['answers/s', 'answersPerS'],
+        ['% on disk when answered', 'storedPercent'],
+      ]),
+  ],
+  'relay-forward': [
+    "The relay's work for an event that it forwards",
+    (found) =>
+      listed(found, 'relay-forward', [
+        ['processor us', 'cpuUsPerEvent'],
+        ['events/s', 'eventsPerS'],
       ]),
   ],
   drain: ['Events that close({ deadlineMs: 2000 }) delivers of 20,000 waiting', drain],

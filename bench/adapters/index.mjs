@@ -12,10 +12,12 @@ const BY_NAME = {
   OpenTelemetry: ['otel', 'open'],
   PostHog: ['posthog', 'open'],
   Segment: ['segment', 'open'],
+  Sentry: ['sentry', 'open'],
+  'Application Insights': ['application-insights', 'open'],
 };
 
 /** Products for the same purpose. */
-export const RIVALS = ['OpenTelemetry', 'PostHog', 'Segment'];
+export const RIVALS = ['OpenTelemetry', 'PostHog', 'Segment', 'Sentry', 'Application Insights'];
 
 /** @returns a client as described in README.md beside this file */
 export async function openClient(name, options) {

@@ -1,7 +1,9 @@
 // cosmos-telemetry, as built by `npm run build`.
 import { EventEmitter } from 'node:events';
-import { createTelemetry } from '../../dist/index.js';
+import { importBuild } from '../harness/build.mjs';
 import { PRODUCT } from '../harness/sample-event.mjs';
+
+const { createTelemetry } = await importBuild('index.js');
 
 const MINUTE_MS = 60_000;
 

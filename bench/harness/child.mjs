@@ -1,9 +1,17 @@
 // Runs each measurement in its own process, so that compiled code, garbage and sockets do not affect the next one.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('child-main.mjs', import.meta.url));
+/**
+ * The Node of the measured processes: the pinned one of bench/package.json, which the rivals need. Where it is not installed (a quick run, a
+ * system without its binary) it is the Node that runs this file.
+ */
+const PINNED = fileURLToPath(new URL('../node_modules/node-24/bin/node', import.meta.url));
+export const NODE = existsSync(PINNED) ? PINNED : process.execPath;
+
 const GUARD = new URL('loopback-only.mjs', import.meta.url).href;
 
 /** The variables that a process needs. Opt-outs, proxies and settings of the caller's environment must not affect a measurement. */
@@ -17,12 +25,13 @@ const ENVIRONMENT = Object.fromEntries(
  * @param options.flags flags for Node
  * @param options.env further variables
  * @param options.capMs the process is killed after this time, in milliseconds
+ * @param options.node the Node that runs it
  * @param options.under a command with arguments that runs Node, such as valgrind
  * @returns the result of `measure`, when (by `Date.now()`) and how the process ended, and its standard error
  * @throws Error (rejects) if the process fails or prints no result
  */
-export async function runChild(scenario, params, { flags = [], env = {}, capMs = 120_000, under = [] } = {}) {
-  const [command, ...args] = [...under, process.execPath, ...flags, '--import', GUARD, MAIN, scenario, JSON.stringify(params)];
+export async function runChild(scenario, params, { flags = [], env = {}, capMs = 120_000, under = [], node = NODE } = {}) {
+  const [command, ...args] = [...under, node, ...flags, '--import', GUARD, MAIN, scenario, JSON.stringify(params)];
   const child = spawn(command, args, {
     env: { ...ENVIRONMENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createNetServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
+import { createDistance } from './distance.mjs';
 
 const counts = { events: 0, requests: 0, sockets: 0 };
 const bodies = [];
@@ -17,8 +18,19 @@ process.on('message', ({ start }) => {
     return;
   }
   const server = START[start.kind](start);
-  server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
+  listen(server, (port) => {
+    if (start.distanceMs > 0) listen(createDistance(port, start.distanceMs), tellPort);
+    else tellPort(port);
+  });
 });
+
+function listen(server, use) {
+  server.listen(0, '127.0.0.1', () => use(server.address().port));
+}
+
+function tellPort(port) {
+  process.send({ port });
+}
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
@@ -81,9 +93,15 @@ function countSockets(server) {
   return server.on('connection', () => (counts.sockets += 1));
 }
 
-/** The number of events in a body: the batch of PostHog and Segment, the log records of OTLP. */
+/** The number of events in a body: the batch of PostHog and Segment, Sentry's envelope, Application Insights' list, the log records of OTLP. */
 function eventsIn({ bytes, zipped }) {
-  const { batch, resourceLogs = [] } = JSON.parse(zipped ? gunzipSync(bytes) : bytes);
+  const text = String(zipped ? gunzipSync(bytes) : bytes);
+  // An envelope has a line of JSON for its head, then one for each item's head and one for its content.
+  const lines = text.split('\n');
+  if (lines.length > 1) return lines.slice(1).reduce((sum, line) => sum + (line === '' ? 0 : (JSON.parse(line).item_count ?? 0)), 0);
+  const body = JSON.parse(text);
+  if (Array.isArray(body)) return body.length;
+  const { batch, resourceLogs = [] } = body;
   if (batch !== undefined) return batch.length;
   return resourceLogs.flatMap(({ scopeLogs }) => scopeLogs).reduce((sum, { logRecords }) => sum + logRecords.length, 0);
 }

@@ -2,11 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { NODE } from './child.mjs';
 
 export function describeMachine() {
   return {
-    node: process.versions.node,
-    v8: process.versions.v8,
+    node: execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim().slice(1),
     system: `${os.type()} ${os.release()}`,
     processor: os.cpus()[0]?.model ?? os.machine(),
     cores: os.availableParallelism(),

@@ -55,6 +55,11 @@ export class Findings {
     return [...new Set(this.#of(scenario).map(({ column }) => column))];
   }
 
+  /** The names of the values of a cell. */
+  names(scenario, row, column = '') {
+    return Object.keys(this.#of(scenario).find((cell) => cell.row === row && cell.column === column)?.values ?? {});
+  }
+
   /** All rounds of one value. */
   list(scenario, row, value, column = '') {
     return this.#of(scenario).find((cell) => cell.row === row && cell.column === column)?.values[value] ?? [];
@@ -71,6 +76,11 @@ export class Findings {
   /** The median and the spread of the ratios within rounds. */
   ratio(scenario, row, other, value, column) {
     return spread(ratios(this.list(scenario, row, value, column), this.list(scenario, other, value, column)));
+  }
+
+  /** The same, of two scenarios. */
+  ratioAcross([scenario, other], row, value, column) {
+    return spread(ratios(this.list(scenario, row, value, column), this.list(other, row, value, column)));
   }
 
   /** The same, to the lowest of the others. */

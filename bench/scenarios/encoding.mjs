@@ -17,6 +17,9 @@ const ENCODERS = {
   URLSearchParams: () => (metrics) => `/v3/task_instance?${new URLSearchParams(metrics).toString()}`,
 };
 
+/** It measures files of this clone that a build does not export. */
+export const isOfThisClone = true;
+
 export function plan({ quick }) {
   return Object.keys(ENCODERS).map((row) => ({ row, rounds: quick ? 1 : 5, params: { row } }));
 }

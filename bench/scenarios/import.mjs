@@ -1,4 +1,5 @@
 // The cost of loading a package at the start of a process: milliseconds from the first import to the step in the row.
+import { importBuild } from '../harness/build.mjs';
 import { EVENT, PRODUCT } from '../harness/sample-event.mjs';
 
 const imports =
@@ -8,14 +9,14 @@ const imports =
   };
 
 async function construct(options) {
-  const { createTelemetry } = await import('../../dist/index.js');
+  const { createTelemetry } = await importBuild('index.js');
   return createTelemetry({ product: PRODUCT, env: {}, ...options });
 }
 
 const STEPS = {
   'an empty module': imports('../harness/empty.mjs'),
   'eventemitter3, p-queue, p-retry, node-fetch': imports('eventemitter3', 'p-queue', 'p-retry', 'node-fetch'),
-  'ours: import': imports('../../dist/index.js'),
+  'ours: import': () => importBuild('index.js'),
   'ours: import, construction, opted out': ({ endpoint }) => construct({ endpoint, env: { DO_NOT_TRACK: '1' } }),
   'ours: import, construction': ({ endpoint }) => construct({ endpoint }),
   'ours: import, construction, first event delivered': async ({ endpoint }) => {
@@ -30,6 +31,8 @@ const RIVAL_STEPS = {
   'OpenTelemetry: import': imports('@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http'),
   'PostHog: import': imports('posthog-node'),
   'Segment: import': imports('@segment/analytics-node'),
+  'Sentry: import': imports('@sentry/node'),
+  'Application Insights: import': imports('applicationinsights'),
 };
 
 export function plan({ quick }) {

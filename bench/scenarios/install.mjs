@@ -10,10 +10,15 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The packages to install for each row; the versions are those of bench/package.json. */
 const PACKAGES = {
   'eventemitter3, p-queue, p-retry, node-fetch': ['eventemitter3', 'p-queue', 'p-retry', 'node-fetch'],
-  OpenTelemetry: ['@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http', '@opentelemetry/api-logs'],
+  OpenTelemetry: ['@opentelemetry/sdk-logs', '@opentelemetry/exporter-logs-otlp-http', '@opentelemetry/api'],
   PostHog: ['posthog-node'],
   Segment: ['@segment/analytics-node'],
+  Sentry: ['@sentry/node'],
+  'Application Insights': ['applicationinsights'],
 };
+
+/** It installs the packed package of this clone. */
+export const isOfThisClone = true;
 
 export function plan({ quick }) {
   return quick ? [] : ['ours', ...Object.keys(PACKAGES)].map((row) => ({ row, rounds: 1, params: { row }, capMs: 300_000 }));
