@@ -32,7 +32,7 @@ const FILLERS = {
   machine: () => machine(),
   versions: () =>
     Object.entries(results.versions)
-      .filter(([name]) => name !== 'vega')
+      .filter(([name]) => name !== 'vega' && !name.startsWith('@azure/'))
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
   median: (...where) => figure(found.median(...where)),

@@ -13,10 +13,10 @@ import { Findings, LATEST, writeResults } from './harness/results.mjs';
 import { runScenario } from './harness/runner.mjs';
 import { besideTable, tableOf } from './tables.mjs';
 
-const SCENARIOS = [
-  ...['publish', 'million', 'loop', 'deferred', 'encoding', 'import', 'exit', 'burst', 'delivery', 'memory', 'drain', 'distance'],
-  ...['relay-memory', 'relay-answers', 'relay-forward', 'install'],
-];
+const SCENARIOS =
+  'publish million loop deferred encoding import exit burst delivery memory drain distance relay-memory relay-answers relay-forward install'.split(
+    ' ',
+  );
 
 const { values: given } = parseArgs({
   options: {

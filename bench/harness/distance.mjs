@@ -7,7 +7,7 @@ export function createDistance(port, roundTripMs) {
   return createServer({ noDelay: true }, (near) => {
     const far = connect({ port, host: '127.0.0.1', noDelay: true });
     const openAtMs = performance.now() + roundTripMs;
-    const later = (use) => setTimeout(use, Math.max(0, openAtMs - performance.now()) + roundTripMs / 2);
+    const later = (use) => setTimeout(() => use(), Math.max(0, openAtMs - performance.now()) + roundTripMs / 2);
     const pass = (from, to) => {
       from.on('data', (chunk) => later(() => to.write(chunk)));
       from.on('end', () => later(() => to.end()));

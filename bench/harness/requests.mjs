@@ -21,18 +21,44 @@ const OF_ONE_CONNECTION = 5000;
  * @returns how many were accepted
  */
 export async function fill(url, events = Infinity, connections = 4) {
-  const { port } = new URL(url);
-  let next = 0;
-  let accepted = 0;
-  const openConnection = async () => {
-    const socket = connect(Number(port), '127.0.0.1').setEncoding('latin1');
-    await once(socket, 'connect');
-    return socket;
-  };
-  /** @returns whether all were accepted */
-  const sendSome = async (socket, count) => {
+  const load = new Load(Number(new URL(url).port), events);
+  await Promise.all(Array.from({ length: connections }, () => load.work()));
+  return load.accepted;
+}
+
+class Load {
+  accepted = 0;
+  #sent = 0;
+  #hasRoom = true;
+  #port;
+  #events;
+
+  constructor(port, events) {
+    this.#port = port;
+    this.#events = events;
+  }
+
+  get #isDone() {
+    return !this.#hasRoom || this.#sent >= this.#events;
+  }
+
+  /** Sends over one connection after the other. */
+  async work() {
+    while (!this.#isDone) {
+      const socket = connect(this.#port, '127.0.0.1').setEncoding('latin1');
+      await once(socket, 'connect');
+      for (let sent = 0; sent < OF_ONE_CONNECTION && !this.#isDone; sent += PIPELINED) await this.#sendSome(socket);
+      socket.destroy();
+    }
+  }
+
+  async #sendSome(socket) {
+    const count = Math.min(PIPELINED, this.#events - this.#sent);
     let requests = '';
-    for (let sent = 0; sent < count; sent += 1) requests += `GET ${target(next++)} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`;
+    for (let index = 0; index < count; index += 1) {
+      requests += `GET ${target(this.#sent + index)} HTTP/1.1\r\nhost: 127.0.0.1:${this.#port}\r\n\r\n`;
+    }
+    this.#sent += count;
     socket.write(requests);
     let answers = '';
     let statuses = [];
@@ -43,21 +69,9 @@ export async function fill(url, events = Infinity, connections = 4) {
     const refused = statuses.filter((status) => !status.includes(' 2'));
     const unexpected = refused.find((status) => !status.endsWith('503'));
     if (unexpected !== undefined) throw new Error(`the relay answered ${unexpected}`);
-    accepted += count - refused.length;
-    return refused.length === 0;
-  };
-  let hasRoom = true;
-  const work = async () => {
-    while (hasRoom && next < events) {
-      const socket = await openConnection();
-      for (let sent = 0; sent < OF_ONE_CONNECTION && hasRoom && next < events; sent += PIPELINED) {
-        if (!(await sendSome(socket, Math.min(PIPELINED, events - next)))) hasRoom = false;
-      }
-      socket.destroy();
-    }
-  };
-  await Promise.all(Array.from({ length: connections }, work));
-  return accepted;
+    this.accepted += count - refused.length;
+    if (refused.length > 0) this.#hasRoom = false;
+  }
 }
 
 /**

@@ -1,10 +1,11 @@
 // The charts of the page and the cells that they show.
 import { barChart, lineChart } from './charts.mjs';
 import { RIVALS } from '../adapters/index.mjs';
+import { ROUND_TRIPS_MS } from '../scenarios/distance.mjs';
 import { CAP_MS } from '../scenarios/exit.mjs';
 
 function kindOf(row) {
-  if (row.startsWith('ours')) return 'ours';
+  if (row.startsWith('ours') || row.startsWith('relay')) return 'ours';
   if (row === 'naive' || row.startsWith('eventemitter3, ')) return 'naive';
   return RIVALS.some((rival) => row.startsWith(rival)) ? 'rival' : 'floor';
 }
@@ -89,6 +90,33 @@ export const FIGURES = [
       );
       return barChart({ title: alt, unit: 'milliseconds, logarithmic', isLog: true, bars: ended });
     },
+  },
+  {
+    name: 'distance',
+    alt: 'Events that a close of two seconds delivers of 20,000, by distance',
+    draw(found, alt) {
+      // The colours of a chart belong to kinds, so there is one line of each.
+      const lines = {
+        'ours, http': 'ours',
+        'ours, http, 64 at a time': 'library',
+        'ours, https': 'naive',
+        'ours, https, 64 at a time': 'rival',
+      };
+      const points = Object.entries(lines).flatMap(([label, kind]) =>
+        ROUND_TRIPS_MS.map((x) => ({ label, kind, x, y: found.median('distance', label, 'delivered', `${x} ms`) })),
+      );
+      return lineChart({
+        title: alt,
+        unit: 'events',
+        xTitle: 'round trip in milliseconds',
+        points: points.filter(({ y }) => y !== null),
+      });
+    },
+  },
+  {
+    name: 'relay-memory',
+    alt: 'Resident memory of a relay, with an empty and with a full spool',
+    draw: (found, alt) => barChart({ title: alt, unit: 'MiB', isLog: false, bars: bars(found, 'relay-memory', 'residentMiB') }),
   },
   {
     name: 'import',

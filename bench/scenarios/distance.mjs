@@ -5,7 +5,7 @@ import { EVENT } from '../harness/sample-event.mjs';
 import { DEADLINE_MS } from './drain.mjs';
 
 const WAITING = 20_000;
-const ROUND_TRIPS_MS = [20, 100, 300];
+export const ROUND_TRIPS_MS = [20, 100, 300];
 
 export function plan({ quick }) {
   if (quick) return [];

@@ -1,4 +1,4 @@
-// The measured code of instructions.mjs: only calls, the given number in one loop.
+// The measured code of harness/instructions.mjs: only calls, the given number in one loop.
 import { EVENT } from '../harness/sample-event.mjs';
 import { howTo } from './publish.mjs';
 

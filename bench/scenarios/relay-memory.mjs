@@ -19,7 +19,7 @@ export function plan({ quick }) {
 export async function measure({ isFull, flags, collects = false }) {
   const forward = await refusingUrl();
   return withFolder(async (spool) => {
-    if (isFull) await fillSpool(spool, forward);
+    const filled = isFull ? await fillSpool(spool, forward) : 0;
     const relay = await startServer('relay', { spool, forward }, flags);
     try {
       await new Promise((resolve) => setTimeout(resolve, CALM_MS));
@@ -29,6 +29,7 @@ export async function measure({ isFull, flags, collects = false }) {
         highestMiB: highestResidentBytes / MIB,
         startMs: relay.startMs,
         events: pending,
+        broken: pending === filled ? [] : [`${pending} of ${filled} events are in the spool`],
       };
     } finally {
       await relay.close();
@@ -39,7 +40,7 @@ export async function measure({ isFull, flags, collects = false }) {
 async function fillSpool(spool, forward) {
   const relay = await startServer('relay', { spool, forward });
   try {
-    await fill(relay.url);
+    return await fill(relay.url);
   } finally {
     await relay.close();
   }
