@@ -82,6 +82,16 @@ export class DiskRows {
     return record;
   }
 
+  /** Removes the first rows as long as they shall be removed, at most so many. @returns Those. */
+  shiftWhile(isRemoved: (index: number) => boolean, most: number): EventRecord[] {
+    const removed: EventRecord[] = [];
+    while (removed.length < most && this.#length > 0 && isRemoved(0)) {
+      const record = this.shift();
+      if (record !== undefined) removed.push(record);
+    }
+    return removed;
+  }
+
   /** Sorts the rows by number. */
   sort(): void {
     const order = Uint32Array.from({ length: this.#length }, (_, index) => index);

@@ -10,6 +10,9 @@ import type { EventRecord } from './record.js';
 /** A read asks for this part of the room. */
 const BLOCK_SHARE = 1 / 8;
 
+/** So many expired events are forgotten at a time. */
+const EXPIRED_AT_ONCE = 8192;
+
 /** Wait before events that could not be read are tried again. */
 const RETRY_MS = 5000;
 
@@ -136,13 +139,17 @@ export class ReadAhead {
     return this.#ready.settle(events);
   }
 
-  /** Forgets events that have waited for longer than `maxAgeMs`. @returns Those. */
-  expire(nowMs: number, maxAgeMs: number): EventRecord[] {
+  /** Forgets events that have waited for longer than `maxAgeMs`. @returns Those, a part at a time: a full spool may expire at once. */
+  *expire(nowMs: number, maxAgeMs: number): Iterable<EventRecord[]> {
     const expired = this.#ready.expire(nowMs, maxAgeMs);
     this.#letGo(expired);
-    const onDisk = this.#forgetOnDisk((rows, index) => nowMs - rows.get(index, COLUMN.sinceMs) > maxAgeMs);
+    yield expired;
+    const isExpired = (rows: DiskRows, index: number) => nowMs - rows.get(index, COLUMN.sinceMs) > maxAgeMs;
+    // The oldest ones come first, in nearly all cases.
+    for (const rows of [this.#onDisk, this.#aside])
+      while (rows.length > 0 && isExpired(rows, 0)) yield rows.shiftWhile((index) => isExpired(rows, index), EXPIRED_AT_ONCE);
+    yield this.#forgetOnDisk(isExpired);
     this.#readMore(false);
-    return expired.concat(onDisk);
   }
 
   /** Forgets events on disk whose files are gone. @returns Those. */
@@ -205,14 +212,15 @@ export class ReadAhead {
   async #readBlock(rows: DiskRows): Promise<void> {
     const { clock, read, onReady, onReadFailed } = this.#options;
     const first = rows.recordAt(0);
-    const bytes = Math.max(this.#blockBytes, first.lineBytes);
+    // Known before the read: a line that is appended during it is not in what was read.
+    const endsAt = coveredEnd(rows, first, Math.max(this.#blockBytes, first.lineBytes));
     try {
-      const block = await read(first, bytes);
-      this.#addText(shiftWithin(rows, first, bytes), block, first.offset);
+      const block = await read(first, endsAt - first.offset);
+      this.#addText(shiftWithin(rows, first, endsAt), block, first.offset);
     } catch (error) {
       // If its event was forgotten meanwhile, the file may be gone with it.
       if (rows.firstSeq === first.seq && !this.#isClosed) {
-        for (const record of shiftWithin(rows, first, bytes)) this.#aside.push(record);
+        for (const record of shiftWithin(rows, first, endsAt)) this.#aside.push(record);
         this.#asideUntilMs = clock.now() + RETRY_MS;
         onReadFailed(error);
       }
@@ -241,12 +249,24 @@ export class ReadAhead {
   }
 }
 
-/** Takes the first rows as long as their lines are in the part of a file that begins with the line of `first`. */
-function shiftWithin(rows: DiskRows, { segment, offset }: EventRecord, bytes: number): EventRecord[] {
+/** Whether the line of a row is in the part of a file from the line of `first` on. */
+function isWithin(rows: DiskRows, index: number, { segment, offset }: EventRecord, endsAt: number): boolean {
+  const start = rows.get(index, COLUMN.offset);
+  return rows.get(index, COLUMN.segment) === segment && start >= offset && start + rows.get(index, COLUMN.lineBytes) <= endsAt;
+}
+
+/** Where the line of the last row ends that follows `first` within so many bytes of its file. */
+function coveredEnd(rows: DiskRows, first: EventRecord, bytes: number): number {
+  let endsAt = first.offset + first.lineBytes;
+  for (let index = 1; index < rows.length && isWithin(rows, index, first, first.offset + bytes); index += 1)
+    endsAt = Math.max(endsAt, rows.get(index, COLUMN.offset) + rows.get(index, COLUMN.lineBytes));
+  return endsAt;
+}
+
+/** Takes the first rows as long as their lines are in the part of a file from the line of `first` on. */
+function shiftWithin(rows: DiskRows, first: EventRecord, endsAt: number): EventRecord[] {
   const records: EventRecord[] = [];
-  while (rows.length > 0 && rows.get(0, COLUMN.segment) === segment) {
-    const start = rows.get(0, COLUMN.offset);
-    if (start < offset || start + rows.get(0, COLUMN.lineBytes) > offset + bytes) break;
+  while (rows.length > 0 && isWithin(rows, 0, first, endsAt)) {
     const record = rows.shift();
     if (record !== undefined) records.push(record);
   }

@@ -125,7 +125,10 @@ export class Segment {
     try {
       const { ino } = await file.stat();
       if (this.inode !== undefined && ino !== this.inode) throw systemError('ENOENT', 'The segment was replaced.');
-      return await readAt(file, Buffer.allocUnsafe(bytes), position);
+      const block = await readAt(file, Buffer.allocUnsafe(bytes), position);
+      // A disk that ends a read early has lost nothing: it is asked again.
+      if (block.length < bytes && (await file.stat()).size >= position + bytes) throw systemError('EIO', 'The read ended early.');
+      return block;
     } finally {
       await file.close().catch(() => undefined);
     }

@@ -174,13 +174,16 @@ class Spool implements RelayStore {
   expire(): number {
     const { maxAgeMs = DEFAULT_MAX_AGE_MS } = this.#options;
     const nowMs = this.#ages.now();
-    const expired = this.#pending.expire(nowMs, maxAgeMs);
-    for (const record of expired) this.#commit.withdraw(record);
-    this.#onDisk(() => this.#segments.settle(expired));
+    let events = 0;
+    for (const expired of this.#pending.expire(nowMs, maxAgeMs)) {
+      events += expired.length;
+      for (const record of expired) this.#commit.withdraw(record);
+      this.#onDisk(() => this.#segments.settle(expired));
+    }
     // A wall clock that was set must not count as a long time without power after the next start.
     const isDue = this.#ages.takeJump() || isSaveDue({ nowMs, openedAtMs: this.#openedAtMs, savedAtMs: this.#agesSavedAtMs });
     if (isDue && this.length > 0 && this.#canWriteNow) this.#saveAges(true);
-    return expired.length;
+    return events;
   }
 
   clear(): number {

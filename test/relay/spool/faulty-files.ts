@@ -14,6 +14,9 @@ export class FaultyFiles {
   /** How many bytes reach the file before a fault of `file.write`. */
   writtenBeforeFault = 0;
 
+  /** How many reads return nothing, as at the end of a file. */
+  readsEndEarly = 0;
+
   /** The number of calls so far. */
   count(call: Call): number {
     return this.calls.get(call) ?? 0;
@@ -47,7 +50,12 @@ export class FaultyFiles {
         await this.#run('file.close', () => Promise.resolve());
       },
       datasync: () => this.#run('file.datasync', () => file.datasync()),
-      read: (...args) => this.#run('file.read', () => file.read(...args)),
+      read: (...args) =>
+        this.#run('file.read', async () => {
+          if (this.readsEndEarly === 0) return file.read(...args);
+          this.readsEndEarly -= 1;
+          return { bytesRead: 0, buffer: args[0] };
+        }),
       readFile: () => this.#run('file.readFile', () => file.readFile()),
       stat: () => this.#run('file.stat', () => file.stat()),
       sync: () => this.#run('file.sync', () => file.sync()),

@@ -254,7 +254,12 @@ test('more events can expire at once than a call has arguments', async (t) => {
   });
   await queue.adopt(rows);
   t.is(queue.length, 200_000);
-  t.is(queue.expire(2, 1).length, 200_000);
+  const parts = Array.from(queue.expire(2, 1), (expired) => expired.length);
+  t.is(
+    parts.reduce((sum, part) => sum + part, 0),
+    200_000,
+  );
+  t.true(Math.max(...parts) <= 8192, 'a part at a time');
   t.is(queue.length, 0);
 });
 
@@ -269,4 +274,55 @@ test('a line longer than a block is recovered and read', async (t) => {
   const { store: again } = await openRig(t, { directory, readAheadBytes: READ_AHEAD_BYTES });
   t.is(again.stats().tornLines, 1);
   t.deepEqual(await takeAll(t, again, 3), ['/a', long, '/b']);
+});
+
+test(proves('relay-memory', 'a line that is appended while the end of its file is read is not taken for a torn one'), async (t) => {
+  const line = (seq: number): EventRecord => {
+    const record = new EventRecord(seq, undefined, { upMs: 0, atMs: 0 });
+    return Object.assign(record, { segment: 1, offset: seq * 100, lineBytes: 100 });
+  };
+  const rows = new DiskRows();
+  for (const seq of [0, 1]) rows.push(line(seq));
+  const reads: { bytes: number; answer: (block: Buffer) => void }[] = [];
+  const torn: number[] = [];
+  const queue = new ReadAhead({
+    maxBytes: 8000,
+    clock: new VirtualClock(),
+    read: (_, bytes) => new Promise((answer) => reads.push({ bytes, answer })),
+    admit: (target) => target,
+    isDurable: () => true,
+    onReady: () => undefined,
+    onTorn: (records) => torn.push(...records.map(({ seq }) => seq)),
+    onReadFailed: () => t.fail(),
+  });
+  void queue.adopt(rows);
+  t.deepEqual(
+    reads.map(({ bytes }) => bytes),
+    [200],
+  );
+  // Within the block that a read may have, and after the read began.
+  queue.add(line(2));
+  reads[0]?.answer(Buffer.alloc(200));
+  await turn();
+  // The two lines of zeros are torn. The third was not read.
+  t.deepEqual(torn, [0, 1]);
+  t.deepEqual([queue.onDisk, reads.length], [1, 2]);
+});
+
+test('a read that ends early although the file goes on is tried again', async (t) => {
+  const { store, faulty, seen, clock } = await openFilled(t);
+  faulty.readsEndEarly = 1;
+  const taken: string[] = [];
+  while (taken.length < EVENTS) {
+    const events = store.take(1);
+    taken.push(...events.map(({ target }) => target));
+    store.settle(events);
+    if (events.length > 0) continue;
+    await turn();
+    await clock.advance(10);
+  }
+  t.is(faulty.readsEndEarly, 0);
+  t.is(seen.unreadable, 0);
+  t.deepEqual(taken.toSorted(), TARGETS.toSorted());
+  t.notDeepEqual(taken, TARGETS, 'those of that block come last');
 });
