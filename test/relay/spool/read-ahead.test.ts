@@ -276,13 +276,15 @@ test('a line longer than a block is recovered and read', async (t) => {
   t.deepEqual(await takeAll(t, again, 3), ['/a', long, '/b']);
 });
 
+/** A record of a line of 100 bytes. */
+function lineOf(seq: number): EventRecord {
+  const record = new EventRecord(seq, undefined, { upMs: 0, atMs: 0 });
+  return Object.assign(record, { segment: 1, offset: seq * 100, lineBytes: 100 });
+}
+
 test(proves('relay-memory', 'a line that is appended while the end of its file is read is not taken for a torn one'), async (t) => {
-  const line = (seq: number): EventRecord => {
-    const record = new EventRecord(seq, undefined, { upMs: 0, atMs: 0 });
-    return Object.assign(record, { segment: 1, offset: seq * 100, lineBytes: 100 });
-  };
   const rows = new DiskRows();
-  for (const seq of [0, 1]) rows.push(line(seq));
+  for (const seq of [0, 1]) rows.push(lineOf(seq));
   const reads: { bytes: number; answer: (block: Buffer) => void }[] = [];
   const torn: number[] = [];
   const queue = new ReadAhead({
@@ -301,7 +303,7 @@ test(proves('relay-memory', 'a line that is appended while the end of its file i
     [200],
   );
   // Within the block that a read may have, and after the read began.
-  queue.add(line(2));
+  queue.add(lineOf(2));
   reads[0]?.answer(Buffer.alloc(200));
   await turn();
   // The two lines of zeros are torn. The third was not read.
