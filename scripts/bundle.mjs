@@ -44,7 +44,7 @@ const COMMON = {
   define: { PACKAGE_VERSION: JSON.stringify(version) },
   legalComments: 'none',
   minifyWhitespace: true,
-  lineLimit: 140,
+  lineLimit: 240,
   metafile: true,
   logLevel: 'warning',
 };
