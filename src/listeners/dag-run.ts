@@ -39,10 +39,10 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
   const sendsFacts = Object.hasOwn(fields, 'duration');
 
   return (payload) => {
-    const dagRun = isObject(payload) ? reader.object(payload, 'dagRun') : undefined;
-    const dag = dagRun && reader.object(dagRun, 'dag');
-    const dagFacts = dag && facts.of(reader.read(dag, 'tasks'));
-    if (dagRun === undefined || dag === undefined || dagFacts === undefined) return lackOf(payload, dagRun, dag);
+    const dagRun = isObject(payload) ? dagRunOf(payload, reader) : undefined;
+    const dag = isObject(dagRun) ? dagOf(dagRun, reader) : undefined;
+    const dagFacts = isObject(dag) ? facts.of(tasksOf(dag, reader)) : undefined;
+    if (!isObject(dagRun) || !isObject(dag) || dagFacts === undefined) return lackOf(payload, dagRun, dag);
     if (dagFacts.ownTaskCount === 0) {
       ownership.missed();
       return undefined;
@@ -65,9 +65,9 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
   };
 
   function hashOf(dagRun: object): string | null {
-    const given = reader.read(dagRun, 'dagHash');
+    const given = dagHashOf(dagRun, reader);
     if (isHash(given)) return given;
-    const dagId = reader.read(dagRun, 'dagId');
+    const dagId = dagIdOf(dagRun, reader);
     if (typeof dagId !== 'string') return null;
     try {
       const hash: unknown = dagHash(dagId);
@@ -82,8 +82,8 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
 
   /** The packed string. It is unpacked later, off the host's path. */
   function packedMetadataOf(dag: object): string | undefined {
-    const params = reader.object(dag, 'params');
-    const param = params && reader.read(params, metadataParam);
+    const params = paramsOf(dag, reader);
+    const param = isObject(params) ? reader.read(params, metadataParam) : undefined;
     if (!isObject(param)) return asPacked(param);
     // A Param object of Airflow: the value that the run was started with, else the default of the DAG.
     const value = reader.read(param, 'value');
@@ -91,9 +91,58 @@ export function dagRunListener(status: Status, options: DagRunListenerOptions): 
   }
 }
 
-function lackOf(payload: unknown, dagRun: object | undefined, dag: object | undefined): HostProblem {
+function lackOf(payload: unknown, dagRun: unknown, dag: unknown): HostProblem {
   if (!isObject(payload)) return missing('dag_run', 'payload');
-  return missing('dag_run', dagRun === undefined ? 'dagRun' : dag === undefined ? 'dagRun.dag' : 'dagRun.dag.tasks');
+  return missing('dag_run', isObject(dagRun) ? (isObject(dag) ? 'dagRun.dag.tasks' : 'dagRun.dag') : 'dagRun');
+}
+
+/** The run of a payload; `UNREADABLE` if reading it throws, as in all functions below. They read by names in the code, as in `task-instance.ts`. */
+function dagRunOf(payload: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((payload as { dagRun?: unknown }).dagRun);
+  } catch {
+    return reader.unreadable('dagRun');
+  }
+}
+
+function dagOf(dagRun: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((dagRun as { dag?: unknown }).dag);
+  } catch {
+    return reader.unreadable('dag');
+  }
+}
+
+function tasksOf(dag: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((dag as { tasks?: unknown }).tasks);
+  } catch {
+    return reader.unreadable('tasks');
+  }
+}
+
+function paramsOf(dag: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((dag as { params?: unknown }).params);
+  } catch {
+    return reader.unreadable('params');
+  }
+}
+
+function dagHashOf(dagRun: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((dagRun as { dagHash?: unknown }).dagHash);
+  } catch {
+    return reader.unreadable('dagHash');
+  }
+}
+
+function dagIdOf(dagRun: object, reader: HostReader): unknown {
+  try {
+    return ignoreRejection((dagRun as { dagId?: unknown }).dagId);
+  } catch {
+    return reader.unreadable('dagId');
+  }
 }
 
 function asPacked(value: unknown): string | undefined {
