@@ -26,6 +26,11 @@ interface Shared {
   readonly base: Readonly<UsageMetrics>;
   /** Undefined for events that declare no metadata: theirs is not read. */
   readonly metadata: MetadataReader | undefined;
+  /**
+   * Whether a transport has asked for a request target. It will ask for the next one, too, and to check and encode in one pass takes a tenth
+   * less time.
+   */
+  isAsked: boolean;
 }
 
 /** Builds the events that transports send: declared fields of the declared kinds only, with the DAG metadata unpacked. */
@@ -54,11 +59,11 @@ export class EventBuilder {
     const shared = this.#sharedOf(definition);
     const { fields, metadata } = shared;
     const missing = this.#ledger.isObserved ? fields.missing(metrics) : [];
-    fields.check(metrics, shared.onLoss);
+    const query = fields.check(metrics, shared.onLoss, shared.isAsked);
     for (const name of missing) this.#ledger.notice('event', name, 'missing', definition.type);
     const unpacked = packed === undefined ? undefined : metadata === undefined ? this.#undeclared() : metadata.read(packed);
     if (unpacked !== undefined) this.#countLosses(unpacked);
-    return new BuiltEvent(`${this.#idPrefix}${seq}`, taken, shared, unpacked);
+    return new BuiltEvent(`${this.#idPrefix}${seq}`, taken, shared, unpacked, shared.isAsked ? query : undefined);
   }
 
   /** Metadata for an event that declares none. */
@@ -81,7 +86,7 @@ export class EventBuilder {
   /** The part of the query that every event has. */
   #everyQuery(): string {
     const query = urlencode(this.#standard);
-    const common = this.#common && new WireFields(this.#common.fields).query(this.#common.values);
+    const common = this.#common && new WireFields(this.#common.fields).check({ ...this.#common.values }, nothing, true);
     return query === '' ? (common ?? '').slice(1) : query + (common ?? '');
   }
 
@@ -94,7 +99,7 @@ export class EventBuilder {
       const metadata = declared && new MetadataReader(declared, fields, this.#ledger);
       const base = { ...this.#standard, ...this.#common?.values };
       const onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why, type);
-      shared = { fields, onLoss, prefix: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', base, metadata };
+      shared = { fields, onLoss, prefix: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', base, metadata, isAsked: false };
       this.#shared.set(definition, shared);
     }
     return shared;
@@ -123,15 +128,18 @@ class BuiltEvent implements UsageEvent {
   readonly #taken: TakenEvent;
   readonly #shared: Shared;
   readonly #metadata: Metadata | null | undefined;
+  readonly #query: string | undefined;
   #target: string | undefined;
   #metrics: Readonly<UsageMetrics> | undefined;
 
-  constructor(id: string, taken: TakenEvent, shared: Shared, metadata: Metadata | null | undefined) {
+  /** @param query The event's own fields, if they are encoded already. */
+  constructor(id: string, taken: TakenEvent, shared: Shared, metadata: Metadata | null | undefined, query: string | undefined) {
     this.id = id;
     this.type = taken.definition.type;
     this.#taken = taken;
     this.#shared = shared;
     this.#metadata = metadata;
+    this.#query = query;
     Object.defineProperty(this, 'metrics', BuiltEvent.#ownMetrics);
   }
 
@@ -141,7 +149,8 @@ class BuiltEvent implements UsageEvent {
 
   #encode(): string {
     const { fields, prefix, hasQuery } = this.#shared;
-    const query = fields.query(this.#taken.metrics) + (this.#metadata?.query ?? '');
+    this.#shared.isAsked = true;
+    const query = (this.#query ?? fields.check(this.#taken.metrics, nothing, true)) + (this.#metadata?.query ?? '');
     // A query begins without an ampersand.
     return prefix + (hasQuery ? query : query.slice(1));
   }
@@ -161,6 +170,9 @@ class BuiltEvent implements UsageEvent {
 /** Called for a value that is not sent. */
 type OnLoss = (name: string, why: LossReason) => void;
 
+/** For values that were checked before. */
+const nothing: OnLoss = () => undefined;
+
 /** The declared fields of an event, with their encoding. */
 class WireFields {
   readonly #byName: ReadonlyMap<string, WireField>;
@@ -177,9 +189,14 @@ class WireFields {
     return this.#byName.has(name);
   }
 
-  /** Removes what is not declared or not of its kind; `onLoss` is called for each. */
-  check(values: Record<string, unknown>, onLoss: OnLoss): void {
+  /**
+   * Removes what is not declared or not of its kind; `onLoss` is called for each.
+   *
+   * @returns If `encodes`, `&name=value` of each value that stays, in the order of `values`; else an empty text.
+   */
+  check(values: Record<string, unknown>, onLoss: OnLoss, encodes: boolean): string {
     const order = this.#order;
+    let query = '';
     let place = 0;
     // A list of the names would cost five times as much as `for in`. The check excludes what a host has added to Object.prototype.
     // Inside `for in` the compiler knows the result of `hasOwnProperty`, but not that of `Object.hasOwn`.
@@ -190,25 +207,12 @@ class WireFields {
       let field = order[place];
       if (field?.name !== name) order[place] = field = this.#byName.get(name);
       place += 1;
-      if (field?.accepts(value) === true) continue;
+      if (field?.accepts(value) === true) {
+        if (encodes) query += field.pair(value as MetricValue);
+        continue;
+      }
       delete values[name];
       onLoss(name, field === undefined ? 'undeclared' : 'ill_typed');
-    }
-  }
-
-  /** `&name=value` of each value, in the order of `values`, which are checked. */
-  query(values: Readonly<UsageMetrics>): string {
-    const order = this.#order;
-    let query = '';
-    let place = 0;
-    for (const name in values) {
-      if (!Object.prototype.hasOwnProperty.call(values, name)) continue;
-      const value = values[name];
-      if (value === undefined) continue;
-      let field = order[place];
-      if (field?.name !== name) order[place] = field = this.#byName.get(name);
-      place += 1;
-      if (field !== undefined) query += field.pair(value);
     }
     return query;
   }
@@ -315,16 +319,17 @@ class MetadataReader {
       let dropped = 0;
       const taken: string[] = [];
       const metrics = decompressTelemetryMetadata(packed) as UsageMetrics;
-      this.#fields.check(metrics, (name, why) => {
+      const tell: OnLoss = (name, why) => {
         dropped += 1;
         ledger.notice('metadata', name, why);
-      });
+      };
+      this.#fields.check(metrics, tell, false);
       for (const name of Object.keys(metrics)) {
         if (!this.#own.has(name)) continue;
         taken.push(name);
         delete metrics[name];
       }
-      return { metrics, query: this.#fields.query(metrics), dropped, taken };
+      return { metrics, query: this.#fields.check(metrics, nothing, true), dropped, taken };
     } catch (error) {
       // The builder counts it with each event: unreadable metadata costs the metadata, never the event.
       ledger.notice('metadata', '', error instanceof TelemetryMetadataError ? error.problem : 'not_object');
