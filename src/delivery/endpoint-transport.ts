@@ -35,6 +35,8 @@ interface EndpointTransportParts {
   breaker?: CircuitBreakerOptions | undefined;
   /** The outcome of an attempt whose answer is no HTTP. @default network */
   unreadableAnswer?: FetchTransportParts['unreadableAnswer'];
+  /** Loads HTTP. @default over node-fetch */
+  load?: FetchTransportParts['load'];
   /** Wraps the transport of a single attempt, for example to time it. @default no wrapper */
   aroundAttempt?: ((attempt: Transport) => Transport) | undefined;
 }
@@ -42,10 +44,10 @@ interface EndpointTransportParts {
 /** The caller puts retries, or a backoff, around it. */
 export function endpointTransport(options: EndpointTransportOptions, parts: EndpointTransportParts): Transport {
   const { concurrency, drainConcurrency, ...http } = options;
-  const { gate, log, clock, random, lookup, breaker, unreadableAnswer, aroundAttempt } = bare(parts);
+  const { gate, log, clock, random, lookup, breaker, unreadableAnswer, load, aroundAttempt } = bare(parts);
   const attempt = fetchTransportWith(
     { ...http, maxSockets: Math.max(concurrency, drainConcurrency) },
-    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }), ...(unreadableAnswer && { unreadableAnswer }) },
+    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }), ...(unreadableAnswer && { unreadableAnswer }), ...(load && { load }) },
   );
   return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, random, ...breaker });
 }

@@ -5,6 +5,9 @@ import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { endpointTransport, loadDelivery } from '../delivery/endpoint-transport.js';
+import type { Http } from '../delivery/http/client.js';
+import { loadClient } from '../delivery/http/fetch-transport.js';
+import type { RouteSettings } from '../delivery/http/routes.js';
 import { decorate } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
@@ -79,6 +82,12 @@ interface TransportParts {
  */
 const UNREADABLE = { kind: 'rejected', reason: NOT_HTTP_REASON } as const;
 
+/** A relay does nothing but forward, so it pays for no client around that of `node:http`. */
+async function loadNodeHttp(settings: RouteSettings): Promise<Http> {
+  const { openNodeHttp } = await loadClient();
+  return openNodeHttp(settings);
+}
+
 /** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
   const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, maxBackoffMs } = settings;
@@ -97,6 +106,7 @@ export function relayTransport({ settings, options, gate, log, machine, observe 
       random,
       breaker: { maxProbeAfterMs: maxBackoffMs },
       unreadableAnswer: UNREADABLE,
+      load: loadNodeHttp,
       aroundAttempt: (attempt) => timed(attempt, clock, observe),
     },
   );

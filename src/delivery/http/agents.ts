@@ -266,7 +266,7 @@ export class Connections {
 
 /** A request as it was asked for. A host that replaces the class of requests may have made another one of it. */
 export interface Wanted {
-  readonly url: string;
+  readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -368,9 +368,11 @@ interface Way {
   readonly mayKeep: boolean;
 }
 
+/** As node-fetch sends it. */
+export const ACCEPT = '*/*';
+
 function directWay(url: URL, headers: Wanted['headers']): Way {
-  // node-fetch accepts everything.
-  const all = Object.entries({ accept: '*/*', ...headers, Host: url.host });
+  const all = Object.entries({ accept: ACCEPT, ...headers, Host: url.host });
   return { lines: all.map(lineOf).join(''), prefix: '', server: serverOf(url, bareHost(url.hostname)), mayKeep: true };
 }
 
@@ -406,7 +408,7 @@ export function attach<A extends HttpAgent>(
       }
       // The types of Node do not have the first property. Without the second one, Node reads a polluted one.
       Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES, timeout: undefined });
-      const url = new URL(wanted.url);
+      const { url } = wanted;
       let way = ways.get(url.origin);
       if (way === undefined) ways.set(url.origin, (way = change(directWay(url, wanted.headers), url.origin)));
       const { lines, prefix, server, mayKeep } = way;

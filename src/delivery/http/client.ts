@@ -10,13 +10,14 @@ import type { RequestInit } from 'node-fetch';
 // The file and not the package: Bun replaces the package by its own fetch, which ignores `agent` and sends a request again after a reset.
 import fetch from 'node-fetch/src/index.js';
 import type { Cause } from '../transport.js';
+import { ACCEPT } from './agents.js';
 import type { Connections } from './agents.js';
 import { causeOfCode } from './causes.js';
 import { isPolluted } from './pollution.js';
 import type { ResponseHeaders } from './responses.js';
 import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
-import { AlteredError, unobserved } from './unobserved.js';
+import { AlteredError, requestUnobserved, unobserved } from './unobserved.js';
 
 /** One GET. */
 export interface HttpRequest {
@@ -73,10 +74,16 @@ export interface Http {
   readonly routes: Routes;
 }
 
-/** Opens HTTP, with the route to the endpoint ready. */
+/** Opens HTTP over node-fetch, with the route to the endpoint ready. */
 export async function openHttp(settings: RouteSettings): Promise<Http> {
   const routes = await Routes.open(settings);
   return { client: new NodeFetchClient(routes.pool.connections), routes };
+}
+
+/** As {@link openHttp}, over the client of `node:http` alone. */
+export async function openNodeHttp(settings: RouteSettings): Promise<Http> {
+  const routes = await Routes.open(settings);
+  return { client: new NodeHttpClient(routes.pool.connections), routes };
 }
 
 /** The default of node-fetch. */
@@ -123,13 +130,43 @@ class NodeFetchClient implements HttpClient {
       highWaterMark: HIGH_WATER_MARK,
     } as RequestInit;
     // node-fetch hands its request to our agent before `fetch` returns.
-    const { result, request } = this.#connections.capture({ url, headers }, () => unobserved(() => fetch(url, init)));
+    const { result, request } = this.#connections.capture({ url: new URL(url), headers }, () => unobserved(() => fetch(url, init)));
     this.#isCapturing = request !== undefined;
-    const response =
-      request !== undefined && hasNoOtherListener(request)
-        ? takeResponse(request, result, maxBodyBytes, this.#connections)
-        : result.then(({ status, headers: received, body }) => ({ status, headers: received, bodyEnd: discardBody(body, maxBodyBytes) }));
-    return new NodeFetchExchange(response, request, controller, this.#connections);
+    const isOurs = request !== undefined && hasNoOtherListener(request);
+    if (isOurs) request.removeAllListeners('response');
+    const response = isOurs
+      ? takeResponse(request, result, maxBodyBytes, this.#connections)
+      : result.then(({ status, headers: received, body }) => ({ status, headers: received, bodyEnd: discardBody(body, maxBodyBytes) }));
+    return new RequestExchange(response, request, controller, this.#connections);
+  }
+}
+
+/**
+ * The client of `node:http` alone, for a relay: it sends the same bytes over the same agents. node-fetch adds nothing to a GET whose
+ * redirects and body an attempt handles itself, but it parses the URL twice more and makes a Request and two sets of headers.
+ */
+class NodeHttpClient implements HttpClient {
+  readonly #connections: Connections;
+
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  readonly wouldThrow = wouldThrow;
+
+  begin({ url, headers, agent, maxBodyBytes }: HttpRequest): Exchange {
+    const parsed = new URL(url);
+    const get = (): ClientRequest | Error => requestUnobserved(parsed, { accept: ACCEPT, ...headers }, agent);
+    const { result, request } = this.#connections.capture({ url: parsed, headers }, get);
+    if (result instanceof Error) return new RequestExchange(Promise.reject(result), request, undefined, this.#connections);
+    // Not captured if the host or the runtime replaces the agents of Node: then the request may be written at any time.
+    const controller = request === undefined ? { abort: () => result.destroy() } : undefined;
+    const failed = new Promise<never>((_resolve, reject) => {
+      // Not once: a request that is destroyed may report several errors, and one without a listener ends the process.
+      result.on('error', reject);
+    });
+    const response = takeResponse(result, failed, maxBodyBytes, this.#connections);
+    return new RequestExchange(response, request, controller, this.#connections);
   }
 }
 
@@ -189,10 +226,15 @@ function wouldThrow(url: string): boolean {
 
 function doNothing(): void {}
 
-class NodeFetchExchange implements Exchange {
+/** Ends a request that was not captured: an AbortController, for example. */
+interface Aborts {
+  abort(): unknown;
+}
+
+class RequestExchange implements Exchange {
   readonly response: Promise<HttpResponse>;
   readonly #request: ClientRequest | undefined;
-  readonly #controller: AbortController | undefined;
+  readonly #controller: Aborts | undefined;
   readonly #connections: Connections;
   #isUnreadable = false;
   #isUnread = false;
@@ -201,7 +243,7 @@ class NodeFetchExchange implements Exchange {
   constructor(
     response: Promise<HttpResponse>,
     request: ClientRequest | undefined,
-    controller: AbortController | undefined,
+    controller: Aborts | undefined,
     connections: Connections,
   ) {
     this.response = response;
@@ -276,17 +318,18 @@ function hasNoOtherListener(request: ClientRequest): boolean {
 }
 
 /**
- * Takes the response away from node-fetch, which would wrap it in a Response: two streams and an AbortController around a body that
- * nothing reads, for more than half of the cost of a request.
+ * Takes the response itself. node-fetch, which no longer listens to it, would wrap it in a Response: two streams and an AbortController
+ * around a body that nothing reads, for more than half of the cost of a request.
+ *
+ * @param failed rejects if there is no response
  */
 async function takeResponse(
   request: ClientRequest,
-  fetched: Promise<unknown>,
+  failed: Promise<unknown>,
   maxBodyBytes: number,
   connections: Connections,
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
-    request.removeAllListeners('response');
     request.once('response', (message) => {
       connections.answered(request);
       const headers = { get: (name: string) => message.headers[name]?.toString() ?? null };
@@ -297,7 +340,7 @@ async function takeResponse(
       socket.destroy();
       request.emit('error', new UnaskedUpgradeError());
     });
-    fetched.catch(reject);
+    failed.catch(reject);
   });
 }
 

@@ -7,7 +7,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Channel } from 'node:diagnostics_channel';
 import http from 'node:http';
-import type { ClientRequest, RequestOptions } from 'node:http';
+import type { Agent, ClientRequest, RequestOptions } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { isPolluted } from './pollution.js';
@@ -67,6 +67,26 @@ export function unobserved<T>(run: () => T): T {
   } finally {
     setRequest(http, request);
     setRequest(https, secureRequest);
+  }
+}
+
+/**
+ * Makes a GET of ours with the client of `node:http`, so that nothing in the process observes it.
+ *
+ * @returns the request; the error if Node refuses to make it
+ */
+export function requestUnobserved(url: URL, headers: Readonly<Record<string, string>>, agent: Agent): ClientRequest | Error {
+  const settings = { method: 'GET', headers, agent };
+  try {
+    return unpublished(() => {
+      if (isPolluted()) return plainRequest(url.href, settings);
+      const { protocol, hostname, port, pathname, search } = url;
+      // The parts of the URL, which Node would parse again.
+      const parts = { protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port, path: `${pathname}${search}` };
+      return Reflect.construct(http.ClientRequest, [{ ...parts, ...settings }]) as ClientRequest;
+    }).end();
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
