@@ -43,8 +43,8 @@ const NOT_GIVEN = {
   uniqueHeaders: undefined,
 };
 
-/** What node-fetch calls as `http.request`. The class is read at each call: a library for tests may have replaced it. */
-const plainRequest = ((url: string, options: RequestOptions): ClientRequest =>
+/** `http.request`, as we and node-fetch call it. The class is read at each call: a library for tests may have replaced it. */
+const plainRequest = ((url: URL, options: RequestOptions): ClientRequest =>
   // The types of Node leave the options out, which the class takes as `http.request` does. Libraries for tests take none without a
   // prototype, so there are such ones only where there is a need.
   Reflect.construct(http.ClientRequest, [
@@ -76,15 +76,8 @@ export function unobserved<T>(run: () => T): T {
  * @returns the request; the error if Node refuses to make it
  */
 export function requestUnobserved(url: URL, headers: Readonly<Record<string, string>>, agent: Agent): ClientRequest | Error {
-  const settings = { method: 'GET', headers, agent };
   try {
-    return unpublished(() => {
-      if (isPolluted()) return plainRequest(url.href, settings);
-      const { protocol, hostname, port, pathname, search } = url;
-      // The parts of the URL, which Node would parse again.
-      const parts = { protocol, hostname: hostname.replace(/^\[|\]$/g, ''), port, path: `${pathname}${search}` };
-      return Reflect.construct(http.ClientRequest, [{ ...parts, ...settings }]) as ClientRequest;
-    }).end();
+    return unpublished(() => plainRequest(url, { method: 'GET', headers, agent })).end();
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
