@@ -44,12 +44,12 @@ interface EndpointTransportParts {
 /** The caller puts retries, or a backoff, around it. */
 export function endpointTransport(options: EndpointTransportOptions, parts: EndpointTransportParts): Transport {
   const { concurrency, drainConcurrency, ...http } = options;
-  const { gate, log, clock, random, lookup, breaker, unreadableAnswer, load, aroundAttempt } = bare(parts);
+  const { gate, random, breaker, aroundAttempt, ...shared } = bare(parts);
   const attempt = fetchTransportWith(
     { ...http, maxSockets: Math.max(concurrency, drainConcurrency) },
-    { clock, log, abortedUnwritten: UNWRITTEN, ...(lookup && { lookup }), ...(unreadableAnswer && { unreadableAnswer }), ...(load && { load }) },
+    { ...shared, abortedUnwritten: UNWRITTEN },
   );
-  return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock, random, ...breaker });
+  return circuitBreaker(gated(aroundAttempt?.(attempt) ?? attempt, gate), { clock: shared.clock, random, ...breaker });
 }
 
 /**

@@ -83,10 +83,7 @@ interface TransportParts {
 const UNREADABLE = { kind: 'rejected', reason: NOT_HTTP_REASON } as const;
 
 /** A relay does nothing but forward, so it pays for no client around that of `node:http`. */
-async function loadNodeHttp(settings: RouteSettings): Promise<Http> {
-  const { openNodeHttp } = await loadClient();
-  return openNodeHttp(settings);
-}
+const loadNodeHttp = async (settings: RouteSettings): Promise<Http> => (await loadClient()).openNodeHttp(settings);
 
 /** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
 export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {

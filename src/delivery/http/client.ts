@@ -1,5 +1,5 @@
 /**
- * HTTP over node-fetch, behind an interface that says nothing about node-fetch. Every workaround for node-fetch is in this file. The file
+ * HTTP over node-fetch, or over the client of `node:http` alone, behind one interface. Every workaround for node-fetch is in this file. It
  * is a load border: importing it loads node-fetch and Node's HTTP, about 30 ms, so the transport imports it at the first send.
  */
 import { EventEmitter } from 'node:events';

@@ -95,15 +95,15 @@ export interface FetchTransportParts {
   /** @default the machine's own */
   clock?: Clock;
   /** How host names become addresses. @default hosts file and DNS queries, never `getaddrinfo` */
-  lookup?: Lookup;
+  lookup?: Lookup | undefined;
   /** @default a log around `logger` */
   log?: Log;
   /** The outcome of an attempt that is aborted when it is certain that no byte of its request was written. @default aborted */
   abortedUnwritten?: SendOutcome;
   /** The outcome of an attempt whose answer is no HTTP, and does not begin with a status line of 2xx. @default network */
-  unreadableAnswer?: FinalFailure;
+  unreadableAnswer?: FinalFailure | undefined;
   /** Loads HTTP at the first send. */
-  load?: (settings: RouteSettings) => Promise<Http>;
+  load?: ((settings: RouteSettings) => Promise<Http>) | undefined;
 }
 
 /** As `fetchTransport`, with time, names and loading as parameters. @internal */
@@ -182,10 +182,7 @@ export const loadClient = late('httpClient', () => import('./client.js'));
  */
 export const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.js'));
 
-async function loadHttp(settings: RouteSettings): Promise<Http> {
-  const { openHttp } = await loadClient();
-  return openHttp(settings);
-}
+const loadHttp = async (settings: RouteSettings): Promise<Http> => (await loadClient()).openHttp(settings);
 
 class FetchTransport implements Transport {
   readonly maxBatchSize = 1;

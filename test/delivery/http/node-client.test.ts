@@ -124,13 +124,11 @@ test.serial('what observes the requests of a host and listens to an answer gets 
   t.deepEqual(statuses, [200]);
 });
 
+function refuse(): never {
+  throw new Error('no requests here');
+}
+
 test.serial('a class of requests that throws ends the attempt, and nothing else', async (t) => {
-  Object.assign(http, {
-    ClientRequest: class {
-      constructor() {
-        throw new Error('no requests here');
-      }
-    },
-  });
+  Object.assign(http, { ClientRequest: refuse });
   t.deepEqual(await send(overNodeHttp(t, await freePort())), { kind: 'rejected', reason: 'network' });
 });
