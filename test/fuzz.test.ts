@@ -61,7 +61,7 @@ test.serial(
       packedJson,
       text,
     );
-    const builder = new EventBuilder({}, new Ledger(), 'x-');
+    const builder = new EventBuilder({}, new Ledger());
     const [dagRun] = standardEvents('acme', { dbt: true });
     const declared = new DeclaredFields('acme');
     await fuzz(t, blob, (packed) => {
@@ -72,8 +72,9 @@ test.serial(
         must(error instanceof TelemetryMetadataError, String(error));
       }
       if (dagRun === undefined) return;
-      const event = builder.build({ seq: 1, definition: dagRun, metrics: { status: 'success' }, packed, built: undefined });
-      const faults = declared.faults({ id: event.id, type: event.type, metrics: event.metrics, requestTarget: event.requestTarget() });
+      const event = builder.build({ seq: 1, definition: dagRun, metrics: { status: 'success' }, packed, timeMs: 0, built: undefined });
+      const { id, timeMs, type, metrics } = event;
+      const faults = declared.faults({ id, timeMs, type, metrics, requestTarget: event.requestTarget(), kinds: {} });
       must(faults.length === 0 && event.metrics['status'] === 'success', faults.join('\n'));
     });
   },

@@ -11,8 +11,9 @@ const REPEATS = 9;
 const ENCODERS = {
   'ours: check and encode': () => {
     const definition = { type: 'task_instance', fields: taskInstanceFields(PRODUCT.name), description: '' };
-    const builder = new EventBuilder(STANDARD, new Ledger(), 'id-');
-    return (metrics, seq) => builder.build({ seq, definition, metrics, packed: undefined, built: undefined }).requestTarget();
+    const builder = new EventBuilder(STANDARD, new Ledger());
+    return (metrics, seq) =>
+      builder.build({ seq, definition, metrics, packed: undefined, timeMs: 1e12 + seq, built: undefined }).requestTarget();
   },
   URLSearchParams: () => (metrics) => `/v3/task_instance?${new URLSearchParams(metrics).toString()}`,
 };

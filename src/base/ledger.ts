@@ -12,8 +12,10 @@ import type { Channels } from './channels.js';
 export interface TelemetryStats {
   /** Events that were passed to `publish()` while telemetry was on. */
   published: number;
-  /** Events that the endpoint has confirmed. */
+  /** Events that the endpoint has confirmed, and those in `handedOver`. */
   sent: number;
+  /** Of those in `sent`, the events that a pipe or a queue took over: whether they arrive is not known. See `SendOutcome`. */
+  handedOver: number;
   /** Events that were handed to the network and are not confirmed. */
   failed: number;
   /** Events that were never handed to the network. */
@@ -90,6 +92,7 @@ const MAX_REASONS = 100;
 export class Ledger {
   published = 0;
   sent = 0;
+  handedOver = 0;
   fieldsDropped = 0;
   metadataUnreadable = 0;
   /** Host events whose `map` function has not answered: each counts as published and pending. */
@@ -133,9 +136,10 @@ export class Ledger {
     this.drop(reason, 1, [{ definition: { type } }]);
   }
 
-  /** Counts events that the endpoint has confirmed. */
-  confirm(taken: readonly TypedEvent[]): void {
+  /** Counts events that the endpoint has confirmed. @param isHandedOver Whether they were only taken over. */
+  confirm(taken: readonly TypedEvent[], isHandedOver = false): void {
     this.sent += taken.length;
+    if (isHandedOver) this.handedOver += taken.length;
     if (this.channels?.sent.hasSubscribers === true) for (const { definition } of taken) this.channels.tell('sent', definition.type);
   }
 
@@ -161,10 +165,11 @@ export class Ledger {
 
   /** A copy that does not change any more. */
   snapshot(pending: number): TelemetryStats {
-    const { published, sent, fieldsDropped, metadataUnreadable, lookingUp } = this;
+    const { published, sent, handedOver, fieldsDropped, metadataUnreadable, lookingUp } = this;
     return {
       published: published + lookingUp,
       sent,
+      handedOver,
       failed: this.#failed,
       dropped: this.#dropped,
       pending: pending + lookingUp,

@@ -141,7 +141,7 @@ export function previewOf(item: PreviewItem, program: Program, endpoint: string 
   }
   const { name, version } = program.product;
   const standard = collectStandardUsageMetrics({ host: program.host, ...(version !== undefined && { product: { name, version } }) });
-  const target = new EventBuilder(standard, ledger, '', program.common).build(taken).requestTarget();
+  const target = new EventBuilder(standard, ledger, program.common).build(taken).requestTarget();
   const url = requestUrl(endpoint ?? '', target);
   const { type } = taken.definition;
   return { item, type, notSent: isTooLong(url) ? 'too_large' : undefined, url, fields: decode(target, taken.definition, program), losses };
@@ -154,7 +154,7 @@ function take(item: PreviewItem, program: Program, ledger: Ledger): TakenEvent |
   let taken: TakenEvent | undefined;
   bus.attach((metrics: UsageMetrics, packed, definition, isChecked) => {
     if (!isChecked) keepUsable(metrics, definition, ledger);
-    taken = { seq: 0, definition, metrics, packed, built: undefined };
+    taken = { seq: 0, definition, metrics, packed, timeMs: 0, built: undefined };
   });
   if (item.kind === 'published') {
     bus.publish(item.event, item.metrics as object, item.packedMetadata);

@@ -1,19 +1,10 @@
 /*
  * What `createTelemetry` takes, and the check of it.
  */
-import {
-  aFunction,
-  anObject,
-  anyOf,
-  checkOptions,
-  checkValue,
-  givenOptions,
-  integer,
-  milliseconds,
-  withMethods,
-} from '../base/check-options.js';
+import { aFunction, anObject, anyOf, checkOptions, checkValue, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
+import { given } from '../base/foreign-values.js';
 import type { Logger } from '../base/log.js';
 import type { Environment } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
@@ -110,6 +101,14 @@ const CLIENT_CHECKS: Readonly<Record<(typeof CLIENT_KEYS)[number], Check>> = {
   logger: withMethods('debug', 'warn'),
 };
 
+/** What a transport says of its batches. */
+const BATCHING_CHECKS = {
+  maxBatchSize: integer(1, 10_000_000),
+  lingerMs: milliseconds(0, HOUR_MS),
+  maxBatchBytes: integer(1, Number.MAX_SAFE_INTEGER),
+  bytesOf: aFunction,
+};
+
 const CHECKS: Checks<TelemetryOptions> = { ...DESCRIPTION_CHECKS, ...CLIENT_CHECKS };
 
 /** All limits and times, with their defaults. */
@@ -128,8 +127,8 @@ export interface CheckedOptions {
  *
  * @throws TypeError naming option and value, with credentials redacted.
  */
-export function checkTelemetryOptions(given: TelemetryOptions): CheckedOptions {
-  const options = checkOptions<TelemetryOptions>('options', given, CHECKS);
+export function checkTelemetryOptions(all: TelemetryOptions): CheckedOptions {
+  const options = checkOptions<TelemetryOptions>('options', all, CHECKS);
   const { transport } = options;
   const description = checkDescription(options);
   const { name, version } = description.product;
@@ -137,8 +136,10 @@ export function checkTelemetryOptions(given: TelemetryOptions): CheckedOptions {
   if (transport === undefined && options.endpoint === undefined) {
     throw new TypeError('Expected `endpoint` to be a URL, got undefined: there is no default, and no `transport` was given.');
   }
-  const maxBatchSize = transport && givenOptions(transport, ['maxBatchSize']).maxBatchSize;
-  if (maxBatchSize !== undefined) checkValue('maxBatchSize', maxBatchSize, integer(1, 10_000_000));
+  for (const key of Object.keys(BATCHING_CHECKS) as (keyof typeof BATCHING_CHECKS)[]) {
+    const value = transport && given(transport, key);
+    if (value !== undefined) checkValue(key, value, BATCHING_CHECKS[key]);
+  }
   const limits = { ...DEFAULTS } as Limits;
   for (const key of Object.keys(DEFAULTS) as (keyof Limits)[]) limits[key] = options[key] ?? DEFAULTS[key];
   return { options, description, product: { name, version }, limits };

@@ -52,7 +52,7 @@ import type { CheckedOptions, Limits, TelemetryOptions } from './options.js';
  * console.log(report.timedOut, report.pending); // false 0
  */
 export interface DrainReport extends TelemetryStats {
-  /** Whether the deadline came before all events were settled. */
+  /** Whether the deadline came before all events were settled, or before the transport had closed. */
   timedOut: boolean;
   /** How long the call took, in milliseconds. */
   durationMs: number;
@@ -136,7 +136,8 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
   drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
   /**
    * Removes all host listeners, refuses new events, and delivers until the deadline, with one attempt each. Then it aborts what is
-   * in flight and counts the rest as dropped. A second call returns the same promise. Never rejects. It ends a question of `consent.ask`.
+   * in flight and counts the rest as dropped. It closes the transport and waits for that, within the deadline. A second call returns the same
+   * promise. Never rejects. It ends a question of `consent.ask`.
    *
    * @param options.deadlineMs In milliseconds, by default 2000.
    */
@@ -199,8 +200,8 @@ class TelemetryClient implements AwaitUsing {
 
   constructor({ options, description, product, limits }: CheckedOptions, machine: MachineAccess) {
     const { env = process.env, owns, drainOnExit = true } = options;
-    const { host, endpoint, definitions, common, consent, enabled, dagHash, command } = description;
-    const { clock, random } = machine;
+    const { host, endpoint, definitions, common, everyEvent, consent, enabled, dagHash, command } = description;
+    const { clock } = machine;
     const standard = collectStandardUsageMetrics({ product, host, machine: machine.facts() });
     const log = new Log(options.logger, clock);
     const { gate, question, settings } = openGate({ product: product.name, env, consent, enabled }, machine, log);
@@ -216,7 +217,7 @@ class TelemetryClient implements AwaitUsing {
     if (gate.state === 'shut') tellOptOut(options, settings);
     const publishLate = (publish: () => void): void => bus.publishLate(publish);
     const late = new Lookups({ ledger, log, max: limits.maxPendingEvents, publishLate });
-    const builder = new EventBuilder(standard, ledger, `${random().toString(36).slice(2, 8)}-`, common);
+    const builder = new EventBuilder(standard, ledger, common, everyEvent);
     const sendCapMs = (limits.retries + 1) * limits.attemptTimeoutMs + limits.retries * MAX_BACKOFF_MS + SLACK_MS;
     const { platform = process.platform } = machine;
     const daily = keepsDays(definitions, product.name, env)

@@ -87,7 +87,7 @@ const FOR_GOOD_MS = 3_600_000;
  * its event returns to the head of the buffer.
  *
  * Failed connections, timeouts and exchanges that ended without an answer (`network`) count as failures. An answer of the server closes
- * the circuit, even an error status: the network works. Other outcomes do neither; a probe that ends so makes way for the next one at once.
+ * the circuit, even an error status or one of a `partial` outcome: the network works. Other outcomes do neither; a probe that ends so makes way for the next one at once.
  * A probe without an outcome counts as a failure after 1.5 s, and the next one does not wait for it.
  *
  * While the process leaves, an open circuit lets one probe through, and after a failed connect the next one follows 50 ms later. Three in a
@@ -210,8 +210,13 @@ class Breaker {
     if (probe !== undefined && tested !== undefined && causeOf(outcome) === 'slow') tested.connectMs *= 2;
     if (verdict === 'unreachable' && !isCounted) this.#fail(isProbe);
     else if (isProbe && this.#doubt !== undefined) this.#doubt.probe = undefined;
-    if (outcome.kind !== 'retryable' || outcome.reason !== CONNECT_REASON || this.#doubt === undefined) return outcome;
-    return { ...outcome, ...deferred(this.#doubt, Math.max(0, this.#doubt.nextAtMs - this.#options.clock.now())) };
+    return this.#doubt === undefined ? outcome : this.#defer(outcome, this.#doubt);
+  }
+
+  /** What failed to connect has written nothing: it waits for its next attempt in the buffer. */
+  #defer(outcome: SendOutcome, doubt: Doubt): SendOutcome {
+    if (outcome.kind !== 'retryable' || outcome.reason !== CONNECT_REASON) return outcome;
+    return { ...outcome, ...deferred(doubt, Math.max(0, doubt.nextAtMs - this.#options.clock.now())) };
   }
 
   #fail(isProbe: boolean): void {
@@ -271,6 +276,10 @@ const UNTRIED_REASONS: ReadonlySet<string> = new Set([OPEN_REASON, CONNECT_REASO
 /** What an outcome says about the network between the host and the endpoint. */
 function judge(outcome: SendOutcome): 'reachable' | 'unreachable' | 'unknown' {
   if (outcome.kind === 'sent') return 'reachable';
+  if (outcome.kind === 'partial') {
+    const verdicts = outcome.outcomes.map(judge);
+    return verdicts.find((verdict) => verdict === 'reachable') ?? verdicts.find((verdict) => verdict === 'unreachable') ?? 'unknown';
+  }
   if (outcome.kind === 'refused' || outcome.kind === 'aborted') return 'unknown';
   // Every other pause was asked for by the server.
   if (outcome.kind === 'deferred') return UNTRIED_REASONS.has(outcome.reason) ? 'unknown' : 'reachable';

@@ -2,31 +2,28 @@
  * Sends the events of a buffer through a transport: workers, batches in flight, and the account of each batch.
  */
 import type PQueue from 'p-queue';
-import type { Clock } from '../base/clock.js';
 import { bare, given } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
 import type { Gate } from '../opt-out/gate.js';
+import { Batching, byOutcome } from './batching.js';
+import type { BatchingOptions } from './batching.js';
 import type { DailyEvents } from './daily.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
-import type { EventBuilder } from './event-builder.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { EventLoopBudget, HEARTBEAT_MS, NextTick, Pause } from './pacing.js';
 import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNANSWERED_REASONS, UNWRITTEN_REASON } from './transport.js';
-import type { SendOutcome, Transport, UsageEvent } from './transport.js';
+import type { EventOutcome, SendOutcome, UsageEvent } from './transport.js';
 
 /** What a dispatcher needs. */
-export interface DispatcherOptions {
+export interface DispatcherOptions extends BatchingOptions {
   buffer: Pick<EventBuffer, 'length' | 'oldestSeq' | 'take' | 'putBack'> & {
     /** How many events can be taken now. @default all */
     readonly ready?: number;
   };
-  builder: Pick<EventBuilder, 'build'>;
-  transport: Transport;
   gate: Gate;
   ledger: Ledger;
   log: Log;
-  clock: Clock;
   /** Which daily events may be sent. @default there are none */
   daily?: DailyEvents | undefined;
   /** How many batches may be in flight now. */
@@ -62,7 +59,7 @@ const ABORT_ROUNDS = 50;
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  readonly #batchSize: number;
+  readonly #batching: Batching;
   /** While it is on, no batch starts: the network asked for it, or the process is about to exit. */
   readonly pause: Pause;
   readonly #workers = new Workers();
@@ -80,10 +77,11 @@ export class Dispatcher {
   /** Workers that run or are queued to run. */
   #started = 0;
   #inFlight = 0;
+  #closed = Promise.resolve();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#batchSize = given(options.transport, 'maxBatchSize') ?? 1;
+    this.#batching = new Batching(options, () => this.startWorkers());
     this.#budget = new EventLoopBudget(options.clock);
     this.#startLater = new NextTick(options.clock, () => this.startWorkers());
     this.pause = new Pause(options.clock, () => this.startWorkers());
@@ -121,7 +119,8 @@ export class Dispatcher {
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
     // A worker takes no second batch while it waits for its transport, so each waiting batch may have its own worker.
-    const wanted = Math.min(most, this.#workers.inFlight.length + Math.ceil(ready / this.#batchSize));
+    const batches = this.#batching.mayLeave(ready) ? Math.ceil(ready / this.#batching.size) : 0;
+    const wanted = Math.min(most, this.#workers.inFlight.length + batches);
     while (this.#started < wanted) {
       this.#started += 1;
       // Rejected only if p-queue refuses the task: its slot is free then.
@@ -141,16 +140,30 @@ export class Dispatcher {
     }
   }
 
-  /** Starts nothing more, aborts what is in flight, and closes the transport. Resolves when every batch is accounted for. */
-  async stop(): Promise<void> {
+  /**
+   * Starts nothing more, aborts what is in flight, and closes the transport. Resolves when every batch is accounted for.
+   * `closed` tells when the transport has closed.
+   */
+  stop(): Promise<void> {
     this.#isStopped = true;
     this.pause.end();
+    this.#batching.stop();
     for (const { controller } of this.#workers.inFlight) controller.abort();
+    const settled = this.#settleAll();
+    this.#closed = settled.then(() => this.#closeTransport());
+    return settled;
+  }
+
+  async #settleAll(): Promise<void> {
     // An event that was answered counts by its answer, even if the body was still being read. Transports get no time for this,
     // only microtasks.
     for (let round = 0; round < ABORT_ROUNDS && this.#inFlight > 0; round += 1) await Promise.resolve();
     for (const batch of this.#workers.inFlight) this.#abort(batch, { kind: 'aborted' });
-    void this.#closeTransport();
+  }
+
+  /** Resolves when the transport has closed after {@link stop}, however long that takes. Never rejects. */
+  get closed(): Promise<void> {
+    return this.#closed;
   }
 
   async #closeTransport(): Promise<void> {
@@ -219,7 +232,9 @@ export class Dispatcher {
       this.#budget.whenRenewed(() => this.#runNext(worker));
       return true;
     }
-    const taken = buffer.take(this.#batchSize);
+    const { ready = buffer.length } = buffer;
+    if (ready > 0 && !this.#batching.mayLeave(ready)) return false;
+    const taken = this.#batching.take(buffer, this.#putBack);
     if (taken.length === 0) return false;
     const batch = worker.begin(taken);
     this.#budget.spend(nowMs);
@@ -228,6 +243,9 @@ export class Dispatcher {
     else this.#attempt(batch);
     return true;
   }
+
+  readonly #putBack = (events: readonly TakenEvent[]): void =>
+    this.#options.ledger.drop('buffer_full', this.#options.buffer.putBack(events));
 
   /** Sends the events of a batch that have their day, or are not daily. */
   async #claim(batch: InFlightBatch, daily: DailyEvents): Promise<void> {
@@ -313,17 +331,23 @@ export class Dispatcher {
   }
 
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
-    const { buffer, ledger, log, onSettled } = this.#options;
+    if (outcome.kind !== 'partial') return this.#accountAll(taken, outcome);
+    for (const { outcome: each, events } of byOutcome(taken, outcome.outcomes)) this.#accountAll(events, each);
+  }
+
+  #accountAll(taken: readonly TakenEvent[], outcome: EventOutcome): void {
+    const { ledger, log, onSettled } = this.#options;
     const events = taken.length;
     this.#inFlight -= events;
     if (outcome.kind === 'sent') {
-      ledger.confirm(taken);
+      ledger.confirm(taken, outcome.handedOver);
       this.#hasWarned = false;
     } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
     else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events, taken);
     else {
-      ledger.drop('buffer_full', buffer.putBack(taken));
+      this.#putBack(taken);
+      this.#batching.waitNoLonger();
       if (this.#isStopped) return onSettled(outcome, taken);
       this.#wait(outcome);
     }

@@ -20,7 +20,7 @@ import type { SendOutcome } from './transport.js';
 import { underWay } from './under-way.js';
 
 /** What an emitter needs. */
-interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'onSettled'> {
+interface EmitterOptions extends Omit<DispatcherOptions, 'buffer' | 'limit' | 'isUrgent' | 'onSettled'> {
   maxPendingEvents: number;
   concurrency: number;
   drainConcurrency: number;
@@ -86,6 +86,7 @@ export class Emitter {
       ...options,
       buffer: this.#buffer,
       limit: () => this.#limit(),
+      isUrgent: () => this.#isUrgent,
       onStarted: () => this.#processEnd.sends(this.#leaver),
       onSettled: (outcome) => this.#onSettled(outcome),
     });
@@ -128,8 +129,8 @@ export class Emitter {
     }
     ledger.published += 1;
     if (this.#published?.hasSubscribers === true) ledger.channels?.tell('published', definition.type);
-    if (this.#buffer.push(definition, metrics, packed, isChecked)) soon(this.#checkBuffer);
     if (!this.#isArmed) this.#arm();
+    if (this.#buffer.push(definition, metrics, packed, isChecked)) soon(this.#checkBuffer);
   };
 
   readonly #checkBuffer = (): void => this.#buffer.checkAll();
@@ -176,7 +177,10 @@ export class Emitter {
     await this.#stop(why);
     this.#tellLost(why, counted[why]);
     gate.close();
-    return timedOut;
+    // Also after an opt-out, which has begun it. A transport that has nothing to wait for ends in this very turn.
+    if (await settlesWithin(this.#dispatcher.closed, leftMs(), clock)) return timedOut;
+    this.#options.log.warn('transport_close_slow', 'close() ended before the transport had closed');
+    return true;
   }
 
   /** A program that ends is not there any more when its operator wonders why nothing has arrived. */
@@ -204,6 +208,7 @@ export class Emitter {
   /** Schedules a flush and sets the exit hook. */
   #arm(): void {
     this.#isArmed = true;
+    this.#buffer.setTime(this.#options.clock.wallNow());
     // A host may publish in its own `beforeExit`: only a flush that holds the process for one turn happens after that. If the host does so
     // each time, the process must end all the same.
     const mayHold = this.#exitTimeLeftMs() > 0;
@@ -354,7 +359,11 @@ export class Emitter {
 
   #limit(): number {
     const { concurrency, drainConcurrency } = this.#options;
-    return this.#drains > 0 || this.#isHurrying || this.#leaving !== undefined ? Math.max(concurrency, drainConcurrency) : concurrency;
+    return this.#isUrgent ? Math.max(concurrency, drainConcurrency) : concurrency;
+  }
+
+  get #isUrgent(): boolean {
+    return this.#drains > 0 || this.#isHurrying || this.#leaving !== undefined;
   }
 
   #pending(): number {

@@ -12,6 +12,8 @@ export interface TakenEvent {
   readonly definition: DeclaredEvent;
   readonly metrics: UsageMetrics;
   readonly packed: string | undefined;
+  /** When it was published, in milliseconds since 1970. */
+  readonly timeMs: number;
   /** Built once, at the first attempt: an event that returns to the buffer keeps its id. */
   built: UsageEvent | undefined;
 }
@@ -60,6 +62,9 @@ export class EventBuffer {
   #inRing = 0;
   #nextSeq = 0;
   #overflow = 0;
+  /** Times, each with the first event that has it: most events of a turn share one. Those before `#firstTime` are used up. */
+  readonly #times: { readonly fromSeq: number; readonly timeMs: number }[] = [];
+  #firstTime = 0;
   /** While `checkAll` is due: the first event that is not checked. Those after it are not either, or need no check. */
   #uncheckedFrom = NONE;
   /** Whether something was removed from an event of this turn. */
@@ -116,6 +121,24 @@ export class EventBuffer {
     if (waiting % SAMPLE === SAMPLE - 1 && this.#check?.(metrics, definition) === false) this.#isWary = true;
     if (this.#isWary || waiting >= MAX_UNCHECKED) this.#checkWaiting();
     return false;
+  }
+
+  /** Tells the time of the events that are pushed from now on. It is asked for once a turn, since a clock costs more than a push. */
+  setTime(timeMs: number): void {
+    // A full buffer that nothing is taken from drops events: their times must go, too.
+    this.#timeAt(this.#nextSeq - this.#inRing);
+    this.#times.push({ fromSeq: this.#nextSeq, timeMs });
+  }
+
+  /** The time of the oldest event in the ring; those of older events are forgotten. */
+  #timeAt(seq: number): number {
+    const times = this.#times;
+    while ((times[this.#firstTime + 1]?.fromSeq ?? Infinity) <= seq) this.#firstTime += 1;
+    if (this.#firstTime >= FIRST_SLOTS && this.#firstTime * 2 >= times.length) {
+      times.splice(0, this.#firstTime);
+      this.#firstTime = 0;
+    }
+    return times[this.#firstTime]?.timeMs ?? 0;
   }
 
   /** Checks what was pushed unchecked. The check may call the host's logger, which may publish. */
@@ -200,11 +223,13 @@ export class EventBuffer {
 
   #shift(): TakenEvent {
     const head = this.#head;
+    const seq = this.#nextSeq - this.#inRing;
     const taken = {
-      seq: this.#nextSeq - this.#inRing,
+      seq,
       definition: this.#definitions[head] as DeclaredEvent,
       metrics: this.#metrics[head] as UsageMetrics,
       packed: this.#packed[head],
+      timeMs: this.#timeAt(seq),
       built: undefined,
     };
     this.#clearHead();

@@ -3,10 +3,11 @@
  * transport asks for it. All of it happens off the host's path.
  */
 import { WIRE_VERSION } from '../base/constants.js';
+import { bare } from '../base/foreign-values.js';
 import type { Ledger, LossReason } from '../base/ledger.js';
 import type { Fields } from '../events/definition.js';
 import type { CommonValues } from '../events/description.js';
-import type { Field } from '../events/fields.js';
+import type { Field, FieldKind } from '../events/fields.js';
 import { decompressTelemetryMetadata, TelemetryMetadataError } from '../events/metadata.js';
 import type { DeclaredEvent } from '../events/product-events.js';
 import { pythonFloat, pythonStr, quotePlus, urlencode } from '../wire/python.js';
@@ -31,31 +32,33 @@ interface Shared {
    * less time.
    */
   isAsked: boolean;
+  /** The declarations of all that the event may hold. */
+  readonly declared: Fields;
 }
 
 /** Builds the events that transports send: declared fields of the declared kinds only, with the DAG metadata unpacked. */
 export class EventBuilder {
   readonly #standard: Readonly<UsageMetrics>;
   readonly #ledger: Ledger;
-  readonly #idPrefix: string;
+  readonly #everyEvent: Fields;
   readonly #common: CommonValues | undefined;
   // Filled at the first event of a type: a host that has opted out never needs it.
   readonly #shared = new Map<DeclaredEvent, Shared>();
 
   /**
-   * @param idPrefix Keeps the event ids of two instances in one process apart.
    * @param common What the product adds to every event, after the standard metrics.
+   * @param everyEvent The declarations of the standard metrics and of `common`.
    */
-  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, idPrefix: string, common?: CommonValues) {
+  constructor(standard: Readonly<UsageMetrics>, ledger: Ledger, common?: CommonValues, everyEvent: Fields = {}) {
     this.#standard = standard;
     this.#ledger = ledger;
-    this.#idPrefix = idPrefix;
+    this.#everyEvent = everyEvent;
     this.#common = common;
   }
 
   /** What the event may not hold is removed from its metrics, which are ours. */
   build(taken: TakenEvent): UsageEvent {
-    const { seq, definition, metrics, packed } = taken;
+    const { definition, metrics, packed } = taken;
     const shared = this.#sharedOf(definition);
     const { fields, metadata } = shared;
     const missing = this.#ledger.isObserved ? fields.missing(metrics) : [];
@@ -63,7 +66,7 @@ export class EventBuilder {
     for (const name of missing) this.#ledger.notice('event', name, 'missing', definition.type);
     const unpacked = packed === undefined ? undefined : metadata === undefined ? this.#undeclared() : metadata.read(packed);
     if (unpacked !== undefined) this.#countLosses(unpacked);
-    return new BuiltEvent(`${this.#idPrefix}${seq}`, taken, shared, unpacked, shared.isAsked ? query : undefined);
+    return new BuiltEvent(taken, shared, unpacked, shared.isAsked ? query : undefined);
   }
 
   /** Metadata for an event that declares none. */
@@ -98,12 +101,24 @@ export class EventBuilder {
       const query = this.#everyQuery();
       const metadata = declared && new MetadataReader(declared, fields, this.#ledger);
       const base = { ...this.#standard, ...this.#common?.values };
+      const all = bare({ ...this.#everyEvent, ...declared, ...definition.fields });
       const onLoss: OnLoss = (name, why) => this.#ledger.loseField('event', name, why, type);
-      shared = { fields, onLoss, prefix: `/${WIRE_VERSION}/${type}?${query}`, hasQuery: query !== '', base, metadata, isAsked: false };
+      const prefix = `/${WIRE_VERSION}/${type}?${query}`;
+      shared = { fields, onLoss, prefix, hasQuery: query !== '', base, metadata, isAsked: false, declared: all };
       this.#shared.set(definition, shared);
     }
     return shared;
   }
+}
+
+/** The random part is cached by Node, 128 at a time. Named when the first event is built: a host that sends nothing loads no cryptography. */
+let randomUuid: (() => string) | undefined;
+
+/** A UUIDv7: a random one of version 4 with the time and the version replaced (RFC 9562). All 74 random bits are the event's own. */
+function uuidOf(timeMs: number): string {
+  randomUuid ??= process.getBuiltinModule('node:crypto').randomUUID;
+  const time = Math.max(0, Math.trunc(timeMs)).toString(16).padStart(12, '0').slice(-12);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUuid().slice(15)}`;
 }
 
 /** The key that `console.log` and `util.inspect` look up. A registered symbol, so that `node:util` need not be loaded. */
@@ -112,6 +127,7 @@ const inspected = Symbol.for('nodejs.util.inspect.custom');
 /** One event as a transport gets it. */
 class BuiltEvent implements UsageEvent {
   readonly id: string;
+  readonly timeMs: number;
   readonly type: string;
   declare readonly metrics: Readonly<UsageMetrics>;
   // Collected at the first access, because most transports need the request target only. It is an own property all the same:
@@ -133,8 +149,9 @@ class BuiltEvent implements UsageEvent {
   #metrics: Readonly<UsageMetrics> | undefined;
 
   /** @param query The event's own fields, if they are encoded already. */
-  constructor(id: string, taken: TakenEvent, shared: Shared, metadata: Metadata | null | undefined, query: string | undefined) {
-    this.id = id;
+  constructor(taken: TakenEvent, shared: Shared, metadata: Metadata | null | undefined, query: string | undefined) {
+    this.id = uuidOf(taken.timeMs);
+    this.timeMs = taken.timeMs;
     this.type = taken.definition.type;
     this.#taken = taken;
     this.#shared = shared;
@@ -145,6 +162,10 @@ class BuiltEvent implements UsageEvent {
 
   requestTarget(): string {
     return (this.#target ??= this.#encode());
+  }
+
+  kindOf(name: string): FieldKind | undefined {
+    return this.#shared.declared[name]?.kind;
   }
 
   #encode(): string {
@@ -161,9 +182,9 @@ class BuiltEvent implements UsageEvent {
   }
 
   /** Shows the metrics when the event is printed: without it `[Getter]` would be shown. */
-  [inspected](): Pick<UsageEvent, 'id' | 'type' | 'metrics'> {
-    const { id, type, metrics } = this;
-    return { id, type, metrics };
+  [inspected](): Pick<UsageEvent, 'id' | 'timeMs' | 'type' | 'metrics'> {
+    const { id, timeMs, type, metrics } = this;
+    return { id, timeMs, type, metrics };
   }
 }
 

@@ -9,8 +9,8 @@ import { DEFAULTS } from '../base/constants.js';
 import { bare } from '../base/foreign-values.js';
 import type { Gate } from '../opt-out/gate.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
-import { attempt, attemptThen, decorate } from './transport.js';
-import type { SendOutcome, Transport, UsageEvent } from './transport.js';
+import { attempt, attemptThen, decorate, TRANSPORT_ERROR } from './transport.js';
+import type { EventOutcome, SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /**
  * How often `retrying` tries again, and how long it waits before.
@@ -39,7 +39,8 @@ const ONCE = bare({ once: true });
  * Retries what the inner transport calls `retryable`, after exponential backoff with full jitter: a random delay between 0 and
  * `minDelayMs * 2 ** retry`, capped at `maxDelayMs`, so that a fleet of hosts does not return in step
  * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). Every other outcome is returned unchanged,
- * `deferred` included, and so is the last `retryable` one when the retries are used up. An abort ends a backoff at once.
+ * `deferred` included, and so is the last `retryable` one when the retries are used up. Of a `partial` outcome only the `retryable` events
+ * are tried again. An abort ends a backoff at once.
  *
  * It never rejects: if the inner transport throws, the outcome is `rejected` with `transport_error`.
  *
@@ -81,16 +82,16 @@ export function retrying(inner: Transport, options: RetryingOptions = {}): Trans
  * @internal
  */
 export function gated(inner: Transport, gate: Gate): Transport {
-  // A retry passes the same list of events as the attempt before it.
-  const tried = new WeakSet<object>();
   return decorate(inner, (events, signal) => {
-    if (tried.has(events) && !gate.checkAttempt()) return Promise.resolve(gate.state === 'unknown' ? UNDECIDED : ABORTED);
-    tried.add(events);
+    if (repeated.has(events) && !gate.checkAttempt()) return Promise.resolve(gate.state === 'unknown' ? UNDECIDED : ABORTED);
     return inner.send(events, signal);
   });
 }
 
-const ABORTED: SendOutcome = { kind: 'aborted' };
+/** The lists of events that a retry passes on. */
+const repeated = new WeakSet<readonly UsageEvent[]>();
+
+const ABORTED: EventOutcome = { kind: 'aborted' };
 
 /** The event goes back to the buffer: the dispatcher starts nothing until the gate is open. */
 const UNDECIDED: SendOutcome = { kind: 'deferred', waitMs: 0, reason: 'undecided' };
@@ -99,6 +100,23 @@ const loadPRetry = late('pRetry', async () => (await import('p-retry')).default)
 
 /** p-retry goes on only if something is thrown. The outcome itself is kept in a variable. */
 class RetryableOutcomeError extends Error {}
+
+function isRetryable(outcome: SendOutcome): boolean {
+  return outcome.kind === 'retryable' || (outcome.kind === 'partial' && outcome.outcomes.some(isRetryable));
+}
+
+/** The events that are to be repeated. */
+function retryableOf(outcome: SendOutcome, events: readonly UsageEvent[]): readonly UsageEvent[] {
+  return outcome.kind === 'partial' ? events.filter((_, index) => outcome.outcomes[index]?.kind === 'retryable') : events;
+}
+
+/** What became of all events, after those that were retryable were tried again. */
+function merged(before: SendOutcome, again: SendOutcome): SendOutcome {
+  if (before.kind !== 'partial') return again;
+  let repeat = 0;
+  const next = (): EventOutcome => (again.kind === 'partial' ? (again.outcomes[repeat++] ?? TRANSPORT_ERROR) : again);
+  return { kind: 'partial', outcomes: before.outcomes.map((each) => (each.kind === 'retryable' ? next() : each)) };
+}
 
 class Retrier {
   readonly #inner: Transport;
@@ -116,7 +134,7 @@ class Retrier {
       // The first attempt does not go through p-retry: its bookkeeping costs more than a whole send to a healthy endpoint.
       attemptThen(this.#inner, events, signal, (first) => {
         // Without a retry p-retry is not even loaded: a process that exits should not read another module.
-        const isOver = first.kind !== 'retryable' || this.#options.retries === 0 || this.#isLastCall;
+        const isOver = !isRetryable(first) || this.#options.retries === 0 || this.#isLastCall;
         resolve(isOver ? first : this.#retry(first, events, signal));
       });
     });
@@ -133,8 +151,12 @@ class Retrier {
       const pRetry = await loadPRetry();
       await pRetry(
         async (attemptNumber) => {
-          if (attemptNumber > 1) last = await attempt(this.#inner, events, signal);
-          if (last.kind === 'retryable') throw new RetryableOutcomeError();
+          if (attemptNumber > 1) {
+            const rest = retryableOf(last, events);
+            repeated.add(rest);
+            last = merged(last, await attempt(this.#inner, rest, signal));
+          }
+          if (isRetryable(last)) throw new RetryableOutcomeError();
         },
         // Every option of p-retry: it would take the others from a polluted Object.prototype.
         {
@@ -155,11 +177,11 @@ class Retrier {
     } catch (error) {
       const waitMs = loadWaitMs(error);
       // A retryable event was not counted, so it may go back and be tried once more.
-      if (waitMs !== undefined) return { kind: 'deferred', waitMs, reason: LOAD_REASON };
+      if (waitMs !== undefined) return merged(last, { kind: 'deferred', waitMs, reason: LOAD_REASON });
       // The retries are used up or not wanted, or the signal fired: `last` and the signal tell which.
     }
     // An event that was delivered stays delivered, even if the signal fired before p-retry returned.
-    return last.kind === 'retryable' && signal.aborted ? { kind: 'aborted' } : last;
+    return isRetryable(last) && signal.aborted ? merged(last, ABORTED) : last;
   }
 
   /** Waits before a retry. @returns False if there is to be no retry. */

@@ -4,6 +4,7 @@
 import { givenOptions } from '../base/check-options.js';
 import { given } from '../base/foreign-values.js';
 import type { SendSignal } from '../base/platform-types.js';
+import type { FieldKind } from '../events/fields.js';
 import type { Rule } from '../opt-out/rule.js';
 import type { UsageMetrics } from '../wire/python.js';
 
@@ -14,17 +15,32 @@ import type { UsageMetrics } from '../wire/python.js';
  * const lineOf = (event: UsageEvent) => `${event.type} ${event.requestTarget()}`;
  */
 export interface UsageEvent {
-  /** Unique in the process and the same in every attempt. It is not part of the request: the wire has no ids. */
+  /**
+   * Unique in the world and the same in every attempt: a UUIDv7 in lower case (RFC 9562), of the time of the event and random numbers. It
+   * tells neither person nor machine. It is not part of the request target: that wire has no ids.
+   *
+   * @example '019a0b3c-7d2e-7c41-9f0a-5b1d2e3f4a5b'
+   */
   readonly id: string;
+  /**
+   * When the event was published, in milliseconds since 1970. Events that are published in one turn of the event loop share it. Each event of
+   * a client has it; an event that a test makes may lack it.
+   */
+  readonly timeMs?: number | undefined;
   /** The event type, for example `dag_run`. */
   readonly type: string;
   /** Standard metrics, then the event's own fields, then its metadata: in the order in which they are sent. */
   readonly metrics: Readonly<UsageMetrics>;
   /**
-   * `/v3/{type}?{query}`, to append to the endpoint. Call this instead of encoding `metrics`: only the event knows which
-   * numbers are durations (`7.0`) and which are counts (`7`). Never throws.
+   * `/v3/{type}?{query}`, to append to the endpoint: encoded at the first call. Call this for that wire instead of encoding `metrics`, whose
+   * numbers do not tell a duration (`7.0`) from a count (`7`). Never throws.
    */
   requestTarget(): string;
+  /**
+   * The declared kind of a metric, for another encoding: a `duration` is a floating-point number even if its value is 7. Undefined for a name
+   * that is not declared. Each event of a client has it; an event that a test makes may lack it. Never throws.
+   */
+  kindOf?(name: string): FieldKind | undefined;
 }
 
 /** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */
@@ -62,30 +78,40 @@ const CAUSES = [
 export type Cause = (typeof CAUSES)[number];
 
 /**
- * The result of one `send()`. It holds for all events of the call. A reason is a code of the form `^[a-z0-9_]{1,40}$`, never the
+ * What became of one event. A reason is a code of the form `^[a-z0-9_]{1,40}$`, never the
  * text of an error. `cause` says more of a failure, if it is known.
  *
- * - `sent`: the endpoint confirmed the events.
+ * - `sent`: the endpoint confirmed the event. With `handedOver: true` something took it over that delivers it later and reports nothing, such
+ *   as a pipe or a queue. `stats().handedOver` counts these.
  * - `retryable`: not counted by the endpoint, and worth another attempt (`connect`, `http_503`).
  * - `rejected`: tried and final; counted as failed. This includes unknown results (a timeout, a reset after the request was
- *   sent): events have no id on the wire, so a retry could be counted twice.
+ *   sent) where a retry could be counted twice, as in a request target, which has no id.
  * - `refused`: not tried; counted as dropped (`too_large`).
- * - `deferred`: not now. The events return to the head of the buffer, and nothing is sent for `waitMs`.
+ * - `deferred`: not now. The event returns to the head of the buffer, and nothing is sent for `waitMs`.
  * - `aborted`: ended by the signal.
  *
  * `cause` is one of `no_address`, `refused`, `unreachable`, `tls_untrusted`, `tls`, `proxy_auth`, `proxy_refused`, `slow`,
  * `no_descriptors`, `reset`, `parse`.
  *
  * @example
- * const outcome: SendOutcome = { kind: 'deferred', waitMs: 60_000, reason: 'maintenance' };
+ * const outcome: EventOutcome = { kind: 'deferred', waitMs: 60_000, reason: 'maintenance' };
  */
-export type SendOutcome =
-  | { kind: 'sent' }
+export type EventOutcome =
+  | { kind: 'sent'; handedOver?: boolean | undefined }
   | { kind: 'retryable'; reason: string; cause?: Cause | undefined }
   | { kind: 'rejected'; reason: string; cause?: Cause | undefined }
   | { kind: 'refused'; reason: string }
   | { kind: 'deferred'; waitMs: number; reason: string; cause?: Cause | undefined }
   | { kind: 'aborted' };
+
+/**
+ * The result of one `send()`: an {@link EventOutcome} that holds for all its events, or `partial`, with one for each event in the order of the
+ * call. `retrying` repeats only the `retryable` events of a `partial` one. A list of another length counts as `transport_error`.
+ *
+ * @example
+ * const outcome: SendOutcome = { kind: 'partial', outcomes: [{ kind: 'sent' }, { kind: 'rejected', reason: 'http_400' }] };
+ */
+export type SendOutcome = EventOutcome | { kind: 'partial'; outcomes: readonly EventOutcome[] };
 
 /**
  * The only extension point of delivery: everything that delivers is a transport or a decorator of one.
@@ -104,6 +130,20 @@ export interface Transport {
   /** The most events that one `send()` takes. @default 1 */
   readonly maxBatchSize?: number | undefined;
   /**
+   * The longest that a batch waits for further events, in milliseconds, up to an hour. A full batch, half a buffer, `drain()`, `close()` and
+   * the end of the process end the wait, which does not keep the process alive.
+   * @default 0
+   */
+  readonly lingerMs?: number | undefined;
+  /** The most bytes that one `send()` takes, by `bytesOf`. An event that is larger is sent alone. @default no limit */
+  readonly maxBatchBytes?: number | undefined;
+  /**
+   * The size of an event in a batch, in bytes. It is asked only beside `maxBatchBytes`. An event for which it throws, or gives no number, is
+   * sent alone.
+   * @default the length of its request target in UTF-8
+   */
+  readonly bytesOf?: ((event: UsageEvent) => number) | undefined;
+  /**
    * Delivers the events and resolves with the outcome. A call that has not settled after
    * `(retries + 1) * attemptTimeoutMs + retries * 5 s + 1 s` (41 s by default) loses its slot and counts as `timeout`. Time in which the
    * host keeps the event loop busy does not count.
@@ -111,7 +151,12 @@ export interface Transport {
    * @throws What it throws or rejects with is not shown: its events count as failed, by `transport_error`.
    */
   send(events: readonly UsageEvent[], signal: SendSignal): Promise<SendOutcome>;
-  /** Frees sockets and timers. Called once, after the last `send()`. */
+  /**
+   * Delivers what it has taken over, and frees sockets and timers. Called once, after the last `send()`. `telemetry.close()` waits for it within
+   * its deadline; if it takes longer, the report says `timedOut`.
+   *
+   * @throws What it throws or rejects with is not shown: the log says `transport_close_failed`.
+   */
   close?: (() => void | Promise<void>) | undefined;
   /**
    * How the emitter and the breaker lead the transports inside them.
@@ -176,7 +221,7 @@ export const BUSY_REASON = 'busy';
 const REASON_PATTERN = /^[a-z0-9_]{1,40}$/;
 
 /** The outcome of an attempt that threw or returned something else than an outcome: the transport has a bug. */
-export const TRANSPORT_ERROR: SendOutcome = { kind: 'rejected', reason: 'transport_error' };
+export const TRANSPORT_ERROR: EventOutcome = { kind: 'rejected', reason: 'transport_error' };
 
 /**
  * One attempt by the inner transport. It never rejects: an exception after the signal fired is `aborted`, as with
@@ -201,6 +246,7 @@ export function attemptThen(
 ): void {
   if (signal.aborted) return done({ kind: 'aborted' });
   let isOver = false;
+  const { length } = events;
   const failed = (): void => {
     if (isOver) return;
     isOver = true;
@@ -209,7 +255,7 @@ export function attemptThen(
   const answered = (value: unknown): void => {
     let outcome: SendOutcome;
     try {
-      outcome = outcomeOf(value);
+      outcome = outcomeOf(value, length);
     } catch {
       return failed();
     }
@@ -233,7 +279,8 @@ export function attemptThen(
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (isLast: boolean) => void): Transport {
   return {
     // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
-    ...(given(inner, 'maxBatchSize') === undefined ? {} : { maxBatchSize: inner.maxBatchSize }),
+    ...givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes']),
+    ...(given(inner, 'bytesOf') && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
     send,
     close: () => given(inner, 'close')?.call(inner),
     [steering]: {
@@ -248,18 +295,36 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
   };
 }
 
-const OUTCOME_KEYS = ['kind', 'reason', 'waitMs', 'cause'] as const;
+const OUTCOME_KEYS = ['kind', 'reason', 'waitMs', 'cause', 'handedOver', 'outcomes'] as const;
+
+type Unchecked = Partial<Record<(typeof OUTCOME_KEYS)[number], unknown>>;
 
 /**
  * A checked copy of what `send()` resolved with. A transport may be plain JavaScript: it may return nothing, use the text of an
  * error (with a URL in it) as the reason, or change the object later.
+ *
+ * @param events How many events the call had. The `partial` outcome of one event becomes that of the event.
  */
-export function outcomeOf(value: unknown): SendOutcome {
-  const read = givenOptions(Object(value) as Partial<Record<(typeof OUTCOME_KEYS)[number], unknown>>, OUTCOME_KEYS);
-  const { kind, reason, waitMs } = read;
-  const cause = isCause(read.cause) ? { cause: read.cause } : undefined;
+export function outcomeOf(value: unknown, events: number): SendOutcome {
+  const read = unchecked(value);
+  const { kind, outcomes } = read;
+  if (kind !== 'partial') return eventOutcome(read);
+  // Not `outcomes.map`: the list may be any object, and may be changed meanwhile.
+  if (!Array.isArray(outcomes) || outcomes.length !== events) return TRANSPORT_ERROR;
+  const checked = Array.from({ length: events }, (_, index) => eventOutcome(unchecked(outcomes[index])));
+  if (checked.includes(TRANSPORT_ERROR)) return TRANSPORT_ERROR;
+  return events === 1 ? (checked[0] as EventOutcome) : { kind, outcomes: checked };
+}
+
+function unchecked(value: unknown): Unchecked {
+  return givenOptions(Object(value) as Unchecked, OUTCOME_KEYS);
+}
+
+function eventOutcome({ kind, reason, waitMs, cause: givenCause, handedOver }: Unchecked): EventOutcome {
+  const cause = isCause(givenCause) ? { cause: givenCause } : undefined;
   switch (kind) {
     case 'sent':
+      return handedOver === true ? { kind, handedOver } : { kind };
     case 'aborted':
       return { kind };
     case 'refused':

@@ -68,6 +68,7 @@ export class Pump {
       buffer: bufferOf(options, this.#take),
       builder: { build: unbuilt },
       limit: this.#limit,
+      isUrgent: () => this.#drain !== undefined,
       onSettled: this.#onSettled,
     });
     this.#nextTick = new NextTick(clock, () => this.#dispatcher.startWorkers());
@@ -270,14 +271,15 @@ const TYPE = /^\/v3\/([a-z0-9_]+)/;
 
 /** A stored event as the dispatcher and transports take it. It is built already, since its target is sent byte for byte. */
 function inFlight(stored: StoredEvent): EventInFlight {
-  const { seq, target } = stored;
+  const { seq, target, acceptedAtMs: timeMs } = stored;
   const built: UsageEvent = {
     id: String(seq),
+    timeMs,
     type: TYPE.exec(target)?.[1] ?? RELAYED.type,
     metrics: NO_METRICS,
     requestTarget: () => target,
   };
-  return { seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, built, stored };
+  return { seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, timeMs, built, stored };
 }
 
 function storedOf(taken: readonly TakenEvent[]): StoredEvent[] {

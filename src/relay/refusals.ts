@@ -224,7 +224,8 @@ const REFUSED = new RegExp(`^(?:http_\\d+|redirect_refused|proxy_invalid|${NOT_H
 /** What an outcome says of its event. `none`: it was not answered, and is still to be sent. `over`: nothing follows it. */
 function meaningOf(outcome: SendOutcome): 'accepted' | 'refused' | 'later' | 'none' | 'over' {
   if (outcome.kind === 'sent') return 'accepted';
-  if (outcome.kind === 'aborted' || outcome.kind === 'refused') return 'over';
+  // One event at a time has no partial outcome.
+  if (outcome.kind === 'aborted' || outcome.kind === 'refused' || outcome.kind === 'partial') return 'over';
   if (!REFUSED.test(outcome.reason)) return outcome.kind === 'rejected' ? 'over' : 'none';
   return outcome.kind === 'deferred' || COME_LATER.has(outcome.reason) ? 'later' : 'refused';
 }

@@ -2,6 +2,7 @@
 import { givenOptions } from '../base/check-options.js';
 import { steering } from '../delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+import type { FieldKind } from '../events/fields.js';
 import type { UsageMetrics } from '../wire/python.js';
 import { CountWaiters } from './count-waiters.js';
 
@@ -19,12 +20,16 @@ import { CountWaiters } from './count-waiters.js';
 export interface RecordedEvent {
   /** The same for all attempts: an event that is sent again is recorded again with its id. */
   readonly id: string;
+  /** When it was published, in milliseconds since 1970; undefined if the event has no time. */
+  readonly timeMs: number | undefined;
   /** The event type. */
   readonly type: string;
   /** The metrics at that time. */
   readonly metrics: Readonly<UsageMetrics>;
   /** Path and query of the request that an HTTP transport would make. @example '/v3/dag_run?status=success' */
   readonly requestTarget: string;
+  /** The declared kinds of the metrics, for those whose kind is known. @example { status: 'oneOf', duration: 'duration' } */
+  readonly kinds: Readonly<Record<string, FieldKind>>;
 }
 
 /**
@@ -55,6 +60,12 @@ export interface RecordingTransportOptions {
   outcomes?: OutcomeScript | undefined;
   /** The most events per `send()`. @default 1 */
   maxBatchSize?: number | undefined;
+  /** How long a batch waits for further events, in milliseconds. @default 0 */
+  lingerMs?: number | undefined;
+  /** The most bytes per `send()`. @default no limit */
+  maxBatchBytes?: number | undefined;
+  /** The size of an event, in bytes. @default the length of its request target in UTF-8 */
+  bytesOf?: ((event: UsageEvent) => number) | undefined;
 }
 
 /**
@@ -94,14 +105,14 @@ export interface RecordingTransport extends Transport {
  * console.log(transport.events[0]?.metrics['status']); // failed
  */
 export function recordingTransport(options: RecordingTransportOptions = {}): RecordingTransport {
-  const { outcomes = { kind: 'sent' }, maxBatchSize } = givenOptions(options, ['outcomes', 'maxBatchSize']);
+  const { outcomes = { kind: 'sent' } } = givenOptions(options, ['outcomes']);
   const outcomeOf = scriptOf(outcomes);
   const events: RecordedEvent[] = [];
   const waiters = new CountWaiters('events');
   let sends = 0;
   let closed = false;
   return {
-    ...(maxBatchSize === undefined ? {} : { maxBatchSize }),
+    ...givenOptions<Partial<Transport>>(options, ['maxBatchSize', 'lingerMs', 'maxBatchBytes', 'bytesOf']),
     events,
     get closed() {
       return closed;
@@ -136,7 +147,14 @@ export function recordingTransport(options: RecordingTransportOptions = {}): Rec
 }
 
 function record(event: UsageEvent): RecordedEvent {
-  return { id: event.id, type: event.type, metrics: { ...event.metrics }, requestTarget: event.requestTarget() };
+  const { id, timeMs, type } = event;
+  const metrics = { ...event.metrics };
+  const kinds: Record<string, FieldKind> = {};
+  for (const name of Object.keys(metrics)) {
+    const kind = event.kindOf?.(name);
+    if (kind !== undefined) kinds[name] = kind;
+  }
+  return { id, timeMs, type, metrics, requestTarget: event.requestTarget(), kinds };
 }
 
 function scriptOf(script: OutcomeScript): (event: RecordedEvent | undefined, index: number) => SendOutcome | Promise<SendOutcome> {

@@ -1,9 +1,12 @@
 // The rules for every transport, as tests for any test runner.
 import { AssertionError, deepStrictEqual, ok } from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
+import { givenOptions } from '../base/check-options.js';
 import { outcomeOf, TRANSPORT_ERROR } from '../delivery/transport.js';
 import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+import type { FieldKind } from '../events/fields.js';
 
 /**
  * One rule of a contract, as a test.
@@ -48,6 +51,13 @@ export interface TransportContractOptions {
    * @example () => acmeTransport(server.url) // `server` is a `silentServer()`
    */
   silent?: MakeTransport | undefined;
+  /**
+   * How many events have arrived in all at the endpoint of `makeTransport`. It adds a test: events whose outcome is `sent` have arrived when
+   * `close()` has resolved, also those with `handedOver`.
+   * @default no such test
+   * @example () => server.events
+   */
+  arrived?: (() => number | Promise<number>) | undefined;
   /** The longest that a send may take, in milliseconds. @default 14_000, the limit of the emitter by default */
   settleWithinMs?: number | undefined;
   /** The longest that a send may take after its signal aborts, in milliseconds. @default 1000 */
@@ -71,10 +81,14 @@ const SENDS_AT_ONCE = 5;
  * - `send()` returns a promise, never throws and never rejects. It settles with a known outcome, whose reason matches
  *   `^[a-z0-9_]{1,40}$`.
  * - `maxBatchSize` is undefined or a positive integer, and `send()` takes as many events. (It never gets more, and never none.)
+ * - `lingerMs` is undefined or a number of milliseconds from 0 to an hour, `maxBatchBytes` is undefined or a positive integer, and `bytesOf`
+ *   gives a number that is not negative and the same each time.
+ * - A `partial` outcome has one outcome for each event, and none of these is `partial`.
  * - `send()` does not change the events: the emitter keeps them for another attempt.
  * - A send ends soon after its signal aborts, before or during the send: with `aborted`, or with the outcome it already has.
  * - Sends at the same time do not affect each other.
  * - Sends under one signal leave at most one `abort` listener on it, and none after `close()`.
+ * - `close()` resolves when what it does is done: with `arrived`, what was `sent` has arrived by then.
  * - `close()` may be called more than once, and during a send whose signal has aborted.
  * - After `close()`, no socket and no timer of the transport holds the process.
  *
@@ -94,7 +108,7 @@ const SENDS_AT_ONCE = 5;
  * await collector.close();
  */
 export function transportContract(makeTransport: MakeTransport, options: TransportContractOptions = {}): readonly ContractTest[] {
-  const { unreachable, silent = makeTransport, settleWithinMs = 14_000, abortWithinMs = 1000, releaseWithinMs = 1000 } = options;
+  const { unreachable, arrived, silent = makeTransport, settleWithinMs = 14_000, abortWithinMs = 1000, releaseWithinMs = 1000 } = options;
   const contractTest = (name: string, make: MakeTransport, run: (transport: Transport) => Promise<void>): ContractTest => ({
     name,
     run: async () => {
@@ -127,15 +141,28 @@ export function transportContract(makeTransport: MakeTransport, options: Transpo
       const { maxBatchSize = 1 } = transport;
       ok(Number.isSafeInteger(maxBatchSize) && maxBatchSize > 0, `maxBatchSize is ${inspect(maxBatchSize)}`);
       const batch = Array.from({ length: maxBatchSize }, (_, index) => usageEvent(index));
-      const outcome = await settle(send(transport, batch), settleWithinMs);
+      const outcome = await settle(send(transport, batch), settleWithinMs, maxBatchSize);
       const isInvalid = outcome.kind === 'refused' && outcome.reason === 'invalid';
       ok(!isInvalid, `a batch of maxBatchSize (${maxBatchSize}) events was refused as invalid`);
+    }),
+    contractTest('what it says of its batches is valid', makeTransport, async (transport) => {
+      const { lingerMs = 0, maxBatchBytes = 1, bytesOf } = givenOptions(transport, ['lingerMs', 'maxBatchBytes', 'bytesOf']);
+      ok(typeof lingerMs === 'number' && lingerMs >= 0 && lingerMs <= HOUR_MS, `lingerMs is ${inspect(lingerMs)}`);
+      ok(Number.isSafeInteger(maxBatchBytes) && maxBatchBytes > 0, `maxBatchBytes is ${inspect(maxBatchBytes)}`);
+      if (bytesOf === undefined) return;
+      ok(typeof bytesOf === 'function', `bytesOf is ${inspect(bytesOf)}`);
+      const event = usageEvent(0);
+      const before = contentOf(event);
+      const [bytes, again] = [sizeOf(transport, event), sizeOf(transport, event)];
+      ok(Number.isFinite(bytes) && (bytes as number) >= 0, `bytesOf() returned ${inspect(bytes)}`);
+      ok(bytes === again, `bytesOf() returned ${inspect(bytes)}, then ${inspect(again)}, for the same event`);
+      deepStrictEqual(contentOf(event), before, 'bytesOf() changed an event');
     }),
     contractTest('send() leaves the events unchanged', makeTransport, async (transport) => {
       const batch = Array.from({ length: Math.min(transport.maxBatchSize ?? 1, SENDS_AT_ONCE) }, (_, index) => usageEvent(index));
       const before = batch.map(contentOf);
       const events = [...batch];
-      await settle(send(transport, batch), settleWithinMs);
+      await settle(send(transport, batch), settleWithinMs, batch.length);
       ok(batch.length === events.length && batch.every((event, index) => event === events[index]), 'send() changed the list of events');
       deepStrictEqual(batch.map(contentOf), before, 'send() changed an event');
     }),
@@ -161,6 +188,20 @@ export function transportContract(makeTransport: MakeTransport, options: Transpo
       const closed = getEventListeners(signal, 'abort').length;
       ok(closed === 0, `${closed} listeners on the signal after close()`);
     }),
+    ...(arrived === undefined
+      ? []
+      : [
+          contractTest('what was sent has arrived when close() has resolved', makeTransport, async (transport) => {
+            const before = await arrived();
+            const batch = Array.from({ length: transport.maxBatchSize ?? 1 }, (_, index) => usageEvent(index));
+            const sends = Array.from({ length: SENDS_AT_ONCE }, () => send(transport, batch));
+            const outcomes = await Promise.all(sends.map((sending) => settle(sending, settleWithinMs, batch.length)));
+            await close(transport, settleWithinMs);
+            const sent = outcomes.reduce((sum, outcome) => sum + sentOf(outcome, batch.length), 0);
+            const came = (await arrived()) - before;
+            ok(came >= sent, `${sent} events were sent, and ${came} had arrived when close() had resolved`);
+          }),
+        ]),
     contractTest('close() may be called more than once', makeTransport, async (transport) => {
       await settle(send(transport, [usageEvent(0)]), settleWithinMs);
       await Promise.all([close(transport, settleWithinMs), close(transport, settleWithinMs)]);
@@ -194,16 +235,45 @@ export function transportContract(makeTransport: MakeTransport, options: Transpo
   ];
 }
 
+const HOUR_MS = 3_600_000;
+
+/** The kinds of the metrics of {@link usageEvent}. */
+const KINDS: ReadonlyMap<string, FieldKind> = new Map([
+  ['status', 'oneOf'],
+  ['task_count', 'count'],
+  ['duration', 'duration'],
+  ['cached', 'boolean'],
+  ['selector', 'identifier'],
+]);
+
 /** An event as the emitter sends it. */
 function usageEvent(index: number): UsageEvent {
   const metrics = { status: 'success', task_count: index, duration: 7.5, cached: true, selector: null };
   const query = `status=success&task_count=${index}&duration=7.5&cached=True&selector=None`;
-  return { id: `contract-${index}`, type: 'dag_run', metrics, requestTarget: () => `/v3/dag_run?${query}` };
+  const timeMs = Date.UTC(2026, 0, 31, 22, 30) + index;
+  const id = `${timeMs.toString(16).padStart(12, '0').replace(/^.{8}/, '$&-')}-7${randomUUID().slice(15)}`;
+  return { id, timeMs, type: 'dag_run', metrics, requestTarget: () => `/v3/dag_run?${query}`, kindOf: (name) => KINDS.get(name) };
+}
+
+/** The size of an event by the transport. @throws AssertionError if it throws */
+function sizeOf(transport: Transport, event: UsageEvent): unknown {
+  try {
+    return transport.bytesOf?.(event);
+  } catch (error) {
+    throw broken(`bytesOf() threw ${inspect(error)}`);
+  }
+}
+
+/** How many events of a batch were sent. */
+function sentOf(outcome: SendOutcome, events: number): number {
+  if (outcome.kind === 'partial') return outcome.outcomes.filter(({ kind }) => kind === 'sent').length;
+  return outcome.kind === 'sent' ? events : 0;
 }
 
 /** All that a transport can read of an event. */
 function contentOf(event: UsageEvent): unknown {
-  return { ...event, requestTarget: event.requestTarget(), metrics: Object.entries(event.metrics) };
+  const metrics = Object.entries(event.metrics).map(([name, value]) => [name, value, event.kindOf?.(name)]);
+  return { ...event, requestTarget: event.requestTarget(), kindOf: typeof event.kindOf, metrics };
 }
 
 /** Calls `send()`. @throws AssertionError if it throws */
@@ -230,9 +300,9 @@ async function send(
 }
 
 /** The outcome of a send. Rejects with an AssertionError if there is none in time, or if it is not valid. */
-async function settle(sending: Promise<unknown>, limitMs: number): Promise<SendOutcome> {
+async function settle(sending: Promise<unknown>, limitMs: number, events = 1): Promise<SendOutcome> {
   const value = await inTime(sending, limitMs, 'send()');
-  const outcome = outcomeOf(value);
+  const outcome = outcomeOf(value, events);
   // The outcome of a value that is not valid is this very object.
   ok(outcome !== TRANSPORT_ERROR, `send() settled with ${inspect(value)}, which is not a valid outcome`);
   return outcome;

@@ -24,9 +24,9 @@ test('returns events in order, numbered from 0', (t) => {
   t.is(buffer.takeOverflow(), 0);
   t.is(buffer.length, 2);
   const [first, second] = buffer.take(5);
-  t.deepEqual(first, { seq: 0, definition: A, metrics, packed: 'packed', built: undefined });
+  t.deepEqual(first, { seq: 0, definition: A, metrics, packed: 'packed', timeMs: 0, built: undefined });
   t.is(first?.metrics, metrics);
-  t.deepEqual(second, { seq: 1, definition: B, metrics: { number: 2 }, packed: undefined, built: undefined });
+  t.deepEqual(second, { seq: 1, definition: B, metrics: { number: 2 }, packed: undefined, timeMs: 0, built: undefined });
   t.is(buffer.length, 0);
   t.deepEqual(buffer.take(5), []);
 });

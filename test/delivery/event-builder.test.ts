@@ -5,6 +5,7 @@ import { EventBuilder } from '../../src/delivery/event-builder.js';
 import { dagRunFields, metadataFields } from '../../src/events/dag-run.js';
 import { defineEvent } from '../../src/events/definition.js';
 import type { Fields } from '../../src/events/definition.js';
+import type { CommonValues } from '../../src/events/description.js';
 import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { Ledger } from '../../src/base/ledger.js';
@@ -29,13 +30,20 @@ const DAG_RUN: DeclaredEvent = {
   metadata: metadataFields,
 };
 
-function setUp(standard: UsageMetrics = {}) {
+const TIME_MS = Date.UTC(2026, 0, 31, 22, 30, 0, 7);
+
+function setUp(standard: UsageMetrics = {}, { common, everyEvent }: { common?: CommonValues; everyEvent?: Fields } = {}) {
   const ledger = new Ledger();
-  const builder = new EventBuilder(standard, ledger, 'p-');
+  const builder = new EventBuilder(standard, ledger, common, everyEvent);
   const build = (
     metrics: object,
-    { packed, definition = OWN, seq = 0 }: { packed?: string; definition?: DeclaredEvent; seq?: number } = {},
-  ) => builder.build({ seq, definition, metrics: metrics as UsageMetrics, packed, built: undefined });
+    {
+      packed,
+      definition = OWN,
+      seq = 0,
+      timeMs = TIME_MS,
+    }: { packed?: string; definition?: DeclaredEvent; seq?: number; timeMs?: number } = {},
+  ) => builder.build({ seq, definition, metrics: metrics as UsageMetrics, packed, timeMs, built: undefined });
   return { ledger, builder, build };
 }
 

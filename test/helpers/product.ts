@@ -81,7 +81,7 @@ export class FakeProduct {
   built(standard: UsageMetrics = {}): UsageEvent | undefined {
     const last = this.taken.at(-1);
     if (last === undefined) return undefined;
-    return new EventBuilder(standard, this.ledger, 'test-').build({ seq: this.taken.length, built: undefined, ...last });
+    return new EventBuilder(standard, this.ledger).build({ seq: this.taken.length, timeMs: 0, built: undefined, ...last });
   }
 
   /** The metrics of the newest event, without undefined values. */

@@ -1,0 +1,114 @@
+/*
+ * The batches of a transport: when one is ready (`maxBatchSize`, `lingerMs`), what fits into it (`maxBatchBytes`), and the outcomes of its
+ * events.
+ */
+import type { Clock, Timer } from '../base/clock.js';
+import { given } from '../base/foreign-values.js';
+import type { TakenEvent } from './event-buffer.js';
+import type { EventBuilder } from './event-builder.js';
+import type { EventOutcome, Transport } from './transport.js';
+
+/** What it needs. */
+export interface BatchingOptions {
+  transport: Transport;
+  builder: Pick<EventBuilder, 'build'>;
+  clock: Clock;
+  /** Whether no batch waits for company now: a drain, a close or the end of the process. */
+  isUrgent: () => boolean;
+  /** How many events the buffer holds. At half of them no batch waits any longer. @default no limit */
+  maxPendingEvents?: number;
+}
+
+/** Tells the batches of a transport. */
+export class Batching {
+  /** The most events of a batch. */
+  readonly size: number;
+  readonly #options: BatchingOptions;
+  readonly #onOver: () => void;
+  readonly #lingerMs: number;
+  readonly #maxBytes: number | undefined;
+  /** How many events are taken at once: fewer than a batch while bytes limit it. */
+  #takeSize: number;
+  /** Whether the events that wait have waited for long enough. */
+  #isOver = false;
+  #timer: Timer | undefined;
+
+  /** @param onOver Called when the wait for company is over. */
+  constructor(options: BatchingOptions, onOver: () => void) {
+    const { transport } = options;
+    this.#options = options;
+    this.#onOver = onOver;
+    this.size = this.#takeSize = given(transport, 'maxBatchSize') ?? 1;
+    this.#lingerMs = given(transport, 'lingerMs') ?? 0;
+    this.#maxBytes = given(transport, 'maxBatchBytes');
+  }
+
+  /** Whether a batch may leave now. If not, the wait for company has begun. */
+  mayLeave(ready: number): boolean {
+    const { clock, isUrgent, maxPendingEvents = Infinity } = this.#options;
+    if (ready >= Math.min(this.size, maxPendingEvents / 2) || this.#lingerMs === 0 || this.#isOver || isUrgent()) return true;
+    this.#timer ??= clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#isOver = true;
+      this.#onOver();
+    }, this.#lingerMs);
+    this.#timer.unref();
+    return false;
+  }
+
+  /** Events return to the buffer. They have waited. */
+  waitNoLonger(): void {
+    this.#isOver = true;
+  }
+
+  /** Ends the wait. */
+  stop(): void {
+    this.#isOver = false;
+    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Takes one batch out of a buffer. @param putBack Takes the events that do not fit. */
+  take(buffer: { take(limit: number): TakenEvent[] }, putBack: (events: readonly TakenEvent[]) => void): TakenEvent[] {
+    const taken = buffer.take(this.#takeSize);
+    if (taken.length === 0) return taken;
+    if (this.#lingerMs > 0) this.stop();
+    if (this.#maxBytes === undefined || taken.length === 1) return taken;
+    let bytes = 0;
+    const fit = taken.findIndex((event, index) => (bytes += this.#bytesOf(event)) > (this.#maxBytes ?? 0) && index > 0);
+    this.#takeSize = Math.min(this.size, (fit < 0 ? this.#takeSize : fit) * 2);
+    if (fit >= 0) {
+      this.waitNoLonger();
+      putBack(taken.splice(fit));
+    }
+    return taken;
+  }
+
+  /** The size of an event by the transport, which may throw or answer anything: an event without a size is sent alone. */
+  #bytesOf(event: TakenEvent): number {
+    const { builder, transport } = this.#options;
+    try {
+      const built = (event.built ??= builder.build(event));
+      const bytes: unknown = given(transport, 'bytesOf') ? transport.bytesOf?.(built) : Buffer.byteLength(built.requestTarget());
+      return typeof bytes === 'number' && bytes >= 0 ? bytes : Infinity;
+    } catch {
+      return Infinity;
+    }
+  }
+}
+
+/** The events of a batch by their outcome: a batch has hundreds of events, and mostly one or two outcomes. */
+export function byOutcome(
+  taken: readonly TakenEvent[],
+  outcomes: readonly EventOutcome[],
+): Iterable<{ readonly outcome: EventOutcome; readonly events: TakenEvent[] }> {
+  const groups = new Map<string, { outcome: EventOutcome; events: TakenEvent[] }>();
+  for (const { 0: index, 1: outcome } of outcomes.entries()) {
+    const key = Object.values(outcome).join();
+    const event = taken[index] as TakenEvent;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { outcome, events: [event] });
+    else group.events.push(event);
+  }
+  return groups.values();
+}
