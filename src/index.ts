@@ -76,7 +76,7 @@ export { fetchTransport } from './delivery/http/fetch-transport.js';
 export type { FetchTransportOptions } from './delivery/http/fetch-transport.js';
 export { retrying } from './delivery/retry.js';
 export type { RetryingOptions } from './delivery/retry.js';
-export type { Cause, SendOutcome, Transport, UsageEvent } from './delivery/transport.js';
+export type { Cause, EventOutcome, SendOutcome, Transport, UsageEvent } from './delivery/transport.js';
 
 // Types of the platform.
 export type { Environment, Platform, SendSignal, UrlObject } from './base/platform-types.js';

@@ -17,7 +17,7 @@ import {
   UNANSWERED_REASONS,
   UNWRITTEN_REASON,
 } from './transport.js';
-import type { SendOutcome, Transport, UsageEvent } from './transport.js';
+import type { EventOutcome, SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /**
  * When `circuitBreaker` opens, and when it probes.
@@ -210,13 +210,13 @@ class Breaker {
     if (probe !== undefined && tested !== undefined && causeOf(outcome) === 'slow') tested.connectMs *= 2;
     if (verdict === 'unreachable' && !isCounted) this.#fail(isProbe);
     else if (isProbe && this.#doubt !== undefined) this.#doubt.probe = undefined;
-    return this.#doubt === undefined ? outcome : this.#defer(outcome, this.#doubt);
-  }
-
-  /** What failed to connect has written nothing: it waits for its next attempt in the buffer. */
-  #defer(outcome: SendOutcome, doubt: Doubt): SendOutcome {
-    if (outcome.kind !== 'retryable' || outcome.reason !== CONNECT_REASON) return outcome;
-    return { ...outcome, ...deferred(doubt, Math.max(0, doubt.nextAtMs - this.#options.clock.now())) };
+    if (this.#doubt === undefined) return outcome;
+    const waitMs = Math.max(0, this.#doubt.nextAtMs - this.#options.clock.now());
+    const later = deferred(this.#doubt, waitMs);
+    // What failed to connect has written nothing: it waits for its next attempt in the buffer.
+    const held = (each: EventOutcome): EventOutcome =>
+      each.kind === 'retryable' && each.reason === CONNECT_REASON ? { ...each, ...later } : each;
+    return outcome.kind === 'partial' ? { ...outcome, outcomes: outcome.outcomes.map(held) } : held(outcome);
   }
 
   #fail(isProbe: boolean): void {

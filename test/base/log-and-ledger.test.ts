@@ -112,6 +112,7 @@ test('the ledger begins empty', (t) => {
   t.deepEqual(new Ledger().snapshot(0), {
     published: 0,
     sent: 0,
+    handedOver: 0,
     failed: 0,
     dropped: 0,
     pending: 0,
@@ -147,6 +148,7 @@ test('the ledger adds up: published = sent + failed + dropped + pending, with a 
   t.deepEqual(ledger.snapshot(2), {
     published: 12,
     sent: 3,
+    handedOver: 0,
     failed: 3,
     dropped: 4,
     pending: 2,

@@ -4,6 +4,7 @@ import test from 'ava';
 import { compressTelemetryMetadata, count, createTelemetry, defineEvent, TELEMETRY_METADATA_PARAM } from '../../src/index.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { thisMachine } from '../../src/base/machine.js';
+import type { Transport } from '../../src/index.js';
 import { startCollector } from '../../src/testing/index.js';
 import { proves } from '../helpers/promises.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
@@ -17,6 +18,8 @@ const field = count({ description: 'How many.', reason: 'To test.' });
 function create(options: object): unknown {
   return createTelemetryWith({ product, endpoint: 'https://collector.test', env: {}, ...options }, virtualMachine(new VirtualClock()));
 }
+
+const nowhere: Transport['send'] = () => Promise.resolve({ kind: 'aborted' });
 
 for (const [options, message] of [
   [{ endpoint: undefined }, 'Expected `endpoint` to be a URL, got undefined: there is no default, and no `transport` was given.'],
@@ -50,6 +53,9 @@ for (const [options, message] of [
   [{ dagHash: 'md5' }, 'Expected `dagHash` to be a function, got "md5".'],
   [{ transport: () => 1 }, 'Expected `transport` to be an object with `send()`, got a function.'],
   [{ transport: new ScriptedTransport({ maxBatchSize: 0 }) }, 'Expected `maxBatchSize` to be a whole number from 1 to 10000000, got 0.'],
+  [{ transport: { send: nowhere, lingerMs: -1 } }, 'Expected `lingerMs` to be a number of milliseconds from 0 to 3600000, got -1.'],
+  [{ transport: { send: nowhere, maxBatchBytes: 0 } }, 'Expected `maxBatchBytes` to be a whole number from 1 to 9007199254740991, got 0.'],
+  [{ transport: { send: nowhere, bytesOf: 7 } }, 'Expected `bytesOf` to be a function, got 7.'],
   [{ env: 'x' }, 'Expected `env` to be an object, got "x".'],
   [{ events: {} }, 'Expected `events` to be a list of event definitions, got an object.'],
   [{ events: [defineEvent('dag_run', { a: field })] }, 'Expected `events` not to have the name of a standard event, got "dag_run".'],
@@ -109,7 +115,17 @@ for (const [name, options] of [
     t.false(telemetry.bus.publish('tick', {}));
     t.notThrows(undo);
     await clock.advance(10_000);
-    const nothing = { published: 0, sent: 0, failed: 0, dropped: 0, pending: 0, reasons: {}, fieldsDropped: 0, metadataUnreadable: 0 };
+    const nothing = {
+      published: 0,
+      sent: 0,
+      handedOver: 0,
+      failed: 0,
+      dropped: 0,
+      pending: 0,
+      reasons: {},
+      fieldsDropped: 0,
+      metadataUnreadable: 0,
+    };
     t.deepEqual(telemetry.stats(), nothing);
     t.like(await telemetry.drain(), nothing);
     t.like(await telemetry.close(), nothing);

@@ -31,6 +31,35 @@ test('returns events in order, numbered from 0', (t) => {
   t.deepEqual(buffer.take(5), []);
 });
 
+test('an event has the time that was set last before it was pushed, also after others were taken, dropped or put back', (t) => {
+  const buffer = new EventBuffer(300);
+  const push = (count: number): void => {
+    for (let n = 0; n < count; n += 1) buffer.push(A, {}, undefined);
+  };
+  const times = (limit: number): number[] => buffer.take(limit).map(({ timeMs }) => timeMs);
+  buffer.setTime(10);
+  push(2);
+  buffer.setTime(20);
+  buffer.setTime(21);
+  push(1);
+  const back = buffer.take(1);
+  t.deepEqual(times(1), [10]);
+  buffer.putBack(back);
+  buffer.setTime(30);
+  push(1);
+  t.deepEqual(times(9), [10, 21, 30]);
+  // More times than the buffer holds events: those of events that were dropped are forgotten.
+  for (let time = 1000; time < 3000; time += 1) {
+    buffer.setTime(time);
+    push(1);
+  }
+  t.is(buffer.length, 300);
+  t.deepEqual(
+    times(300),
+    Array.from({ length: 300 }, (_, index) => 2700 + index),
+  );
+});
+
 test('take() returns at most as many events as asked for', (t) => {
   const buffer = new EventBuffer(10);
   fill(buffer, 5);

@@ -6,7 +6,7 @@ import { dagRunFields, metadataFields } from '../../src/events/dag-run.js';
 import { defineEvent } from '../../src/events/definition.js';
 import type { Fields } from '../../src/events/definition.js';
 import type { CommonValues } from '../../src/events/description.js';
-import { boolean, count, duration, identifier, nullable, oneOf, optional } from '../../src/events/fields.js';
+import { boolean, count, duration, identifier, nullable, oneOf, optional, version } from '../../src/events/fields.js';
 import type { UsageMetrics } from '../../src/wire/python.js';
 import { Ledger } from '../../src/base/ledger.js';
 import type { DeclaredEvent } from '../../src/events/product-events.js';
@@ -214,17 +214,42 @@ test('the memory of packed texts is bounded', async (t) => {
   t.is(ledger.metadataUnreadable, 3000);
 });
 
-test('an id is unique, tells nothing about the event, and is not part of the request', (t) => {
+test('an id is a UUIDv7 of the event alone: its time, and random bits that no other event shares', (t) => {
   const { build } = setUp();
-  const ids = new Set<string>();
-  for (let seq = 0; seq < 1000; seq += 1) {
-    const event = build({ models: 1 }, { seq });
-    ids.add(event.id);
-    t.true(event.id.startsWith('p-'));
-    t.is(event.requestTarget(), '/v3/own?models=1');
+  const events = Array.from({ length: 4000 }, (_, seq) => build({ models: 1 }, { seq }));
+  const ids = events.map(({ id }) => id);
+  t.is(new Set(ids).size, ids.length);
+  t.true(ids.every((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)));
+  t.true(ids.every((id) => parseInt(id.slice(0, 8) + id.slice(9, 13), 16) === TIME_MS));
+  t.true(events.every(({ timeMs }) => timeMs === TIME_MS));
+  t.is(events[0]?.requestTarget(), '/v3/own?models=1', 'it is not part of the request');
+  // Each digit behind the version takes each value somewhere: nothing of the machine, the process or a counter is in it.
+  for (let place = 15; place < 36; place += 1) {
+    if (place === 18 || place === 23) continue;
+    t.is(new Set(ids.map((id) => id[place])).size, place === 19 ? 4 : 16, `place ${place}`);
   }
-  t.is(ids.size, 1000);
-  t.is(build({ models: 1 }, { seq: 7 }).id, build({ models: 2 }, { seq: 7 }).id);
+});
+
+test('the time in an id has 48 bits, whatever the clock says', (t) => {
+  const { build } = setUp();
+  const timeOf = (timeMs: number): string => build({}, { timeMs }).id.slice(0, 14);
+  t.is(timeOf(0), '00000000-0000-');
+  t.is(timeOf(-1), '00000000-0000-');
+  t.is(timeOf(1.9), '00000000-0001-');
+  t.is(timeOf(2 ** 48 - 1), 'ffffffff-ffff-');
+});
+
+test('an event tells the declared kind of each of its metrics, whatever its value', (t) => {
+  const common = { fields: { edition: oneOf(['free', 'paid'], NOTE) }, values: { edition: 'free' } };
+  const everyEvent = { acme_version: version(NOTE), ...common.fields };
+  const { build } = setUp({ acme_version: '1.0.0' }, { common, everyEvent });
+  const event = build({ models: 7, took: 7, cached: true });
+  const kinds = ['models', 'took', 'cached', 'name', 'acme_version', 'edition', 'layer'].map((name) => event.kindOf?.(name));
+  t.deepEqual(kinds, ['count', 'duration', 'boolean', 'identifier', 'version', 'oneOf', 'oneOf']);
+  for (const name of ['unknown', 'constructor', '__proto__', 'toString', '']) t.is(event.kindOf?.(name), undefined, name);
+  const dagRun = build({ status: 'success' }, { definition: DAG_RUN, packed: pack({ total_dbt_models: 13 }) });
+  t.is(dagRun.kindOf?.('total_dbt_models'), 'count');
+  t.is(dagRun.kindOf?.('status'), 'oneOf');
 });
 
 test('the request target stays the same if a transport changes the metrics', (t) => {
@@ -261,14 +286,13 @@ test('a field whose check throws is not sent; the other fields are', (t) => {
 
 test('an event can be copied, written as JSON, posted to a worker and printed, with its metrics', (t) => {
   const { build } = setUp({ acme_version: '1.0.0' });
-  const seen = { id: 'p-7', type: 'own', metrics: { acme_version: '1.0.0', models: 3 } };
-  const event = () => build({ models: 3 }, { seq: 7 });
-  t.deepEqual(Object.keys(event()), ['id', 'type', 'metrics']);
-  t.deepEqual({ ...event() } as object, seen);
-  t.deepEqual(structuredClone(event()) as object, seen);
-  t.is(JSON.stringify(event()), JSON.stringify(seen));
-  t.is(inspect(event()), inspect(seen));
-  const one = event();
+  const one = build({ models: 3 }, { seq: 7 });
+  const seen = { id: one.id, timeMs: TIME_MS, type: 'own', metrics: { acme_version: '1.0.0', models: 3 } };
+  t.deepEqual(Object.keys(one), ['id', 'timeMs', 'type', 'metrics']);
+  t.deepEqual({ ...one } as object, seen);
+  t.deepEqual(structuredClone(one) as object, seen);
+  t.is(JSON.stringify(one), JSON.stringify(seen));
+  t.is(inspect(one), inspect(seen));
   t.is(one.metrics, one.metrics, 'collected once');
 });
 

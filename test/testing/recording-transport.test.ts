@@ -17,12 +17,24 @@ test('records its events and answers `sent`', async (t) => {
   t.deepEqual(transport.events, [
     {
       id: '7',
+      timeMs: undefined,
       type: 'dag_run',
       metrics: { status: 'success', task_count: 2, nothing: null },
       requestTarget: '/v3/dag_run?status=success',
+      kinds: {},
     },
   ]);
   t.false('maxBatchSize' in transport);
+});
+
+test('records the time and the kinds of an event, and says of its batches what it was given', async (t) => {
+  const bytesOf = (): number => 9;
+  const transport = recordingTransport({ maxBatchSize: 4, lingerMs: 10, maxBatchBytes: 100, bytesOf });
+  t.like(transport, { maxBatchSize: 4, lingerMs: 10, maxBatchBytes: 100, bytesOf });
+  const kindOf: UsageEvent['kindOf'] = (name) => (name === 'took' ? 'duration' : undefined);
+  await transport.send([{ ...usageEvent('a'), metrics: { took: 7, what: 'x' }, timeMs: 12, kindOf }], signal);
+  t.like(transport.events[0], { timeMs: 12, kinds: { took: 'duration' } });
+  t.deepEqual(transport.events[0]?.kinds, { took: 'duration' });
 });
 
 test('a list has one outcome per send, its last entry repeats, and each attempt is recorded', async (t) => {

@@ -33,13 +33,13 @@ const fetching = (endpoint: string): Transport => fetchTransport({ endpoint, env
 const refusing = async (): Promise<string> => `http://127.0.0.1:${await refusedPort()}`;
 
 /** The arguments of `transportContract` for a transport to an endpoint. */
-function over(make: (endpoint: string) => Transport): [() => Transport, TransportContractOptions] {
-  return [() => make(collector.url), { unreachable: async () => make(await refusing()), silent: () => make(silent.url) }];
+function over(make: (endpoint: string) => Transport, arrived?: () => number): [() => Transport, TransportContractOptions] {
+  return [() => make(collector.url), { arrived, unreachable: async () => make(await refusing()), silent: () => make(silent.url) }];
 }
 
 let files = 0;
 const OURS: Readonly<Record<string, readonly [() => Transport, TransportContractOptions?]>> = {
-  fetchTransport: over(fetching),
+  fetchTransport: over(fetching, () => collector.requests.length),
   'circuitBreaker(fetchTransport)': over((endpoint) => circuitBreaker(fetching(endpoint))),
   'retrying(fetchTransport)': over((endpoint) => retrying(fetching(endpoint), { minDelayMs: 1 })),
   'retrying(circuitBreaker(fetchTransport))': over((endpoint) => retrying(circuitBreaker(fetching(endpoint)), { minDelayMs: 1 })),
@@ -77,7 +77,7 @@ test('close() of debugTransport closes its file once: the second time, the descr
   t.deepEqual(closed, [7]);
 });
 
-const SENT: SendOutcome = { kind: 'sent' };
+const SENT = { kind: 'sent' } as const satisfies SendOutcome;
 const nothing = (): void => {};
 const hanging = (): Promise<SendOutcome> => new Promise(() => {});
 const sends = (send: (events: readonly UsageEvent[], signal: AbortSignal) => unknown): Transport => ({ send: send as Transport['send'] });
@@ -108,6 +108,25 @@ const BROKEN: readonly (readonly [rule: string, what: string, make: () => Transp
     'send() takes maxBatchSize events',
     'takes fewer events',
     () => ({ maxBatchSize: 3, send: async (events) => (events.length > 2 ? { kind: 'refused', reason: 'invalid' } : SENT) }),
+  ],
+  ['what it says of its batches is valid', 'lingers for ever', () => ({ lingerMs: Infinity, send: async () => SENT })],
+  ['what it says of its batches is valid', 'takes half a byte', () => ({ maxBatchBytes: 0.5, send: async () => SENT })],
+  ['what it says of its batches is valid', 'does not know a size', () => ({ bytesOf: () => NaN, send: async () => SENT })],
+  ['what it says of its batches is valid', 'measures by chance', () => ({ bytesOf: () => Math.random(), send: async () => SENT })],
+  [
+    'what it says of its batches is valid',
+    'throws for a size',
+    () => ({
+      bytesOf: () => {
+        throw new Error('broken');
+      },
+      send: async () => SENT,
+    }),
+  ],
+  [
+    'send() takes maxBatchSize events',
+    'has too few outcomes',
+    () => ({ maxBatchSize: 3, send: async () => ({ kind: 'partial', outcomes: [SENT] }) }),
   ],
   [
     'send() leaves the events unchanged',
@@ -164,6 +183,11 @@ const BROKEN: readonly (readonly [rule: string, what: string, make: () => Transp
         signal.addEventListener('abort', nothing);
         return SENT;
       }),
+  ],
+  [
+    'what was sent has arrived when close() has resolved',
+    'closes before it has delivered',
+    () => ({ maxBatchSize: 2, send: async () => ({ kind: 'sent', handedOver: true }), close: nothing }),
   ],
   [
     'close() may be called more than once',
@@ -244,7 +268,7 @@ const QUICK = { settleWithinMs: 50, abortWithinMs: 20, releaseWithinMs: 20 };
 
 for (const [rule, what, make] of BROKEN) {
   test.serial(`a transport that ${what} breaks a rule: ${rule}`, async (t) => {
-    const found = transportContract(make, { unreachable: make, ...QUICK }).find(({ name }) => name === rule);
+    const found = transportContract(make, { unreachable: make, arrived: () => 0, ...QUICK }).find(({ name }) => name === rule);
     await t.throwsAsync(async () => found?.run(), { instanceOf: AssertionError });
   });
 }
@@ -262,8 +286,8 @@ test.serial('a transport that holds the process breaks a rule: nothing holds the
 
 test('each rule of the contract has a transport that breaks it, and its name is unique', (t) => {
   const make = recordingTransport;
-  const rules = transportContract(make, { unreachable: make }).map(({ name }) => name);
+  const rules = transportContract(make, { unreachable: make, arrived: () => 0 }).map(({ name }) => name);
   t.deepEqual(new Set([...BROKEN.map(([rule]) => rule), 'nothing holds the process after close()']), new Set(rules));
   t.is(new Set(rules).size, rules.length);
-  t.is(transportContract(make).length, rules.length - 1, 'no test for an unreachable endpoint unless there is one');
+  t.is(transportContract(make).length, rules.length - 2, 'no test for an unreachable endpoint, or for arrivals, unless there are some');
 });
