@@ -95,11 +95,11 @@ const [usual, ...outages] = nights;
 console.log(`\nWith spreadMs of a minute, and a mean of ${usual.with.result.meanPerS.toFixed(2)} requests/s:`);
 const lowered = usual.with.peak / usual.without.peak;
 check(lowered <= MOST_OF_UNSPREAD, `the peak of midnight is ${ratio(lowered)} of that without it (at most ${MOST_OF_UNSPREAD})`);
-for (const outage of outages) {
-  const recovery = outage.with.after / usual.with.peak;
+for (const each of outages) {
+  const recovery = each.with.after / usual.with.peak;
   check(
     recovery <= MOST_RECOVERY,
-    `${outage.scene.name}: the recovery is ${ratio(recovery)} of the usual midnight (at most ${MOST_RECOVERY})`,
+    `${each.scene.name}: the recovery is ${ratio(recovery)} of the usual midnight (at most ${MOST_RECOVERY})`,
   );
 }
 const highest = Math.max(...nights.map((each) => each.with.peak));

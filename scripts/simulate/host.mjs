@@ -18,15 +18,20 @@ const MAX_BACKOFF_MS = 5000;
 const SEND_CAP_MS = (DEFAULTS.retries + 1) * DEFAULTS.attemptTimeoutMs + DEFAULTS.retries * MAX_BACKOFF_MS + 1000;
 
 /** What all hosts share: it does not change what any of them does. One ledger counts the events of all. */
-export class Shared {
-  constructor(world, endpoint, { spreadMs, seed, skipsHeartbeats = true }) {
-    Object.assign(this, { world, endpoint, spreadMs, seed, skipsHeartbeats });
-    const clock = { now: () => world.nowMs, wallNow: () => world.nowMs };
-    this.ledger = new Ledger();
-    this.log = new Log(undefined, clock);
-    this.gate = new Gate({ state: 'open', watch: NOBODY_OPTS_OUT, clock });
-    this.builder = new EventBuilder({}, this.ledger);
-  }
+export function share(world, endpoint, { spreadMs, seed, skipsHeartbeats = true }) {
+  const clock = { now: () => world.nowMs, wallNow: () => world.nowMs };
+  const ledger = new Ledger();
+  return {
+    world,
+    endpoint,
+    spreadMs,
+    seed,
+    skipsHeartbeats,
+    ledger,
+    log: new Log(undefined, clock),
+    gate: new Gate({ state: 'open', watch: NOBODY_OPTS_OUT, clock }),
+    builder: new EventBuilder({}, ledger),
+  };
 }
 
 export class Host {

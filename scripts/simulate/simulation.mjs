@@ -5,7 +5,7 @@ import 'p-retry';
 import '../../build/src/delivery/spread.js';
 import { Endpoint } from './endpoint.mjs';
 import { MEAN_EVENTS_PER_RUN } from './fleet.mjs';
-import { Host, Shared } from './host.mjs';
+import { Host, share } from './host.mjs';
 import { World } from './world.mjs';
 
 const MINUTE_MS = 60_000;
@@ -36,7 +36,7 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
     idle.push(host);
   });
   const endpoint = new Endpoint(world, outage, { startMs: NIGHT.startMs, endMs: LAST_MS });
-  const shared = new Shared(world, endpoint, { spreadMs, seed, skipsHeartbeats });
+  const shared = share(world, endpoint, { spreadMs, seed, skipsHeartbeats });
   let peakMiB = residentMiB();
   let mostActive = 0;
   let openRuns = 0;
@@ -74,8 +74,8 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
     mostActive = Math.max(mostActive, active.size);
   }
   // No run begins any more; those that are open end, and what waits is sent.
-  for (let nowMs = NIGHT.untilMs; nowMs < LAST_MS && (active.size > 0 || openRuns > 0); nowMs += MINUTE_MS)
-    await world.runUntil(nowMs + MINUTE_MS - 1);
+  const isBusy = () => active.size > 0 || openRuns > 0;
+  while (world.nowMs < LAST_MS && isBusy()) await world.runUntil(world.nowMs + MINUTE_MS);
 
   const pending = Array.from(active.values()).reduce((sum, host) => sum + host.pending, 0);
   return {

@@ -112,7 +112,10 @@ test('by default nothing is drawn and nothing waits', async (t) => {
   const inner = new SteppedTransport(SENT, () => clock.now());
   const telemetry = createTelemetryWith(
     { product: { name: 'acme', version: '1.0.0' }, transport: inner, env: {}, events: [tick], drainOnExit: false },
-    virtualMachine(clock, () => (drawn += 1) * 0),
+    virtualMachine(clock, () => {
+      drawn += 1;
+      return 0.5;
+    }),
   );
   telemetry.publish('tick', {});
   await clock.advance(0);
