@@ -78,8 +78,9 @@ export interface TelemetryOptions<
   /** How long `drainOnExit` may keep the process alive, in milliseconds. @default 250 */
   exitDeadlineMs?: number | undefined;
   /**
-   * The longest random delay of background delivery, in milliseconds, for many hosts whose runs begin in the same minute, and that return
-   * after the same outage; up to an hour. `drain`, `close` and the end of the process end it, and a buffer that is half full does not wait.
+   * The longest random delay of background delivery, in milliseconds, for many hosts whose runs begin in the same minute, and that
+   * return after the same outage; 0 to 3,600,000. `drain`, `close` and the end of the process end it, and what is above the half of
+   * the buffer does not wait.
    * @default 0
    */
   spreadMs?: number | undefined;
