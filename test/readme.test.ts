@@ -40,6 +40,7 @@ const OPTIONS: Record<keyof Required<TelemetryOptions>, true> = {
   proxy: true,
   drainOnExit: true,
   exitDeadlineMs: true,
+  spreadMs: true,
   logger: true,
 };
 

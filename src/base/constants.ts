@@ -28,6 +28,7 @@ export const DEFAULTS = {
   retries: 2,
   drainDeadlineMs: 2000,
   exitDeadlineMs: 250,
+  spreadMs: 0,
 } as const;
 
 /** The time limit of the functions for direct use, whose caller waits: Cosmos has the same. In milliseconds. */

@@ -77,6 +77,13 @@ export interface TelemetryOptions<
   drainOnExit?: boolean | undefined;
   /** How long `drainOnExit` may keep the process alive, in milliseconds. @default 250 */
   exitDeadlineMs?: number | undefined;
+  /**
+   * The longest random delay of background delivery, in milliseconds, for many hosts whose runs begin in the same minute, and that
+   * return after the same outage; 0 to 3,600,000. `drain`, `close` and the end of the process end it, and what is above the half of
+   * the buffer does not wait.
+   * @default 0
+   */
+  spreadMs?: number | undefined;
   /** Console, pino, winston or anything with `debug` and `warn`; {@link Logger} lists the log lines. @default silent */
   logger?: Logger | undefined;
 }
@@ -98,6 +105,7 @@ const CLIENT_CHECKS: Readonly<Record<(typeof CLIENT_KEYS)[number], Check>> = {
   proxy: A_PROXY,
   drainOnExit: BOOLEAN,
   exitDeadlineMs: milliseconds(0, HOUR_MS),
+  spreadMs: milliseconds(0, HOUR_MS),
   logger: withMethods('debug', 'warn'),
 };
 

@@ -223,7 +223,20 @@ class TelemetryClient implements AwaitUsing {
     const daily = keepsDays(definitions, product.name, env)
       ? new DailyEvents({ product: product.name, env, platform, clock, log })
       : undefined;
-    this.#emitter = new Emitter({ ...limits, gate, ledger, log, clock, builder, transport, daily, sendCapMs, drainOnExit, late });
+    this.#emitter = new Emitter({
+      ...limits,
+      gate,
+      ledger,
+      log,
+      clock,
+      random: machine.random,
+      builder,
+      transport,
+      daily,
+      sendCapMs,
+      drainOnExit,
+      late,
+    });
     bus.attach(this.#emitter.accept);
     const listeners = () =>
       hostListeners(product.name, {

@@ -12,6 +12,7 @@ import type { DailyEvents } from './daily.js';
 import type { EventBuffer, TakenEvent } from './event-buffer.js';
 import { late, LOAD_REASON, loadWaitMs } from './late.js';
 import { EventLoopBudget, HEARTBEAT_MS, NextTick, Pause } from './pacing.js';
+import type { Spread } from './spread.js';
 import { attemptThen, causeOf, CONNECT_REASON, OPEN_REASON, UNANSWERED_REASONS, UNWRITTEN_REASON } from './transport.js';
 import type { EventOutcome, SendOutcome, UsageEvent } from './transport.js';
 
@@ -28,6 +29,10 @@ export interface DispatcherOptions extends BatchingOptions {
   daily?: DailyEvents | undefined;
   /** How many batches may be in flight now. */
   limit: () => number;
+  /** The longest random delay of background delivery, in milliseconds. @default 0 */
+  spreadMs?: number | undefined;
+  /** From 0 up to 1. @default Math.random */
+  random?: (() => number) | undefined;
   /** Called after a batch has started. */
   onStarted?: () => void;
   /** Called with the outcome of each batch, after it was entered into the ledger. */
@@ -36,6 +41,9 @@ export interface DispatcherOptions extends BatchingOptions {
 
 /** Loads p-queue. Rejects with a `NotLoadedError`; the next call tries again. */
 export const loadPQueue = late('pQueue', async () => (await import('p-queue')).default);
+
+/** Few hosts spread their sends. */
+const loadSpread = late('spread', async () => (await import('./spread.js')).Spread);
 
 /** p-queue copies its options into new objects. Without these keys it would read them from a polluted Object.prototype. */
 const QUEUE: object = bare({ timeout: undefined });
@@ -66,6 +74,7 @@ export class Dispatcher {
   readonly #budget: EventLoopBudget;
   readonly #startLater: NextTick;
   #queue: PQueue | undefined;
+  #spread: Spread | undefined;
   #isLoading = false;
   #hasWarned = false;
   #isStopped = false;
@@ -108,6 +117,11 @@ export class Dispatcher {
     let oldest = this.#options.buffer.oldestSeq;
     for (const { taken } of this.#workers.inFlight) for (const { seq } of taken) if (seq < oldest) oldest = seq;
     return oldest;
+  }
+
+  /** Delays the next batch, with `spreadMs`: to be called when events wait, before workers are started. */
+  spread(): void {
+    this.#spread?.next();
   }
 
   /** Starts as many workers as there is work and room for. Never throws, never waits. */
@@ -180,13 +194,16 @@ export class Dispatcher {
     this.#isLoading = true;
     try {
       const Queue = await loadPQueue();
+      if (this.#options.spreadMs) this.#spread = new (await loadSpread())(this.pause, this.#batching.size, this.#options);
       this.#queue = new Queue(QUEUE);
     } catch (error) {
       this.#waitForLoad(loadWaitMs(error));
     } finally {
       this.#isLoading = false;
     }
-    if (this.#queue !== undefined) this.startWorkers();
+    if (this.#queue === undefined) return;
+    this.spread();
+    this.startWorkers();
   }
 
   /** The events wait in the buffer. A drain, a close or the exit tries again at once. */
@@ -238,6 +255,7 @@ export class Dispatcher {
     if (taken.length === 0) return false;
     const batch = worker.begin(taken);
     this.#budget.spend(nowMs);
+    this.spread();
     this.#inFlight += taken.length;
     if (daily !== undefined && taken.some((event) => daily.concerns(event))) void this.#claim(batch, daily);
     else this.#attempt(batch);
@@ -310,7 +328,7 @@ export class Dispatcher {
     if (reason === UNWRITTEN_REASON) return this.pause.backOff(waitMs);
     // The server asked for its pause. Ours ends with the next success.
     if (reason !== CONNECT_REASON && reason !== OPEN_REASON) return this.pause.begin(waitMs);
-    this.pause.backOffUntilProbe(waitMs);
+    this.pause.backOffUntilProbe(waitMs + (this.#spread?.extraMs ?? 0));
     this.#isInDoubt = true;
     if (reason === OPEN_REASON) this.#stopped();
   }
@@ -355,6 +373,7 @@ export class Dispatcher {
       this.#isInDoubt = false;
       this.#resumed();
       this.pause.wake();
+      this.#spread?.restart();
       this.#startLater.schedule();
     }
     if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) {

@@ -219,6 +219,7 @@ export class Emitter {
   #flush(): void {
     this.#isArmed = false;
     this.#countOverflow();
+    this.#dispatcher.spread();
     this.#startWorkers();
   }
 
@@ -309,6 +310,7 @@ export class Emitter {
 
   #hurry(): void {
     this.#isHurrying = true;
+    this.#dispatcher.spread();
     this.#startWorkers();
   }
 

@@ -8,3 +8,4 @@ export const consentActs = async (): Promise<unknown> => import('../opt-out/cons
 export const dailyFile = async (): Promise<unknown> => import('../opt-out/daily-file.js');
 export const mistakeWords = async (): Promise<unknown> => import('../events/mistake-words.js');
 export const tunnelAgent = async (): Promise<unknown> => import('./http/tunnel-agent.js');
+export const spread = async (): Promise<unknown> => (await import('./spread.js')).Spread;

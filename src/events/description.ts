@@ -135,6 +135,7 @@ export const CLIENT_KEYS = [
   'proxy',
   'drainOnExit',
   'exitDeadlineMs',
+  'spreadMs',
   'logger',
 ] as const;
 

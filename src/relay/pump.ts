@@ -68,6 +68,7 @@ export class Pump {
       buffer: bufferOf(options, this.#take),
       builder: { build: unbuilt },
       limit: this.#limit,
+      spreadMs: 0,
       isUrgent: () => this.#drain !== undefined,
       onSettled: this.#onSettled,
     });

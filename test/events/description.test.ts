@@ -60,6 +60,7 @@ const EVERYTHING: Required<TelemetryOptions> = {
   proxy: false,
   drainOnExit: false,
   exitDeadlineMs: 0,
+  spreadMs: 0,
   logger: { debug: () => undefined, warn: () => undefined },
 };
 

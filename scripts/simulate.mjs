@@ -1,0 +1,121 @@
+// Simulates nights of a fleet: `npm run simulate -- [HOSTS] [--seed N] [--usual] [--sweep] [--chart FILE]`, with 10,000 hosts by default.
+//
+// The hosts run the package's own emitter, buffer, pacing, breaker and retries, on a virtual clock and against a simulated endpoint. The same
+// arguments give the same figures. The exit code is 1 if a promise is broken, or an event is not accounted for. `--usual`
+// simulates no outage, `--sweep` also tries longer times, and `--chart` writes the chart of docs/scale.md.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { chart } from './simulate/chart.mjs';
+import { Fleet } from './simulate/fleet.mjs';
+import { NIGHT, peakOverMean, simulate } from './simulate/simulation.mjs';
+
+const HOUR_MS = 3_600_000;
+const MIDNIGHT_MS = 24 * HOUR_MS;
+const SPREAD_MS = 60_000;
+
+const NO_OUTAGE = { name: 'no outage', title: 'A usual night' };
+/** One that begins and ends at a common minute, and one that ends at the worst time: while half of the hosts of midnight have failed once. */
+const LATE = outage('23:30', '00:30', MIDNIGHT_MS + HOUR_MS / 2);
+const WORST = outage('23:00:30', '00:00:30', MIDNIGHT_MS + 30_000);
+
+/** An hour. */
+function outage(from, until, untilMs) {
+  return { name: `outage ${from} to ${until}`, title: `The endpoint is away from ${from} to ${until}`, fromMs: untilMs - HOUR_MS, untilMs };
+}
+
+/** What must hold with 10,000 hosts and more, with a margin above what was measured. */
+const MOST_RECOVERY = 1.5;
+const MOST_OF_UNSPREAD = 0.4;
+/** A goal that the fleet of fleet.mjs misses: see docs/scale.md. It is said and does not fail. */
+const GOAL_OVER_MEAN = 3;
+
+const SWEEP_MS = [5, 15, 30, 60].map((minutes) => minutes * 60_000);
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string', default: '1' },
+    usual: { type: 'boolean', default: false },
+    sweep: { type: 'boolean', default: false },
+    chart: { type: 'string' },
+  },
+});
+const hosts = Number((positionals[0] ?? '10000').replaceAll(/[_,]/g, ''));
+const seed = Number(options.seed);
+if (!Number.isInteger(hosts) || hosts < 1) throw new TypeError(`Expected the number of hosts, got ${positionals[0]}.`);
+if (!Number.isInteger(seed)) throw new TypeError(`Expected \`--seed\` to be a whole number, got ${options.seed}.`);
+
+const fleet = new Fleet(hosts, seed);
+const broken = [];
+const count = (number) => Math.round(number).toLocaleString('en-US');
+const ratio = (number) => (number >= 10 ? number.toFixed(0) : number.toFixed(2));
+/** Runs of midnight that are spread evenly over their minute would still be so many times the mean. */
+const midnightShare = [...fleet.startingIn(0)].length / fleet.runs;
+const timeOf = (ms) => new Date(ms).toISOString().slice(11, 19);
+const check = (holds, text) => {
+  console.log(`${holds ? 'holds ' : 'BROKEN'}  ${text}`);
+  if (!holds) broken.push(text);
+};
+
+/** Runs one night, prints it, and checks its accounts. */
+async function night(scene, spreadMs) {
+  const result = await simulate(fleet, { spreadMs, seed, ...(scene !== NO_OUTAGE && { outage: scene }) });
+  const { published, sent, failed, dropped, pending } = result.stats;
+  const whole = peakOverMean(result, NIGHT.fromMs, NIGHT.untilMs);
+  const [fromMs, untilMs] = scene === NO_OUTAGE ? [NIGHT.fromMs, NIGHT.untilMs] : [scene.untilMs, scene.untilMs + HOUR_MS / 2];
+  const after = peakOverMean(result, fromMs, untilMs);
+  const second = peakOverMean(result, fromMs, untilMs, 1);
+  const row = [
+    `${scene.name}, spreadMs ${count(spreadMs)}`.padEnd(46),
+    `peak ${ratio(whole.ratio).padStart(5)}x at ${timeOf(whole.atMs)}`,
+    scene === NO_OUTAGE ? ' '.repeat(32) : `after ${ratio(after.ratio).padStart(5)}x at ${timeOf(after.atMs)}`.padEnd(32),
+    `in 1 s ${ratio(second.ratio).padStart(5)}x`,
+    `refused ${count(result.refused).padStart(9)}`,
+    `sent ${count(sent).padStart(10)}`,
+    `at once ${count(result.mostActive).padStart(7)} hosts`,
+    `${count(result.peakMiB)} MiB`,
+    `${result.tookS.toFixed(0)} s`,
+  ];
+  console.log(row.join('  '));
+  if (published !== sent + failed + dropped + pending || sent !== published)
+    broken.push(`${scene.name}, spreadMs ${spreadMs}: ${JSON.stringify(result.stats)}`);
+  return { result, peak: whole.ratio, after: after.ratio };
+}
+
+console.log(
+  `${count(hosts)} hosts, seed ${seed}: ${count(fleet.runs)} runs a day. Peaks are requests in 10 s over the day's mean; \`after\` is the half hour after an outage.`,
+);
+/** What was simulated: without `spreadMs` and with a minute of it. */
+const nights = [];
+for (const scene of options.usual ? [NO_OUTAGE] : [NO_OUTAGE, LATE, WORST])
+  nights.push({ scene, without: await night(scene, 0), with: await night(scene, SPREAD_MS) });
+if (options.sweep) for (const spreadMs of SWEEP_MS) for (const { scene } of nights) await night(scene, spreadMs);
+
+const [usual, ...outages] = nights;
+console.log(`\nWith spreadMs of a minute, and a mean of ${usual.with.result.meanPerS.toFixed(2)} requests/s:`);
+const lowered = usual.with.peak / usual.without.peak;
+check(lowered <= MOST_OF_UNSPREAD, `the peak of midnight is ${ratio(lowered)} of that without it (at most ${MOST_OF_UNSPREAD})`);
+for (const each of outages) {
+  const recovery = each.with.after / usual.with.peak;
+  check(
+    recovery <= MOST_RECOVERY,
+    `${each.scene.name}: the recovery is ${ratio(recovery)} of the usual midnight (at most ${MOST_RECOVERY})`,
+  );
+}
+const highest = Math.max(...nights.map((each) => each.with.peak));
+console.log(
+  `${highest <= GOAL_OVER_MEAN ? 'reached' : 'missed '} goal: no peak above ${GOAL_OVER_MEAN}x the mean. The highest is ${ratio(highest)}x;`,
+  `midnight's runs, ${(midnightShare * 100).toFixed(1)} % of the day's, have ${ratio(midnightShare * 1440)}x if a minute spreads them evenly`,
+);
+
+if (options.chart !== undefined) {
+  const panels = nights.map(({ scene, ...each }) => ({
+    title: scene.title,
+    lines: ['without', 'with'].map((kind) => ({ kind, result: each[kind].result })),
+  }));
+  writeFileSync(options.chart, chart({ title: `${count(hosts)} simulated hosts`, panels }));
+}
+if (broken.length > 0) {
+  console.error(`\n${broken.join('\n')}`);
+  process.exitCode = 1;
+}
