@@ -9,6 +9,7 @@ import {
   errorsOf,
   flag,
   FOLDER,
+  inOrder,
   load,
   objects,
   podOf,
@@ -37,7 +38,6 @@ function* spoilt(document, path = []) {
   for (const key of Object.keys(at)) yield* spoilt(document, [...path, key]);
 }
 
-const inOrder = (values) => [...values].sort((one, other) => one.localeCompare(other));
 const matches = (selector, labels) => Object.entries(selector).every(([name, value]) => labels[name] === value);
 const podsOf = (folder) =>
   objects

@@ -26,9 +26,10 @@ export const errorsOf = (documents, versions = VERSIONS) => python(['check', ...
 /** The documents of YAML files, by file. A key that stands twice is an error. */
 export const load = (files) => new Map(Object.entries(python(['load', ...files])));
 
-const files = readdirSync(FOLDER, { recursive: true })
-  .filter((name) => name.endsWith('.yaml'))
-  .sort((one, other) => one.localeCompare(other));
+/** Texts in the order of the alphabet. */
+export const inOrder = (texts) => [...texts].sort((one, other) => one.localeCompare(other));
+
+const files = inOrder(readdirSync(FOLDER, { recursive: true }).filter((name) => name.endsWith('.yaml')));
 const loaded = load(files.map((name) => join(FOLDER, name)));
 
 /** Every document: its file below `deploy/kubernetes`, its folder, and its content. */
