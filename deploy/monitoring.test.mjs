@@ -346,6 +346,16 @@ test('the panels have names, places and words of their own', (t) => {
   for (const { type, title, description } of panels.filter((each) => each.type !== 'row')) t.truthy(description, `${type} ${title}`);
 });
 
+test('the page about the alerts names each alert and each cause', (t) => {
+  const page = readFileSync(join(import.meta.dirname, '..', 'docs', 'monitoring.md'), 'utf8');
+  const source = readFileSync(join(import.meta.dirname, '..', 'src', 'delivery', 'transport.ts'), 'utf8');
+  const causes = [.../const CAUSES = \[(.*?)\] as const/s.exec(source)[1].matchAll(/^ {2}'(\w+)',$/gm)].map((match) => match[1]);
+  t.true(causes.length > 5);
+  const seen = names.map((name) => STATES[name].cause).filter(Boolean);
+  for (const word of [...rules().map(({ alert }) => alert), ...causes, ...seen.filter((cause) => !cause.startsWith('http_'))])
+    t.true(page.includes(`\`${word}\``), word);
+});
+
 test('a real Prometheus that scrapes the relays has data for every panel', async (t) => {
   const port = await freePort();
   const targets = names.map((name) => ({ targets: [`127.0.0.1:${ports.get(name)}`], labels: { in: name } }));
