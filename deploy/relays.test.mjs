@@ -1,6 +1,7 @@
 // The relay of each manifest, run for real: the very arguments, with a folder in place of the volume and free ports of loopback in place of
 // those of the pod.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -47,8 +48,9 @@ async function onThisMachine(t, { container, ...relay }) {
     metricsPort: portOf('metrics'),
     /** Asks what the kubelet asks, with the address of the pod as `Host`. */
     probe: ({ httpGet }) => get(portOf(httpGet.port), httpGet.path),
-    start(environment = environmentOf({ ...relay, container })) {
-      const command = startCommand([...args, `--forward=${endpoint.url}`], { HOME: folder, ...environment });
+    volumes: (container.volumeMounts ?? []).map(({ mountPath }) => join(folder, mountPath)),
+    start(environment = environmentOf({ ...relay, container }), runner = []) {
+      const command = startCommand([...args, `--forward=${endpoint.url}`], { HOME: folder, ...environment }, runner);
       commands.push(command);
       return command;
     },
@@ -105,6 +107,40 @@ for (const relay of relays) {
     await until(metrics, (series) => series.get('cosmos_relay_events_pending') === 0);
     t.true(endpoint.targets.length >= 40, `${reached} before the end, ${endpoint.targets.length - reached} after the start`);
     t.is((await next.stop()).code, 0);
+  });
+}
+
+/** Makes the volume as the kubelet does for `fsGroup`, or for an emptyDir; then nothing else can be written, and no right is left. */
+const IN_A_POD = `mount -t tmpfs -o "mode=$1,uid=0,gid=$2" volume "$3" && mount -o remount,bind,ro / && shift 3 && exec setpriv "$@"`;
+const hasPods =
+  spawnSync('unshare', ['--mount', 'sh', '-c', 'mount -o remount,bind,ro / && exec setpriv --no-new-privs true']).status === 0;
+
+for (const relay of relays) {
+  const run = hasPods ? test : test.skip;
+  run(`${relay.name}: keeps events on its volume with the user, the rights and the file system of its manifest`, async (t) => {
+    const { container, pod } = relay;
+    const machine = await onThisMachine(t, relay);
+    const { runAsUser, runAsGroup } = { ...pod.spec.securityContext, ...container.securityContext };
+    const { fsGroup } = pod.spec.securityContext;
+    const [volume] = machine.volumes;
+    // The user of the container must be able to reach it.
+    for (let parent = join(volume, '..'); parent !== tmpdir() && parent !== '/'; parent = join(parent, '..')) chmodSync(parent, 0o755);
+    const [mode, group] = fsGroup === undefined ? ['0777', 0] : ['2775', fsGroup];
+    const user = [
+      `--reuid=${runAsUser}`,
+      `--regid=${runAsGroup}`,
+      ...(fsGroup === undefined ? ['--clear-groups'] : [`--groups=${fsGroup}`]),
+    ];
+    const rights = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all'];
+    const runner = ['unshare', '--mount', 'sh', '-c', IN_A_POD, 'pod', mode, String(group), volume, ...user, ...rights];
+    const command = machine.start(undefined, runner);
+    await until(
+      () => machine.probe(container.startupProbe),
+      ({ status }) => status === 200,
+    );
+    const { status, text } = await get(machine.eventsPort, EVENT, { host: hostOf(relay)[0] ?? `127.0.0.1:${machine.eventsPort}` });
+    t.is(status, 204, `${text}${command.log()}`);
+    t.is((await command.stop()).code, 0);
   });
 }
 

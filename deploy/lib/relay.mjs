@@ -61,9 +61,10 @@ export async function until(ask, isWanted) {
   }
 }
 
-/** Starts `cosmos-telemetry` with these arguments and this environment alone. */
-export function startCommand(args, env) {
-  const child = spawn(process.execPath, [BIN, ...args], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
+/** Starts `cosmos-telemetry` with these arguments and this environment alone. @param runner A command that starts it. */
+export function startCommand(args, env, runner = []) {
+  const [file, ...rest] = [...runner, process.execPath, BIN, ...args];
+  const child = spawn(file, rest, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (chunk) => (log += chunk));
   const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }));
