@@ -1,5 +1,5 @@
-// `npm run test:deploy`: the files of this folder against the schemas of Kubernetes, promtool, and real relays. It needs Python with venv and
-// promtool (Debian: `prometheus`); with kubectl (Debian: `kubernetes-client`) it builds the kustomizations, too.
+// `npm run test:deploy`: the files of this folder against the schemas of Kubernetes, promtool, and real relays. It needs Python with venv
+// and promtool (Debian: `prometheus`); with kubectl (Debian: `kubernetes-client`) it builds the kustomizations, too.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
