@@ -84,6 +84,16 @@ const STATES = {
     alerts: ['CosmosRelayNotDelivering'],
     cause: 'timeout',
   },
+  'a file that may opt out cannot be read': {
+    // A folder at the place of the file. Its place is that of Linux.
+    home: (home) => mkdirSync(join(home, '.config', 'cosmos', 'telemetry.json'), { recursive: true }),
+    act: async ({ send, metric }) => {
+      await send(2);
+      await metric('cosmos_relay_not_delivering{cause="undecided"}', 1);
+    },
+    alerts: ['CosmosRelayNotDelivering'],
+    cause: 'undecided',
+  },
   'an event failed, and none waits': {
     args: ['--attempt-timeout-ms=300'],
     act: async ({ endpoint, send, metric }) => {
@@ -159,10 +169,11 @@ test.before(async (t) => {
 });
 
 async function bring(name) {
-  const { args = [], env = {}, spool: prepare, endpoint: address, act } = STATES[name];
+  const { args = [], env = {}, home: prepareHome, spool: prepare, endpoint: address, act } = STATES[name];
   const endpoint = await startEndpoint();
   const home = mkdtempSync(join(folder, 'state-'));
   const spool = join(home, 'spool');
+  prepareHome?.(home);
   prepare?.(spool);
   const port = await freePort();
   const all = [
