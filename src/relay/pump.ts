@@ -7,7 +7,7 @@ import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { NextTick, Heartbeat } from '../delivery/pacing.js';
 import { BUSY_REASON, causeOf, CONNECT_REASON, OPEN_REASON, steering, UNWRITTEN_REASON } from '../delivery/transport.js';
-import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+import type { EventOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
@@ -222,7 +222,7 @@ export class Pump {
     ledger.drop('opted_out', store.clear());
   };
 
-  readonly #onSettled = (outcome: SendOutcome, taken: readonly TakenEvent[]): void => {
+  readonly #onSettled = (outcome: EventOutcome, taken: readonly TakenEvent[]): void => {
     const { hasRoom, ledger, store } = this.#options;
     const cause = causeOf(outcome);
     if (cause !== undefined) add(ledger.attemptsFailedBy, cause, 1);
@@ -232,7 +232,7 @@ export class Pump {
     else if (this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
   };
 
-  #observe(outcome: SendOutcome, cause: string | undefined): void {
+  #observe(outcome: EventOutcome, cause: string | undefined): void {
     if (outcome.kind === 'sent') {
       this.#breaker = 'closed';
       this.#failure = undefined;
