@@ -1,8 +1,11 @@
 // Measures the memory of a relay with a full spool above that of an empty one, and how long it takes to start: with Cosmos' events, and
 // with the shortest ones. `npm run build && node scripts/relay-memory.mjs [rounds]`
+//
+// `node scripts/relay-memory.mjs without-spool` measures the most memory of a relay without a spool, which 64 connections fill until it is full.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, get } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +14,8 @@ const MIB = 2 ** 20;
 const SPOOL_BYTES = 64 * MIB;
 /** The memory is read so long after the start, when the first garbage is collected. */
 const SETTLE_MS = 2000;
+/** Of the clients that fill a relay. */
+const CONNECTIONS = 64;
 const COSMOS =
   '/v3/task_instance?cosmos_version=1.15.1&airflow_version=3.3.2&python_version=3.11.7&platform_system=Linux&platform_machine=x86_64' +
   '&status=success&operator_name=DbtRunLocalOperator&is_cosmos_operator_subclass=False&invocation_mode=subprocess&execution_mode=local' +
@@ -28,7 +33,47 @@ if (role === 'relay') {
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const { pending } = relay.stats();
   process.send({ startMs, pending, bytes: process.memoryUsage.rss() }, () => process.exit());
+} else if (role === 'memory-relay') {
+  const { createRelay } = await import('../dist/relay/index.js');
+  const options = { maxSpoolBytes: SPOOL_BYTES, maxEventsPerSecond: 1_000_000, env: {} };
+  const relay = createRelay({ listen: '127.0.0.1:0', forward: 'http://127.0.0.1:9', ...options });
+  const { port } = await relay.listen();
+  let most = 0;
+  setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 50);
+  process.on('message', () => process.send({ pending: relay.stats().pending, most }));
+  process.send({ port });
+} else if (role === 'without-spool') {
+  for (const [name, target] of Object.entries(KINDS)) if (target !== undefined) await fillMemory(name, target);
 } else await measure(Number(role) || 3);
+
+/** Sends events until the relay answers 503, for five minutes at most. */
+async function fillMemory(name, target) {
+  const child = fork(fileURLToPath(import.meta.url), ['memory-relay']);
+  try {
+    const [{ port }] = await once(child, 'message');
+    const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+    const endMs = performance.now() + 300_000;
+    const statuses = new Set();
+    const isFull = () => statuses.has(503);
+    const send = async () => {
+      const [response] = await once(get({ agent, host: '127.0.0.1', port, path: target }), 'response');
+      statuses.add(response.statusCode);
+      await once(response.resume(), 'end');
+    };
+    const fillOne = async () => {
+      while (!isFull() && performance.now() < endMs) await send();
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, fillOne));
+    agent.destroy();
+    child.send('tell');
+    const [{ pending, most }] = await once(child, 'message');
+    console.log(
+      `${name.padEnd(20)} ${String(pending).padStart(7)} in memory   at most ${(most / MIB).toFixed(0)} MiB resident${isFull() ? '' : ', not full'}`,
+    );
+  } finally {
+    child.kill();
+  }
+}
 
 /** Fills a spool as a relay that was killed leaves it. */
 function fill(directory, target) {

@@ -36,7 +36,7 @@ export interface DispatcherOptions extends BatchingOptions {
   /** Called after a batch has started. */
   onStarted?: () => void;
   /** Called with the outcome of each batch, after it was entered into the ledger. */
-  onSettled: (outcome: SendOutcome, taken: readonly TakenEvent[]) => void;
+  onSettled: (outcome: EventOutcome, taken: readonly TakenEvent[]) => void;
 }
 
 /** Loads p-queue. Rejects with a `NotLoadedError`; the next call tries again. */

@@ -48,6 +48,10 @@ export interface RelayStoreStats {
   readonly maybeSentTwice: number;
   /** Lines that could not be read, such as the last line of a process that was killed. */
   readonly tornLines: number;
+  /** Age of the oldest event that waits or is taken, in milliseconds. @default the store does not know it, or has no event */
+  readonly oldestAgeMs?: number | undefined;
+  /** The most `bytes`: beyond them the store is full. @default the store has no such limit, or does not know it */
+  readonly maxBytes?: number | undefined;
 }
 
 /**

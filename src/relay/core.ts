@@ -150,8 +150,18 @@ export class RelayCore {
       isAccepting: this.notReady() === undefined,
       isPaused: this.#pump?.isPaused ?? false,
       isOffline: this.#pump?.isOffline ?? false,
+      breaker: this.#pump?.breaker ?? 'closed',
+      notDelivering: this.#notDelivering(),
+      lastSentAtMs: this.#pump?.lastSentAtMs,
+      isOptedOut: this.#options.gate.state === 'shut',
       store: { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered },
     };
+  }
+
+  #notDelivering(): string | undefined {
+    const { state } = this.#options.gate;
+    if (state === 'open') return this.#pump?.failure;
+    return state === 'shut' ? 'opted_out' : 'undecided';
   }
 
   /** From now on new events are refused with 503. */

@@ -60,6 +60,8 @@ async function loadPromClient(): Promise<PromClient> {
 /** In seconds: from a round trip within a data centre to the longest attempt. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+const BREAKER_STATES: readonly RelayStats['breaker'][] = ['closed', 'half_open', 'open'];
+
 /** The counters are read from `stats()` at each scrape, so that both always agree. */
 function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay: Pick<Relay, 'stats'>): Metrics {
   // A separate registry: the global one of the package belongs to the host program.
@@ -97,9 +99,32 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
   counter('spool_torn_lines', 'Lines of the spool that could not be read.', (now) => now.store.tornLines);
   byLabel('answers', 'status', 'Answers by status.', (now) => now.answers);
   counter('connections_refused', 'Connections that were closed without an answer: too many were open.', (now) => now.refusedConnections);
+  const labelled = (name: string, label: string, help: string, read: (now: RelayStats) => readonly (readonly [string, number])[]): void => {
+    const collect = collectInto((now) => read(now).map(({ 0: value, 1: is }) => [{ [label]: value }, is]));
+    registry.registerMetric(new Gauge({ name: `cosmos_relay_${name}`, help, labelNames: [label], registers, collect }));
+  };
+
   gauge('events_pending', 'Events in the store or in flight.', (now) => now.pending);
   gauge('spool_bytes', 'Bytes of the spool on disk.', (now) => now.store.bytes);
+  gauge('spool_limit_bytes', 'Bytes that the spool may have on disk. 0: it has no limit.', (now) => now.store.maxBytes ?? 0);
   gauge('spool_durable', 'Whether the next event goes to disk.', (now) => Number(now.store.isDurable));
+  gauge(
+    'oldest_event_age_seconds',
+    'Age of the oldest event in the store or in flight. 0: there is none.',
+    (now) => (now.store.oldestAgeMs ?? 0) / 1000,
+  );
+  gauge(
+    'last_success_timestamp_seconds',
+    'When the endpoint confirmed an event last, in Unix time. 0: never since the start.',
+    (now) => (now.lastSentAtMs ?? 0) / 1000,
+  );
+  labelled('not_delivering', 'cause', 'Why the last attempt failed. No series: it succeeded.', ({ notDelivering }) =>
+    notDelivering === undefined ? [] : [[notDelivering, 1]],
+  );
+  labelled('breaker_state', 'state', 'State of the circuit breaker: 1 for the one that it is in.', ({ breaker }) =>
+    BREAKER_STATES.map((state) => [state, Number(state === breaker)]),
+  );
+  gauge('opted_out', 'Whether telemetry is opted out: every event is discarded.', (now) => Number(now.isOptedOut));
   gauge('paused', 'Whether sending pauses because the endpoint refuses events.', (now) => Number(now.isPaused));
   gauge('ready', 'Whether events are accepted.', (now) => Number(now.isAccepting));
   const attempts = new Histogram({

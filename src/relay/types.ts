@@ -64,6 +64,20 @@ export interface RelayStats extends TelemetryStats {
   readonly isPaused: boolean;
   /** Whether the circuit breaker is open: the endpoint cannot be reached. */
   readonly isOffline: boolean;
+  /**
+   * The circuit breaker: `closed` while the endpoint can be reached, `half_open` after a failed attempt, while one at a time tests the
+   * network, `open` while the endpoint cannot be reached.
+   */
+  readonly breaker: 'closed' | 'half_open' | 'open';
+  /**
+   * Why events are not delivered: `opted_out`, `undecided`, or why the last attempt failed (a `Cause`, `http_503`, `timeout`, `not_http`…).
+   * Undefined if the last attempt was a success, and before the first one.
+   */
+  readonly notDelivering: string | undefined;
+  /** When the endpoint confirmed an event last, in milliseconds since 1970; undefined if it has not confirmed one to this process. */
+  readonly lastSentAtMs: number | undefined;
+  /** Whether telemetry is opted out: every event is discarded. */
+  readonly isOptedOut: boolean;
   /** The store of pending events. */
   readonly store: RelayStoreStats;
 }

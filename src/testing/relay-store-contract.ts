@@ -253,6 +253,27 @@ const rules: Readonly<Record<string, Rule>> = {
     deepEqual(targetsOf(store.take(9)), ['/taken', '/young']);
   },
 
+  'tells how long its oldest event has waited, taken or not, if it tells that at all': async (store, subject) => {
+    const ageMs = () => store.stats().oldestAgeMs;
+    equal(ageMs(), undefined, 'the age of no event');
+    await append(store, '/old');
+    subject.advance(MAX_AGE_MS / 2);
+    await append(store, '/young');
+    if (ageMs() === undefined) return;
+    const isAge = (expectedMs: number) => {
+      ok(Math.abs((ageMs() ?? NaN) - expectedMs) <= 1, `the oldest event has waited for ${expectedMs} ms, and not for ${ageMs()} ms`);
+    };
+    isAge(MAX_AGE_MS / 2);
+    const taken = store.take(2);
+    isAge(MAX_AGE_MS / 2);
+    store.putBack(taken);
+    isAge(MAX_AGE_MS / 2);
+    store.settle(store.take(1));
+    isAge(0);
+    store.settle(store.take(1));
+    equal(ageMs(), undefined, 'the age of an event that is settled');
+  },
+
   'lets no wall clock that was ahead keep an event for ever': async (store, subject) => {
     subject.setWallBy(YEAR_MS);
     await append(store, '/from the future');

@@ -212,3 +212,44 @@ test('the backoff passes all other outcomes unchanged', async (t) => {
   const { send } = backoffRig(outcomes);
   for (const outcome of outcomes) t.deepEqual(await send(), outcome);
 });
+
+test('it knows the state of the breaker, why nothing is delivered, and when an event was sent last', async (t) => {
+  const seen: unknown[] = [];
+  const outcomes: readonly SendOutcome[] = [
+    { kind: 'rejected', reason: 'timeout' },
+    { kind: 'deferred', waitMs: 10, reason: 'connect', cause: 'refused' },
+    { kind: 'deferred', waitMs: 10, reason: 'circuit_open' },
+    { kind: 'deferred', waitMs: 10, reason: 'circuit_open', cause: 'slow' },
+    { kind: 'deferred', waitMs: 10, reason: 'http_503' },
+    { kind: 'deferred', waitMs: 10, reason: 'connect' },
+    { kind: 'sent' },
+    { kind: 'rejected', reason: 'http_404' },
+    { kind: 'refused', reason: 'too_large' },
+    { kind: 'aborted' },
+  ];
+  const events = ['/v3/a', '/v3/b', '/v3/c', '/v3/d', '/v3/e'];
+  let attempt = 0;
+  const { pump, clock } = startPumpRig(t, {
+    events,
+    endpoint: () => {
+      seen.push([pump.breaker, pump.failure, pump.lastSentAtMs === undefined ? undefined : pump.lastSentAtMs - Date.UTC(2026, 0, 1)]);
+      return outcomes[attempt++];
+    },
+  });
+  while (attempt < outcomes.length && clock.now() < 600_000) await clock.advance(10);
+  await clock.advance(10);
+  const sentAtMs = (pump.lastSentAtMs ?? NaN) - Date.UTC(2026, 0, 1);
+  t.true(sentAtMs > 0 && sentAtMs <= clock.now());
+  t.deepEqual(seen, [
+    ['closed', undefined, undefined],
+    ['closed', 'timeout', undefined],
+    ['half_open', 'refused', undefined],
+    ['open', 'refused', undefined],
+    ['open', 'slow', undefined],
+    ['closed', 'http_503', undefined],
+    ['half_open', 'http_503', undefined],
+    ['closed', undefined, sentAtMs],
+    ['closed', 'http_404', sentAtMs],
+    ['closed', 'http_404', sentAtMs],
+  ]);
+});

@@ -119,6 +119,15 @@ const BROKEN: Readonly<Record<string, readonly MakeStore[]>> = {
     (options) => inMemory({ ...options, maxAgeMs: options.maxAgeMs + 1 }),
     broken(() => ({ expire: () => 0 })),
   ],
+  'tells how long its oldest event has waited, taken or not, if it tells that at all': [
+    broken((store) => ({ stats: () => ({ ...store.stats(), oldestAgeMs: store.stats().oldestAgeMs ?? 0 }) })),
+    // It forgets the events that are taken.
+    broken((store) => ({ stats: () => ({ ...store.stats(), ...(store.length === 0 && { oldestAgeMs: undefined }) }) })),
+    // Seconds.
+    broken((store) => ({ stats: () => ({ ...store.stats(), oldestAgeMs: Number(store.stats().oldestAgeMs) / 1000 || undefined }) })),
+    // The youngest event's.
+    broken((store) => ({ stats: () => ({ ...store.stats(), ...(store.length > 1 && { oldestAgeMs: 0 }) }) })),
+  ],
   'lets no wall clock that was ahead keep an event for ever': [
     ({ clock, ...options }) => inMemory({ ...options, clock: { ...clock, now: () => clock.wallNow() } }),
   ],

@@ -102,6 +102,11 @@ export class AgeClock {
   }
 }
 
+/** Age of the oldest event of a store, in milliseconds; undefined if it has none. */
+export function ageOf({ oldestSinceMs }: { readonly oldestSinceMs: number }, ages: Pick<AgeClock, 'now'>): number | undefined {
+  return oldestSinceMs === Infinity ? undefined : Math.max(0, ages.now() - oldestSinceMs);
+}
+
 function randomBoot(): string {
   return randomBytes(4).toString('hex');
 }

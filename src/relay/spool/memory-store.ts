@@ -1,7 +1,7 @@
 // A store without a directory: it keeps the same promises as the spool, but its events are lost with the process.
 
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
-import { AgeClock } from './age.js';
+import { AgeClock, ageOf } from './age.js';
 import { checkMemoryStoreOptions, DEFAULT_MAX_AGE_MS, DEFAULT_MAX_BYTES } from './options.js';
 import type { MemoryStoreOptions } from './options.js';
 import { PendingEvents } from './pending-events.js';
@@ -84,7 +84,15 @@ class MemoryStore implements RelayStore {
   }
 
   stats(): RelayStoreStats {
-    return { waiting: this.length, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
+    return {
+      waiting: this.length,
+      bytes: 0,
+      isDurable: false,
+      recovered: 0,
+      maybeSentTwice: 0,
+      tornLines: 0,
+      oldestAgeMs: ageOf(this.#pending, this.#ages),
+    };
   }
 
   #free(records: readonly EventRecord[]): void {

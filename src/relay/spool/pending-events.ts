@@ -30,6 +30,13 @@ export class PendingEvents<E extends PendingEvent> {
     return this.#heap[0]?.seq;
   }
 
+  /** The start of the longest wait, of all events: an event that is being sent waits, too. It is infinite if there is none. */
+  get oldestSinceMs(): number {
+    let oldest = this.#heap[0]?.sinceMs ?? Infinity;
+    for (const { sinceMs } of this.#taken.values()) oldest = Math.min(oldest, sinceMs);
+    return oldest;
+  }
+
   /** All events in no order: those that wait, then those that are taken. */
   *all(): Iterable<E> {
     yield* this.#heap;

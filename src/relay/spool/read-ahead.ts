@@ -80,6 +80,14 @@ export class ReadAhead {
     return oldest === Infinity ? undefined : oldest;
   }
 
+  /** See `PendingEvents`. */
+  get oldestSinceMs(): number {
+    let oldest = this.#ready.oldestSinceMs;
+    if (this.#onDisk.length > 0) oldest = Math.min(oldest, this.#onDisk.get(0, COLUMN.sinceMs));
+    for (let index = 0; index < this.#aside.length; index += 1) oldest = Math.min(oldest, this.#aside.get(index, COLUMN.sinceMs));
+    return oldest;
+  }
+
   /** How many wait whose text is on disk alone. */
   get onDisk(): number {
     return this.#onDisk.length + this.#aside.length;

@@ -2,7 +2,7 @@
 
 import { settlesWithin } from '../../base/clock.js';
 import type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../../delivery/relay-store.js';
-import { AgeClock, isSaveDue } from './age.js';
+import { AgeClock, ageOf, isSaveDue } from './age.js';
 import type { Shift } from './age.js';
 import { AgesFile } from './ages-file.js';
 import { unusable } from './directory.js';
@@ -206,6 +206,8 @@ class Spool implements RelayStore {
       waiting: this.length,
       bytes: this.#segments.bytes,
       isDurable: this.#commit.isDurable,
+      oldestAgeMs: ageOf(this.#pending, this.#ages),
+      maxBytes: this.#maxBytes,
       ...(this.#recovered ?? NOTHING_RECOVERED),
     };
   }

@@ -196,11 +196,20 @@ test('/metrics has the counters of stats()', async (t) => {
     cosmos_relay_events_pending: 0,
     cosmos_relay_spool_bytes: 0,
     cosmos_relay_spool_durable: 1,
+    cosmos_relay_spool_limit_bytes: 0,
+    cosmos_relay_oldest_event_age_seconds: 0,
+    'cosmos_relay_breaker_state{state="closed"}': 1,
+    'cosmos_relay_breaker_state{state="half_open"}': 0,
+    'cosmos_relay_breaker_state{state="open"}': 0,
+    'cosmos_relay_not_delivering{cause="http_404"}': 1,
+    cosmos_relay_opted_out: 0,
     cosmos_relay_ready: 1,
     cosmos_relay_send_seconds_count: 4,
     'cosmos_relay_send_seconds_bucket{le="10"}': 4,
   };
   for (const [name, value] of Object.entries(expected)) t.is(samples.get(name), value, name);
+  t.is(samples.get('cosmos_relay_last_success_timestamp_seconds'), Number(relay.stats().lastSentAtMs) / 1000);
+  t.true(Math.abs(Number(relay.stats().lastSentAtMs) - Date.now()) < 60_000);
   const again = samplesOf((await get('/metrics')).text);
   t.is(again.get('cosmos_relay_events_sent_total'), 2);
   t.is(again.get('cosmos_relay_answers_total{status="200"}'), 1);

@@ -263,6 +263,34 @@ test('more events can expire at once than a call has arguments', async (t) => {
   t.is(queue.length, 0);
 });
 
+test('the longest wait is that of an event in memory, on disk, or set aside', async (t) => {
+  const rows = new DiskRows();
+  rows.push(new EventRecord(5, undefined, { upMs: 50, atMs: 0 }));
+  rows.push(new EventRecord(6, undefined, { upMs: 60, atMs: 0 }));
+  const clock = new VirtualClock();
+  const queue = new ReadAhead({
+    maxBytes: 1024,
+    clock,
+    read: () => Promise.reject(new Error('A disk that fails.')),
+    admit: (target) => target,
+    isDurable: () => true,
+    onReady: () => undefined,
+    onTorn: () => t.fail(),
+    onReadFailed: () => undefined,
+  });
+  t.is(queue.oldestSinceMs, Infinity);
+  queue.add(new EventRecord(7, '/7', { upMs: 70, atMs: 0 }));
+  t.is(queue.oldestSinceMs, 70);
+  const adopted = queue.adopt(rows);
+  t.is(queue.oldestSinceMs, 50, 'on disk');
+  await adopted;
+  t.is(queue.oldestSinceMs, 50, 'set aside, since the disk fails');
+  const [taken] = queue.take(1);
+  t.is(taken?.seq, 7);
+  queue.clear();
+  t.is(queue.oldestSinceMs, Infinity);
+});
+
 test('a line longer than a block is recovered and read', async (t) => {
   const directory = freshDirectory(t);
   // Longer than the blocks of the recovery, and than those of a spool with the smallest room.
