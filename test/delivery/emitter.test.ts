@@ -1,7 +1,7 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import { circuitBreaker, retrying } from '../../src/index.js';
-import type { DrainReport, SendOutcome, TelemetryStats } from '../../src/index.js';
+import type { DrainReport, EventOutcome, SendOutcome, TelemetryStats } from '../../src/index.js';
 import { steering } from '../../src/delivery/transport.js';
 import type { Steering } from '../../src/delivery/transport.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
@@ -285,6 +285,7 @@ test('an event that is accepted while an opt-out appears does not stay behind', 
 type Action =
   | { do: 'publish'; events: number }
   | { do: 'answer'; index: number; outcome: SendOutcome }
+  | { do: 'answerEach'; index: number; outcomes: EventOutcome[] }
   | { do: 'throw'; index: number }
   | { do: 'garbage'; index: number }
   | { do: 'advance'; ms: number }
@@ -295,16 +296,20 @@ type Action =
 
 const index = fc.nat(30);
 const reason = fc.constantFrom('connect', 'http_503', 'timeout', 'network', 'too_large', 'circuit_open', 'aborted', 'busy');
-const outcome: fc.Arbitrary<SendOutcome> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant<SendOutcome>({ kind: 'sent' }) },
+const outcome: fc.Arbitrary<EventOutcome> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<EventOutcome>({ kind: 'sent' }) },
   fc.record({ kind: fc.constantFrom('retryable' as const, 'rejected' as const, 'refused' as const), reason }),
   fc.record({ kind: fc.constant('deferred' as const), waitMs: fc.nat(120_000), reason }),
-  fc.constant<SendOutcome>({ kind: 'aborted' }),
+  fc.constant<EventOutcome>({ kind: 'aborted' }),
 );
 const deadlineMs = fc.nat(5000);
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('publish' as const), events: fc.nat(40) }) },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('answer' as const), index, outcome }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('answerEach' as const), index, outcomes: fc.array(outcome, { minLength: 1, maxLength: 7 }) }),
+  },
   fc.record({ do: fc.constant('throw' as const), index }),
   fc.record({ do: fc.constant('garbage' as const), index }),
   { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(30_000) }) },
@@ -320,19 +325,21 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
       fc.array(action, { maxLength: 40 }),
       fc.record({
         maxBatchSize: fc.integer({ min: 1, max: 7 }),
+        lingerMs: fc.constantFrom(0, 500, 20_000),
+        maxBatchBytes: fc.constantFrom(undefined, 100, 300),
         concurrency: fc.integer({ min: 1, max: 5 }),
         retries: fc.nat(2),
         hasBreaker: fc.boolean(),
         drainOnExit: fc.boolean(),
       }),
-      async (actions, { maxBatchSize, concurrency, retries, hasBreaker, drainOnExit }) => {
+      async (actions, { maxBatchSize, lingerMs, maxBatchBytes, concurrency, retries, hasBreaker, drainOnExit }) => {
         const host = { hasEnded: false };
         const lead: Steering = {
           letGo: () => {
             while (scripted.open.length > 0) scripted.open[0]?.answer({ kind: 'deferred', waitMs: 0, reason: 'aborted' });
           },
         };
-        const scripted = Object.assign(new ScriptedTransport({ maxBatchSize }), { [steering]: lead });
+        const scripted = Object.assign(new ScriptedTransport({ maxBatchSize }), { lingerMs, maxBatchBytes, [steering]: lead });
         const faults: string[] = [];
         let last: TelemetryStats | undefined;
         const logger = { debug: () => check('in the logger'), warn: () => check('in the logger') };
@@ -378,6 +385,12 @@ test(proves('accounts-balance', 'published = sent + failed + dropped + pending, 
               if (send !== undefined && step.outcome.kind === 'sent') sentByTransport += send.events.length;
               send?.answer(step.outcome);
               break;
+            case 'answerEach': {
+              const outcomes = (send?.events ?? []).map((_, each) => step.outcomes[each % step.outcomes.length] as EventOutcome);
+              sentByTransport += outcomes.filter(({ kind }) => kind === 'sent').length;
+              send?.answer({ kind: 'partial', outcomes });
+              break;
+            }
             case 'throw':
               send?.fail(new Error('the transport broke'));
               break;
