@@ -41,8 +41,8 @@ export function debugTransport(options: DebugTransportOptions): Transport {
     async send(events) {
       let lines: string;
       try {
-        const own = instead?.[steering]?.shows;
-        const shown = (event: UsageEvent): string => own?.(event) ?? `GET ${requestUrl(endpoint, event.requestTarget())}`;
+        const shown = (event: UsageEvent): string =>
+          instead?.[steering]?.shows?.(event) ?? `GET ${requestUrl(endpoint, event.requestTarget())}`;
         lines = events.map((event) => `[telemetry] ${shown(event)}`).join('\n');
       } catch {
         return INVALID;
