@@ -2,6 +2,7 @@
 import { RIVALS } from './adapters/index.mjs';
 import { besideOf } from './harness/runner.mjs';
 import { figure, table } from './harness/table.mjs';
+import { LINES, OTEL } from './scenarios/ndjson.mjs';
 import { UNASKED } from './scenarios/deferred.mjs';
 import { DEADLINE_MS } from './scenarios/drain.mjs';
 import { AWAY, BARE, SENDING } from './scenarios/relay-answers.mjs';
@@ -70,6 +71,14 @@ const deferredGoals = (found) => [
     found.ratio('encoding', 'ours: check and encode', 'URLSearchParams', 'nsPerEvent')?.median ?? null,
   ],
 ];
+
+const linesGoals = (found) => {
+  const ratio = (value) => found.ratio('ndjson', LINES, OTEL, value)?.median ?? null;
+  return [
+    ["lines: events/s, to OpenTelemetry's logs", atLeast(2.5), ratio('eventsPerS')],
+    ["lines: processor time per event, to OpenTelemetry's logs", atMost(0.4), ratio('cpuUsPerEvent')],
+  ];
+};
 
 const deliveryGoals = (found) => [
   ...[4, 16, 64].flatMap((concurrency) => {
@@ -171,7 +180,7 @@ const relayGoals = (found) => {
 
 /** @returns every goal with its measured figure; `isMet` is null without a figure */
 export function judgeGoals(found) {
-  const groups = [publishGoals, loopGoals, deferredGoals, deliveryGoals, memoryGoals, importGoals, exitGoals, relayGoals];
+  const groups = [publishGoals, loopGoals, deferredGoals, deliveryGoals, linesGoals, memoryGoals, importGoals, exitGoals, relayGoals];
   return groups
     .flatMap((goals) => goals(found))
     .map(([goal, { limit, shown, unit, isMet, sign }, measured]) => ({

@@ -14,7 +14,7 @@ import { runScenario } from './harness/runner.mjs';
 import { besideTable, tableOf } from './tables.mjs';
 
 const SCENARIOS =
-  'publish million loop deferred encoding import exit burst delivery memory drain distance relay-memory relay-answers relay-forward install'.split(
+  'publish million loop deferred encoding import exit burst delivery memory drain distance ndjson relay-memory relay-answers relay-forward install'.split(
     ' ',
   );
 

@@ -181,6 +181,16 @@ const TABLES = {
         ['in all, ms', 'tookMs'],
       ]),
   ],
+  ndjson: [
+    'Lines in batches, 60,000 events at once',
+    (found) =>
+      listed(found, 'ndjson', [
+        ['events per second', 'eventsPerS'],
+        ['processor time an event, us', 'cpuUsPerEvent'],
+        ['events a request', 'eventsPerRequest'],
+        ['% delivered', 'deliveredPercent'],
+      ]),
+  ],
   memory: ['Bytes kept per published event, by number of events', memory],
   exit: ['From the last line of a program to the end of its process', exit],
   import: ['Import in a new process, ms', (found) => listed(found, 'import', [['ms', 'ms']])],

@@ -9,6 +9,7 @@ const BY_NAME = {
   'node-fetch loop': ['request-loops', 'openNodeFetch'],
   'node:http loop': ['request-loops', 'openNodeHttp'],
   ours: ['ours', 'open'],
+  'ours by lines': ['ours', 'openLines'],
   OpenTelemetry: ['otel', 'open'],
   PostHog: ['posthog', 'open'],
   Segment: ['segment', 'open'],

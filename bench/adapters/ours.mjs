@@ -35,6 +35,12 @@ export function open({ endpoint, concurrency, capacity, transport = encodesOnly,
   };
 }
 
+/** With the transport of lines. */
+export async function openLines({ endpoint, ...options }) {
+  const { ndjsonTransport } = await importBuild('delivery/ndjson/index.js');
+  return open({ ...options, transport: ndjsonTransport({ endpoint: `${endpoint}/ingest`, env: {} }) });
+}
+
 /** A host with our listeners attached. */
 export function hostOf(telemetry) {
   const host = new EventEmitter();

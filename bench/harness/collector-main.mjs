@@ -66,7 +66,8 @@ function startBatch({ latencyMs, tls }) {
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => {
       counts.requests += 1;
-      bodies.push({ bytes: Buffer.concat(chunks), zipped: request.headers['content-encoding'] === 'gzip' });
+      const { 'content-encoding': encoding, 'content-type': type } = request.headers;
+      bodies.push({ bytes: Buffer.concat(chunks), zipped: encoding === 'gzip', hasEventLines: type === 'application/x-ndjson' });
       if (latencyMs > 0) setTimeout(acknowledge, latencyMs, response);
       else acknowledge(response);
     });
@@ -94,8 +95,9 @@ function countSockets(server) {
 }
 
 /** The number of events in a body: the batch of PostHog and Segment, Sentry's envelope, Application Insights' list, the log records of OTLP. */
-function eventsIn({ bytes, zipped }) {
+function eventsIn({ bytes, zipped, hasEventLines }) {
   const text = String(zipped ? gunzipSync(bytes) : bytes);
+  if (hasEventLines) return text.split('\n').filter((line) => line !== '' && JSON.parse(line).event !== undefined).length;
   // An envelope has a line of JSON for its head, then one for each item's head and one for its content.
   const lines = text.split('\n');
   if (lines.length > 1) return lines.slice(1).reduce((sum, line) => sum + (line === '' ? 0 : (JSON.parse(line).item_count ?? 0)), 0);

@@ -9,7 +9,8 @@ import { machineDescriptors } from '../base/machine.js';
 import type { FileDescriptors } from '../base/machine.js';
 import type { DebugMode } from '../opt-out/variables.js';
 import { requestUrl } from '../wire/url.js';
-import type { SendOutcome, Transport } from './transport.js';
+import { steering } from './transport.js';
+import type { SendOutcome, Transport, UsageEvent } from './transport.js';
 
 /** What a debug transport needs. */
 interface DebugTransportOptions {
@@ -40,7 +41,9 @@ export function debugTransport(options: DebugTransportOptions): Transport {
     async send(events) {
       let lines: string;
       try {
-        lines = events.map((event) => `[telemetry] GET ${requestUrl(endpoint, event.requestTarget())}`).join('\n');
+        const shown = (event: UsageEvent): string =>
+          instead?.[steering]?.shows?.(event) ?? `GET ${requestUrl(endpoint, event.requestTarget())}`;
+        lines = events.map((event) => `[telemetry] ${shown(event)}`).join('\n');
       } catch {
         return INVALID;
       }

@@ -194,6 +194,8 @@ export interface Steering {
    * @param isMachine Whether the machine decides, and not the program.
    */
   optedOut?(rule: Rule, isMachine: boolean): void;
+  /** What would be sent for an event, for debug mode. @default a GET of its request target */
+  shows?(event: UsageEvent): string;
   /** Ends each attempt that has written nothing: its event goes back to the buffer, and it holds the process no longer. */
   letGo?(): void;
 }
@@ -291,6 +293,7 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
       limitConnects: (limitMs, isFirm) => inner[steering]?.limitConnects?.(limitMs, isFirm),
       optedOut: (rule, isMachine) => inner[steering]?.optedOut?.(rule, isMachine),
       letGo: () => inner[steering]?.letGo?.(),
+      ...(inner[steering]?.shows && { shows: (event) => inner[steering]?.shows?.(event) ?? '' }),
     },
   };
 }

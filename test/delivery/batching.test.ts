@@ -303,12 +303,12 @@ function closing(close: () => void | Promise<void>) {
 }
 
 test('close() waits for the transport, within its deadline', async (t) => {
-  let end = (): void => undefined;
-  const { telemetry, publish, clock, lines } = closing(() => new Promise((resolve) => (end = resolve)));
+  const ends: (() => void)[] = [];
+  const { telemetry, publish, clock, lines } = closing(() => new Promise((resolve) => void ends.push(resolve)));
   await publish(1);
   const closed = telemetry.close({ deadlineMs: 500 });
   await clock.advance(300);
-  end();
+  for (const end of ends) end();
   t.like(await closed, { sent: 1, timedOut: false, durationMs: 300 });
   t.deepEqual(lines, []);
   t.is(clock.pendingTimers, 0);
@@ -339,8 +339,8 @@ test('a transport that cannot be closed is a warning, and the close is in time',
 });
 
 test('an opt-out closes the transport, once, and close() waits for that', async (t) => {
-  let end = (): void => undefined;
-  const { telemetry, env, publish, clock, closes } = closing(() => new Promise((resolve) => (end = resolve)));
+  const ends: (() => void)[] = [];
+  const { telemetry, env, publish, clock, closes } = closing(() => new Promise((resolve) => void ends.push(resolve)));
   await publish(1);
   env['DO_NOT_TRACK'] = '1';
   t.false(telemetry.enabled);
@@ -348,7 +348,7 @@ test('an opt-out closes the transport, once, and close() waits for that', async 
   const closed = telemetry.close({ deadlineMs: 500 });
   await clock.advance(200);
   t.is(closes(), 1);
-  end();
+  for (const end of ends) end();
   t.like(await closed, { timedOut: false, durationMs: 200 });
   t.is(closes(), 1);
 });

@@ -27,11 +27,12 @@ test('records its events and answers `sent`', async (t) => {
   t.false('maxBatchSize' in transport);
 });
 
+const bytesOf = (): number => 9;
+const kindOf: UsageEvent['kindOf'] = (name) => (name === 'took' ? 'duration' : undefined);
+
 test('records the time and the kinds of an event, and says of its batches what it was given', async (t) => {
-  const bytesOf = (): number => 9;
   const transport = recordingTransport({ maxBatchSize: 4, lingerMs: 10, maxBatchBytes: 100, bytesOf });
   t.like(transport, { maxBatchSize: 4, lingerMs: 10, maxBatchBytes: 100, bytesOf });
-  const kindOf: UsageEvent['kindOf'] = (name) => (name === 'took' ? 'duration' : undefined);
   await transport.send([{ ...usageEvent('a'), metrics: { took: 7, what: 'x' }, timeMs: 12, kindOf }], signal);
   t.like(transport.events[0], { timeMs: 12, kinds: { took: 'duration' } });
   t.deepEqual(transport.events[0]?.kinds, { took: 'duration' });

@@ -264,10 +264,19 @@ export class Connections {
   }
 }
 
+/** Certificates, as Node's TLS takes them: in PEM. */
+export interface TlsSettings {
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  readonly cert?: string | Uint8Array | undefined;
+  readonly key?: string | Uint8Array | undefined;
+}
+
 /** A request as it was asked for. A host that replaces the class of requests may have made another one of it. */
 export interface Wanted {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  /** What is posted; undefined for a GET. */
+  readonly body?: Uint8Array | undefined;
 }
 
 type Done = (error: NodeJS.ErrnoException | null, socket?: Socket) => void;
@@ -277,10 +286,11 @@ type Done = (error: NodeJS.ErrnoException | null, socket?: Socket) => void;
  *
  * @param isSecure whether the scheme is https; must be false with a proxy, since https needs a tunnel
  * @param proxy the proxy that forwards the requests; undefined for direct connections
+ * @param tls certificates for direct connections
  */
-export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy): HttpAgent {
+export function createAgent(connections: Connections, isSecure: boolean, proxy?: Proxy, tls?: TlsSettings): HttpAgent {
   const isTls = proxy === undefined ? isSecure : proxy.url.protocol === 'https:';
-  const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS };
+  const settings = { keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS, ...(proxy === undefined && (tls as object)) };
   const agent = isTls ? new HttpsAgent(settings) : new HttpAgent(settings);
   const createConnection = agent.createConnection.bind(agent);
   const open: HttpAgent['createConnection'] = (options, done) => {
@@ -408,11 +418,16 @@ export function attach<A extends HttpAgent>(
       }
       // The types of Node do not have the first property. Without the second one, Node reads a polluted one.
       Object.assign(request, { maxHeaderSize: MAX_HEAD_BYTES, timeout: undefined });
-      const { url } = wanted;
-      let way = ways.get(url.origin);
-      if (way === undefined) ways.set(url.origin, (way = change(directWay(url, wanted.headers), url.origin)));
+      const { url, body } = wanted;
+      // The headers of a GET never change. Those of a POST do.
+      let way = body === undefined ? ways.get(url.origin) : undefined;
+      if (way === undefined) {
+        way = change(directWay(url, wanted.headers), url.origin);
+        if (body === undefined) ways.set(url.origin, way);
+      }
       const { lines, prefix, server, mayKeep } = way;
-      isolateRequest(request, `GET ${prefix}${url.pathname}${url.search} HTTP/1.1\r\n${lines}`);
+      const method = body === undefined ? 'GET' : 'POST';
+      isolateRequest(request, `${method} ${prefix}${url.pathname}${url.search} HTTP/1.1\r\n${lines}`, body);
       connections.prune(agent);
       if (!connections.mayKeep || !mayKeep) request.shouldKeepAlive = false;
       ofNode.addRequest.call(agent, request, Object.assign(options, server, { socketPath: undefined }));

@@ -8,6 +8,7 @@ import { BUSY_REASON, CONNECT_REASON } from '../transport.js';
 import type { SendOutcome } from '../transport.js';
 import type { Exchange, Http, HttpResponse } from './client.js';
 import type { Turns } from './pool.js';
+import type { ResponseHeaders } from './responses.js';
 import { isRedirect, MAX_REDIRECTS, nextHop, statusOutcome } from './responses.js';
 
 /** An outcome that is counted as failed. */
@@ -35,6 +36,17 @@ const HEADERS = { 'user-agent': 'cosmos-telemetry' };
 
 /** The most bytes of a body that are read to keep its connection. A longer body costs more than a new connection. */
 const MAX_BODY_BYTES = 65_536;
+
+/** What a POST sends, and what its answer means. */
+export interface Post {
+  readonly body: Uint8Array;
+  /** Headers of the body. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Headers that only the endpoint's own origin gets: they may hold a password. */
+  readonly ownHeaders: Readonly<Record<string, string>>;
+  /** @param body Undefined before its end, and if it is longer than {@link MAX_BODY_BYTES}. */
+  judge(outcome: SendOutcome, status: number, headers: ResponseHeaders, body: readonly Uint8Array[] | undefined): SendOutcome;
+}
 
 /** What all attempts of one transport share. */
 export interface AttemptSettings {
@@ -77,6 +89,7 @@ export class Attempt {
   #exchange: Exchange | undefined;
   #answer: SendOutcome | undefined;
   #isOver = false;
+  #post: Post | undefined;
 
   /**
    * @param settings what all attempts share
@@ -88,7 +101,8 @@ export class Attempt {
   }
 
   /** Starts the attempt. `end` may be called before this returns. */
-  start(url: string): void {
+  start(url: string, post?: Post): void {
+    this.#post = post;
     const http = this.#settings.http();
     if (http instanceof Promise) {
       http.then((loaded) => this.#waitForTurn(loaded, url)).catch((error: unknown) => this.#fail(error));
@@ -128,12 +142,14 @@ export class Attempt {
       // A connection that waits may have been closed by the server while the host was busy: the loop looks at the network first.
       if (hasFree(route.agent)) await nextPoll();
       if (this.#isOver) return;
-      this.#exchange = http.client.begin({ url, headers: HEADERS, agent: route.agent, maxBodyBytes: MAX_BODY_BYTES });
+      const { headers, body } = this.#request(url);
+      this.#exchange = http.client.begin({ url, headers, agent: route.agent, maxBodyBytes: MAX_BODY_BYTES, body });
       const response = await this.#exchange.response;
       const next = this.#redirectTarget(response, url, hops);
       if (next === undefined) this.#answer = this.#judge(response, route.isForwarded);
       const isWhole = await response.bodyEnd;
       if (this.#isOver) return;
+      if (next === undefined && isWhole && body !== undefined) this.#answer = this.#judge(response, route.isForwarded, response.body);
       // A whole exchange is not destroyed: its connection waits for the next request.
       if (isWhole) this.#exchange = undefined;
       if (next === undefined) return this.#settle(this.#answer ?? NETWORK);
@@ -143,17 +159,28 @@ export class Attempt {
     }
   }
 
+  /** What is written to a URL. */
+  #request(url: string): { headers: Readonly<Record<string, string>>; body?: Uint8Array } {
+    const post = this.#post;
+    if (post === undefined) return { headers: HEADERS };
+    const isOwn = new URL(url).origin === this.#settings.endpointOrigin;
+    return { headers: { ...HEADERS, ...post.headers, ...(isOwn && post.ownHeaders) }, body: post.body };
+  }
+
   /** Where a redirect leads; undefined if the response is no redirect, or one that is not followed. */
   #redirectTarget({ status, headers }: HttpResponse, url: string, hops: number): URL | undefined {
     if (!isRedirect(status) || hops >= MAX_REDIRECTS) return undefined;
+    // The others turn a POST into a GET (RFC 9110, 15.4).
+    if (this.#post !== undefined && status !== 307 && status !== 308) return undefined;
     return nextHop(headers.get('location'), url, this.#settings.endpointOrigin, this.#settings.allowedRedirectHosts);
   }
 
-  #judge({ status, headers }: HttpResponse, isForwarded: boolean): SendOutcome {
+  #judge({ status, headers }: HttpResponse, isForwarded: boolean, body?: readonly Uint8Array[]): SendOutcome {
     if (isRedirect(status)) return REDIRECT_REFUSED;
     // Only a proxy answers 407, and then it has not forwarded the request.
     if (status === 407 && isForwarded) return PROXY_AUTH;
-    return statusOutcome(status, headers, this.#settings.clock);
+    const outcome = statusOutcome(status, headers, this.#settings.clock);
+    return this.#post === undefined ? outcome : this.#post.judge(outcome, status, headers, body);
   }
 
   #fail(error: unknown): void {

@@ -19,7 +19,7 @@ import { Routes } from './routes.js';
 import type { RouteSettings } from './routes.js';
 import { AlteredError, requestUnobserved, unobserved } from './unobserved.js';
 
-/** One GET. */
+/** One request. */
 export interface HttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -27,9 +27,11 @@ export interface HttpRequest {
   readonly agent: Agent;
   /** The most bytes of a body that are read, to keep its connection for the next request. */
   readonly maxBodyBytes: number;
+  /** What is posted; the body of its response is kept. Only the client of `node:http` posts. @default a GET */
+  readonly body?: Uint8Array | undefined;
 }
 
-/** A response without its body, which is read and thrown away undecoded: a small gzip body may unpack to any size. */
+/** A response. Its body is read undecoded, since a small gzip body may unpack to any size, and thrown away but for that of a POST. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: ResponseHeaders;
@@ -38,6 +40,8 @@ export interface HttpResponse {
    * than `maxBodyBytes`, and the caller must abort the exchange.
    */
   readonly bodyEnd: Promise<boolean>;
+  /** The body of the response to a POST, so far. */
+  readonly body?: readonly Uint8Array[] | undefined;
 }
 
 /** A request in flight. */
@@ -154,10 +158,10 @@ class NodeHttpClient implements HttpClient {
 
   readonly wouldThrow = wouldThrow;
 
-  begin({ url, headers, agent, maxBodyBytes }: HttpRequest): Exchange {
+  begin({ url, headers, agent, maxBodyBytes, body }: HttpRequest): Exchange {
     const parsed = new URL(url);
-    const get = (): ClientRequest | Error => requestUnobserved(parsed, { accept: ACCEPT, ...headers }, agent);
-    const { result, request } = this.#connections.capture({ url: parsed, headers }, get);
+    const make = (): ClientRequest | Error => requestUnobserved(parsed, { accept: ACCEPT, ...headers }, agent, body);
+    const { result, request } = this.#connections.capture({ url: parsed, headers, body }, make);
     if (result instanceof Error) return new RequestExchange(Promise.reject(result), request, undefined, this.#connections);
     // Not captured if the host or the runtime replaces the agents of Node: then the request may be written at any time.
     const controller = request === undefined ? { abort: () => result.destroy() } : undefined;
@@ -165,7 +169,7 @@ class NodeHttpClient implements HttpClient {
       // Not once: a request that is destroyed may report several errors, and one without a listener ends the process.
       result.on('error', reject);
     });
-    const response = takeResponse(result, failed, maxBodyBytes, this.#connections);
+    const response = takeResponse(result, failed, maxBodyBytes, this.#connections, body && []);
     return new RequestExchange(response, request, controller, this.#connections);
   }
 }
@@ -322,18 +326,20 @@ function hasNoOtherListener(request: ClientRequest): boolean {
  * around a body that nothing reads, for more than half of the cost of a request.
  *
  * @param failed rejects if there is no response
+ * @param body where the body is kept; undefined if it is not
  */
 async function takeResponse(
   request: ClientRequest,
   failed: Promise<unknown>,
   maxBodyBytes: number,
   connections: Connections,
+  body?: Uint8Array[],
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     request.once('response', (message) => {
       connections.answered(request);
       const headers = { get: (name: string) => message.headers[name]?.toString() ?? null };
-      resolve({ status: message.statusCode ?? 0, headers, bodyEnd: discardBody(message, maxBodyBytes) });
+      resolve({ status: message.statusCode ?? 0, headers, bodyEnd: discardBody(message, maxBodyBytes, body), body });
     });
     // Node destroys the connection and tells nothing if nothing listens.
     request.once('upgrade', (_message, socket) => {
@@ -345,13 +351,14 @@ async function takeResponse(
 }
 
 /** @see HttpResponse.bodyEnd */
-async function discardBody(body: NodeJS.ReadableStream | null, maxBytes: number): Promise<boolean> {
+async function discardBody(body: NodeJS.ReadableStream | null, maxBytes: number, kept?: Uint8Array[]): Promise<boolean> {
   if (body === null) return true;
   return new Promise((resolve) => {
     let bytes = 0;
     body.on('data', (chunk: Uint8Array) => {
       bytes += chunk.length;
       if (bytes > maxBytes) resolve(false);
+      else kept?.push(chunk);
     });
     body.once('end', () => resolve(true));
     body.once('close', () => resolve(false));

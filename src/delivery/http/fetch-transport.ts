@@ -16,7 +16,8 @@ import { steering } from '../transport.js';
 import type { SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
 import { underWay } from '../under-way.js';
 import { ABORTED, Attempt, NETWORK } from './attempt.js';
-import type { AttemptSettings, ConnectLimit, FinalFailure } from './attempt.js';
+import type { TlsSettings } from './agents.js';
+import type { AttemptSettings, ConnectLimit, FinalFailure, Post } from './attempt.js';
 import type { Http } from './client.js';
 import type { Lookup } from './name-lookup.js';
 import { parseRedirectHost } from './responses.js';
@@ -102,6 +103,8 @@ export interface FetchTransportParts {
   abortedUnwritten?: SendOutcome;
   /** The outcome of an attempt whose answer is no HTTP, and does not begin with a status line of 2xx. @default network */
   unreadableAnswer?: FinalFailure | undefined;
+  /** Certificates of the endpoint. */
+  tls?: TlsSettings | undefined;
   /** Loads HTTP at the first send. */
   load?: ((settings: RouteSettings) => Promise<Http>) | undefined;
 }
@@ -184,7 +187,8 @@ export const loadTunnelAgent = late('tunnelAgent', () => import('./tunnel-agent.
 
 const loadHttp = async (settings: RouteSettings): Promise<Http> => (await loadClient()).openHttp(settings);
 
-class FetchTransport implements Transport {
+/** The attempts of one transport, over connections and routes that it opens at the first one. @internal */
+export class FetchTransport implements Transport {
   readonly maxBatchSize = 1;
   readonly #endpoint: string;
   readonly #attempts: AttemptSettings;
@@ -208,8 +212,9 @@ class FetchTransport implements Transport {
     const log = parts.log ?? new Log(settings.logger, clock);
     const load = parts.load ?? loadHttp;
     this.#endpoint = settings.endpoint;
-    const isShared = clock === systemClock && parts.lookup === undefined;
-    this.#load = async () => load({ ...settings, clock, log, startLimit, underWay, lookup: parts.lookup, isShared, loadTunnelAgent });
+    const { lookup, tls } = parts;
+    const isShared = clock === systemClock && lookup === undefined && tls === undefined;
+    this.#load = async () => load({ ...settings, clock, log, startLimit, underWay, lookup, tls, isShared, loadTunnelAgent });
     this.#attempts = {
       connectLimit: () => this.#connectLimit,
       attemptTimeoutMs: settings.attemptTimeoutMs,
@@ -232,14 +237,19 @@ class FetchTransport implements Transport {
     } catch {
       return INVALID;
     }
-    if (isTooLong(url)) return TOO_LARGE;
+    return isTooLong(url) ? TOO_LARGE : this.attempt(url, signal);
+  }
+
+  /** Makes one attempt to send a GET, or a POST. */
+  attempt(url: string, signal: AbortSignal, post?: Post): Promise<SendOutcome> {
+    if (this.#isClosed || signal.aborted) return Promise.resolve(this.#attempts.abortedUnwritten);
     return new Promise((resolve) => {
       const attempt: Attempt = new Attempt(this.#attempts, (outcome) => {
         this.#abortListeners.remove(signal, attempt);
         resolve(outcome);
       });
       this.#abortListeners.add(signal, attempt);
-      loadContext.runInAsyncScope(() => attempt.start(url));
+      loadContext.runInAsyncScope(() => attempt.start(url, post));
     });
   }
 

@@ -9,6 +9,7 @@ import type { StartLimit } from '../pacing.js';
 import type { UnderWay } from '../under-way.js';
 import { AddressHistory } from './address-history.js';
 import { Connections, createAgent } from './agents.js';
+import type { TlsSettings } from './agents.js';
 import { machineNames } from './name-files.js';
 import { NameLookup } from './name-lookup.js';
 import type { Lookup } from './name-lookup.js';
@@ -28,6 +29,8 @@ export interface PoolSettings {
   readonly lookup?: Lookup | undefined;
   /** Whether other transports may use the same pool: not with a clock or a look-up of one's own. */
   readonly isShared: boolean;
+  /** Certificates of an endpoint of one's own: such a pool is not shared. */
+  readonly tls?: TlsSettings | undefined;
   /** Loads the library for tunnels, which only hosts behind a proxy need. */
   readonly loadTunnelAgent: () => Promise<typeof tunnelAgent>;
 }
@@ -109,7 +112,10 @@ export class Pool {
   }
 
   async #createAgent(isSecure: boolean, proxy: Proxy | undefined): Promise<Agent> {
-    const agent = proxy === undefined || !isSecure ? createAgent(this.connections, isSecure, proxy) : await this.#createTunnel(proxy);
+    const agent =
+      proxy === undefined || !isSecure
+        ? createAgent(this.connections, isSecure, proxy, this.#settings.tls)
+        : await this.#createTunnel(proxy);
     this.#created.push(agent);
     // The last transport may have left meanwhile.
     if (this.#users === 0) agent.destroy();
@@ -118,7 +124,7 @@ export class Pool {
 
   async #createTunnel(proxy: Proxy): Promise<Agent> {
     const { TunnelAgent } = await this.#settings.loadTunnelAgent();
-    return new TunnelAgent(this.connections, proxy);
+    return new TunnelAgent(this.connections, proxy, this.#settings.tls);
   }
 }
 

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { attach, connectionOptions, IDLE_MS } from './agents.js';
-import type { Connections } from './agents.js';
+import type { Connections, TlsSettings } from './agents.js';
 import { closedError, slowError } from './dial.js';
 import type { Proxy } from './proxy.js';
 import { unobserved } from './unobserved.js';
@@ -32,12 +32,13 @@ export class TunnelAgent extends HttpsProxyAgent<string> {
   readonly #connecting = new Set<(reason?: Error) => void>();
   #isDestroyed = false;
 
-  constructor(connections: Connections, proxy: Proxy) {
+  /** @param tls certificates for the endpoint */
+  constructor(connections: Connections, proxy: Proxy, tls?: TlsSettings) {
     // The credentials go into a header: with DEBUG set, the library prints its URL.
     const headers = proxy.authorization === undefined ? {} : { 'Proxy-Authorization': proxy.authorization };
     super(proxy.url, { keepAlive: true, maxSockets: Infinity, headers });
     this.#connections = connections;
-    this.options = { path: undefined, timeout: IDLE_MS };
+    this.options = { path: undefined, timeout: IDLE_MS, ...(tls as object) };
     // If not set, the library derives both from a stack trace, for each request.
     this.protocol = 'https:';
     this.defaultPort = 443;

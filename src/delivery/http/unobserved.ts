@@ -71,13 +71,20 @@ export function unobserved<T>(run: () => T): T {
 }
 
 /**
- * Makes a GET of ours with the client of `node:http`, so that nothing in the process observes it.
+ * Makes a request of ours with the client of `node:http`, so that nothing in the process observes it.
  *
+ * @param body What is posted; undefined for a GET.
  * @returns the request; the error if Node refuses to make it
  */
-export function requestUnobserved(url: URL, headers: Readonly<Record<string, string>>, agent: Agent): ClientRequest | Error {
+export function requestUnobserved(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  agent: Agent,
+  body?: Uint8Array,
+): ClientRequest | Error {
   try {
-    return unpublished(() => plainRequest(url, { method: 'GET', headers, agent })).end();
+    const request = unpublished(() => plainRequest(url, { method: body === undefined ? 'GET' : 'POST', headers, agent }));
+    return body === undefined ? request.end() : request.end(body);
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -139,6 +146,8 @@ interface Steps {
    * map of all requests would keep the garbage collector busy for longer than the request takes.
    */
   headOfTelemetry?: string;
+  /** The body that follows the head; undefined for none, and once it is written. */
+  bodyOfTelemetry?: Uint8Array | undefined;
 }
 
 /** The ends of a head: Node decides whether the connection is kept. */
@@ -173,22 +182,24 @@ function storeOurs(this: Steps): void {
  * {@link guardWrites}. Neither its start, which comes once it has a connection, nor its end is observed.
  *
  * @param head the first line and the headers, but for `connection`; each line ends with CRLF
+ * @param body what is posted; undefined for a GET
  */
-export function isolateRequest(request: ClientRequest, head: string): void {
+export function isolateRequest(request: ClientRequest, head: string, body?: Uint8Array): void {
   neverPublish();
   const steps = request as Steps;
   if (finish !== undefined) setOwn(steps, '_finish', finish);
   // Deno has no such step.
   if (storeHeader === undefined) return;
   steps.headOfTelemetry = head;
+  if (body !== undefined) steps.bodyOfTelemetry = body;
   // A head that is stored already is not ours, nor is another method, which would add headers.
   steps._header = null;
-  request.method = 'GET';
+  request.method = body === undefined ? 'GET' : 'POST';
   request.useChunkedEncodingByDefault = false;
   setOwn(steps, '_storeHeader', storeOurs);
 }
 
-/** Lets nothing but the heads of our requests be written to a connection, each once: a second request would count twice. */
+/** Lets nothing but the heads and bodies of our requests be written to a connection, each once: a second request would count twice. */
 export function guardWrites(socket: Socket): void {
   const write = Reflect.get(socket, 'write') as (...args: unknown[]) => boolean;
   const guarded = (...args: unknown[]): boolean => {
@@ -201,6 +212,14 @@ export function guardWrites(socket: Socket): void {
     if (request && head && typeof data === 'string' && data.startsWith(head) && HEAD_ENDS.has(data.slice(head.length))) {
       request.headOfTelemetry = '';
       return write.apply(socket, args);
+    }
+    if (request && head === '') {
+      if (data !== undefined && data === request.bodyOfTelemetry) {
+        request.bodyOfTelemetry = undefined;
+        return write.apply(socket, args);
+      }
+      // Node writes an empty text after a body, and learns by it that all is written.
+      if (data === '') return write.apply(socket, args);
     }
     if (head !== '') request?.destroy(new AlteredError());
     return false;

@@ -1,8 +1,11 @@
 /**
- * `cosmos-telemetry/ndjson`: events as lines of JSON, for databases and files. It imports nothing.
+ * `cosmos-telemetry/ndjson`: events as lines of JSON, for databases and files, and a transport that posts them.
  *
  * @module ndjson
  */
+export { ndjsonTransport } from './ndjson-transport.js';
+export type { NdjsonTransportOptions } from './ndjson-transport.js';
+export type { HeadersOption } from './own-headers.js';
 export { ndjsonLine, readNdjsonLine } from '../../wire/ndjson.js';
 export type { NdjsonEvent, NdjsonKind, NdjsonProblem, NdjsonReading, ReadNdjsonEvent } from '../../wire/ndjson.js';
 export type { MetricValue } from '../../wire/python.js';
