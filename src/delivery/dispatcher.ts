@@ -121,7 +121,8 @@ export class Dispatcher {
 
   /** Delays the next batch, with `spreadMs`: to be called when events wait, before workers are started. */
   spread(): void {
-    this.#spread?.next();
+    // Until the endpoint answers, the wait for the next probe is spread.
+    if (!this.#isInDoubt) this.#spread?.next();
   }
 
   /** Starts as many workers as there is work and room for. Never throws, never waits. */
