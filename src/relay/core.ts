@@ -9,8 +9,10 @@ import type { Metrics } from './metrics.js';
 import { RETRY_WHEN_FULL_MS } from './options.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import { dropExpired, Pump, RelayLedger } from './pump.js';
-import { readmitTarget } from './request-target.js';
-import type { DroppedField, TargetOptions } from './request-target.js';
+import { idIn, readmit } from './event-lines.js';
+import { SeenIds } from './seen-ids.js';
+import type { DroppedField } from './declared-fields.js';
+import type { TargetOptions } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
@@ -62,6 +64,10 @@ export class RelayCore {
   #storeToClear: RelayStore | undefined;
   #clearing: Promise<number> | undefined;
   #metrics: Metrics | undefined;
+  /** The ids that came last. */
+  readonly #seen = new SeenIds();
+  /** The events with an id that are being stored. */
+  readonly #appending = new Map<string, Promise<Stored | undefined>>();
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -111,6 +117,28 @@ export class RelayCore {
     return stored;
   }
 
+  /** Stores an event with an id, once: what comes again is where it was stored first. Never rejects. @returns As `accept`. */
+  async acceptLine({ id, line, dropped }: { id: string; line: string; dropped: readonly DroppedField[] }): Promise<Stored | undefined> {
+    // The ids of an earlier process are known when the store is open.
+    if (this.#store === undefined) await this.open().catch(() => undefined);
+    const earlier = this.#seen.find(id) ?? (await this.#appending.get(id));
+    if (earlier === 'disk' || earlier === 'memory') {
+      this.#ledger.duplicates += 1;
+      return earlier;
+    }
+    const appending = this.accept(line, dropped);
+    this.#appending.set(id, appending);
+    const stored = await appending;
+    this.#appending.delete(id);
+    if (stored === 'disk' || stored === 'memory') this.#seen.add(id, stored);
+    return stored;
+  }
+
+  /** Counts an event of a batch that is refused. */
+  refuse(reason: string): void {
+    this.#ledger.countRefusal(reason);
+  }
+
   /** Whether nothing is sent because a file that may opt out cannot be read. */
   get isUndecided(): boolean {
     return this.#options.gate.state === 'unknown';
@@ -145,6 +173,8 @@ export class RelayCore {
       ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
       accepted: ledger.published - this.#recovered,
       failedBy: Object.fromEntries(ledger.failedBy),
+      duplicates: ledger.duplicates,
+      refusedBy: Object.fromEntries(ledger.refusedBy),
       attemptsFailedBy: Object.fromEntries(ledger.attemptsFailedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
       isAccepting: this.notReady() === undefined,
@@ -245,6 +275,12 @@ export class RelayCore {
     this.#pump?.onStored(events);
   };
 
+  /** Each event in the directory, also one that was sent: a sender that got no answer may send it again. */
+  readonly #onRead = (text: string): void => {
+    const id = idIn(text);
+    if (id !== undefined) this.#seen.add(id, 'disk');
+  };
+
   readonly #onUnreadable = (events: number): void => {
     this.#ledger.drop('unreadable', events);
     this.#pump?.onReady();
@@ -301,7 +337,8 @@ export class RelayCore {
         required,
         clock: parts.machine.clock,
         log,
-        admit: (target) => readmitTarget(target, targetOptions),
+        admit: (text) => readmit(text, targetOptions),
+        onRead: this.#onRead,
         onStored,
         onReady: () => this.#pump?.onReady(),
         onUnreadable: this.#onUnreadable,

@@ -2,7 +2,7 @@
 import { networkInterfaces } from 'node:os';
 import { anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
-import { COSMOS_ENDPOINT } from '../base/constants.js';
+import { COSMOS_ENDPOINT, DAG_FACTORY_ENDPOINT } from '../base/constants.js';
 import { describe } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
 import { optionalFact } from '../base/machine.js';
@@ -44,6 +44,13 @@ export interface RelayOptions {
   metricsListen?: string | undefined;
   /** The endpoint that receives the events: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
   forward?: string | UrlObject | undefined;
+  /**
+   * The endpoint that receives the events of DAG Factory: as `forward`. Without it, they go to DAG Factory's own endpoint if `forward` is
+   * left out, and are refused with 404 if it is set: no event goes where nobody sent it.
+   *
+   * @default DAG Factory's own endpoint, if `forward` is left out
+   */
+  forwardDagFactory?: string | UrlObject | undefined;
   /** Forwards every query unchanged, and every event type that has the form of one. @default false: declared events and fields only */
   verbatim?: boolean | undefined;
   /**
@@ -129,6 +136,8 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly listen: ListenAddress;
   readonly metricsListen: ListenAddress | undefined;
   readonly forward: string;
+  /** Where the events of DAG Factory go; undefined if they are refused. */
+  readonly forwardDagFactory: string | undefined;
   readonly allowedHosts: readonly string[];
   readonly prefix: string | undefined;
   readonly isVerbatim: boolean;
@@ -157,19 +166,34 @@ export function checkRelayOptions(given: RelayOptions): { settings: RelaySetting
   const metricsListen =
     options.metricsListen === undefined ? undefined : checkListenAddress('metricsListen', options.metricsListen, allowRemote);
   const forward = parseEndpoint(options.forward ?? COSMOS_ENDPOINT, '`forward`');
+  const ofDagFactory = options.forwardDagFactory ?? (options.forward === undefined ? DAG_FACTORY_ENDPOINT : undefined);
+  const forwardDagFactory = ofDagFactory === undefined ? undefined : parseEndpoint(ofDagFactory, '`forwardDagFactory`');
   checkNoLoop(forward, listen);
+  if (forwardDagFactory !== undefined) checkNoLoop(forwardDagFactory, listen, 'forwardDagFactory');
   const limits = Object.fromEntries(
     Object.entries(RELAY_DEFAULTS).map(({ 0: name, 1: value }) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
   ) as Record<keyof typeof RELAY_DEFAULTS, number>;
-  const settings = { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, isSpoolRequired, env };
+  const settings = {
+    ...limits,
+    listen,
+    metricsListen,
+    forward,
+    forwardDagFactory,
+    allowedHosts,
+    prefix,
+    isVerbatim: verbatim,
+    spool,
+    isSpoolRequired,
+    env,
+  };
   return { settings, options };
 }
 
 /** @throws TypeError if the relay would forward to itself. */
-export function checkNoLoop(forward: string, listening: ListenAddress): void {
+export function checkNoLoop(forward: string, listening: ListenAddress, option = 'forward'): void {
   if (!leadsTo(forward, listening)) return;
   throw new TypeError(
-    `Expected \`forward\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`,
+    `Expected \`${option}\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`,
   );
 }
 
@@ -202,6 +226,7 @@ const CHECKS: Checks<RelayOptions> = {
   prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
   metricsListen: A_LISTEN_ADDRESS,
   forward: aUrl,
+  forwardDagFactory: aUrl,
   verbatim: YES_OR_NO,
   spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
   spoolRequired: YES_OR_NO,

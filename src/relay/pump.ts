@@ -7,14 +7,16 @@ import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { NextTick, Heartbeat } from '../delivery/pacing.js';
 import { causeOf, steering } from '../delivery/transport.js';
-import type { SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+import type { SendOutcome, Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 import { backoff } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
 import type { RelayLog } from './log.js';
+import { isOfDagFactory } from './path-forms.js';
 import { Refusals } from './refusals.js';
+import { RelayedEvent } from './relayed-event.js';
 
 /** What a pump needs. */
 interface PumpOptions extends BackoffOptions {
@@ -168,7 +170,12 @@ export class Pump {
   readonly #take = (limit: number): StoredEvent[] => {
     const { store } = this.#options;
     this.#isHeld = false;
-    if (!this.#refusals.isPaused && this.#refusals.size === 0) return store.take(limit);
+    if (!this.#refusals.isPaused && this.#refusals.size === 0) {
+      const taken = store.take(limit);
+      const together = oneDestination(taken);
+      if (together.length < taken.length) store.putBack(taken.slice(together.length));
+      return together;
+    }
     const waiting = store.take(this.#refusals.size + 1);
     const turn = this.#refusals.next(waiting);
     const event = 'event' in turn ? turn.event : undefined;
@@ -264,22 +271,19 @@ interface EventInFlight extends TakenEvent {
   readonly stored: StoredEvent;
 }
 
+/** The start of the events that go to one place: a batch has one destination. DAG Factory takes one event at a time. */
+function oneDestination(events: readonly StoredEvent[]): StoredEvent[] {
+  const end = events.findIndex(({ target }) => isOfDagFactory(target));
+  return end === 0 ? events.slice(0, 1) : events.slice(0, end === -1 ? undefined : end);
+}
+
 /** A definition without fields: those of a relayed event were checked when it was received. */
 const RELAYED: EventDefinition = { type: 'relayed', fields: {}, description: 'Sent when Cosmos has sent it.' };
 const NO_METRICS = Object.freeze({});
-const TYPE = /^\/v3\/([a-z0-9_]+)/;
 
-/** A stored event as the dispatcher and transports take it. It is built already, since its target is sent byte for byte. */
+/** A stored event as the dispatcher takes it. */
 function inFlight(stored: StoredEvent): EventInFlight {
-  const { seq, target, acceptedAtMs: timeMs } = stored;
-  const built: UsageEvent = {
-    id: String(seq),
-    timeMs,
-    type: TYPE.exec(target)?.[1] ?? RELAYED.type,
-    metrics: NO_METRICS,
-    requestTarget: () => target,
-  };
-  return { seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, timeMs, built, stored };
+  return { seq: stored.seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, timeMs: stored.acceptedAtMs, built: new RelayedEvent(stored), stored };
 }
 
 function storedOf(taken: readonly TakenEvent[]): StoredEvent[] {
@@ -349,6 +353,14 @@ export class RelayLedger extends Ledger {
   /** Attempts, not events: an event that could not be sent waits for another one. */
   readonly attemptsFailedBy = new Map<string, number>();
   readonly droppedBy = new Map<string, number>();
+  /** Events of batches that were not accepted. They are in no other account. */
+  readonly refusedBy = new Map<string, number>();
+  /** Events that came again, with the same id. */
+  duplicates = 0;
+
+  countRefusal(reason: string): void {
+    add(this.refusedBy, reason, 1);
+  }
 
   override drop(reason: string, events: number): void {
     super.drop(reason, events);

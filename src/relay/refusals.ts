@@ -23,6 +23,7 @@ import type { StoredEvent } from '../delivery/relay-store.js';
 import { backoffWaitMs } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
 import type { RelayLog } from './log.js';
+import type { RelayedEvent } from './relayed-event.js';
 
 /** What it needs. */
 interface RefusalsOptions extends BackoffOptions {
@@ -98,7 +99,7 @@ export class Refusals {
   /** Judges what the inner transport, which takes one event at a time, returns. */
   judge(inner: Transport): Transport {
     return decorate(inner, async (events, signal) => {
-      const seq = Number(events[0]?.id);
+      const seq = (events[0] as RelayedEvent).seq;
       this.#attempts += 1;
       const attempt = this.#attempts;
       const outcome = await inner.send(events, signal);

@@ -65,7 +65,9 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
   const latest = new WeakMap<Duplex, ServerResponse>();
   const answerAndClose = (socket: Duplex, answer: AnswerName): void => {
     const earlier = latest.get(socket);
-    if (earlier === undefined || earlier.writableFinished) closeWith(socket, answers.raw(answer));
+    // A request whose body is broken or too slow has no answer yet.
+    const isUnanswered = earlier?.headersSent === false && !earlier.req.complete;
+    if (earlier === undefined || earlier.writableFinished || isUnanswered) closeWith(socket, answers.raw(answer));
     // Before Node's own listener, which ends the connection if the client has ended its side.
     else earlier.prependOnceListener('finish', () => closeWith(socket, answers.raw(answer)));
   };
