@@ -121,10 +121,12 @@ export class RelayCore {
   async acceptLine({ id, line, dropped }: { id: string; line: string; dropped: readonly DroppedField[] }): Promise<Stored | undefined> {
     // The ids of an earlier process are known when the store is open.
     if (this.#store === undefined) await this.open().catch(() => undefined);
-    const earlier = this.#seen.find(id) ?? (await this.#appending.get(id));
-    if (earlier === 'disk' || earlier === 'memory') {
-      this.#ledger.duplicates += 1;
-      return earlier;
+    const seen = this.#seen.find(id);
+    const earlier = seen === undefined ? this.#appending.get(id) : Promise.resolve(seen);
+    if (earlier !== undefined) {
+      const stored = await earlier;
+      if (stored === 'disk' || stored === 'memory') this.#ledger.duplicates += 1;
+      return stored;
     }
     const appending = this.accept(line, dropped);
     this.#appending.set(id, appending);

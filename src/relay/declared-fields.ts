@@ -40,12 +40,13 @@ const MAX_REMEMBERED_QUERY = 1024;
 export class DeclaredFields {
   readonly #fields: ReadonlyMap<string, { readonly field: Field; readonly bit: number }>;
   readonly #verdicts = new Map<string, Verdict>();
-  /** The fields that always have a value or Python's `None`. */
+  /** The event's own fields that always have a value or Python's `None`. Its metadata may be missing. */
   readonly nullable: readonly string[];
 
-  constructor(fields: Readonly<Record<string, Field>>) {
+  constructor(shared: Readonly<Record<string, Field>>, own: Readonly<Record<string, Field>>) {
+    const fields = { ...shared, ...own };
     this.#fields = new Map(Object.entries(fields).map(([name, field], index) => [name, { field, bit: 1 << index }]));
-    this.nullable = Object.keys(fields).filter((name) => fields[name]?.nullable === true && !fields[name].optional);
+    this.nullable = Object.keys(own).filter((name) => own[name]?.nullable === true && !own[name].optional);
   }
 
   get(name: string): Field | undefined {
@@ -77,7 +78,7 @@ export class DeclaredFields {
 export const DECLARED_FIELDS: ReadonlyMap<string, DeclaredFields> = new Map(
   standardEvents(COSMOS).map(({ type, fields, metadata }) => [
     type,
-    new DeclaredFields({ ...metadata, ...standardFields(COSMOS, HOST), ...fields }),
+    new DeclaredFields({ ...metadata, ...standardFields(COSMOS, HOST) }, fields),
   ]),
 );
 

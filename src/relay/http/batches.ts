@@ -16,7 +16,7 @@ import { BodyRoom, bodyRefusal, readBody } from './body.js';
 interface BatchReceiverOptions {
   readonly targetOptions: TargetOptions;
   readonly gate: Pick<Gate, 'accepts'>;
-  readonly core: Pick<RelayCore, 'isClosing' | 'acceptLine' | 'notReady' | 'openForHandler' | 'refuse'>;
+  readonly core: Pick<RelayCore, 'isClosing' | 'acceptLine' | 'refuse'>;
   readonly answers: Answers;
   readonly rateLimit: { take(): boolean };
   readonly storing: Storing;
@@ -69,12 +69,9 @@ export class BatchReceiver {
 
   /** Never throws and never rejects. */
   async receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { answers, core } = this.#options;
+    const { answers } = this.#options;
     const refusal = bodyRefusal(request) ?? this.#refusal();
     if (refusal !== undefined) return answers.send(response, refusal);
-    await core.openForHandler();
-    const notReady = core.notReady();
-    if (notReady !== undefined) return answers.send(response, notReady);
     const body = await readBody(request, this.#room);
     if (body === 'gone') return;
     if (typeof body === 'string') return answers.send(response, body);

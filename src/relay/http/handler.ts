@@ -22,7 +22,7 @@ interface HandlerOptions {
   readonly targetOptions: TargetOptions;
   readonly gate: Pick<Gate, 'accepts'>;
   readonly rateLimit: RateLimit;
-  readonly core: Pick<RelayCore, 'isClosing' | 'accept' | 'acceptLine' | 'notReady' | 'openForHandler' | 'refuse'>;
+  readonly core: Pick<RelayCore, 'isClosing' | 'accept' | 'acceptLine' | 'refuse'>;
   readonly answers: Answers;
   /** Health and metrics; undefined if they have a separate address. */
   readonly operations: Operations | undefined;
