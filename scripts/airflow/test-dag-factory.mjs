@@ -13,7 +13,12 @@ import { run } from './lib/processes.mjs';
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const folder = mkdtempSync(path.join(tmpdir(), 'dag-factory-'));
 const collector = await startCollector();
-const relay = createRelay({ listen: '127.0.0.1:0', forward: `${collector.url}/cosmos`, forwardDagFactory: `${collector.url}/dags`, env: {} });
+const relay = createRelay({
+  listen: '127.0.0.1:0',
+  forward: `${collector.url}/cosmos`,
+  forwardDagFactory: `${collector.url}/dags`,
+  env: {},
+});
 try {
   const python = path.join(folder, 'bin', 'python');
   await run(process.env.PYTHON ?? 'python3', ['-m', 'venv', folder]);

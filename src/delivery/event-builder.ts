@@ -115,7 +115,7 @@ export class EventBuilder {
 let randomUuid: (() => string) | undefined;
 
 /** A UUIDv7: a random one of version 4 with the time and the version replaced (RFC 9562). All 74 random bits are the event's own. */
-function uuidOf(timeMs: number): string {
+export function uuidOf(timeMs: number): string {
   randomUuid ??= process.getBuiltinModule('node:crypto').randomUUID;
   const time = Math.max(0, Math.trunc(timeMs)).toString(16).padStart(12, '0').slice(-12);
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUuid().slice(15)}`;

@@ -1,6 +1,7 @@
 /** The relay without HTTP: it opens the store, accepts events into it, has the pump send them, and counts. */
 import { access } from 'node:fs/promises';
 import { settlesWithin } from '../base/clock.js';
+import { uuidOf } from '../delivery/event-builder.js';
 import type { Gate } from '../opt-out/gate.js';
 import { hasFreeDescriptor } from './descriptors.js';
 import type { RelayLog } from './log.js';
@@ -9,7 +10,7 @@ import type { Metrics } from './metrics.js';
 import { RETRY_WHEN_FULL_MS } from './options.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import { dropExpired, Pump, RelayLedger } from './pump.js';
-import { idIn, readmit } from './event-lines.js';
+import { becomesLine, idIn, lineOfTarget, readmit } from './event-lines.js';
 import { SeenIds } from './seen-ids.js';
 import type { DroppedField } from './declared-fields.js';
 import type { TargetOptions } from './request-target.js';
@@ -108,13 +109,24 @@ export class RelayCore {
     if (this.#store === undefined) await this.open().catch(() => undefined);
     const store = this.#store;
     if (store === undefined) return undefined;
-    const stored = await store.append(target);
+    const { text, lost } = this.#textOf(target);
+    const stored = await store.append(text);
     this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
-    if (stored !== 'full' && dropped.length > 0) {
-      this.#ledger.fieldsDropped += dropped.length;
-      log.droppedFields(dropped);
+    for (const fields of [dropped, lost]) {
+      if (stored === 'full' || fields.length === 0) continue;
+      this.#ledger.fieldsDropped += fields.length;
+      log.droppedFields(fields);
     }
     return stored;
+  }
+
+  /** The text to store: where lines are forwarded, an event that came by GET gets its id, and the time of its acceptance. */
+  #textOf(target: string): { text: string; lost: DroppedField[] } {
+    const { parts, targetOptions } = this.#options;
+    const lost: DroppedField[] = [];
+    if (targetOptions.forwardsLines !== true || !becomesLine(target)) return { text: target, lost };
+    const timeMs = parts.machine.clock.wallNow();
+    return { text: lineOfTarget(target, uuidOf(timeMs), timeMs, lost), lost };
   }
 
   /** Stores an event with an id, once: what comes again is where it was stored first. Never rejects. @returns As `accept`. */

@@ -21,7 +21,7 @@ import { RelayedEvent } from './relayed-event.js';
 /** What a pump needs. */
 interface PumpOptions extends BackoffOptions {
   store: RelayStore;
-  /** Sends one event at a time, once. */
+  /** Sends a batch of events with one destination, once. */
   transport: Transport;
   gate: Gate;
   ledger: RelayLedger;
@@ -170,20 +170,29 @@ export class Pump {
   readonly #take = (limit: number): StoredEvent[] => {
     const { store } = this.#options;
     this.#isHeld = false;
+    const most = this.#refusals.isPaused ? 1 : Math.min(limit, this.#refusals.maxTogether);
     if (!this.#refusals.isPaused && this.#refusals.size === 0) {
-      const taken = store.take(limit);
+      const taken = store.take(most);
       const together = oneDestination(taken);
       if (together.length < taken.length) store.putBack(taken.slice(together.length));
       return together;
     }
-    const waiting = store.take(this.#refusals.size + 1);
+    const waiting = store.take(this.#refusals.size + most);
     const turn = this.#refusals.next(waiting);
     const event = 'event' in turn ? turn.event : undefined;
-    store.putBack(waiting.filter((each) => each !== event));
-    if (event !== undefined) return [event];
+    const together = event === undefined ? [] : this.#company(event, waiting, most);
+    store.putBack(waiting.filter((each) => !together.includes(each)));
+    if (event !== undefined) return together;
     if ('waitMs' in turn && waiting.length > 0) this.#hold(turn.waitMs);
     return [];
   };
+
+  /** An event whose turn it is, and those that go with it: one that stepped aside goes alone. */
+  #company(event: StoredEvent, waiting: readonly StoredEvent[], most: number): StoredEvent[] {
+    const isAside = ({ seq }: StoredEvent) => this.#refusals.isAside(seq);
+    if (most === 1 || isAside(event)) return [event];
+    return oneDestination(waiting.filter((each) => each.seq >= event.seq && !isAside(each)).slice(0, most));
+  }
 
   /** Now there is room for more workers than one. */
   readonly #onResumed = (): void => {
@@ -283,7 +292,15 @@ const NO_METRICS = Object.freeze({});
 
 /** A stored event as the dispatcher takes it. */
 function inFlight(stored: StoredEvent): EventInFlight {
-  return { seq: stored.seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, timeMs: stored.acceptedAtMs, built: new RelayedEvent(stored), stored };
+  return {
+    seq: stored.seq,
+    definition: RELAYED,
+    metrics: NO_METRICS,
+    packed: undefined,
+    timeMs: stored.acceptedAtMs,
+    built: new RelayedEvent(stored),
+    stored,
+  };
 }
 
 function storedOf(taken: readonly TakenEvent[]): StoredEvent[] {

@@ -33,7 +33,10 @@ test('declared fields of their kinds stay, all others are dropped', (t) => {
 
 test('a number is of the declared kind, however it is written', (t) => {
   t.deepEqual(admitted(',"duration":7'), ['"task_instance","duration":7.0}', []]);
-  t.deepEqual(admitted(',"task_count":7.0,"dag_hash":"h0123456789"', 'dag_run'), ['"dag_run","task_count":7,"dag_hash":"h0123456789"}', []]);
+  t.deepEqual(admitted(',"task_count":7.0,"dag_hash":"h0123456789"', 'dag_run'), [
+    '"dag_run","task_count":7,"dag_hash":"h0123456789"}',
+    [],
+  ]);
   t.deepEqual(admitted(',"duration":7.5'), ['"task_instance","duration":7.5}', []]);
 });
 
@@ -82,7 +85,10 @@ test('a field that no line can have is named', (t) => {
   const dropped: DroppedField[] = [];
   const line = lineOfTarget('/v3/acme_run?a=1&B=2&a=3&x%20y=4&note=h%C3%A9', ID, TIME_MS, dropped);
   t.is(line, `${HEAD}"acme_run","a":"1","note":"h\u00e9"}`);
-  t.deepEqual(dropped.map(({ name }) => name), ['B', 'a', 'x%20y']);
+  t.deepEqual(
+    dropped.map(({ name }) => name),
+    ['B', 'a', 'x%20y'],
+  );
 });
 
 test('a text of the store is a line or a target, and only what may be sent today is read back', (t) => {
@@ -93,7 +99,10 @@ test('a text of the store is a line or a target, and only what may be sent today
   t.is(readmit('{', OPTIONS), undefined);
   t.is(readmit('/v3/dag_run?status=success&x=1', OPTIONS), '/v3/dag_run?status=success');
   t.deepEqual([isLine(line), isLine('/v3/dag_run')], [true, false]);
-  t.deepEqual([idIn(line), idIn(`{"event":"dag_run","id":"${ID}"}`), idIn('{"id":"x"}'), idIn('/v3/dag_run')], [ID, ID, undefined, undefined]);
+  t.deepEqual(
+    [idIn(line), idIn(`{"event":"dag_run","id":"${ID}"}`), idIn('{"id":"x"}'), idIn('/v3/dag_run')],
+    [ID, ID, undefined, undefined],
+  );
   t.deepEqual(['/v3/dag_run', '/dag-factory/v2/1', line].map(becomesLine), [true, false, false]);
 });
 

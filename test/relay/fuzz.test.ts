@@ -83,7 +83,8 @@ test(proves('relay-hostile-bytes', 'hostile bytes get an answer or a closed conn
   const lines = stored.filter((text) => text.startsWith('{'));
   t.true(lines.length > 0);
   // What is stored is admitted again as it is.
-  for (const line of lines) t.deepEqual(admitLine(line, { isVerbatim: false, maxForwardBytes: 8000 }), { id: line.slice(7, 43), line, dropped: [] });
+  for (const line of lines)
+    t.deepEqual(admitLine(line, { isVerbatim: false, maxForwardBytes: 8000 }), { id: line.slice(7, 43), line, dropped: [] });
   const { published, sent, failed, dropped, pending } = relay.stats();
   t.is(published, sent + failed + dropped + pending);
   t.is((await get('/healthz')).status, 200);

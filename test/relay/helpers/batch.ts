@@ -35,7 +35,11 @@ export function post(port: number, body: Buffer | readonly string[], options: Po
   const { path = BATCHES, gzip = false, method = 'POST', headers } = options;
   const plain = Buffer.isBuffer(body) ? body : bodyOf(body as readonly string[]);
   const bytes = gzip ? gzipSync(plain) : plain;
-  const own = { 'content-type': 'application/x-ndjson', 'content-length': String(bytes.length), ...(gzip && { 'content-encoding': 'gzip' }) };
+  const own = {
+    'content-type': 'application/x-ndjson',
+    'content-length': String(bytes.length),
+    ...(gzip && { 'content-encoding': 'gzip' }),
+  };
   return new Promise((resolve, reject) => {
     const sent = request({ host: '127.0.0.1', port, path, method, headers: { ...own, ...headers }, agent: false }, (response) => {
       let text = '';

@@ -188,7 +188,9 @@ export function hostileBatch(random: () => number, port: number): Buffer {
     const fields = random() < 0.5 ? '' : `,${pick(FIELDS)}`;
     return `{"id":"${id}","time":"${time}","event":"${maybe('dag_run', ['other', '', 'DAG', '__proto__'])}"${fields}}`;
   };
-  const lines = Array.from({ length: Math.floor(random() * (random() < 0.02 ? 3000 : 6)) }, () => (random() < oddness / 4 ? pick(LINES) : line()));
+  const lines = Array.from({ length: Math.floor(random() * (random() < 0.02 ? 3000 : 6)) }, () =>
+    random() < oddness / 4 ? pick(LINES) : line(),
+  );
   let body: Buffer = Buffer.from(lines.map((each) => `${each}${maybe('\n', ['\r\n', '\n\n', ''])}`).join(''));
   const isGzip = random() < 0.4;
   if (isGzip) body = random() < 0.05 ? gzipSync(Buffer.alloc(3_000_000)) : gzipSync(body);

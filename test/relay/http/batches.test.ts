@@ -68,7 +68,9 @@ test('the answer names the events that are refused, and the others are stored', 
     { id: nulled, status: 400, reason: 'null_value' },
   ]);
   t.deepEqual(
-    store().waiting.concat(store().settled).map(({ target }) => (JSON.parse(target) as { id: string }).id),
+    store()
+      .waiting.concat(store().settled)
+      .map(({ target }) => (JSON.parse(target) as { id: string }).id),
     [long, good],
   );
   t.deepEqual(relay.stats().refusedBy, { unknown_event: 1, bad_time: 1, null_value: 1 });
@@ -81,7 +83,12 @@ test('a line that no GET can carry is refused as too large, and a verbatim relay
   const [long, own] = [newId(), newId()];
   const answer = await post(port, [lineOf({ note: '\u00e9'.repeat(3000) }, long), lineOf({ note: '\u00e9', took: 7 }, own, 'acme_run')]);
   t.deepEqual([answer.status, errorsOf(answer)], [207, [{ id: long, status: 413, reason: 'too_large' }]]);
-  t.deepEqual(store().waiting.concat(store().settled).map(({ target }) => target), [lineOf({ note: '\u00e9', took: 7 }, own, 'acme_run')]);
+  t.deepEqual(
+    store()
+      .waiting.concat(store().settled)
+      .map(({ target }) => target),
+    [lineOf({ note: '\u00e9', took: 7 }, own, 'acme_run')],
+  );
 });
 
 test('a line without an id refuses its batch, and nothing of it is stored', async (t) => {
@@ -124,7 +131,12 @@ test('a body of another kind, encoding or size is refused before it is read, and
   ];
   for (const [body, options, status] of cases) t.is((await post(port, body, options)).status, status, JSON.stringify(options));
   t.is((await post(port, lines, { method: 'DELETE' })).headers['allow'], 'POST');
-  const large = await exchange(port, requestOf(port, Buffer.alloc(0), [`Content-Length: ${MAX_BATCH_BYTES + 1}`]).toString('latin1').replace('Content-Length: 0\r\n', ''));
+  const large = await exchange(
+    port,
+    requestOf(port, Buffer.alloc(0), [`Content-Length: ${MAX_BATCH_BYTES + 1}`])
+      .toString('latin1')
+      .replace('Content-Length: 0\r\n', ''),
+  );
   t.deepEqual(statuses(large), [413]);
   const chunked = `POST ${BATCHES} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n`;
   t.deepEqual(statuses(await exchange(port, `${chunked}200000\r\n${' '.repeat(0x200000)}`)), [413], 'counted as it comes');
@@ -172,7 +184,10 @@ test('an event that comes again while it is being stored waits for the same answ
   store().answer = 'full';
   store().release();
   const answers = await Promise.all(both);
-  t.deepEqual(answers.map(({ status }) => status), [503, 503]);
+  t.deepEqual(
+    answers.map(({ status }) => status),
+    [503, 503],
+  );
   t.deepEqual([relay.stats().published, relay.stats().duplicates], [0, 0]);
   store().answer = 'disk';
   t.is((await post(port, [line])).status, 204, 'what was refused is no duplicate');
@@ -182,7 +197,10 @@ test('an event that comes again while it is being stored waits for the same answ
 test('a store that is full, and the rate limit, refuse events of a batch or the whole of it', async (t) => {
   const { port, store, relay } = await startRig(t, { maxEventsPerSecond: 3 });
   const ids = [newId(), newId(), newId(), newId()];
-  const partly = await post(port, ids.map((id) => lineOf({}, id)));
+  const partly = await post(
+    port,
+    ids.map((id) => lineOf({}, id)),
+  );
   t.deepEqual([partly.status, errorsOf(partly)], [207, [{ id: ids[3], status: 429, reason: 'rate_limited' }]]);
   const limited = await post(port, [lineOf()]);
   t.deepEqual([limited.status, limited.headers['retry-after']], [429, '1']);
