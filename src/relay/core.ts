@@ -260,6 +260,7 @@ export class RelayCore {
       gate,
       log,
       machine,
+      lineTransport: parts.lineTransport,
       observe: (seconds) => this.#metrics?.observeAttempt(seconds),
     });
     return new Pump({

@@ -78,6 +78,7 @@ class RelayServer implements Relay {
     const { isVerbatim, forward, forwardDagFactory } = settings;
     const targetOptions = {
       isVerbatim,
+      forwardsLines: parts.lineTransport !== undefined,
       maxForwardBytes: targetBytes(forward),
       maxDagFactoryBytes: forwardDagFactory === undefined ? undefined : targetBytes(forwardDagFactory),
     };
