@@ -96,7 +96,9 @@ test(
     const start = (forward: string) => new RelayChild(t, ['--listen', '127.0.0.1:0', '--spool', spool, '--forward', forward]);
     // Nothing leaves the second relay before it is killed.
     let second = start('http://127.0.0.1:9');
-    let port = await second.port();
+    const open = await second.port();
+    // Until everything is on the disk of the first relay, the second one cannot be reached.
+    let port = 9;
     const middle = await startMiddle(t, () => port);
     const first = firstRelay(t, `${middle.url}${BATCHES}`);
     const { port: own } = await first.listen();
@@ -111,6 +113,7 @@ test(
     const lines = Array.from({ length: 300 }, (_, number) => lineOf({ status: 'failed', task_count: number }));
     const answers = await Promise.all([post(own, lines), ...events.map((event) => get(own, event))]);
     t.deepEqual(new Set(answers.map(({ status }) => status)), new Set([204]));
+    port = open;
     await isKilled;
     await second.ended;
     middle.onAnswer = () => true;
@@ -126,7 +129,7 @@ test(
     t.is(received.length, 340);
     t.is(new Set(received).size, 340);
     const repeats = await second.metric('events_duplicate_total');
-    t.true(repeats > 0, 'the batch that was on disk came again');
+    t.true(repeats >= 100, `${repeats} events that were on disk came again`);
     t.is((await second.metric('events_recovered_total')) + (await second.metric('events_accepted_total')), 340);
     t.log(`${repeats} events came again`);
   },
