@@ -157,7 +157,7 @@ test(proves('relay-browser', 'the guards of events guard batches, too'), async (
   t.is((await get(path)).status, 404);
 });
 
-test(proves('relay-once', 'an event that comes again is accepted, counted, and not stored'), async (t) => {
+test(proves('relay-same-id', 'an event that comes again is accepted, counted, and not stored'), async (t) => {
   const collector = await startCollector();
   const rig = await startRig(t, { forward: collector.url });
   const { port, store, relay } = rig;
