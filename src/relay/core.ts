@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { settlesWithin } from '../base/clock.js';
 import { uuidOf } from '../delivery/event-builder.js';
+import { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { hasFreeDescriptor } from './descriptors.js';
 import type { RelayLog } from './log.js';
@@ -260,7 +261,7 @@ export class RelayCore {
       gate,
       log,
       machine,
-      lineTransport: parts.lineTransport,
+      lineTransport: parts.lineTransport ?? ndjsonTransportWith,
       observe: (seconds) => this.#metrics?.observeAttempt(seconds),
     });
     return new Pump({

@@ -78,7 +78,7 @@ class RelayServer implements Relay {
     const { isVerbatim, forward, forwardDagFactory } = settings;
     const targetOptions = {
       isVerbatim,
-      forwardsLines: parts.lineTransport !== undefined,
+      forwardsLines: settings.forwardsLines,
       maxForwardBytes: targetBytes(forward),
       maxDagFactoryBytes: forwardDagFactory === undefined ? undefined : targetBytes(forwardDagFactory),
     };

@@ -3,12 +3,12 @@ import { COSMOS } from '../base/constants.js';
 import type { Clock } from '../base/clock.js';
 import { thisMachine } from '../base/machine.js';
 import type { MachineAccess } from '../base/machine.js';
-import { circuitBreaker } from '../delivery/circuit-breaker.js';
 import { debugTransport } from '../delivery/debug-transport.js';
 import { endpointTransport, loadDelivery } from '../delivery/endpoint-transport.js';
 import type { Http } from '../delivery/http/client.js';
 import { loadClient } from '../delivery/http/fetch-transport.js';
 import type { RouteSettings } from '../delivery/http/routes.js';
+import type { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
 import { gated } from '../delivery/retry.js';
 import { decorate, steering } from '../delivery/transport.js';
 import type { Transport, UsageEvent } from '../delivery/transport.js';
@@ -32,21 +32,10 @@ export interface RelayParts {
   readonly loadProm?: (() => Promise<PromClient>) | undefined;
   /** Loads what delivers, before the relay listens. @default it is loaded with the first event */
   readonly loadDelivery?: (() => Promise<void>) | undefined;
-  /** Makes the transport that sends lines of NDJSON to a URL, one attempt a call. @default none: events are forwarded as targets */
-  readonly lineTransport?: ((options: LineTransportOptions) => Transport) | undefined;
+  /** Makes the transport that sends lines of NDJSON. @default that of `cosmos-telemetry/ndjson` */
+  readonly lineTransport?: typeof ndjsonTransportWith | undefined;
   /** Whether a file could be opened now. @default asks the system */
   readonly hasFreeDescriptor?: (() => boolean) | undefined;
-}
-
-/** What a transport of lines gets. */
-interface LineTransportOptions extends Pick<RelaySettings, 'connectTimeoutMs' | 'attemptTimeoutMs' | 'env'> {
-  /** The very URL that batches are sent to. */
-  readonly endpoint: string;
-  readonly allowedRedirectHosts: readonly string[] | undefined;
-  readonly proxy: string | false | undefined;
-  readonly maxSockets: number;
-  readonly clock: Clock;
-  readonly log: RelayLog;
 }
 
 /** The options of `openSpool`; without a directory, those of `memoryStore`. */
@@ -88,7 +77,7 @@ interface TransportParts {
   readonly gate: Gate;
   readonly log: RelayLog;
   readonly machine: MachineAccess;
-  readonly lineTransport: RelayParts['lineTransport'];
+  readonly lineTransport: typeof ndjsonTransportWith;
   /** Called with the duration of each attempt. */
   readonly observe: (seconds: number) => void;
 }
@@ -108,7 +97,7 @@ const loadNodeHttp = async (settings: RouteSettings): Promise<Http> => (await lo
  */
 export function relayTransport(parts: TransportParts): Transport {
   const { forward, forwardDagFactory } = parts.settings;
-  const usual = parts.lineTransport === undefined ? transportTo(forward, parts) : linesTo(forward, parts, parts.lineTransport);
+  const usual = parts.settings.forwardsLines ? linesTo(forward, parts) : transportTo(forward, parts);
   if (forwardDagFactory === undefined) return usual;
   const ofDagFactory = transportTo(forwardDagFactory, parts);
   const both = decorate(usual, (events, signal) => (isOfDagFactory(events) ? ofDagFactory : usual).send(events, signal));
@@ -129,18 +118,19 @@ function isOfDagFactory(events: readonly UsageEvent[]): boolean {
   return (events[0] as RelayedEvent).isOfDagFactory;
 }
 
-/** One POST a batch, inside a circuit breaker. */
-function linesTo(
-  endpoint: string,
-  { settings, options, gate, log, machine, observe }: TransportParts,
-  lineTransport: NonNullable<RelayParts['lineTransport']>,
-): Transport {
-  const { env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, maxBackoffMs } = settings;
-  const { clock, random } = machine;
+/** One POST a batch, inside a circuit breaker. An event does not wait for others: those that come meanwhile go together. */
+function linesTo(endpoint: string, { settings, options, gate, log, machine, observe, lineTransport }: TransportParts): Transport {
+  const { env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency } = settings;
+  const { clock, random, lookup, descriptors } = machine;
   const { allowedRedirectHosts, proxy } = options;
   const maxSockets = Math.max(concurrency, drainConcurrency);
-  const attempt = lineTransport({ endpoint, connectTimeoutMs, attemptTimeoutMs, env, allowedRedirectHosts, proxy, maxSockets, clock, log });
-  return circuitBreaker(gated(timed(attempt, clock, observe), gate), { clock, random, maxProbeAfterMs: maxBackoffMs });
+  const lines = lineTransport(
+    { endpoint, connectTimeoutMs, attemptTimeoutMs, env, allowedRedirectHosts, proxy, maxSockets, lingerMs: 0, retries: 0 },
+    { clock, log, random, ...(lookup && { lookup }) },
+  );
+  const mode = debugMode(COSMOS, env);
+  if (mode !== undefined) return debugTransport({ mode, instead: lines, log, clock, access: descriptors });
+  return gated(timed(lines, clock, observe), gate);
 }
 
 function transportTo(endpoint: string, { settings, options, gate, log, machine, observe }: TransportParts): Transport {

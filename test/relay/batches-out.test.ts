@@ -84,8 +84,9 @@ test('of a batch that was answered, each event has its own outcome', async (t) =
   );
 });
 
+const dag = (number: number) => `/dag-factory/v2/${number}`;
+
 test('a batch has one destination, and DAG Factory takes one event at a time', async (t) => {
-  const dag = (number: number) => `/dag-factory/v2/${number}`;
   const rig = startPumpRig(t, {
     events: ['/v3/a', '/v3/b', dag(1), dag(2), '/v3/c', '/v3/d'],
     endpoint: () => SENT,

@@ -51,8 +51,9 @@ test('without an endpoint of its own, it is an unknown path', (t) => {
   t.deepEqual(parseTarget(`/dag-factory${EVENT}`, { ...OPTIONS, maxDagFactoryBytes: 50 }), { kind: 'refused', why: 'too_long' });
 });
 
+const endpoint = (options: Parameters<typeof checkRelayOptions>[0]) => checkRelayOptions(options).settings.forwardDagFactory;
+
 test('it goes to its own endpoint only if no other was chosen for the events of Cosmos', (t) => {
-  const endpoint = (options: Parameters<typeof checkRelayOptions>[0]) => checkRelayOptions(options).settings.forwardDagFactory;
   t.is(endpoint({}), 'https://astronomer.gateway.scarf.sh/dag-factory');
   t.is(endpoint({ forward: 'https://collector.acme.example' }), undefined);
   t.is(endpoint({ forward: 'https://a.example', forwardDagFactory: 'https://b.example/dags/' }), 'https://b.example/dags');

@@ -46,6 +46,8 @@ test('a line that is kept whole is kept byte for byte', (t) => {
   t.is(targetOfLine(line).slice(0, 31), '/v3/task_instance?duration=1.5&');
 });
 
+const isValue = (pair: string): boolean => !pair.endsWith('=None');
+
 test('each target of Cosmos becomes a line and again a target, with the same values in the same order', (t) => {
   const targets = ['dag_runs.json', 'task_instances.json'].flatMap((file) =>
     (readVectors(file) as { cases: { url: string | null }[] }).cases.flatMap(({ url }) => (url === null ? [] : [new URL(url)])),
@@ -58,7 +60,6 @@ test('each target of Cosmos becomes a line and again a target, with the same val
     const line = lineOfTarget(kept, ID, TIME_MS);
     t.deepEqual(admitLine(line, OPTIONS), { id: ID, line, dropped: [] }, 'every field of it is declared');
     const pairs = targetOfLine(line).split(/[?&]/);
-    const isValue = (pair: string) => !pair.endsWith('=None');
     t.deepEqual(pairs.filter(isValue), kept.split(/[?&]/).filter(isValue));
     // A line leaves out what has no value. What Cosmos always sends comes back, at the end; its metadata is not always there.
     if (pathname.endsWith('/task_instance')) t.deepEqual(pairs.toSorted(), kept.split(/[?&]/).toSorted());

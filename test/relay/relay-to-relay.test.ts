@@ -4,20 +4,18 @@ import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createRelay } from '../../src/relay/index.js';
-import { createRelayWith } from '../../src/relay/relay.js';
-import { defaultParts } from '../../src/relay/wiring.js';
+import type { RelayOptions } from '../../src/relay/index.js';
 import { startCollector } from '../../src/testing/index.js';
 import { BATCHES, lineOf, newId, post } from './helpers/batch.js';
-import { lineTransport } from './helpers/line-transport.js';
 import { makeFolder, RelayChild } from './helpers/relay-child.js';
 import { get } from './helpers/relay-rig.js';
 import { until } from './helpers/until.js';
 import { proves } from '../helpers/promises.js';
 
 /** A relay that forwards lines to a URL. */
-function firstRelay(t: ExecutionContext, forward: string, more: object = {}) {
-  const options = { listen: '127.0.0.1:0', forward, spool: makeFolder(t), env: {}, backoffMs: 20, maxBackoffMs: 50, ...more };
-  const relay = createRelayWith(options, { ...defaultParts, lineTransport });
+function firstRelay(t: ExecutionContext, forward: string, more: RelayOptions = {}) {
+  const common = { listen: '127.0.0.1:0', forward, forwardKind: 'ndjson', spool: makeFolder(t), env: {} } as const;
+  const relay = createRelay({ ...common, backoffMs: 20, maxBackoffMs: 50, ...more });
   t.teardown(() => relay.close({ deadlineMs: 0 }));
   return relay;
 }
@@ -61,6 +59,8 @@ test('events by GET and by batch go through two relays, with their ids, times an
   t.deepEqual([second.stats().accepted, second.stats().duplicates], [2, 0]);
 });
 
+const median = (all: number[]): number => all.sort((left, right) => left - right)[Math.floor(all.length / 2)] ?? 0;
+
 test('one hop more takes one hop: an event is on its way as soon as it is stored', async (t) => {
   const collector = await startCollector();
   t.teardown(() => collector.close());
@@ -76,7 +76,6 @@ test('one hop more takes one hop: an event is on its way as soon as it is stored
     await collector.waitFor(before + 1);
     return performance.now() - startedAtMs;
   };
-  const median = (all: number[]) => all.sort((left, right) => left - right)[Math.floor(all.length / 2)] ?? 0;
   const [one, two]: [number[], number[]] = [[], []];
   for (let round = 0; round < 21; round += 1) {
     one.push(await took(alone));
@@ -153,4 +152,85 @@ test(proves('relay-same-id', 'killed after it has sent its events, a relay knows
   t.is(await second.metric('events_duplicate_total'), lines.length);
   t.is(await second.metric('events_recovered_total'), 0);
   t.is(collector.requests.length, lines.length + 1);
+});
+
+test('lines go to the very URL, and events of DAG Factory beside them to their own endpoint, as they came', async (t) => {
+  const [lines, dags] = [await startCollector(), await startCollector()];
+  t.teardown(() => Promise.all([lines.close(), dags.close()]));
+  const relay = firstRelay(t, `${lines.url}/ingest/?table=usage%20events`, { forwardDagFactory: dags.url });
+  const { port } = await relay.listen();
+  const dagFactory = '/v2/1.1.0/2.10.1/3.11.7/Linux/x86_64/dag_run/success/9e107d9d372bb6826bd81d3542a419d6/12';
+  t.true((await get(port, '/v3/dag_run?status=success')).status < 300);
+  t.true((await get(port, `/dag-factory${dagFactory}`)).status < 300);
+  await Promise.all([lines.waitFor(1), dags.waitFor(1)]);
+  await until(() => relay.stats().sent === 2);
+  t.deepEqual(
+    [lines, dags].map(({ requests }) => requests.map(({ method, url }) => `${method} ${url}`)),
+    [['POST /ingest/?table=usage%20events'], [`GET ${dagFactory}`]],
+  );
+});
+
+test('an event that the endpoint of lines refuses in its answer fails, and the others are sent', async (t) => {
+  const second = createRelay({ listen: '127.0.0.1:0', forward: 'http://127.0.0.1:9', spool: makeFolder(t), env: {} });
+  t.teardown(() => second.close({ deadlineMs: 0 }));
+  const { url } = await second.listen();
+  const first = firstRelay(t, `${url}${BATCHES}`, { verbatim: true });
+  const { port } = await first.listen();
+  t.true(
+    (await post(port, [lineOf({ status: 'success' }), lineOf({ a: 1 }, newId(), 'acme_run'), lineOf({ status: 'failed' })])).status < 300,
+  );
+  await until(() => first.stats().pending === 0);
+  const { sent, failedBy } = first.stats();
+  t.deepEqual({ sent, failedBy }, { sent: 2, failedBy: { http_404: 1 } });
+  t.deepEqual([second.stats().accepted, second.stats().refusedBy], [2, { unknown_event: 1 }]);
+});
+
+test('a spool of targets is sent as lines, each event with one id, and a spool of lines as targets', async (t) => {
+  const spool = makeFolder(t);
+  const away = 'http://127.0.0.1:9/v3/events';
+  const asTargets = createRelay({ listen: '127.0.0.1:0', forward: away, spool, env: {} });
+  t.true((await get((await asTargets.listen()).port, '/v3/dag_run?status=success')).status < 300);
+  await asTargets.close({ deadlineMs: 0 });
+  const asLines = firstRelay(t, away, { spool });
+  t.true((await get((await asLines.listen()).port, '/v3/dag_run?status=failed')).status < 300);
+  t.is((await asLines.close({ deadlineMs: 0 })).pending, 2);
+  const collector = await startCollector();
+  t.teardown(() => collector.close());
+  const second = createRelay({ listen: '127.0.0.1:0', forward: collector.url, spool: makeFolder(t), env: {} });
+  t.teardown(() => second.close({ deadlineMs: 0 }));
+  const { url } = await second.listen();
+  const again = firstRelay(t, `${url}${BATCHES}`, { spool });
+  await again.listen();
+  await collector.waitFor(2);
+  t.deepEqual(collector.requests.map((request) => request.url).sort(), ['/v3/dag_run?status=failed', '/v3/dag_run?status=success']);
+  await until(() => again.stats().sent === 2);
+  await again.close();
+  // Lines that wait, and a relay that forwards targets.
+  const waiting = firstRelay(t, away, { spool });
+  t.true((await get((await waiting.listen()).port, '/v3/task_instance?status=success&duration=7.0')).status < 300);
+  t.is((await waiting.close({ deadlineMs: 0 })).pending, 1);
+  const back = createRelay({ listen: '127.0.0.1:0', forward: collector.url, spool, env: {} });
+  t.teardown(() => back.close({ deadlineMs: 0 }));
+  await back.listen();
+  await collector.waitFor(3);
+  t.regex(collector.requests[2]?.url ?? '', /^\/v3\/task_instance\?status=success&duration=7\.0&/);
+});
+
+test('lines need a URL that takes them', (t) => {
+  const cases: [options: RelayOptions, message: RegExp][] = [
+    [
+      { forwardKind: 'ndjson' },
+      /^Expected `forward` to be the http or https URL that takes NDJSON if `forwardKind` is ndjson, .* got undefined/,
+    ],
+    [
+      { forwardKind: 'ndjson', forward: 'http://me:secret@a.example/' },
+      /^Expected `forward` to be the http or https URL that takes NDJSON/,
+    ],
+    [
+      { forwardKind: 'ndjson', forward: 'http://127.0.0.1:8787/v3/events?a=b' },
+      /^Expected `forward` to be a server other than the relay itself/,
+    ],
+    [{ forwardKind: 'lines' as 'ndjson' }, /^Expected `forwardKind` to be/],
+  ];
+  for (const [options, message] of cases) t.throws(() => createRelay(options), { instanceOf: TypeError, message });
 });

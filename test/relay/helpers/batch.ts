@@ -33,7 +33,7 @@ interface PostOptions {
 /** One POST of a batch over a new connection. */
 export function post(port: number, body: Buffer | readonly string[], options: PostOptions = {}): Promise<Answer> {
   const { path = BATCHES, gzip = false, method = 'POST', headers } = options;
-  const plain = Buffer.isBuffer(body) ? body : bodyOf(body as readonly string[]);
+  const plain = Buffer.isBuffer(body) ? body : bodyOf(body);
   const bytes = gzip ? gzipSync(plain) : plain;
   const own = {
     'content-type': 'application/x-ndjson',

@@ -31,11 +31,11 @@ export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrenc
   ledger.published = events.length;
   const transport: Transport = {
     ...(batches && { maxBatchSize: batches.size }),
-    send: (events) => {
+    send: (sent) => {
       checkSum();
-      const [event] = events;
+      const [event] = sent;
       if (batches !== undefined) {
-        const targets = events.map((each) => each.requestTarget());
+        const targets = sent.map((each) => each.requestTarget());
         attempts.push({ target: targets.join(' '), atMs: clock.now() });
         return Promise.resolve(batches.endpoint(targets));
       }

@@ -108,10 +108,11 @@ test('a line without an id refuses its batch, and nothing of it is stored', asyn
   t.deepEqual(relay.stats().refusedBy, { not_json: 2, not_object: 1, bad_id: 2 });
 });
 
+const headers = (more: Record<string, string>) => ({ headers: more });
+
 test('a body of another kind, encoding or size is refused before it is read, and bad bytes are malformed', async (t) => {
   const { port, relay } = await startRig(t);
   const lines = bodyOf([lineOf()]);
-  const headers = (more: Record<string, string>) => ({ headers: more });
   const cases: [Buffer, Parameters<typeof post>[2], number][] = [
     [lines, headers({ 'content-type': 'application/json' }), 415],
     [lines, headers({ 'content-type': 'text/plain' }), 415],
