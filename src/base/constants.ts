@@ -12,6 +12,9 @@ export const COSMOS = 'cosmos';
  */
 export const COSMOS_ENDPOINT = 'https://astronomer.gateway.scarf.sh/astronomer-cosmos';
 
+/** Base URL of Astronomer's gateway for DAG Factory, where a relay sends its events. */
+export const DAG_FACTORY_ENDPOINT = 'https://astronomer.gateway.scarf.sh/dag-factory';
+
 /** The wire version in every request path. Versions 1 and 2, which put values into the path, are obsolete. */
 export const WIRE_VERSION = 'v3';
 

@@ -118,7 +118,7 @@ interface RelayCommandLine {
 /** One flag: the option that it sets, its value as the help shows it, and its meaning. */
 interface Flag {
   readonly key: keyof RelayOptions | 'prefixFile' | 'drainDeadlineMs' | 'logLevel' | 'help';
-  readonly value: '' | 'TEXT' | 'HOST:PORT' | 'URL' | 'DIR' | 'NAME' | 'N' | 'BYTES' | 'MS' | 'SECRET' | 'FILE' | 'LEVEL';
+  readonly value: '' | 'TEXT' | 'HOST:PORT' | 'URL' | 'DIR' | 'NAME' | 'N' | 'BYTES' | 'MS' | 'SECRET' | 'FILE' | 'LEVEL' | 'KIND';
   readonly about: string;
   readonly isList?: true;
 }
@@ -133,6 +133,15 @@ const limit = (key: keyof typeof RELAY_DEFAULTS, value: Flag['value'], about: st
 export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['listen', { key: 'listen', value: 'HOST:PORT', about: `address to listen on; port 0 takes a free one (${DEFAULT_LISTEN})` }],
   ['forward', { key: 'forward', value: 'URL', about: "endpoint that gets the events (Cosmos' own endpoint)" }],
+  ['forward-kind', { key: 'forwardKind', value: 'KIND', about: 'how it gets them: cosmos, or ndjson in batches (cosmos)' }],
+  [
+    'forward-dag-factory',
+    {
+      key: 'forwardDagFactory',
+      value: 'URL',
+      about: "endpoint that gets DAG Factory's events (its own endpoint, if --forward is left out)",
+    },
+  ],
   ['spool', { key: 'spool', value: 'DIR', about: 'directory that stores events until they are delivered (memory only)' }],
   ['spool-required', { key: 'spoolRequired', value: '', about: 'do not start while the directory of --spool cannot be used' }],
   ['allow-remote', { key: 'allowRemote', value: '', about: 'allow an address that other machines can reach' }],

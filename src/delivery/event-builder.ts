@@ -123,7 +123,7 @@ let lastTimeMs = -1;
 let lastTimeDigits = '';
 
 /** A UUIDv7 (RFC 9562): the time, and 74 random bits that are the event's own. */
-function uuidOf(timeMs: number): string {
+export function uuidOf(timeMs: number): string {
   if (digitsUsed === randomDigits.length) {
     // Named here: a host that sends nothing loads no cryptography.
     const { randomBytes } = process.getBuiltinModule('node:crypto');

@@ -1,6 +1,8 @@
 /** The relay without HTTP: it opens the store, accepts events into it, has the pump send them, and counts. */
 import { access } from 'node:fs/promises';
 import { settlesWithin } from '../base/clock.js';
+import { uuidOf } from '../delivery/event-builder.js';
+import { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { hasFreeDescriptor } from './descriptors.js';
 import type { RelayLog } from './log.js';
@@ -9,8 +11,10 @@ import type { Metrics } from './metrics.js';
 import { RETRY_WHEN_FULL_MS } from './options.js';
 import type { RelayOptions, RelaySettings } from './options.js';
 import { dropExpired, Pump, RelayLedger } from './pump.js';
-import { readmitTarget } from './request-target.js';
-import type { DroppedField, TargetOptions } from './request-target.js';
+import { becomesLine, idIn, lineOfTarget, readmit } from './event-lines.js';
+import { SeenIds } from './seen-ids.js';
+import type { DroppedField } from './declared-fields.js';
+import type { TargetOptions } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
@@ -62,6 +66,10 @@ export class RelayCore {
   #storeToClear: RelayStore | undefined;
   #clearing: Promise<number> | undefined;
   #metrics: Metrics | undefined;
+  /** The ids that came last. */
+  readonly #seen = new SeenIds();
+  /** The events with an id that are being stored. */
+  readonly #appending = new Map<string, Promise<Stored | undefined>>();
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -102,13 +110,48 @@ export class RelayCore {
     if (this.#store === undefined) await this.open().catch(() => undefined);
     const store = this.#store;
     if (store === undefined) return undefined;
-    const stored = await store.append(target);
+    const { text, lost } = this.#textOf(target);
+    const stored = await store.append(text);
     this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
-    if (stored !== 'full' && dropped.length > 0) {
-      this.#ledger.fieldsDropped += dropped.length;
-      log.droppedFields(dropped);
+    for (const fields of [dropped, lost]) {
+      if (stored === 'full' || fields.length === 0) continue;
+      this.#ledger.fieldsDropped += fields.length;
+      log.droppedFields(fields);
     }
     return stored;
+  }
+
+  /** The text to store: where lines are forwarded, an event that came by GET gets its id, and the time of its acceptance. */
+  #textOf(target: string): { text: string; lost: DroppedField[] } {
+    const { parts, targetOptions } = this.#options;
+    const lost: DroppedField[] = [];
+    if (targetOptions.forwardsLines !== true || !becomesLine(target)) return { text: target, lost };
+    const timeMs = parts.machine.clock.wallNow();
+    return { text: lineOfTarget(target, uuidOf(timeMs), timeMs, lost), lost };
+  }
+
+  /** Stores an event with an id, once: what comes again is where it was stored first. Never rejects. @returns As `accept`. */
+  async acceptLine({ id, line, dropped }: { id: string; line: string; dropped: readonly DroppedField[] }): Promise<Stored | undefined> {
+    // The ids of an earlier process are known when the store is open.
+    if (this.#store === undefined) await this.open().catch(() => undefined);
+    const seen = this.#seen.find(id);
+    const earlier = seen === undefined ? this.#appending.get(id) : Promise.resolve(seen);
+    if (earlier !== undefined) {
+      const stored = await earlier;
+      if (stored === 'disk' || stored === 'memory') this.#ledger.duplicates += 1;
+      return stored;
+    }
+    const appending = this.accept(line, dropped);
+    this.#appending.set(id, appending);
+    const stored = await appending;
+    this.#appending.delete(id);
+    if (stored === 'disk' || stored === 'memory') this.#seen.add(id, stored);
+    return stored;
+  }
+
+  /** Counts an event of a batch that is refused. */
+  refuse(reason: string): void {
+    this.#ledger.countRefusal(reason);
   }
 
   /** Whether nothing is sent because a file that may opt out cannot be read. */
@@ -145,6 +188,8 @@ export class RelayCore {
       ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
       accepted: ledger.published - this.#recovered,
       failedBy: Object.fromEntries(ledger.failedBy),
+      duplicates: ledger.duplicates,
+      refusedBy: Object.fromEntries(ledger.refusedBy),
       attemptsFailedBy: Object.fromEntries(ledger.attemptsFailedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
       isAccepting: this.notReady() === undefined,
@@ -226,6 +271,7 @@ export class RelayCore {
       gate,
       log,
       machine,
+      lineTransport: parts.lineTransport ?? ndjsonTransportWith,
       observe: (seconds) => this.#metrics?.observeAttempt(seconds),
     });
     return new Pump({
@@ -253,6 +299,12 @@ export class RelayCore {
 
   readonly #onStored = (events: number): void => {
     this.#pump?.onStored(events);
+  };
+
+  /** Each event in the directory, also one that was sent: a sender that got no answer may send it again. */
+  readonly #onRead = (text: string): void => {
+    const id = idIn(text);
+    if (id !== undefined) this.#seen.add(id, 'disk');
   };
 
   readonly #onUnreadable = (events: number): void => {
@@ -311,7 +363,8 @@ export class RelayCore {
         required,
         clock: parts.machine.clock,
         log,
-        admit: (target) => readmitTarget(target, targetOptions),
+        admit: (text) => readmit(text, targetOptions),
+        onRead: this.#onRead,
         onStored,
         onReady: () => this.#pump?.onReady(),
         onUnreadable: this.#onUnreadable,

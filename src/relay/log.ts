@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.js';
 import { shorten } from '../base/describe.js';
 import { Log } from '../base/log.js';
 import type { Logger } from '../base/log.js';
-import type { DroppedField } from './request-target.js';
+import type { DroppedField } from './declared-fields.js';
 
 /**
  * Where a relay logs: console, pino, winston or any object with these methods. Lines have the form of {@link Logger}; `info` gets the

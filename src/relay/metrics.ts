@@ -94,6 +94,8 @@ function metricsWith({ Registry, Counter, Gauge, Histogram }: PromClient, relay:
   byLabel('events_failed', 'reason', 'Events that were sent without a confirmed delivery.', (now) => now.failedBy);
   byLabel('attempts_failed', 'cause', 'Attempts that failed, by cause: their events may still wait.', (now) => now.attemptsFailedBy);
   byLabel('events_dropped', 'reason', 'Events that were never sent.', (now) => now.droppedBy);
+  counter('events_duplicate', 'Events that came again with the same id.', (now) => now.duplicates);
+  byLabel('events_refused', 'reason', 'Events of batches that were refused.', (now) => now.refusedBy);
   counter('events_maybe_sent_twice', 'Events that an earlier process may have sent as well.', (now) => now.store.maybeSentTwice);
   counter('fields_dropped', 'Fields that were undeclared, ill-typed or duplicate.', (now) => now.fieldsDropped);
   counter('spool_torn_lines', 'Lines of the spool that could not be read.', (now) => now.store.tornLines);

@@ -2,8 +2,8 @@
 import { networkInterfaces } from 'node:os';
 import { anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
-import { COSMOS_ENDPOINT } from '../base/constants.js';
-import { describe } from '../base/describe.js';
+import { COSMOS_ENDPOINT, DAG_FACTORY_ENDPOINT } from '../base/constants.js';
+import { describe, hrefOf } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
 import { optionalFact } from '../base/machine.js';
 import type { Environment, UrlObject } from '../base/platform-types.js';
@@ -44,6 +44,20 @@ export interface RelayOptions {
   metricsListen?: string | undefined;
   /** The endpoint that receives the events: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
   forward?: string | UrlObject | undefined;
+  /**
+   * How events are forwarded: one GET an event, on the wire of Cosmos, or many lines of NDJSON in a POST to `forward`, which is then the very
+   * URL that is posted to, with a query if it needs one. Another relay takes them at `/astronomer-cosmos/v3/events`. Cosmos' own endpoint does not.
+   *
+   * @default 'cosmos'
+   */
+  forwardKind?: 'cosmos' | 'ndjson' | undefined;
+  /**
+   * The endpoint that receives the events of DAG Factory: as `forward`. Without it, they go to DAG Factory's own endpoint if `forward` is
+   * left out, and are refused with 404 if it is set: no event goes where nobody sent it.
+   *
+   * @default DAG Factory's own endpoint, if `forward` is left out
+   */
+  forwardDagFactory?: string | UrlObject | undefined;
   /** Forwards every query unchanged, and every event type that has the form of one. @default false: declared events and fields only */
   verbatim?: boolean | undefined;
   /**
@@ -129,6 +143,9 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly listen: ListenAddress;
   readonly metricsListen: ListenAddress | undefined;
   readonly forward: string;
+  readonly forwardsLines: boolean;
+  /** Where the events of DAG Factory go; undefined if they are refused. */
+  readonly forwardDagFactory: string | undefined;
   readonly allowedHosts: readonly string[];
   readonly prefix: string | undefined;
   readonly isVerbatim: boolean;
@@ -156,20 +173,49 @@ export function checkRelayOptions(given: RelayOptions): { settings: RelaySetting
   const listen = checkListenAddress('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
   const metricsListen =
     options.metricsListen === undefined ? undefined : checkListenAddress('metricsListen', options.metricsListen, allowRemote);
-  const forward = parseEndpoint(options.forward ?? COSMOS_ENDPOINT, '`forward`');
+  const forwardsLines = options.forwardKind === 'ndjson';
+  const forward = forwardsLines ? parseLinesUrl(options.forward) : parseEndpoint(options.forward ?? COSMOS_ENDPOINT, '`forward`');
+  const ofDagFactory = options.forwardDagFactory ?? (options.forward === undefined ? DAG_FACTORY_ENDPOINT : undefined);
+  const forwardDagFactory = ofDagFactory === undefined ? undefined : parseEndpoint(ofDagFactory, '`forwardDagFactory`');
   checkNoLoop(forward, listen);
+  if (forwardDagFactory !== undefined) checkNoLoop(forwardDagFactory, listen, 'forwardDagFactory');
   const limits = Object.fromEntries(
     Object.entries(RELAY_DEFAULTS).map(({ 0: name, 1: value }) => [name, options[name as keyof typeof RELAY_DEFAULTS] ?? value]),
   ) as Record<keyof typeof RELAY_DEFAULTS, number>;
-  const settings = { ...limits, listen, metricsListen, forward, allowedHosts, prefix, isVerbatim: verbatim, spool, isSpoolRequired, env };
+  const settings = {
+    ...limits,
+    listen,
+    metricsListen,
+    forward,
+    forwardsLines,
+    forwardDagFactory,
+    allowedHosts,
+    prefix,
+    isVerbatim: verbatim,
+    spool,
+    isSpoolRequired,
+    env,
+  };
   return { settings, options };
 }
 
+/** The URL that lines are posted to. @throws TypeError if there is none: Cosmos' own endpoint takes no lines. */
+function parseLinesUrl(value: string | UrlObject | undefined): string {
+  const text = hrefOf(value) ?? value;
+  if (typeof text === 'string' && URL.canParse(text) && !text.includes('#')) {
+    const { protocol, username, password, href } = new URL(text);
+    if ((protocol === 'http:' || protocol === 'https:') && username === '' && password === '') return href;
+  }
+  throw new TypeError(
+    `Expected \`forward\` to be the http or https URL that takes NDJSON if \`forwardKind\` is ndjson, without credentials and fragment, got ${describe(value)}.`,
+  );
+}
+
 /** @throws TypeError if the relay would forward to itself. */
-export function checkNoLoop(forward: string, listening: ListenAddress): void {
+export function checkNoLoop(forward: string, listening: ListenAddress, option = 'forward'): void {
   if (!leadsTo(forward, listening)) return;
   throw new TypeError(
-    `Expected \`forward\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`,
+    `Expected \`${option}\` to be a server other than the relay itself, got ${describe(forward)}, where the relay listens.`,
   );
 }
 
@@ -202,6 +248,8 @@ const CHECKS: Checks<RelayOptions> = {
   prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
   metricsListen: A_LISTEN_ADDRESS,
   forward: aUrl,
+  forwardKind: anyOf('cosmos', 'ndjson'),
+  forwardDagFactory: aUrl,
   verbatim: YES_OR_NO,
   spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
   spoolRequired: YES_OR_NO,

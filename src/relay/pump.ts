@@ -7,20 +7,22 @@ import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { NextTick, Heartbeat } from '../delivery/pacing.js';
 import { BUSY_REASON, causeOf, CONNECT_REASON, OPEN_REASON, steering, UNWRITTEN_REASON } from '../delivery/transport.js';
-import type { EventOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+import type { EventOutcome, Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 import { backoff } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
 import type { RelayLog } from './log.js';
+import { isOfDagFactory } from './path-forms.js';
 import { Refusals } from './refusals.js';
+import { RelayedEvent } from './relayed-event.js';
 import type { RelayStats } from './types.js';
 
 /** What a pump needs. */
 interface PumpOptions extends BackoffOptions {
   store: RelayStore;
-  /** Sends one event at a time, once. */
+  /** Sends a batch of events with one destination, once. */
   transport: Transport;
   gate: Gate;
   ledger: RelayLedger;
@@ -194,15 +196,29 @@ export class Pump {
   readonly #take = (limit: number): StoredEvent[] => {
     const { store } = this.#options;
     this.#isHeld = false;
-    if (!this.#refusals.isPaused && this.#refusals.size === 0) return store.take(limit);
-    const waiting = store.take(this.#refusals.size + 1);
+    const most = this.#refusals.isPaused ? 1 : Math.min(limit, this.#refusals.maxTogether);
+    if (!this.#refusals.isPaused && this.#refusals.size === 0) {
+      const taken = store.take(most);
+      const together = oneDestination(taken);
+      if (together.length < taken.length) store.putBack(taken.slice(together.length));
+      return together;
+    }
+    const waiting = store.take(this.#refusals.size + most);
     const turn = this.#refusals.next(waiting);
     const event = 'event' in turn ? turn.event : undefined;
-    store.putBack(waiting.filter((each) => each !== event));
-    if (event !== undefined) return [event];
+    const together = event === undefined ? [] : this.#company(event, waiting, most);
+    store.putBack(waiting.filter((each) => !together.includes(each)));
+    if (event !== undefined) return together;
     if ('waitMs' in turn && waiting.length > 0) this.#hold(turn.waitMs);
     return [];
   };
+
+  /** An event whose turn it is, and those that go with it: one that stepped aside goes alone. */
+  #company(event: StoredEvent, waiting: readonly StoredEvent[], most: number): StoredEvent[] {
+    const isAside = ({ seq }: StoredEvent) => this.#refusals.isAside(seq);
+    if (most === 1 || isAside(event)) return [event];
+    return oneDestination(waiting.filter((each) => each.seq >= event.seq && !isAside(each)).slice(0, most));
+  }
 
   /** Now there is room for more workers than one. */
   readonly #onResumed = (): void => {
@@ -306,22 +322,27 @@ interface EventInFlight extends TakenEvent {
   readonly stored: StoredEvent;
 }
 
+/** The start of the events that go to one place: a batch has one destination. DAG Factory takes one event at a time. */
+function oneDestination(events: readonly StoredEvent[]): StoredEvent[] {
+  const end = events.findIndex(({ target }) => isOfDagFactory(target));
+  return end === 0 ? events.slice(0, 1) : events.slice(0, end === -1 ? undefined : end);
+}
+
 /** A definition without fields: those of a relayed event were checked when it was received. */
 const RELAYED: EventDefinition = { type: 'relayed', fields: {}, description: 'Sent when Cosmos has sent it.' };
 const NO_METRICS = Object.freeze({});
-const TYPE = /^\/v3\/([a-z0-9_]+)/;
 
-/** A stored event as the dispatcher and transports take it. It is built already, since its target is sent byte for byte. */
+/** A stored event as the dispatcher takes it. */
 function inFlight(stored: StoredEvent): EventInFlight {
-  const { seq, target, acceptedAtMs: timeMs } = stored;
-  const built: UsageEvent = {
-    id: String(seq),
-    timeMs,
-    type: TYPE.exec(target)?.[1] ?? RELAYED.type,
+  return {
+    seq: stored.seq,
+    definition: RELAYED,
     metrics: NO_METRICS,
-    requestTarget: () => target,
+    packed: undefined,
+    timeMs: stored.acceptedAtMs,
+    built: new RelayedEvent(stored),
+    stored,
   };
-  return { seq, definition: RELAYED, metrics: NO_METRICS, packed: undefined, timeMs, built, stored };
 }
 
 function storedOf(taken: readonly TakenEvent[]): StoredEvent[] {
@@ -391,6 +412,14 @@ export class RelayLedger extends Ledger {
   /** Attempts, not events: an event that could not be sent waits for another one. */
   readonly attemptsFailedBy = new Map<string, number>();
   readonly droppedBy = new Map<string, number>();
+  /** Events of batches that were not accepted. They are in no other account. */
+  readonly refusedBy = new Map<string, number>();
+  /** Events that came again, with the same id. */
+  duplicates = 0;
+
+  countRefusal(reason: string): void {
+    add(this.refusedBy, reason, 1);
+  }
 
   override drop(reason: string, events: number): void {
     super.drop(reason, events);

@@ -15,14 +15,19 @@
  * - If an event that was refused is accepted later, the refusals are *not about events* at this time. For ten times `maxBackoffMs` it then
  *   takes ten refusals instead of two to fail.
  *
+ * A *batch* that is refused as a whole says nothing of any one event: its events go back, and half as many go together next, down to one,
+ * to which the rules above apply. Each batch that is accepted doubles the number again. What an endpoint says of single events of a batch
+ * it accepted is its own word: it is final.
+ *
  * This is memory of the process only. After a restart every event is new: it is tried at least twice more before it fails.
  */
-import { decorate } from '../delivery/transport.js';
-import type { SendOutcome, Transport } from '../delivery/transport.js';
+import { decorate, TRANSPORT_ERROR } from '../delivery/transport.js';
+import type { EventOutcome, SendOutcome, Transport } from '../delivery/transport.js';
 import type { StoredEvent } from '../delivery/relay-store.js';
 import { backoffWaitMs } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
 import type { RelayLog } from './log.js';
+import type { RelayedEvent } from './relayed-event.js';
 
 /** What it needs. */
 interface RefusalsOptions extends BackoffOptions {
@@ -80,6 +85,10 @@ export class Refusals {
   #failedProbes = 0;
   #probeAtMs = 0;
   #inDoubtUntilMs = 0;
+  /** The most events of a batch. */
+  #maxTogether = Infinity;
+  /** Refused batches since the last one that was accepted. */
+  #refusedBatches = 0;
 
   constructor(options: RefusalsOptions) {
     this.#options = options;
@@ -95,14 +104,24 @@ export class Refusals {
     return this.#aside.size;
   }
 
-  /** Judges what the inner transport, which takes one event at a time, returns. */
+  isAside(seq: number): boolean {
+    return this.#aside.has(seq);
+  }
+
+  /** The most events that may go together. */
+  get maxTogether(): number {
+    return this.#maxTogether;
+  }
+
+  /** Judges what the inner transport returns. */
   judge(inner: Transport): Transport {
     return decorate(inner, async (events, signal) => {
-      const seq = Number(events[0]?.id);
+      const { seq } = events[0] as RelayedEvent;
       this.#attempts += 1;
       const attempt = this.#attempts;
       const outcome = await inner.send(events, signal);
-      return this.#judge(seq, attempt, outcome);
+      if (events.length > 1) return this.#judgeBatch(events.length, seq, attempt, outcome);
+      return this.#judge(seq, attempt, outcome.kind === 'partial' ? (outcome.outcomes[0] ?? TRANSPORT_ERROR) : outcome);
     });
   }
 
@@ -135,12 +154,39 @@ export class Refusals {
     return this.#aside.get(seq)?.dueAtMs ?? -Infinity;
   }
 
-  #judge(seq: number, attempt: number, outcome: SendOutcome): SendOutcome {
+  /** @param seq Of one of its events, none of which is aside. */
+  #judgeBatch(events: number, seq: number, attempt: number, outcome: SendOutcome): SendOutcome {
+    if (outcome.kind === 'partial') {
+      if (outcome.outcomes.some(({ kind }) => kind === 'sent')) this.#acceptBatch(events, seq, attempt);
+      return { kind: 'partial', outcomes: outcome.outcomes.map((each) => this.#later(each)) };
+    }
+    const meaning = meaningOf(outcome);
+    if (meaning === 'accepted') this.#acceptBatch(events, seq, attempt);
+    if (meaning !== 'refused' && !(meaning === 'later' && outcome.kind === 'rejected')) return outcome;
+    if (meaning === 'refused') this.#maxTogether = Math.max(1, Math.min(this.#maxTogether, Math.floor(events / 2)));
+    this.#refusedBatches += 1;
+    const { reason } = outcome as { reason: string };
+    return { kind: 'deferred', waitMs: backoffWaitMs(this.#refusedBatches, this.#options), reason };
+  }
+
+  /** An event that its endpoint did not take now, of a batch that it answered. */
+  #later(outcome: EventOutcome): EventOutcome {
+    if (outcome.kind !== 'retryable') return outcome;
+    return { kind: 'deferred', waitMs: backoffWaitMs(1, this.#options), reason: outcome.reason };
+  }
+
+  #acceptBatch(events: number, seq: number, attempt: number): void {
+    this.#refusedBatches = 0;
+    if (events * 2 > this.#maxTogether) this.#maxTogether *= 2;
+    this.#accept(seq, attempt);
+  }
+
+  #judge(seq: number, attempt: number, outcome: EventOutcome): EventOutcome {
     if (this.#suspect === seq) this.#suspect = undefined;
     const meaning = meaningOf(outcome);
     if (meaning === 'refused') return this.#refuse(seq, attempt, (outcome as { reason: string }).reason);
     if (meaning === 'later') this.#stepAside(seq, attempt, this.#aside.get(seq)?.refusals ?? 0);
-    else if (meaning === 'accepted') this.#accept(seq, attempt);
+    else if (meaning === 'accepted') this.#acceptBatch(1, seq, attempt);
     else if (meaning === 'over') this.#aside.delete(seq);
     return outcome;
   }
@@ -167,7 +213,7 @@ export class Refusals {
     onResumed();
   }
 
-  #refuse(seq: number, attempt: number, reason: string): SendOutcome {
+  #refuse(seq: number, attempt: number, reason: string): EventOutcome {
     const { attempt: lastAttempt = Infinity, refusals: before = 0 } = this.#aside.get(seq) ?? {};
     const isCounted = before === 0 || this.#acceptedAttempt > lastAttempt;
     const refusals = isCounted ? before + 1 : before;
@@ -222,10 +268,9 @@ export const NOT_HTTP_REASON = 'not_http';
 const REFUSED = new RegExp(`^(?:http_\\d+|redirect_refused|proxy_invalid|${NOT_HTTP_REASON})$`);
 
 /** What an outcome says of its event. `none`: it was not answered, and is still to be sent. `over`: nothing follows it. */
-function meaningOf(outcome: SendOutcome): 'accepted' | 'refused' | 'later' | 'none' | 'over' {
+function meaningOf(outcome: EventOutcome): 'accepted' | 'refused' | 'later' | 'none' | 'over' {
   if (outcome.kind === 'sent') return 'accepted';
-  // One event at a time has no partial outcome.
-  if (outcome.kind === 'aborted' || outcome.kind === 'refused' || outcome.kind === 'partial') return 'over';
+  if (outcome.kind === 'aborted' || outcome.kind === 'refused') return 'over';
   if (!REFUSED.test(outcome.reason)) return outcome.kind === 'rejected' ? 'over' : 'none';
   return outcome.kind === 'deferred' || COME_LATER.has(outcome.reason) ? 'later' : 'refused';
 }

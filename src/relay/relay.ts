@@ -45,6 +45,11 @@ export function createRelayWith(options: RelayOptions, parts: RelayParts): Relay
 /** A shorter prefix can be guessed. */
 const MIN_SAFE_PREFIX = 16;
 
+/** The longest target that can be appended to an endpoint. */
+function targetBytes(endpoint: string): number {
+  return MAX_URL_BYTES - Buffer.byteLength(endpoint);
+}
+
 class RelayServer implements Relay {
   readonly handler: Relay['handler'];
   readonly #settings: RelaySettings;
@@ -70,7 +75,13 @@ class RelayServer implements Relay {
     this.#settings = settings;
     this.#parts = parts;
     this.#log = log;
-    const targetOptions = { isVerbatim: settings.isVerbatim, maxForwardBytes: MAX_URL_BYTES - Buffer.byteLength(settings.forward) };
+    const { isVerbatim, forward, forwardDagFactory } = settings;
+    const targetOptions = {
+      isVerbatim,
+      forwardsLines: settings.forwardsLines,
+      maxForwardBytes: targetBytes(forward),
+      maxDagFactoryBytes: forwardDagFactory === undefined ? undefined : targetBytes(forwardDagFactory),
+    };
     this.#core = new RelayCore({ options, settings, targetOptions, parts, gate, log, relay: this });
     this.#allowedHosts = [...settings.allowedHosts, ...serviceNames(settings.allowedHosts, parts.machine.readFile)];
     this.#hosts = new AllowedHosts(settings.listen, this.#allowedHosts);
@@ -110,7 +121,7 @@ class RelayServer implements Relay {
   }
 
   async #listen(): Promise<RelayAddress> {
-    const { listen, metricsListen, forward, prefix, spool } = this.#settings;
+    const { listen, metricsListen, forward, forwardDagFactory, prefix, spool } = this.#settings;
     try {
       this.#assertNotClosed();
       await this.#core.open();
@@ -118,6 +129,7 @@ class RelayServer implements Relay {
       this.#assertNotClosed();
       const address = await this.#startServer(listen, this.#requestHandler.handle);
       checkNoLoop(forward, address);
+      if (forwardDagFactory !== undefined) checkNoLoop(forwardDagFactory, address, 'forwardDagFactory');
       this.#hosts.listeningAt(address);
       const metricsAddress = metricsListen === undefined ? undefined : await this.#startOperations(metricsListen);
       this.#assertNotClosed();

@@ -50,6 +50,10 @@ export interface RelayStats extends TelemetryStats {
   readonly accepted: number;
   /** Failed events by reason. */
   readonly failedBy: Readonly<Record<string, number>>;
+  /** Events that came again with the id of one that was accepted. They were answered as accepted, and are not sent again. */
+  readonly duplicates: number;
+  /** Events of batches that were refused, by reason. `published` does not include them. */
+  readonly refusedBy: Readonly<Record<string, number>>;
   /** Attempts that failed, by cause, whatever became of their events. See `Cause`. */
   readonly attemptsFailedBy: Readonly<Record<string, number>>;
   /** Dropped events by reason. */

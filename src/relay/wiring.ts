@@ -8,14 +8,17 @@ import { endpointTransport, loadDelivery } from '../delivery/endpoint-transport.
 import type { Http } from '../delivery/http/client.js';
 import { loadClient } from '../delivery/http/fetch-transport.js';
 import type { RouteSettings } from '../delivery/http/routes.js';
-import { decorate } from '../delivery/transport.js';
-import type { Transport } from '../delivery/transport.js';
+import type { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
+import { gated } from '../delivery/retry.js';
+import { decorate, steering } from '../delivery/transport.js';
+import type { Transport, UsageEvent } from '../delivery/transport.js';
 import type { Gate } from '../opt-out/gate.js';
 import { debugMode } from '../opt-out/variables.js';
 import type { RelayLog } from './log.js';
 import { NOT_HTTP_REASON } from './refusals.js';
 import type { PromClient } from './metrics.js';
 import type { RelayOptions, RelaySettings } from './options.js';
+import type { RelayedEvent } from './relayed-event.js';
 import { machineBoot, memoryStore, openSpool } from './spool/index.js';
 import type { SpoolOptions } from './spool/index.js';
 import type { RelayStore } from '../delivery/relay-store.js';
@@ -29,6 +32,8 @@ export interface RelayParts {
   readonly loadProm?: (() => Promise<PromClient>) | undefined;
   /** Loads what delivers, before the relay listens. @default it is loaded with the first event */
   readonly loadDelivery?: (() => Promise<void>) | undefined;
+  /** Makes the transport that sends lines of NDJSON. @default that of `cosmos-telemetry/ndjson` */
+  readonly lineTransport?: typeof ndjsonTransportWith | undefined;
   /** Whether a file could be opened now. @default asks the system */
   readonly hasFreeDescriptor?: (() => boolean) | undefined;
 }
@@ -72,6 +77,7 @@ interface TransportParts {
   readonly gate: Gate;
   readonly log: RelayLog;
   readonly machine: MachineAccess;
+  readonly lineTransport: typeof ndjsonTransportWith;
   /** Called with the duration of each attempt. */
   readonly observe: (seconds: number) => void;
 }
@@ -85,16 +91,57 @@ const UNREADABLE = { kind: 'rejected', reason: NOT_HTTP_REASON } as const;
 /** A relay does nothing but forward, so it pays for no client around that of `node:http`. */
 const loadNodeHttp = async (settings: RouteSettings): Promise<Http> => (await loadClient()).openNodeHttp(settings);
 
-/** The transport of a relay: one GET an event, inside a circuit breaker. The pump puts a backoff around it. */
-export function relayTransport({ settings, options, gate, log, machine, observe }: TransportParts): Transport {
-  const { forward, env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, maxBackoffMs } = settings;
+/**
+ * The transport of a relay: one GET an event, inside a circuit breaker for each endpoint. The pump puts a backoff around it, and sends no
+ * events of two endpoints together.
+ */
+export function relayTransport(parts: TransportParts): Transport {
+  const { forward, forwardDagFactory } = parts.settings;
+  const usual = parts.settings.forwardsLines ? linesTo(forward, parts) : transportTo(forward, parts);
+  if (forwardDagFactory === undefined) return usual;
+  const ofDagFactory = transportTo(forwardDagFactory, parts);
+  const both = decorate(usual, (events, signal) => (isOfDagFactory(events) ? ofDagFactory : usual).send(events, signal));
+  return {
+    ...both,
+    close: async () => {
+      await Promise.all([usual.close?.(), ofDagFactory.close?.()]);
+    },
+    [steering]: {
+      lastCall: (isLast) => {
+        for (const each of [usual, ofDagFactory]) each[steering]?.lastCall?.(isLast);
+      },
+    },
+  };
+}
+
+function isOfDagFactory(events: readonly UsageEvent[]): boolean {
+  return (events[0] as RelayedEvent).isOfDagFactory;
+}
+
+/** One POST a batch, inside a circuit breaker. An event does not wait for others: those that come meanwhile go together. */
+function linesTo(endpoint: string, { settings, options, gate, log, machine, observe, lineTransport }: TransportParts): Transport {
+  const { env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency } = settings;
+  const { clock, random, lookup, descriptors } = machine;
+  const { allowedRedirectHosts, proxy } = options;
+  const maxSockets = Math.max(concurrency, drainConcurrency);
+  const lines = lineTransport(
+    { endpoint, connectTimeoutMs, attemptTimeoutMs, env, allowedRedirectHosts, proxy, maxSockets, lingerMs: 0, retries: 0 },
+    { clock, log, random, ...(lookup && { lookup }) },
+  );
+  const mode = debugMode(COSMOS, env);
+  if (mode !== undefined) return debugTransport({ mode, instead: lines, log, clock, access: descriptors });
+  return gated(timed(lines, clock, observe), gate);
+}
+
+function transportTo(endpoint: string, { settings, options, gate, log, machine, observe }: TransportParts): Transport {
+  const { env, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, maxBackoffMs } = settings;
   const { clock, random, lookup, descriptors } = machine;
   const { allowedRedirectHosts, proxy } = options;
   const mode = debugMode(COSMOS, env);
   // As in the library: debug mode prints requests and sends none.
-  if (mode !== undefined) return debugTransport({ mode, endpoint: forward, log, clock, access: descriptors });
+  if (mode !== undefined) return debugTransport({ mode, endpoint, log, clock, access: descriptors });
   return endpointTransport(
-    { endpoint: forward, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
+    { endpoint, connectTimeoutMs, attemptTimeoutMs, concurrency, drainConcurrency, env, allowedRedirectHosts, proxy },
     {
       gate,
       log,

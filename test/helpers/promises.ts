@@ -71,6 +71,7 @@ export const PROMISES = [
   'relay-endpoint-away',
   'relay-refusals',
   'relay-once',
+  'relay-same-id',
   'relay-deadline',
   'relay-disk',
   'relay-memory',

@@ -2,8 +2,9 @@
 import { connect } from 'node:net';
 import test from 'ava';
 import { collectGarbage } from '../helpers/collect-garbage.js';
+import { admitLine } from '../../src/relay/event-lines.js';
 import { parseTarget } from '../../src/relay/request-target.js';
-import { chance, hostileRequest } from './helpers/hostile-requests.js';
+import { chance, hostileBatch, hostileRequest } from './helpers/hostile-requests.js';
 import { startRig } from './helpers/relay-rig.js';
 import { proves } from '../helpers/promises.js';
 
@@ -15,7 +16,7 @@ const MOST_GROWTH_MB = 40;
 /** A connection without an answer or an end after this time is forgotten by the server. */
 const FORGOTTEN_MS = 20_000;
 
-const ANSWER = /^HTTP\/1\.1 (?:100|20[024]|4\d\d|50[13]) /;
+const ANSWER = /^HTTP\/1\.1 (?:100|20[0247]|4\d\d|50[13]) /;
 
 type End = 'answered' | 'closed' | 'nonsense' | 'forgotten';
 
@@ -67,7 +68,7 @@ test(proves('relay-hostile-bytes', 'hostile bytes get an answer or a closed conn
     Array.from({ length: AT_A_TIME }, async () => {
       while (left > 0) {
         left -= 1;
-        const bytes = hostileRequest(random, port);
+        const bytes = random() < 0.3 ? hostileBatch(random, port) : hostileRequest(random, port);
         const end = await attack(port, bytes, random() < 0.1);
         ends[end] += 1;
         if (end === 'nonsense' || end === 'forgotten') t.log(end, JSON.stringify(bytes.toString('latin1').slice(0, 300)));
@@ -78,6 +79,14 @@ test(proves('relay-hostile-bytes', 'hostile bytes get an answer or a closed conn
   t.deepEqual([ends.nonsense, ends.forgotten], [0, 0]);
   t.true(ends.answered > REQUESTS / 4);
   t.true(store().nextSeq > 0);
+  const stored = [...store().waiting, ...store().settled].map(({ target }) => target);
+  const lines = stored.filter((text) => text.startsWith('{'));
+  t.true(lines.length > 0);
+  // What is stored is admitted again as it is.
+  for (const line of lines)
+    t.deepEqual(admitLine(line, { isVerbatim: false, maxForwardBytes: 8000 }), { id: line.slice(7, 43), line, dropped: [] });
+  const { published, sent, failed, dropped, pending } = relay.stats();
+  t.is(published, sent + failed + dropped + pending);
   t.is((await get('/healthz')).status, 200);
   store().clear();
   const grownMb = (await heapMb()) - beforeMb;

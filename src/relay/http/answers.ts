@@ -26,14 +26,20 @@ const ANSWERS = {
   unknown_path: [404, 'unknown path'],
   unknown_event: [404, 'unknown event type'],
   not_get: [405, 'GET only'],
+  not_post: [405, 'POST only'],
   timed_out: [408, 'the request took too long'],
   has_body: [413, 'a usage event has no body'],
+  /** See `MAX_BATCH_BYTES`. */
+  batch_too_large: [413, 'a batch has at most 1 MiB, also after it was inflated'],
   too_long: [414, 'the target is longer than 8 KiB'],
+  not_ndjson: [415, 'a batch is application/x-ndjson, as it is or with gzip'],
   rate_limited: [429, 'too many events per second'],
   headers_too_large: [431, 'the headers are too large'],
   no_metrics: [501, 'metrics need the package prom-client beside this one'],
   /** `maxSpoolBytes` is used up: see `RelayCore.accept`. */
   spool_full: [503, 'the spool is full'],
+  /** See `MAX_BODIES_BYTES`. */
+  busy: [503, 'too many batches at a time'],
   /** `close()` was called, and the relay drains: see `RelayCore.stopAccepting`. */
   closing: [503, 'closing'],
   /** The store is not open, or could not be opened: see `RelayCore.open`. */
@@ -44,10 +50,23 @@ const ANSWERS = {
 export type AnswerName = keyof typeof ANSWERS;
 
 /** These answers close the connection: the bytes that follow may be the rest of a refused request, or come too late. */
-const CLOSES_CONNECTION: ReadonlySet<AnswerName> = new Set(['has_body', 'closing', 'not_get', 'absolute_form', 'malformed', 'too_long']);
+const CLOSES_CONNECTION: ReadonlySet<AnswerName> = new Set([
+  'has_body',
+  'closing',
+  'not_get',
+  'not_post',
+  'absolute_form',
+  'malformed',
+  'too_long',
+  'batch_too_large',
+  'not_ndjson',
+  'busy',
+]);
 
 const EXTRA_HEADERS: Partial<Record<AnswerName, readonly string[]>> = {
   not_get: ['allow', 'GET'],
+  not_post: ['allow', 'POST'],
+  busy: ['retry-after', '1'],
   rate_limited: ['retry-after', '1'],
   spool_full: ['retry-after', String(RETRY_WHEN_FULL_MS / 1000)],
 };
@@ -72,6 +91,15 @@ function prepare(name: AnswerName): PreparedAnswer {
 
 const PREPARED = new Map((Object.keys(ANSWERS) as AnswerName[]).map((name) => [name, prepare(name)]));
 
+/** Why one event of a batch is refused. An event without an id that can be read has the number of its line, from 1. */
+export interface EventError {
+  readonly id?: string;
+  readonly line?: number;
+  /** The status that the event would have by itself: 429 and 503 may be repeated. */
+  readonly status: number;
+  readonly reason: string;
+}
+
 /** Sends answers, and counts them by status. Connections that were closed without an answer are counted, too. */
 export class Answers {
   readonly #counts = new Map<number, number>();
@@ -92,6 +120,21 @@ export class Answers {
     const { status, headers, body } = PREPARED.get(name) ?? prepare(name);
     this.count(status);
     response.writeHead(status, headers as string[]).end(body);
+  }
+
+  /** Answers a batch some or all of whose events are refused. */
+  sendErrors(response: ServerResponse, status: 207 | 400, errors: readonly EventError[]): void {
+    this.count(status);
+    const body = `${JSON.stringify({ errors })}\n`;
+    const headers = [
+      'content-type',
+      'application/json',
+      'content-length',
+      String(Buffer.byteLength(body)),
+      'x-content-type-options',
+      'nosniff',
+    ];
+    response.writeHead(status, headers).end(body);
   }
 
   /** Counts an answer, and returns it as bytes for a connection without a request that could be parsed. They close the connection. */

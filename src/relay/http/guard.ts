@@ -23,20 +23,25 @@ const NODE_FETCH_SIGNS: ReadonlySet<string> = new Set(['accept-language: *', 'se
 /** The paths that are asked for by machines other than clients. */
 export type OperationsPath = '/healthz' | '/readyz' | '/metrics';
 
+/** What a guard asks of the target, if it needs to know. */
+export interface TargetFacts {
+  /** The path, if it is one for operators. */
+  operationsPath(): OperationsPath | undefined;
+  /** Whether it takes batches, by POST with a body. */
+  takesBatches(): boolean;
+}
+
 /**
  * Why a request is refused before its target is read; undefined if it is not. Never throws.
  *
- * @param operationsPath The path, if it is one for operators. Load balancers ask for `/healthz` and `/readyz` with HEAD, and in HTTP/1.0
- *   without a Host; a HEAD for `/metrics` asks if they are there.
+ * @param target Load balancers ask for `/healthz` and `/readyz` with HEAD, and in HTTP/1.0 without a Host; a HEAD for `/metrics` asks if
+ *   they are there.
  */
-export function guard(
-  request: IncomingMessage,
-  hosts: AllowedHosts,
-  operationsPath: () => OperationsPath | undefined,
-): AnswerName | undefined {
+export function guard(request: IncomingMessage, hosts: AllowedHosts, target: TargetFacts): AnswerName | undefined {
   const { method, httpVersion, rawHeaders, socket } = request;
   let host: string | undefined;
-  let refusal: AnswerName | undefined = method === 'GET' || (method === 'HEAD' && operationsPath() !== undefined) ? undefined : 'not_get';
+  let refusal = methodRefusal(method, target);
+  const mayHaveBody = method === 'POST' && refusal === undefined;
   const signs = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
@@ -45,14 +50,22 @@ export function guard(
       if (host !== undefined) return 'malformed';
       host = value;
     } else if (BROWSER_HEADERS.has(name) || name.startsWith('sec-fetch-')) signs.add(`${name}: ${value}`);
-    else if (name === 'transfer-encoding' || (name === 'content-length' && !/^0+$/.test(value))) refusal ??= 'has_body';
+    else if (name === 'transfer-encoding' || (name === 'content-length' && !/^0+$/.test(value))) {
+      if (!mayHaveBody) refusal ??= 'has_body';
+    }
   }
   if (signs.size > 0 && !isNodeFetch(signs)) refusal = 'from_browser';
   // Every browser sends a Host, so a request without one comes from none.
-  if (host === undefined && httpVersion === '1.0' && isProbe(operationsPath())) return refusal;
+  if (host === undefined && httpVersion === '1.0' && isProbe(target.operationsPath())) return refusal;
   // HTTP/1.1 requires a Host (RFC 9112, 3.2).
   if (host === undefined && httpVersion !== '1.0') return 'malformed';
   return host === undefined || !hosts.accepts(host, socket) ? 'foreign_host' : refusal;
+}
+
+function methodRefusal(method: string | undefined, target: TargetFacts): AnswerName | undefined {
+  if (method === 'GET' || (method === 'HEAD' && target.operationsPath() !== undefined)) return undefined;
+  if (!target.takesBatches()) return 'not_get';
+  return method === 'POST' ? undefined : 'not_post';
 }
 
 function isNodeFetch(signs: ReadonlySet<string>): boolean {

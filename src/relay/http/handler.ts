@@ -7,10 +7,11 @@ import type { Clock } from '../../base/clock.js';
 import type { Gate } from '../../opt-out/gate.js';
 import type { RelayCore } from '../core.js';
 import type { Metrics } from '../metrics.js';
-import { parseTarget } from '../request-target.js';
+import { isBatchTarget, parseTarget } from '../request-target.js';
 import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target.js';
 import type { Stored } from '../../delivery/relay-store.js';
 import type { AnswerName, Answers } from './answers.js';
+import { BatchReceiver, Storing } from './batches.js';
 import { guard } from './guard.js';
 import type { AllowedHosts, OperationsPath, SecretPrefix } from './guard.js';
 
@@ -21,7 +22,7 @@ interface HandlerOptions {
   readonly targetOptions: TargetOptions;
   readonly gate: Pick<Gate, 'accepts'>;
   readonly rateLimit: RateLimit;
-  readonly core: Pick<RelayCore, 'isClosing' | 'accept'>;
+  readonly core: Pick<RelayCore, 'isClosing' | 'accept' | 'acceptLine' | 'refuse'>;
   readonly answers: Answers;
   /** Health and metrics; undefined if they have a separate address. */
   readonly operations: Operations | undefined;
@@ -36,12 +37,12 @@ const ANSWER_TO_STORED = {
 /** Answers the requests of clients, and hands their events to the core. */
 export class RequestHandler {
   readonly #options: HandlerOptions;
-  /** The number of events that are being stored. */
-  #storing = 0;
-  #onQuiet: (() => void) | undefined;
+  readonly #storing = new Storing();
+  readonly #batches: BatchReceiver;
 
   constructor(options: HandlerOptions) {
     this.#options = options;
+    this.#batches = new BatchReceiver({ ...options, storing: this.#storing });
   }
 
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -49,9 +50,17 @@ export class RequestHandler {
     // A client may disconnect before it gets its answer.
     response.on('error', ignore);
     const target = request.url ?? '';
-    const refusal = guard(request, hosts, () => this.#operationsPath(target));
+    const refusal = guard(request, hosts, {
+      operationsPath: () => this.#operationsPath(target),
+      takesBatches: () => this.#takesBatches(target),
+    });
     if (refusal !== undefined) {
       answers.send(response, refusal);
+      return;
+    }
+    // The guard lets no other POST through.
+    if (request.method === 'POST') {
+      void this.#batches.receive(request, response);
       return;
     }
     const parsed = this.#parse(target);
@@ -63,10 +72,12 @@ export class RequestHandler {
 
   /** Fulfils once no event is being stored. */
   quiet(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#storing === 0) resolve();
-      else this.#onQuiet = resolve;
-    });
+    return this.#storing.quiet();
+  }
+
+  #takesBatches(target: string): boolean {
+    const stripped = target.startsWith('/') ? this.#options.prefix.strip(target) : undefined;
+    return stripped !== undefined && isBatchTarget(stripped);
   }
 
   #operationsPath(target: string): OperationsPath | undefined {
@@ -97,13 +108,12 @@ export class RequestHandler {
 
   async #store({ target, dropped }: EventTarget, response: ServerResponse): Promise<void> {
     const { answers, core, gate } = this.#options;
-    this.#storing += 1;
+    this.#storing.begin();
     const stored = await core.accept(target, dropped);
     // An opt-out that appeared meanwhile has cleared the store.
     if (!gate.accepts()) answers.send(response, 'opted_out');
     else answers.send(response, stored === undefined ? 'spool_unavailable' : ANSWER_TO_STORED[stored]);
-    this.#storing -= 1;
-    if (this.#storing === 0) this.#onQuiet?.();
+    this.#storing.end();
   }
 }
 
@@ -135,7 +145,7 @@ export class Operations {
   handlerFor(hosts: AllowedHosts): (request: IncomingMessage, response: ServerResponse) => void {
     return (request, response) => {
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
-      const refusal = guard(request, hosts, () => operationsPathOf(path));
+      const refusal = guard(request, hosts, { operationsPath: () => operationsPathOf(path), takesBatches: () => false });
       if (refusal === undefined) this.answer(path, response);
       else this.#answers.send(response, refusal);
     };

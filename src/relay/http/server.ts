@@ -65,7 +65,7 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
   const latest = new WeakMap<Duplex, ServerResponse>();
   const answerAndClose = (socket: Duplex, answer: AnswerName): void => {
     const earlier = latest.get(socket);
-    if (earlier === undefined || earlier.writableFinished) closeWith(socket, answers.raw(answer));
+    if (earlier === undefined || earlier.writableFinished || isBeingReceived(earlier)) closeWith(socket, answers.raw(answer));
     // Before Node's own listener, which ends the connection if the client has ended its side.
     else earlier.prependOnceListener('finish', () => closeWith(socket, answers.raw(answer)));
   };
@@ -96,6 +96,11 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
   server.maxRequestsPerSocket = MAX_REQUESTS;
   // For clients that send requests and never read the answers: such a connection is idle, and no request timeout covers it.
   server.timeout = limits.requestTimeoutMs;
+  server.on('timeout', (socket: Socket) => {
+    // Node destroys it if there is no listener.
+    if (isBeingReceived(latest.get(socket))) closeWith(socket, answers.raw('timed_out'));
+    else socket.destroy();
+  });
   // A client may end its side after the request, as `nc -N` does: it still gets its answer. The types of Node do not have this property.
   Object.assign(server, { httpAllowHalfOpen: true });
   // One connection could not be accepted, for lack of memory or by a rule of the machine; the next one may be.
@@ -116,6 +121,11 @@ export function boundedServer(limits: ServerLimits, connections: ConnectionLimit
     answerAndClose(socket, 'not_get');
   });
   return server;
+}
+
+/** Whether the body of a request is broken or too slow: it has no answer yet, and gets none from its handler. */
+function isBeingReceived(response: ServerResponse | undefined): boolean {
+  return response?.headersSent === false && !response.req.complete;
 }
 
 interface ClientError extends NodeJS.ErrnoException {

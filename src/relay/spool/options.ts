@@ -37,6 +37,8 @@ export interface SpoolOptions extends MemoryStoreOptions {
    * @default the whole target
    */
   admit?: ((target: string) => string | undefined) | undefined;
+  /** Called with the target of each event in the directory, as it is there: also of those that are settled. */
+  onRead?: ((target: string) => void) | undefined;
   /** Called when events that waited on disk can be taken. */
   onReady?: (() => void) | undefined;
   /** Called with the number of events that are lost because their lines were deleted or changed, in the step in which `length` shrinks. */
@@ -73,6 +75,7 @@ const spoolChecks: Checks<SpoolOptions> = {
   segmentBytes: integer(1024, 4096 * MIB),
   readAheadBytes: integer(1024, 4096 * MIB),
   admit: aFunction,
+  onRead: aFunction,
   required: ['true or false', (value) => typeof value === 'boolean'],
   onReady: aFunction,
   onUnreadable: aFunction,

@@ -68,7 +68,7 @@ export class ReadAhead {
     return (this.#ready.oldestSeq ?? Infinity) < this.#takenBeforeSeq ? this.#ready.length : 0;
   }
 
-  /** Length of the text of events that wait. A character takes one byte: a target is ASCII. */
+  /** Length of the text of events that wait. A character takes one byte: a target is ASCII, and a line of NDJSON mostly. */
   get heldBytes(): number {
     return this.#heldLength;
   }

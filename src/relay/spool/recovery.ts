@@ -43,6 +43,8 @@ interface RecoveryOptions {
   readonly maxAgeMs: number;
   /** @returns The part of a target that may be sent; undefined for none. Another version, or an attacker, may have written the file. */
   readonly admit: (target: string) => string | undefined;
+  /** Called with the target of each line, also of one that is settled. */
+  readonly onRead?: ((target: string) => void) | undefined;
   readonly onTakenBack: OnTakenBack;
   readonly log: Pick<Log, 'warn'>;
 }
@@ -91,6 +93,7 @@ class SegmentReader {
   readonly #clock: AgeClock;
   readonly #maxAgeMs: number;
   readonly #admit: RecoveryOptions['admit'];
+  readonly #onRead: RecoveryOptions['onRead'];
   readonly #onTakenBack: OnTakenBack;
   readonly #log: Pick<Log, 'warn'>;
   readonly #segments = new Map<number, Segment>();
@@ -112,7 +115,8 @@ class SegmentReader {
   #nextSeq = 0;
   #tornLines = 0;
 
-  constructor({ files, clock, maxAgeMs, admit, onTakenBack, log }: RecoveryOptions) {
+  constructor({ files, clock, maxAgeMs, admit, onRead, onTakenBack, log }: RecoveryOptions) {
+    this.#onRead = onRead;
     this.#log = log;
     this.#maxAgeMs = maxAgeMs;
     this.#onTakenBack = onTakenBack;
@@ -185,6 +189,7 @@ class SegmentReader {
     segment.slots = Math.max(segment.slots, line.mark + 1);
     this.#nextSeq = Math.max(this.#nextSeq, line.seq + 1);
     this.#noteStamp(line.stamp);
+    this.#onRead?.(line.target);
     const mark = marks[line.mark];
     if (mark === MARK.done) return undefined;
     const target = this.#admit(line.target);

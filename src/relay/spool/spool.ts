@@ -264,7 +264,7 @@ class Spool implements RelayStore {
   /** Prepares the directory for writing, at the start and before each retry. @throws (rejects) As `open()` does. */
   async #prepare(): Promise<void> {
     const { files } = this.#lease;
-    const { maxAgeMs = DEFAULT_MAX_AGE_MS, log } = this.#options;
+    const { maxAgeMs = DEFAULT_MAX_AGE_MS, log, onRead } = this.#options;
     await this.#lease.regain();
     await this.#segments.regain(this.#onTakenBack);
     // Before the lease is acquired: if another process owned the directory meanwhile, files of our names are that process's files.
@@ -277,7 +277,7 @@ class Spool implements RelayStore {
     const { path } = this.#lease;
     await takeLeftBehind(path, this.#places);
     const admit = (target: string): string | undefined => this.#admit(target);
-    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onTakenBack: this.#onTakenBack, log }).catch(
+    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onRead, onTakenBack: this.#onTakenBack, log }).catch(
       (error: unknown) => {
         throw unusable(path, 'read', error);
       },

@@ -14,10 +14,12 @@ interface PumpRigOptions {
   endpoint: Endpoint;
   concurrency?: number;
   random?: () => number;
+  /** What the endpoint does with a batch. @default it takes one event at a time */
+  batches?: { size: number; endpoint: (targets: readonly string[]) => SendOutcome };
 }
 
 /** A pump on a clock of the test, for an endpoint that the test plays. The sum of the accounts is checked at each attempt. */
-export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrency = 1, random = () => 0.5 }: PumpRigOptions) {
+export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrency = 1, random = () => 0.5, batches }: PumpRigOptions) {
   const clock = new VirtualClock();
   const log: string[] = [];
   const attempts: { target: string; atMs: number }[] = [];
@@ -28,8 +30,15 @@ export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrenc
   const ledger = new RelayLedger();
   ledger.published = events.length;
   const transport: Transport = {
-    send: ([event]) => {
+    ...(batches && { maxBatchSize: batches.size }),
+    send: (sent) => {
       checkSum();
+      const [event] = sent;
+      if (batches !== undefined) {
+        const targets = sent.map((each) => each.requestTarget());
+        attempts.push({ target: targets.join(' '), atMs: clock.now() });
+        return Promise.resolve(batches.endpoint(targets));
+      }
       const target = event?.requestTarget() ?? '';
       attempts.push({ target, atMs: clock.now() });
       return new Promise((resolve) => {
