@@ -1,5 +1,5 @@
 /** `cosmos-telemetry/otel`: hands events to an exporter of OpenTelemetry log records. It imports nothing of OpenTelemetry. */
-import { aFunction, anObject, aText, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds } from '../base/check-options.js';
+import { anObject, aText, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Transport } from '../delivery/transport.js';
@@ -92,14 +92,14 @@ const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) 
  * // Yours is `new OTLPLogExporter({ url: 'https://otel.acme.example/v1/logs' })`.
  * const exporter: OtelExporter = {
  *   export: (records, done) => {
- *     for (const { eventName, attributes } of records) console.log(eventName, attributes['status']); // acme.dag_run success
+ *     console.log(records.map(({ eventName }) => eventName).join(' ')); // acme.task_instance acme.dag_run
  *     done({ code: 0 });
  *   },
  * };
  * const product = { name: 'acme', version: '1.2.0' };
  * const telemetry = createTelemetry({ product, transport: otelTransport({ exporter, product }), env: testEnvironment() });
- * telemetry.reportRun({ status: 'success', tasks: [] });
- * console.log((await telemetry.close()).sent); // 1
+ * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+ * console.log((await telemetry.close()).sent); // 2
  */
 export function otelTransport(options: OtelTransportOptions): Transport {
   const checked = checkOptions<OtelTransportOptions>('options of otelTransport', options, {
@@ -116,7 +116,7 @@ export function otelTransport(options: OtelTransportOptions): Transport {
   const { exporter, product, resource = NO_RESOURCE, maxBatchSize = 512, lingerMs = 1000, timeoutMs = 12_000 } = checked;
   const { handedOver = false, receiverDeduplicates = false, shutdownExporter = false } = checked;
   checkValue('exporter', exporter, AN_EXPORTER);
-  if (shutdownExporter) checkValue('exporter.shutdown', exporter.shutdown, aFunction);
+  if (shutdownExporter) checkValue('exporter', exporter, withMethods('export', 'shutdown'));
   checkValue('product', product, anObject);
   const scope: OtelScope = Object.freeze({ name: product.name, version: product.version });
   checkValue('product.name', scope.name, aText);
