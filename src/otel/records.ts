@@ -53,7 +53,7 @@ export interface OtelLogRecord {
   /** The resource of the options. It is the same object in each record. */
   readonly resource: OtelResource;
   /** Product and version. It is the same object in each record. */
-  readonly instrumentationScope: OtelScope;
+  readonly instrumentationScope: { readonly name: string; readonly version?: string | undefined };
   /** The metrics of the event that have a value, and `log.record.uid`. */
   readonly attributes: Readonly<Record<string, unknown>>;
   /** 0. */
