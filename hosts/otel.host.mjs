@@ -1,7 +1,7 @@
 // Real exporters of OpenTelemetry: the last for Node 20 and the newest, JSON and protobuf, with a receiver that decodes both and one that fails.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startOtlpCollector } from './otel/otlp-collector.mjs';
@@ -42,6 +42,9 @@ async function run(node, job) {
 const recordsAt = (path) => requests.filter(({ url }) => url.startsWith(path)).flatMap(({ records }) => records);
 const isBalanced = ({ published, sent, failed, dropped, pending }) => published === sent + failed + dropped + pending;
 
+/** The attributes that are compared. `tool` has no value. */
+const kept = ({ seconds, rows, cached, layer, tool, acme_version: version }) => ({ seconds, rows, cached, layer, tool, version });
+
 /** Every event arrives once, with its kinds, its time and its id. */
 async function deliver(node, job, title) {
   const report = await run(node, { ...job, scenario: 'deliver', events: 2, urls: { ok: `${base}/ok` } });
@@ -50,7 +53,6 @@ async function deliver(node, job, title) {
   const [first] = records;
   expect(`${title}: Node`, report.node, job.version);
   expect(`${title}: the format`, requests[0]?.isJson, job.format === 'http');
-  const kept = ({ seconds, rows, cached, layer, tool, acme_version: version }) => ({ seconds, rows, cached, layer, tool, version });
   expect(
     `${title}: a duration is a double, and a count is an integer`,
     records.map(({ attributes }) => kept(attributes)),
@@ -89,23 +91,23 @@ async function deliver(node, job, title) {
 
 /** What becomes of two events, and that `close()` keeps its deadline. An exporter has 1.5 s. */
 const FAULTS = [
-  ['refused', () => refused, { sent: 0, failed: 2, dropped: 0 }, { connect: 2 }],
-  ['silent', () => `${base}/silent`, { sent: 0, failed: 2, dropped: 0 }, { timeout: 2 }],
-  ['stalled', () => stalled, { sent: 0, failed: 2, dropped: 0 }, { timeout: 2 }],
-  ['reset', () => `${base}/reset`, { sent: 0, failed: 2, dropped: 0 }, { network: 2 }],
-  ['500', () => `${base}/500`, { sent: 0, failed: 2, dropped: 0 }, { http_500: 2 }],
-  ['503', () => `${base}/503`, { sent: 0, failed: 2, dropped: 0 }, { unavailable: 2 }],
-  ['429 (full)', () => `${base}/429`, { sent: 0, failed: 2, dropped: 0 }, { unavailable: 2 }],
-  ['413', () => `${base}/413`, { sent: 0, failed: 2, dropped: 0 }, { http_413: 2 }],
+  { name: 'refused', url: refused, reasons: { connect: 2 } },
+  { name: 'silent', url: `${base}/silent`, reasons: { timeout: 2 } },
+  { name: 'stalled', url: stalled, reasons: { timeout: 2 } },
+  { name: 'reset', url: `${base}/reset`, reasons: { network: 2 } },
+  { name: '500', url: `${base}/500`, reasons: { http_500: 2 } },
+  { name: '503', url: `${base}/503`, reasons: { unavailable: 2 } },
+  { name: '429 (full)', url: `${base}/429`, reasons: { unavailable: 2 } },
+  { name: '413', url: `${base}/413`, reasons: { http_413: 2 } },
   // OpenTelemetry's exporters say nothing of it: see docs/otel.md.
-  ['partial success', () => `${base}/partial`, { sent: 2, failed: 0, dropped: 0 }, {}],
+  { name: 'partial success', url: `${base}/partial`, reasons: {} },
 ];
 
 async function faults(node, job, title) {
-  for (const [name, urlOf, counts, reasons] of FAULTS) {
-    const report = await run(node, { ...job, scenario: 'fault', urls: { fault: urlOf() } });
-    const { sent, failed, dropped } = report;
-    expect(`${title}: ${name}`, { counts: { sent, failed, dropped }, reasons: report.reasons }, { counts, reasons });
+  for (const { name, url, reasons } of FAULTS) {
+    const report = await run(node, { ...job, scenario: 'fault', urls: { fault: url } });
+    const expected = Object.keys(reasons).length === 0 ? [2, 0] : [0, 2];
+    expect(`${title}: ${name}: sent, failed, reasons`, [report.sent, report.failed, report.reasons], [...expected, reasons]);
     expect(`${title}: ${name}: accounts, and the deadline of 300 ms`, [isBalanced(report), report.lateMs <= 50], [true, true]);
     console.log(`       closed in ${report.closeMs} ms, the process lived on for ${report.livedOnMs} ms, ${requests.length} requests`);
   }
@@ -116,6 +118,21 @@ async function faults(node, job, title) {
     [true, true, 2, true],
   );
   console.log(`       closed in ${report.closeMs} ms, the process lived on for ${report.livedOnMs} ms`);
+}
+
+/** The program of docs/otel.md, as it stands there but for where things are. */
+async function page(node, folder, title) {
+  const [, text = ''] = /```js\n([\s\S]*?)```/.exec(readFileSync(join(HERE, '../docs/otel.md'), 'utf8')) ?? [];
+  const file = join(folder, 'node_modules', 'page.mjs');
+  const program = text
+    .replace('https://otel.acme.example', `${base}/ok`)
+    .replaceAll(/'cosmos-telemetry(\/\w+)?'/g, (_, entry = '') => `'${join(HERE, '../dist', entry, 'index.js')}'`);
+  writeFileSync(file, program);
+  requests.length = 0;
+  const child = spawn(node, ['--no-warnings', file], { stdio: 'inherit', env: {}, cwd: tmpdir(), timeout: 30_000 });
+  const [code] = await once(child, 'close');
+  const names = recordsAt('/ok').map(({ eventName }) => eventName);
+  expect(`${title}: the program of docs/otel.md`, [code, names], [0, ['acme.task_instance', 'acme.dag_run']]);
 }
 
 function types(folder, title) {
@@ -149,7 +166,9 @@ function types(folder, title) {
 try {
   for (const { name, folder, alias } of SDKS) {
     // Each needs a version of the API that the other refuses.
-    const installed = spawnSync('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const installed = spawnSync('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel=error'], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     const node = join(folder, 'node_modules', alias, 'bin/node');
     if (installed.status !== 0) failures.push(`${name}: npm ci`);
     if (!existsSync(node)) {
@@ -157,6 +176,7 @@ try {
       continue;
     }
     types(folder, name);
+    await page(node, folder, name);
     const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
     for (const format of ['http', 'proto']) {
       const title = `${name}, ${format === 'http' ? 'JSON' : 'protobuf'}`;

@@ -76,10 +76,12 @@ function partial(response, isJson) {
   response.end(isJson ? JSON.stringify({ partialSuccess }) : Response.encode(Response.fromObject({ partialSuccess })).finish());
 }
 
+const baseOf = (each) => `http://127.0.0.1:${each.address().port}`;
+
 /** Starts it. `/ok`, `/partial`, `/silent`, `/reset` and `/{status}` answer so; the server at `stalled` reads nothing. */
 export async function startOtlpCollector() {
   const requests = [];
-  const server = createServer(async (request, response) => {
+  const answer = async (request, response) => {
     const how = request.url.split('/')[1];
     const chunks = [];
     request.on('error', () => {});
@@ -91,6 +93,12 @@ export async function startOtlpCollector() {
     else if (how === 'partial') partial(response, isJson);
     else if (how === 'reset') request.socket.resetAndDestroy();
     else if (how !== 'silent') response.writeHead(Number(how)).end('hunter2');
+  };
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error) => {
+      console.error(error);
+      response.destroy();
+    });
   });
   const sockets = new Set();
   const stalled = createTcpServer({ pauseOnConnect: true }, (socket) => {
@@ -99,7 +107,6 @@ export async function startOtlpCollector() {
   });
   const refused = createTcpServer();
   for (const each of [server, stalled, refused]) await once(each.listen(0, '127.0.0.1'), 'listening');
-  const baseOf = (each) => `http://127.0.0.1:${each.address().port}`;
   const bases = { base: baseOf(server), stalled: baseOf(stalled), refused: baseOf(refused) };
   refused.close();
   return {

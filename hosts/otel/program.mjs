@@ -47,6 +47,8 @@ async function closed(telemetry, limitMs) {
   return { ...report, closeMs: elapsedMs(), lateMs: Math.max(0, elapsedMs() - dueMs) };
 }
 
+const make = (url) => () => otelTransport({ exporter: exporterOf(url), product, shutdownExporter: true, maxBatchSize: 50 });
+
 const SCENARIOS = {
   deliver: async () => {
     const transport = otelTransport({ exporter: exporterOf(urls.ok), product, resource });
@@ -76,7 +78,6 @@ const SCENARIOS = {
     return {};
   },
   contract: async () => {
-    const make = (url) => () => otelTransport({ exporter: exporterOf(url), product, shutdownExporter: true, maxBatchSize: 50 });
     const failed = [];
     const rules = transportContract(make(urls.ok), { unreachable: make(urls.refused), silent: make(urls.silent) });
     for (const { name, run } of rules) await run().catch((error) => failed.push(`${name}: ${error.message}`));

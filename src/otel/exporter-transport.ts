@@ -45,9 +45,9 @@ export interface OtelExporter {
    */
   export(records: OtelLogRecord[], done: (result: OtelExportResult) => void): void;
   /** Exports what it holds. Called by `close()` if `handedOver` is true. @throws If it throws or rejects, so does `close()`. */
-  forceFlush?(): Promise<void>;
+  readonly forceFlush?: (() => Promise<void>) | undefined;
   /** Ends it. Called by `close()` if `shutdownExporter` is true. @throws If it throws or rejects, so does `close()`. */
-  shutdown?(): Promise<void>;
+  readonly shutdown?: (() => Promise<void>) | undefined;
 }
 
 /** Checked options, with their defaults. */

@@ -8,6 +8,10 @@ import { ExporterTransport } from './exporter-transport.js';
 import type { OtelExporter } from './exporter-transport.js';
 import type { OtelResource, OtelScope } from './records.js';
 
+export type { SendSignal } from '../base/platform-types.js';
+export type { Cause, EventOutcome, SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+export type { FieldKind } from '../events/fields.js';
+export type { MetricValue, UsageMetrics } from '../wire/python.js';
 export type { OtelExporter, OtelExportResult } from './exporter-transport.js';
 export type { OtelLogRecord, OtelResource, OtelScope } from './records.js';
 
@@ -65,7 +69,9 @@ const AN_EXPORTER: Check = [
 
 const A_RESOURCE: Check = [
   'a resource of OpenTelemetry, which has `attributes`',
-  (value) => anObject[1](value) && anObject[1]((value as OtelResource).attributes),
+  // While detectors run, a resource complains of each look at its attributes.
+  (value) =>
+    anObject[1](value) && ((value as OtelResource).asyncAttributesPending === true || anObject[1]((value as OtelResource).attributes)),
 ];
 
 const A_BOOLEAN: Check = ['true or false', (value) => typeof value === 'boolean'];
@@ -97,7 +103,7 @@ const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) 
  *   },
  * };
  * const product = { name: 'acme', version: '1.2.0' };
- * const telemetry = createTelemetry({ product, transport: otelTransport({ exporter, product }), env: testEnvironment() });
+ * const telemetry = createTelemetry({ product, transport: otelTransport({ exporter, product }), env: testEnvironment('acme') });
  * telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
  * console.log((await telemetry.close()).sent); // 2
  */

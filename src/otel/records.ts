@@ -17,7 +17,7 @@ export interface OtelResource {
   /** The URL of the conventions that the attributes follow. */
   readonly schemaUrl?: string | undefined;
   /** Resolves when the attributes are complete. @throws If it throws or rejects, the attributes are sent as they are. */
-  waitForAsyncAttributes?(): Promise<void>;
+  readonly waitForAsyncAttributes?: (() => Promise<void>) | undefined;
 }
 
 /**
