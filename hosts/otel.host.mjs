@@ -132,7 +132,7 @@ async function page(node, folder, title) {
   const child = spawn(node, ['--no-warnings', file], { stdio: 'inherit', env: {}, cwd: tmpdir(), timeout: 30_000 });
   const [code] = await once(child, 'close');
   const names = recordsAt('/ok').map(({ eventName }) => eventName);
-  expect(`${title}: the program of docs/otel.md`, [code, names], [0, ['acme.task_instance', 'acme.dag_run']]);
+  expect(`${title}: the program of docs/otel.md`, [code, names], [0, ['acme.dag_run', 'acme.task_instance']]);
 }
 
 function types(folder, title) {

@@ -98,7 +98,7 @@ const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) 
  * // Yours is `new OTLPLogExporter({ url: 'https://otel.acme.example/v1/logs' })`.
  * const exporter: OtelExporter = {
  *   export: (records, done) => {
- *     console.log(records.map(({ eventName }) => eventName).join(' ')); // acme.task_instance acme.dag_run
+ *     console.log(records.map(({ eventName }) => eventName).join(' ')); // acme.dag_run acme.task_instance
  *     done({ code: 0 });
  *   },
  * };
