@@ -224,6 +224,17 @@ test('a resource whose attributes are pending is awaited, but not for longer tha
   t.deepEqual(await late, { kind: 'rejected', reason: 'timeout' });
   t.is(exports, 1);
 
+  // What was aborted meanwhile is not exported after all.
+  let completeLate: (() => void) | undefined;
+  const slow = new Promise<void>((resolve) => (completeLate = resolve));
+  const aborted = arrange(run, { resource: { ...resource, waitForAsyncAttributes: () => slow } });
+  const ended = aborted.send();
+  aborted.controller.abort();
+  t.deepEqual(await ended, { kind: 'aborted' });
+  completeLate?.();
+  await settle();
+  t.is(exports, 1);
+
   const failing = { ...resource, waitForAsyncAttributes: () => Promise.reject(new Error('hunter2')) };
   t.deepEqual(await arrange(run, { resource: failing }).send(), { kind: 'sent' });
 });
