@@ -32,7 +32,7 @@ async function run(node, job) {
     said += chunk;
     saidAtMs = performance.now();
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 90_000);
   const [code] = await once(child, 'close');
   clearTimeout(timer);
   if (code !== 0) failures.push(`${job.scenario}: code ${code}`);

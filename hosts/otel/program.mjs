@@ -6,7 +6,7 @@ import { count, createTelemetry, defineEvent, duration, boolean as flag, identif
 import { otelTransport } from '../../dist/otel/index.js';
 import { transportContract } from '../../dist/testing/index.js';
 
-const { folder, format, scenario, urls, events = 2, deadlineMs = 10_000 } = JSON.parse(process.argv[2]);
+const { folder, format, scenario, urls, events = 2, deadlineMs = 60_000 } = JSON.parse(process.argv[2]);
 const require = createRequire(join(folder, 'package.json'));
 const { OTLPLogExporter } = require(`@opentelemetry/exporter-logs-otlp-${format}`);
 const { resourceFromAttributes } = require('@opentelemetry/resources');
@@ -51,7 +51,9 @@ const make = (url) => () => otelTransport({ exporter: exporterOf(url), product, 
 
 const SCENARIOS = {
   deliver: async () => {
-    const transport = otelTransport({ exporter: exporterOf(urls.ok), product, resource });
+    // No limit matters here, however busy the machine is.
+    const exporter = exporterOf(urls.ok, { timeoutMillis: 30_000 });
+    const transport = otelTransport({ exporter, product, resource, timeoutMs: 40_000 });
     const telemetry = open(transport);
     const fromMs = Date.now();
     publish(telemetry, events);
@@ -74,7 +76,7 @@ const SCENARIOS = {
   },
   // Nothing is closed: the process ends.
   leave: async () => {
-    publish(open(otelTransport({ exporter: exporterOf(urls.ok), product, lingerMs: 60_000 })), events);
+    publish(open(otelTransport({ exporter: exporterOf(urls.ok, { timeoutMillis: 30_000 }), product, lingerMs: 60_000 })), events);
     return {};
   },
   contract: async () => {
