@@ -20,6 +20,7 @@ const GUIDES = {
   testing: 'testing.md',
   bullmq: 'hosts.md#bullmq',
   ndjson: 'receiving.md',
+  otel: 'otel.md',
 };
 
 /** The sections of an entry point, from its comments: the names that it exports below each `// Section.` */

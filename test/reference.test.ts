@@ -15,6 +15,7 @@ const PAGES: Record<string, string> = {
   'testing.md': 'src/testing/index.ts',
   'bullmq.md': 'src/bullmq/index.ts',
   'ndjson.md': 'src/delivery/ndjson/index.ts',
+  'otel.md': 'src/otel/index.ts',
 };
 const textOf = (page: string) => pageOf(`docs/reference/${page}`);
 

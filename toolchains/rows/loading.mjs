@@ -8,6 +8,7 @@ const ENTRIES = {
   'cosmos-telemetry/testing': 'startCollector',
   'cosmos-telemetry/bullmq': 'bullmqMap',
   'cosmos-telemetry/ndjson': 'ndjsonLine',
+  'cosmos-telemetry/otel': 'otelTransport',
 };
 
 const checks = Object.values(ENTRIES)

@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import http from 'node:http';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { suppressTracing } from '../../../src/delivery/http/unobserved.js';
+import { suppressTracing } from '../../../src/delivery/http/suppress-tracing.js';
 import { freePort, startHttp, until } from '../../helpers/loopback.js';
 import { runSender } from '../../helpers/run-sender.js';
 import { send, STILL, transportTo, unconnected } from '../../helpers/sending.js';
