@@ -6,11 +6,16 @@ import { RETRY_WHEN_FULL_MS } from '../options.js';
 const ANSWERS = {
   stored_on_disk: [204, 'event on disk'],
   stored_in_memory: [200, 'accepted in memory only'],
+  /** The queue does not say that its disk has the event: see `Stored`. */
+  stored_in_queue: [200, 'accepted by the queue, which may not have it on disk yet'],
   opted_out: [202, 'telemetry is opted out of here: the event is discarded'],
   alive: [200, 'alive'],
   ready: [200, 'ready'],
   /** The directory of `--spool` cannot be used now: see the log. */
   ready_in_memory: [200, 'ready, but the spool cannot be used: events are in memory only'],
+  /** See `SharedQueueStats`. */
+  ready_without_queue: [200, 'ready, but the queue cannot be reached: events are in memory only'],
+  ready_in_queue: [200, 'ready: the queue confirms an event before it is on disk, so the answer is 200 and not 204'],
   /** Events are accepted and kept: see `GateState`. */
   ready_undecided: [200, 'ready, but nothing is sent: a file that may opt out cannot be read'],
   /** See `hasFreeDescriptor`. */

@@ -29,6 +29,7 @@ interface HandlerOptions {
 
 const ANSWER_TO_STORED = {
   disk: 'stored_on_disk',
+  queue: 'stored_in_queue',
   memory: 'stored_in_memory',
   full: 'spool_full',
 } as const satisfies Record<Stored, AnswerName>;

@@ -1,0 +1,8 @@
+/** `cosmos-telemetry/jetstream`: a queue of NATS JetStream that relays share. It loads the client of NATS, which is an optional package. */
+export { JetstreamError } from './client.js';
+export type { JetstreamOptions, NatsClient, NatsConnection, NatsHeaders, NatsMessage } from './client.js';
+export { jetstreamStore } from './store.js';
+export type { JetstreamStoreOptions } from './store.js';
+
+export type { Clock, Timer } from '../base/clock.js';
+export type { RelayStore, RelayStoreOptions, RelayStoreStats, SharedQueueStats, Stored, StoredEvent } from '../delivery/relay-store.js';
