@@ -55,13 +55,13 @@ export interface RelayStoreOptions {
    *
    * @returns The part of the target that may be sent; undefined for none.
    */
-  admit(target: string): string | undefined;
+  readonly admit: (target: string) => string | undefined;
   /** To be called with the number of new events in the step in which `length` grows by it. Recovered events do not count. */
-  onStored(events: number): void;
+  readonly onStored: (events: number) => void;
   /** To be called when events that waited elsewhere than in memory can be taken. */
-  onReady(): void;
+  readonly onReady: () => void;
   /** To be called with the number of events that are lost because they cannot be read, in the step in which `length` shrinks. */
-  onUnreadable(events: number): void;
+  readonly onUnreadable: (events: number) => void;
 }
 
 /**

@@ -152,6 +152,11 @@ export class Link {
     this.#lost(this.#connection);
   }
 
+  /** Ends a dial, which holds the process. Never throws. */
+  endDial(): void {
+    if (!this.isUp) this.drop();
+  }
+
   /** Ends the connection for good, at once. Never throws. */
   close(): void {
     this.#isClosed = true;
