@@ -14,6 +14,13 @@ const relay = createRelay({
 });
 const { url } = await relay.listen();
 console.log(url);
+// What it counted outlives a kill in its parent.
+let counted = 0;
+setInterval(() => {
+  const { maybeSentTwice } = relay.stats().store;
+  if (maybeSentTwice > counted) console.log(JSON.stringify({ maybeSentTwice }));
+  counted = maybeSentTwice;
+}, 20).unref();
 // It ends with its parent, too.
-process.stdin.on('end', () => void relay.close().then((report) => console.log(JSON.stringify(report))));
+process.stdin.on('end', () => void relay.close().then((report) => console.log(JSON.stringify({ report }))));
 process.stdin.resume();
