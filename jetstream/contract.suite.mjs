@@ -9,6 +9,8 @@ const nats = await startNats();
 const failures = [];
 let passed = 0;
 
+const at = (servers) => jetstreamTransport({ client, servers, stream: 'TRANSPORT' });
+
 async function runAll(title, tests) {
   for (const { name, run } of tests) {
     try {
@@ -41,7 +43,6 @@ try {
   };
   const before = await arrived();
   const silent = await silentServer();
-  const at = (servers) => jetstreamTransport({ client, servers, stream: 'TRANSPORT' });
   await runAll(
     'a transport',
     transportContract(() => at(nats.url), {

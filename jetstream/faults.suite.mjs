@@ -25,7 +25,10 @@ async function startFront() {
   let mode = 'open';
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    if (mode === 'reset') return socket.resetAndDestroy();
+    if (mode === 'reset') {
+      socket.resetAndDestroy();
+      return;
+    }
     sockets.add(socket);
     const inner = connect(nats.port, '127.0.0.1');
     inner.on('error', () => undefined);
@@ -156,7 +159,7 @@ try {
     check(await until(() => relay.stats().sent === taken), 'full: a relay sends what the host published');
     check((await ask())[1].startsWith('accepted by the queue'), 'full: there is room again');
     check((await end(1000)).isBalanced, 'full: the accounts balance');
-    transport.close();
+    void transport.close();
     await connection.request(
       '$JS.API.STREAM.CREATE.LIMITS',
       JSON.stringify({ ...config, name: 'LIMITS', subjects: ['LIMITS.events'], retention: 'limits' }),
@@ -176,7 +179,7 @@ try {
     await sleep(200);
     check(kinds.join() === 'sent,sent' && relay.stats().sent === 1, 'a repeat with the same id is delivered once');
     await end(1000);
-    transport.close();
+    void transport.close();
   }
 
   // The transport, whatever the network does: the outcome, and the end of the client within its deadline.
@@ -191,7 +194,7 @@ try {
   for (const [name, [servers, reason]] of Object.entries(ways)) {
     const transport = jetstreamTransport({ ...quick, servers });
     const outcome = await transport.send([event()], never);
-    transport.close();
+    void transport.close();
     check(outcome.kind === 'retryable' && outcome.reason === reason, `${name}: the outcome is ${outcome.reason}`);
     const telemetry = createTelemetry({
       product: { name: 'acme', version: '1.2.0' },

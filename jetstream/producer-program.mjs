@@ -1,4 +1,4 @@
-// A host that publishes to the queue by the transport. It prints its address-less report at the end: which events the queue confirmed.
+// A host that publishes to the queue by the transport. At its end it prints which events the queue confirmed.
 import * as client from '@nats-io/transport-node';
 import { retrying } from '../dist/index.js';
 import { jetstreamTransport } from '../dist/jetstream/index.js';
@@ -8,6 +8,13 @@ const transport = retrying(jetstreamTransport({ client, servers, publishTimeoutM
 const sent = [];
 const pending = [];
 let number = 0;
+
+async function send(events) {
+  const outcome = await transport.send(events, AbortSignal.timeout(30_000));
+  const outcomes = outcome.kind === 'partial' ? outcome.outcomes : events.map(() => outcome);
+  for (const [index, { kind }] of outcomes.entries()) if (kind === 'sent') sent.push(events[index].count);
+}
+
 const untilMs = performance.now() + ms;
 while (performance.now() < untilMs) {
   const events = Array.from({ length: 5 }, () => {
@@ -22,12 +29,7 @@ while (performance.now() < untilMs) {
       requestTarget: () => `/v3/dag_run?status=success&task_count=${count}`,
     };
   });
-  pending.push(
-    transport.send(events, AbortSignal.timeout(30_000)).then((outcome) => {
-      const outcomes = outcome.kind === 'partial' ? outcome.outcomes : events.map(() => outcome);
-      for (const [index, { kind }] of outcomes.entries()) if (kind === 'sent') sent.push(events[index].count);
-    }),
-  );
+  pending.push(send(events));
   await new Promise((resolve) => {
     setTimeout(resolve, every);
   });

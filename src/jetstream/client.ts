@@ -11,9 +11,9 @@ import type { Check, Checks } from '../base/check-options.js';
 export interface NatsHeaders {
   /** The status of a message of the server; 0 for any other. */
   readonly code: number;
-  /** The value of a header; empty if it is missing. */
+  /** The value of a header; empty if it is missing. Never throws. */
   get(name: string): string;
-  /** Sets a header. */
+  /** Sets a header. @throws For a name or a value with a line break. */
   set(name: string, value: string): void;
 }
 
@@ -24,7 +24,9 @@ export interface NatsHeaders {
  * const textOf = (message: NatsMessage) => Buffer.from(message.data).toString();
  */
 export interface NatsMessage {
+  /** Its bytes. */
   readonly data: Uint8Array;
+  /** Its headers, if it has any. */
   readonly headers?: NatsHeaders | undefined;
   /** Where an answer goes. For an event that is the subject of its acknowledgement. */
   readonly reply?: string | undefined;
@@ -37,12 +39,19 @@ export interface NatsMessage {
  * const isLarge = ({ info }: NatsConnection, bytes: number) => bytes > (info?.max_payload ?? Infinity);
  */
 export interface NatsConnection {
+  /** What the server says of itself. */
   readonly info?: { readonly max_payload: number } | undefined;
+  /** Sends a message. @throws If it is too large, or the connection is closed. */
   publish(subject: string, payload?: string, options?: { headers?: NatsHeaders; reply?: string }): void;
+  /** Sends a message and waits for its answer. @throws (rejects) If none comes in time, nobody listens, or the connection ends. */
   request(subject: string, payload?: string, options?: { headers?: NatsHeaders; timeout: number }): Promise<NatsMessage>;
+  /** Takes the messages of a subject, until `drain()`. @throws If the connection is closed. */
   subscribe(subject: string, options: { callback: (error: Error | null, message: NatsMessage) => void }): { drain(): Promise<void> };
+  /** Fulfils when the server has all that was sent. @throws (rejects) If the connection is closed. */
   flush(): Promise<void>;
+  /** Fulfils when the connection is closed. Never rejects. */
   closed(): Promise<unknown>;
+  /** Closes the connection. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -53,9 +62,9 @@ export interface NatsConnection {
  * const isClient = (value: Partial<NatsClient>) => typeof value.connect === 'function' && typeof value.headers === 'function';
  */
 export interface NatsClient {
-  /** Connects. The options are those of `connection`, with `servers` and a few of this package. */
+  /** Connects. The options are those of `connection`, with `servers` and a few of this package. @throws (rejects) If no server answers. */
   connect(options: Record<string, unknown>): Promise<NatsConnection>;
-  /** Makes empty headers. */
+  /** Makes empty headers. Never throws. */
   headers(): NatsHeaders;
 }
 
@@ -115,6 +124,7 @@ export interface JetstreamSettings {
  * const isHere = (error: unknown) => !(error instanceof JetstreamError) || error.code !== 'client_missing';
  */
 export class JetstreamError extends Error {
+  /** Its name. */
   override readonly name = 'JetstreamError';
   /** What is wrong. */
   readonly code: 'client_missing' | 'unreachable' | 'stream_unfit';

@@ -39,6 +39,7 @@ export interface JetstreamStoreOptions extends JetstreamOptions {
  *
  * The limits of the relay, `maxSpoolBytes` and `maxAgeMs`, are those of a stream that is created. A stream that exists keeps its own.
  *
+ * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
  * @returns The value of the option `store` of `createRelay`. `listen()` rejects with a JetstreamError: `stream_unfit` for a stream that is no
  * work queue, `unreachable` with `required`.
  * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not installed.

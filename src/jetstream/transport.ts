@@ -29,6 +29,7 @@ export interface JetstreamTransportOptions extends JetstreamOptions {
  *
  * It connects with the first event, and again after the connection is lost. An idle connection does not hold the process.
  *
+ * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
  * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not installed.
  * @example
  * import { retrying } from 'cosmos-telemetry';
