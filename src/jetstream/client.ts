@@ -42,9 +42,9 @@ export interface NatsConnection {
   /** What the server says of itself. */
   readonly info?: { readonly max_payload: number } | undefined;
   /** Sends a message. @throws If it is too large, or the connection is closed. */
-  publish(subject: string, payload?: string, options?: { headers?: NatsHeaders; reply?: string }): void;
+  publish(subject: string, payload?: string, options?: { headers?: NatsHeaders | undefined; reply?: string | undefined }): void;
   /** Sends a message and waits for its answer. @throws (rejects) If none comes in time, nobody listens, or the connection ends. */
-  request(subject: string, payload?: string, options?: { headers?: NatsHeaders; timeout: number }): Promise<NatsMessage>;
+  request(subject: string, payload?: string, options?: { headers?: NatsHeaders | undefined; timeout: number }): Promise<NatsMessage>;
   /** Takes the messages of a subject, until `drain()`. @throws If the connection is closed. */
   subscribe(subject: string, options: { callback: (error: Error | null, message: NatsMessage) => void }): { drain(): Promise<void> };
   /** Fulfils when the server has all that was sent. @throws (rejects) If the connection is closed. */

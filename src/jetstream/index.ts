@@ -8,5 +8,7 @@ export type { JetstreamTransportOptions } from './transport.js';
 
 export type { SendSignal } from '../base/platform-types.js';
 export type { Cause, EventOutcome, SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
+export type { FieldKind } from '../events/fields.js';
+export type { MetricValue, UsageMetrics } from '../wire/python.js';
 export type { Clock, Timer } from '../base/clock.js';
 export type { RelayStore, RelayStoreOptions, RelayStoreStats, SharedQueueStats, Stored, StoredEvent } from '../delivery/relay-store.js';

@@ -311,7 +311,7 @@ test('createRelay refuses two stores, and what is no store', async (t) => {
 test('the outcome of an event says what became of it', async (t) => {
   const client = new StandInNats();
   client.config = { ...shared.config, max_bytes: 600 };
-  const transport = jetstreamTransport({ client, publishTimeoutMs: 50, connectTimeoutMs: 50 });
+  const transport = jetstreamTransport({ client, publishTimeoutMs: 300, connectTimeoutMs: 50 });
   const sendOne = (target = EVENT) => transport.send([event(undefined, target)], never);
   t.deepEqual(await transport.send([event(), event(), event()], never), {
     kind: 'partial',
@@ -327,8 +327,10 @@ test('the outcome of an event says what became of it', async (t) => {
   client.mode = 'open';
   client.unanswered = /events$/;
   t.deepEqual(await sendOne(), { kind: 'partial', outcomes: [{ kind: 'retryable', reason: 'timeout', cause: 'slow' }] });
+  const before = client.published.length;
   const cutOff = sendOne();
-  setImmediate(() => setImmediate(() => client.cut()));
+  await until(() => client.published.length > before);
+  client.cut();
   t.deepEqual(await cutOff, { kind: 'partial', outcomes: [{ kind: 'retryable', reason: 'network', cause: 'reset' }] });
   client.unanswered = undefined;
   client.mode = 'silent';
