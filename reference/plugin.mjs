@@ -21,6 +21,7 @@ const GUIDES = {
   bullmq: 'hosts.md#bullmq',
   ndjson: 'receiving.md',
   otel: 'otel.md',
+  jetstream: 'jetstream.md',
 };
 
 /** The sections of an entry point, from its comments: the names that it exports below each `// Section.` */

@@ -16,6 +16,7 @@ const PAGES: Record<string, string> = {
   'bullmq.md': 'src/bullmq/index.ts',
   'ndjson.md': 'src/delivery/ndjson/index.ts',
   'otel.md': 'src/otel/index.ts',
+  'jetstream.md': 'src/jetstream/index.ts',
 };
 const textOf = (page: string) => pageOf(`docs/reference/${page}`);
 

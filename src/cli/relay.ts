@@ -5,6 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../base/clock.js';
 import { errorCode, placeName, shorten } from '../base/describe.js';
+import { jetstreamStore } from '../jetstream/index.js';
+import type { JetstreamStoreOptions } from '../jetstream/index.js';
 import { createRelay } from '../relay/index.js';
 import type { Relay } from '../relay/index.js';
 import { jsonLines, LOG_LEVELS } from '../relay/log.js';
@@ -28,14 +30,14 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  */
 export async function runRelay(args: readonly string[], io: CliIo, program: string): Promise<number> {
   const { stdout = process.stdout, stderr = process.stderr, env = process.env } = io;
-  const { wantsHelp, options, prefixFile, drainDeadlineMs, logLevel } = parseRelayFlags(args, program);
+  const { wantsHelp, options, jetstream, prefixFile, drainDeadlineMs, logLevel } = parseRelayFlags(args, program);
   if (wantsHelp) {
     await writeTo(stdout, helpText(program));
     return EXIT.ok;
   }
   const logger = jsonLines((line) => void writeTo(stderr, line), logLevel, systemClock);
   const prefix = prefixFile === undefined ? options.prefix : await readPrefix(prefixFile);
-  const relay = create(() => createRelay({ ...options, prefix, env, logger }));
+  const relay = create(() => createRelay({ ...options, ...(jetstream && { store: jetstreamStore(jetstream) }), prefix, env, logger }));
   // Before it listens: a signal during the start counts, too.
   const end = endOf(process);
   try {
@@ -96,7 +98,7 @@ const WORDS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Errors whose messages are ours and can be shown. */
-const OWN: ReadonlySet<string> = new Set(['TypeError', 'SpoolError']);
+const OWN: ReadonlySet<string> = new Set(['TypeError', 'SpoolError', 'JetstreamError']);
 
 /** Why a relay could not be created or started, in one line. */
 export function describeFailure(error: unknown): string {
@@ -109,6 +111,8 @@ export function describeFailure(error: unknown): string {
 interface RelayCommandLine {
   readonly wantsHelp: boolean;
   readonly options: RelayOptions;
+  /** The queue that keeps the events, in place of a spool. */
+  readonly jetstream: JetstreamStoreOptions | undefined;
   /** The file with the secret prefix, if there is one. */
   readonly prefixFile: string | undefined;
   readonly drainDeadlineMs: number;
@@ -117,7 +121,15 @@ interface RelayCommandLine {
 
 /** One flag: the option that it sets, its value as the help shows it, and its meaning. */
 interface Flag {
-  readonly key: keyof RelayOptions | 'prefixFile' | 'drainDeadlineMs' | 'logLevel' | 'help';
+  readonly key:
+    | keyof RelayOptions
+    | 'jetstream'
+    | 'jetstreamStream'
+    | 'jetstreamReplicas'
+    | 'prefixFile'
+    | 'drainDeadlineMs'
+    | 'logLevel'
+    | 'help';
   readonly value: '' | 'TEXT' | 'HOST:PORT' | 'URL' | 'DIR' | 'NAME' | 'N' | 'BYTES' | 'MS' | 'SECRET' | 'FILE' | 'LEVEL' | 'KIND';
   readonly about: string;
   readonly isList?: true;
@@ -144,6 +156,12 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ],
   ['spool', { key: 'spool', value: 'DIR', about: 'directory that stores events until they are delivered (memory only)' }],
   ['spool-required', { key: 'spoolRequired', value: '', about: 'do not start while the directory of --spool cannot be used' }],
+  [
+    'jetstream',
+    { key: 'jetstream', value: 'URL', about: 'server of NATS whose queue stores events, shared with other relays', isList: true },
+  ],
+  ['jetstream-stream', { key: 'jetstreamStream', value: 'NAME', about: 'stream of that queue (COSMOS_TELEMETRY)' }],
+  ['jetstream-replicas', { key: 'jetstreamReplicas', value: 'N', about: 'servers that keep each event, if the stream is created (1)' }],
   ['allow-remote', { key: 'allowRemote', value: '', about: 'allow an address that other machines can reach' }],
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'host name that clients may use; repeatable', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'secret first part of every path' }],
@@ -208,12 +226,18 @@ export function parseRelayFlags(args: readonly string[], program: string): Relay
     const value = valueOf(token.name, flag, token.value, command);
     given[key] = isList === true ? [...((given[key] as string[] | undefined) ?? []), value] : value;
   }
-  const { help, drainDeadlineMs = DEFAULT_DRAIN_DEADLINE_MS, logLevel = 'info', prefixFile, ...options } = given;
+  const { help, drainDeadlineMs = DEFAULT_DRAIN_DEADLINE_MS, logLevel = 'info', prefixFile, ...others } = given;
+  const { jetstream: servers, jetstreamStream: stream, jetstreamReplicas: replicas, ...options } = others;
+  if (servers === undefined && (stream ?? replicas) !== undefined)
+    throw usageError('--jetstream-stream and --jetstream-replicas need --jetstream', command);
+  if (servers !== undefined && options['spool'] !== undefined)
+    throw usageError('relay takes --jetstream or --spool, and not both', command);
   if (prefixFile !== undefined && options['prefix'] !== undefined)
     throw usageError('relay takes --prefix or --prefix-file, and not both', command);
   return {
     wantsHelp: help === true,
     options,
+    jetstream: servers === undefined ? undefined : ({ servers, stream, replicas } as JetstreamStoreOptions),
     prefixFile: prefixFile as string | undefined,
     drainDeadlineMs: drainDeadlineMs as number,
     logLevel: logLevel as LogLevel,

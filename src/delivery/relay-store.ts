@@ -1,4 +1,5 @@
 // What a relay needs of the store of its pending events. It is declared below the relay for the contract suite in `testing`.
+import type { Clock } from '../base/clock.js';
 
 /**
  * One accepted event in a store.
@@ -22,12 +23,59 @@ export interface StoredEvent {
 }
 
 /**
- * Where an event was stored: on disk, in memory alone, or not at all because the store is full.
+ * Where an event was stored. The relay answers its client by it.
+ *
+ * - `disk`: it outlives the process and a power loss (204).
+ * - `queue`: a queue that several relays share has it. It outlives this process, and maybe not a power loss of the queue's server (200).
+ * - `memory`: it is in the memory of this process alone (200).
+ * - `full`: it was not stored, since there is no room (503).
  *
  * @example
  * const stored: Stored = 'disk';
  */
-export type Stored = 'disk' | 'memory' | 'full';
+export type Stored = 'disk' | 'queue' | 'memory' | 'full';
+
+/**
+ * What `createRelay` hands to a function of `store`.
+ *
+ * @example
+ * const isOld = ({ clock, maxAgeMs }: RelayStoreOptions, event: StoredEvent) => clock.wallNow() - event.acceptedAtMs > maxAgeMs;
+ */
+export interface RelayStoreOptions {
+  /** Room for events, in bytes: `maxSpoolBytes` of the relay. */
+  readonly maxBytes: number;
+  /** How long an event may wait before `expire()` deletes it, in milliseconds. */
+  readonly maxAgeMs: number;
+  /** The time by which events age, and the timers. */
+  readonly clock: Clock;
+  /** Where the store logs: a code of letters, digits and `_`, and a text that holds nothing of an event. */
+  readonly log: { debug(code: string, text: string): void; warn(code: string, text: string): void };
+  /**
+   * Checks the target of an event that this process did not accept itself, such as one that an earlier process left. Never throws.
+   *
+   * @returns The part of the target that may be sent; undefined for none.
+   */
+  readonly admit: (target: string) => string | undefined;
+  /** To be called with the number of new events in the step in which `length` grows by it. Recovered events do not count. */
+  readonly onStored: (events: number) => void;
+  /** To be called when events that waited elsewhere than in memory can be taken. */
+  readonly onReady: () => void;
+  /** To be called with the number of events that are lost because they cannot be read, in the step in which `length` shrinks. */
+  readonly onUnreadable: (events: number) => void;
+}
+
+/**
+ * A store that is a queue which several relays share.
+ *
+ * @example
+ * const behind = ({ queue }: RelayStoreStats) => queue?.held ?? 0;
+ */
+export interface SharedQueueStats {
+  /** Whether the queue takes events now. */
+  readonly isReachable: boolean;
+  /** Events that this relay has accepted and the queue has not confirmed yet. They are in the memory of this process alone. */
+  readonly held: number;
+}
 
 /**
  * A snapshot of a store.
@@ -52,11 +100,21 @@ export interface RelayStoreStats {
   readonly oldestAgeMs?: number | undefined;
   /** The most `bytes`: beyond them the store is full. @default the store has no such limit, or does not know it */
   readonly maxBytes?: number | undefined;
+  /**
+   * Given by a store that is a queue which several relays share. Its `waiting` are the events that this process has fetched, whichever relay
+   * accepted them; `recovered` is 0, and an event that another process may have sent counts in `maybeSentTwice`.
+   * @default the store belongs to this process alone
+   */
+  readonly queue?: SharedQueueStats | undefined;
 }
 
 /**
  * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, is
  * cleared by an opt-out, or is deleted from its disk by somebody else. It never throws; `relayStoreContract` has its rules as tests.
+ *
+ * A queue that several relays share is a store, too: `append` gives an event to the queue, and `length` grows (`onStored`) when this process
+ * fetches an event from it. So an event that `append` stored may come later, or come to another relay. What `clear` deletes is what this
+ * process holds, and `close` returns it to the queue. See `RelayStoreStats.queue`.
  *
  * @example
  * const idle = (store: RelayStore) => store.length === 0 && store.take(1).length === 0;

@@ -1,5 +1,6 @@
 /** The relay without HTTP: it opens the store, accepts events into it, has the pump send them, and counts. */
 import { access } from 'node:fs/promises';
+import { checkValue, withMethods } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import { uuidOf } from '../delivery/event-builder.js';
 import { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
@@ -15,12 +16,15 @@ import { becomesLine, idIn, lineOfTarget, readmit } from './event-lines.js';
 import { SeenIds } from './seen-ids.js';
 import type { DroppedField } from './declared-fields.js';
 import type { TargetOptions } from './request-target.js';
-import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
+import type { RelayStore, RelayStoreOptions, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
 import { relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
+
+/** What the option `store` returns. */
+const A_STORE = withMethods('append', 'take', 'putBack', 'settle', 'expire', 'clear', 'close', 'stats');
 
 /** How much longer than the timeout of an attempt a transport may take. */
 const TRANSPORT_GRACE_MS = 1000;
@@ -46,6 +50,16 @@ interface CoreOptions {
 /** Why no events are accepted: the names of the answers with status 503. */
 type NotReady = 'closing' | 'spool_full' | 'spool_unavailable';
 
+/** What a relay that is ready says of itself: the names of the answers with status 200. */
+type ReadyBut =
+  | 'ready_undecided'
+  | 'ready_in_memory'
+  | 'ready_without_queue'
+  | 'ready_in_queue'
+  | 'ready_without_descriptors'
+  | 'ready_offline'
+  | 'ready_paused';
+
 /** Accepts events, and delivers them later. */
 export class RelayCore {
   readonly #options: CoreOptions;
@@ -62,6 +76,8 @@ export class RelayCore {
   #left: number | undefined;
   /** Events of an earlier process. */
   #recovered = 0;
+  /** Events that were accepted into a queue which several relays share: those that come out of it may be others. */
+  #queued = 0;
   /** Set after an opt-out if the disk of the store does not work yet. The store is cleared as soon as it does. */
   #storeToClear: RelayStore | undefined;
   #clearing: Promise<number> | undefined;
@@ -112,6 +128,7 @@ export class RelayCore {
     if (store === undefined) return undefined;
     const { text, lost } = this.#textOf(target);
     const stored = await store.append(text);
+    if (stored !== 'full') this.#queued += 1;
     this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
     for (const fields of [dropped, lost]) {
       if (stored === 'full' || fields.length === 0) continue;
@@ -138,14 +155,14 @@ export class RelayCore {
     const earlier = seen === undefined ? this.#appending.get(id) : Promise.resolve(seen);
     if (earlier !== undefined) {
       const stored = await earlier;
-      if (stored === 'disk' || stored === 'memory') this.#ledger.duplicates += 1;
+      if (stored !== undefined && stored !== 'full') this.#ledger.duplicates += 1;
       return stored;
     }
     const appending = this.accept(line, dropped);
     this.#appending.set(id, appending);
     const stored = await appending;
     this.#appending.delete(id);
-    if (stored === 'disk' || stored === 'memory') this.#seen.add(id, stored);
+    if (stored !== undefined && stored !== 'full') this.#seen.add(id, stored);
     return stored;
   }
 
@@ -167,12 +184,17 @@ export class RelayCore {
   }
 
   /** What a relay that accepts events cannot do now; undefined if it works in full. */
-  get readyBut(): 'ready_undecided' | 'ready_in_memory' | 'ready_without_descriptors' | 'ready_offline' | 'ready_paused' | undefined {
+  get readyBut(): ReadyBut | undefined {
     if (this.isUndecided) return 'ready_undecided';
-    if (this.#options.settings.spool !== undefined && this.#store?.stats().isDurable === false) return 'ready_in_memory';
+    const { settings, options } = this.#options;
+    const store = this.#store?.stats();
+    if (store?.queue?.isReachable === false) return 'ready_without_queue';
+    const isOnDisk = settings.spool !== undefined || options.store !== undefined;
+    if (isOnDisk && store?.isDurable === false && store.queue === undefined) return 'ready_in_memory';
     if (!(this.#options.parts.hasFreeDescriptor ?? hasFreeDescriptor)()) return 'ready_without_descriptors';
     if (this.#pump?.isOffline === true) return 'ready_offline';
-    return this.#pump?.isPaused === true ? 'ready_paused' : undefined;
+    if (this.#pump?.isPaused === true) return 'ready_paused';
+    return store?.queue !== undefined && !store.isDurable ? 'ready_in_queue' : undefined;
   }
 
   #isFull(): boolean {
@@ -184,9 +206,14 @@ export class RelayCore {
 
   stats(): Omit<RelayStats, 'answers' | 'refusedConnections'> {
     const ledger = this.#ledger;
+    const store = this.#store?.stats() ?? NO_STORE;
+    // They are pending here, and count as published when they come out of the queue.
+    const held = this.#left === undefined ? (store.queue?.held ?? 0) : 0;
+    const counts = ledger.snapshot((this.#left ?? this.#pump?.pending ?? 0) + held);
     return {
-      ...ledger.snapshot(this.#left ?? this.#pump?.pending ?? 0),
-      accepted: ledger.published - this.#recovered,
+      ...counts,
+      published: counts.published + held,
+      accepted: store.queue === undefined ? ledger.published - this.#recovered : this.#queued,
       failedBy: Object.fromEntries(ledger.failedBy),
       duplicates: ledger.duplicates,
       refusedBy: Object.fromEntries(ledger.refusedBy),
@@ -199,7 +226,7 @@ export class RelayCore {
       notDelivering: this.#notDelivering(),
       lastSentAtMs: this.#pump?.lastSentAtMs,
       isOptedOut: this.#options.gate.state === 'shut',
-      store: { ...(this.#store?.stats() ?? NO_STORE), recovered: this.#recovered },
+      store: { ...store, recovered: this.#recovered },
     };
   }
 
@@ -258,6 +285,7 @@ export class RelayCore {
     if (isOptedOut) {
       void pump.stop();
       this.#ledger.drop('opted_out', store.clear());
+      if (store.stats().queue !== undefined) void store.close();
     }
   }
 
@@ -332,10 +360,11 @@ export class RelayCore {
 
   /** Opted out from the start: no event is stored, and those of an earlier process are deleted. */
   async #clearSpool(): Promise<void> {
-    const { log, settings } = this.#options;
+    const { log, options, settings } = this.#options;
     log.warn('opted_out', 'telemetry is opted out of here: every event is discarded');
     // A missing directory is not created.
-    if (settings.spool === undefined || !(await exists(settings.spool))) return;
+    const hasStore = options.store !== undefined || (settings.spool !== undefined && (await exists(settings.spool)));
+    if (!hasStore) return;
     const clear = (store: RelayStore): Promise<number> => {
       this.#countRecovered(store);
       this.#ledger.drop('opted_out', store.clear());
@@ -348,28 +377,30 @@ export class RelayCore {
         if (this.#storeToClear !== undefined) this.#clearing = clear(this.#storeToClear);
       },
     );
-    if (store.stats().isDurable) await clear(store);
+    // A queue that relays share keeps what others accepted.
+    if (store.stats().queue !== undefined) await store.close(DISK_GRACE_MS);
+    else if (store.stats().isDurable || options.store !== undefined) await clear(store);
     else this.#storeToClear = store;
   }
 
   async #openStore(onStored: StoreRequest['onStored'], onRecovered: () => void, required = false): Promise<RelayStore> {
-    const { log, parts, settings, targetOptions } = this.#options;
+    const { log, options, parts, settings, targetOptions } = this.#options;
     const { spool: directory, maxSpoolBytes: maxBytes, maxAgeMs } = settings;
     try {
-      const store = await parts.openStore({
-        directory,
+      const shared = {
         maxBytes,
         maxAgeMs,
-        required,
         clock: parts.machine.clock,
         log,
-        admit: (text) => readmit(text, targetOptions),
+        admit: (text: string) => readmit(text, targetOptions),
         onRead: this.#onRead,
         onStored,
         onReady: () => this.#pump?.onReady(),
         onUnreadable: this.#onUnreadable,
-        onRecovered,
-      });
+      };
+      const store = await (options.store === undefined
+        ? parts.openStore({ ...shared, directory, required, onRecovered })
+        : openGiven(options.store, shared));
       this.#hasFailedToOpen = false;
       return store;
     } catch (error) {
@@ -378,6 +409,13 @@ export class RelayCore {
       throw error;
     }
   }
+}
+
+/** Opens the store of the option `store`. @throws (rejects) as it does; TypeError for a value that is no store. */
+async function openGiven(open: NonNullable<RelayOptions['store']>, options: RelayStoreOptions): Promise<RelayStore> {
+  const store: unknown = await open(options);
+  checkValue('store', store, A_STORE);
+  return store as RelayStore;
 }
 
 /** Whether an opt-out is known, with the environment as it is now. */

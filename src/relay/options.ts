@@ -1,6 +1,6 @@
 /** What `createRelay` takes, its defaults and checks, and the addresses that a relay listens at. */
 import { networkInterfaces } from 'node:os';
-import { anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
+import { aFunction, anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT, DAG_FACTORY_ENDPOINT } from '../base/constants.js';
 import { describe, hrefOf } from '../base/describe.js';
@@ -8,6 +8,7 @@ import { isPolluted } from '../base/foreign-values.js';
 import { optionalFact } from '../base/machine.js';
 import type { Environment, UrlObject } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
+import type { RelayStore, RelayStoreOptions } from '../delivery/relay-store.js';
 import { bareHost, isLoopback } from '../wire/host.js';
 import { parseEndpoint } from '../wire/url.js';
 import type { RelayLogger } from './log.js';
@@ -71,6 +72,14 @@ export interface RelayOptions {
   spool?: string | undefined;
   /** Whether `listen()` rejects if `spool` cannot be used at the start. @default false: events are in memory only meanwhile */
   spoolRequired?: boolean | undefined;
+  /**
+   * Opens another store than the spool, such as `jetstreamStore()` of `cosmos-telemetry/jetstream`. It is called once, by `listen()`, and
+   * again if it rejected. `relayStoreContract` of `cosmos-telemetry/testing` has the rules of a store as tests.
+   *
+   * @throws What it throws or rejects with is what `listen()` rejects with.
+   * @default the spool, or memory
+   */
+  store?: ((options: RelayStoreOptions) => RelayStore | Promise<RelayStore>) | undefined;
   /** The room for pending events, in bytes. Beyond it events are refused with 503. @default 67_108_864, 64 MiB */
   maxSpoolBytes?: number | undefined;
   /** How long an event may be pending, in milliseconds, before it is dropped as `expired`. @default 86_400_000, a day */
@@ -170,6 +179,8 @@ export function checkRelayOptions(given: RelayOptions): { settings: RelaySetting
   } = options;
   if (isSpoolRequired && spool === undefined)
     throw new TypeError('Expected `spool` to be the path of a directory if `spoolRequired` is true, got none.');
+  if (options.store !== undefined && spool !== undefined)
+    throw new TypeError('Expected `store` or `spool`, got both: a relay has one store.');
   const listen = checkListenAddress('listen', options.listen ?? DEFAULT_LISTEN, allowRemote);
   const metricsListen =
     options.metricsListen === undefined ? undefined : checkListenAddress('metricsListen', options.metricsListen, allowRemote);
@@ -253,6 +264,7 @@ const CHECKS: Checks<RelayOptions> = {
   verbatim: YES_OR_NO,
   spool: ['the path of a directory', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
   spoolRequired: YES_OR_NO,
+  store: aFunction,
   maxSpoolBytes: integer(65_536, 2 ** 40),
   maxAgeMs: milliseconds(1000, 365 * 24 * HOUR_MS),
   maxEventsPerSecond: integer(1, 1_000_000),

@@ -237,6 +237,8 @@ export class Pump {
     log.warn('opted_out', 'an opt-out has appeared: pending and new events are discarded');
     void this.stop();
     ledger.drop('opted_out', store.clear());
+    // What other relays accepted is theirs to send or to delete.
+    if (store.stats().queue !== undefined) void store.close();
   };
 
   readonly #onSettled = (outcome: EventOutcome, taken: readonly TakenEvent[]): void => {

@@ -54,6 +54,7 @@ class RelayServer implements Relay {
   readonly handler: Relay['handler'];
   readonly #settings: RelaySettings;
   readonly #parts: RelayParts;
+  readonly #hasStore: boolean;
   readonly #log: RelayLog;
   readonly #core: RelayCore;
   readonly #allowedHosts: readonly string[];
@@ -74,6 +75,7 @@ class RelayServer implements Relay {
     const { gate } = openGate({ product: COSMOS, env: settings.env, enabled: options.enabled }, parts.machine, log);
     this.#settings = settings;
     this.#parts = parts;
+    this.#hasStore = options.store !== undefined;
     this.#log = log;
     const { isVerbatim, forward, forwardDagFactory } = settings;
     const targetOptions = {
@@ -135,7 +137,8 @@ class RelayServer implements Relay {
       this.#assertNotClosed();
       if (prefix !== undefined && prefix.length < MIN_SAFE_PREFIX)
         this.#log.warn('prefix_short', `a prefix of fewer than ${MIN_SAFE_PREFIX} characters can be guessed`);
-      if (spool === undefined) this.#log.warn('no_spool', 'events are in memory only: without a spool, a crash loses pending events');
+      if (spool === undefined && !this.#hasStore)
+        this.#log.warn('no_spool', 'events are in memory only: without a spool, a crash loses pending events');
       const url = `http://${authority(address)}`;
       this.#isListening = true;
       this.#log.info('listening', `listening on ${url}`);

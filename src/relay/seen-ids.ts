@@ -11,10 +11,9 @@ export const IDS_PER_GENERATION = 131_072;
 /** Words of 32 bits in an id. */
 const WORDS = 4;
 
-/** Nothing, or where the event of an id is. */
+/** Where the event of an id is, by number. */
+const PLACES = [undefined, 'disk', 'queue', 'memory'] as const satisfies readonly (Place | undefined)[];
 const FREE = 0;
-const ON_DISK = 1;
-const IN_MEMORY = 2;
 
 /**
  * A set that forgets the oldest half once it is full. It compares whole ids, so no id is taken for another. Two generations of the default
@@ -76,15 +75,14 @@ class Generation {
   }
 
   find(words: Words): Place | undefined {
-    const place = this.#places[this.#slotOf(words)];
-    return place === ON_DISK ? 'disk' : place === IN_MEMORY ? 'memory' : undefined;
+    return PLACES[this.#places[this.#slotOf(words)] ?? FREE];
   }
 
   add(words: Words, place: Place): void {
     const slot = this.#slotOf(words);
     if (this.#places[slot] === FREE) this.size += 1;
     this.#ids.set(words, slot * WORDS);
-    this.#places[slot] = place === 'disk' ? ON_DISK : IN_MEMORY;
+    this.#places[slot] = PLACES.indexOf(place);
   }
 
   clear(): void {

@@ -14,7 +14,7 @@ export type { ContractTest, MakeTransport, TransportContractOptions } from './tr
 
 export type { Clock, Timer } from '../base/clock.js';
 export type { Environment, SendSignal } from '../base/platform-types.js';
-export type { RelayStore, RelayStoreStats, Stored, StoredEvent } from '../delivery/relay-store.js';
+export type { RelayStore, RelayStoreOptions, RelayStoreStats, SharedQueueStats, Stored, StoredEvent } from '../delivery/relay-store.js';
 export type { Cause, EventOutcome, SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
 export type { MetricValue, UsageMetrics } from '../wire/python.js';
 export type { FieldKind } from '../events/fields.js';

@@ -206,6 +206,11 @@ test('a wrong command line is an error in one line', async (t) => {
     ],
     [['--prefix', 'a/b'], 2, /: Expected `prefix` to be 1 to 128 letters, digits or any of _ \. ~ -\.\n$/],
     [['--prefix', 'a', '--prefix-file', 'b'], 2, /: relay takes --prefix or --prefix-file, and not both; see/],
+    [['--jetstream', 'nats://127.0.0.1', '--spool', '/tmp/x'], 2, /: relay takes --jetstream or --spool, and not both; see/],
+    [['--jetstream-stream', 'S'], 2, /: --jetstream-stream and --jetstream-replicas need --jetstream; see/],
+    [['--jetstream', 'nats://me:secret@127.0.0.1'], 2, /: Expected `servers` to hold no credentials/],
+    // It is no dependency of this package.
+    [['--jetstream', 'nats://127.0.0.1'], 2, /needs the package @nats-io\/transport-node: npm install/],
     [['--prefix-file', '/nowhere/at/all'], 1, /: \/nowhere\/at\/all cannot be read \(ENOENT\)\n$/],
     [
       ['--listen', '127.0.0.1:8787', '--forward', 'http://localhost:8787'],
@@ -232,6 +237,9 @@ test('--help names every flag', async (t) => {
     'forward URL',
     'spool DIR',
     'spool-required',
+    'jetstream URL',
+    'jetstream-stream NAME',
+    'jetstream-replicas N',
     'allow-remote',
     'allowed-host NAME',
     'prefix SECRET',
@@ -265,6 +273,14 @@ test('--help names every flag', async (t) => {
 function read(file: string): string {
   return readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
 }
+
+test('the flags of the queue are the options of jetstreamStore', (t) => {
+  const args = ['--jetstream', 'nats://a', '--jetstream', 'nats://b', '--jetstream-stream', 'S', '--jetstream-replicas', '3'];
+  const { jetstream, options } = parseRelayFlags(args, 'cosmos-telemetry');
+  t.deepEqual(jetstream, { servers: ['nats://a', 'nats://b'], stream: 'S', replicas: 3 });
+  t.deepEqual(options, {});
+  t.is(parseRelayFlags([], 'cosmos-telemetry').jetstream, undefined);
+});
 
 /** The arguments after `relay` in each example. */
 const COMMANDS: readonly [file: string, args: string[]][] = [

@@ -16,7 +16,7 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 
 const inMemory = ({ maxBytes, maxAgeMs, clock, onStored }: Options): RelayStore => memoryStore({ maxBytes, maxAgeMs, clock, onStored });
 const onDisk = ({ id, ...options }: Options): Promise<RelayStore> =>
-  openSpool({ directory: join(folder, id), log: new Log(undefined, options.clock), ...options });
+  openSpool({ ...options, directory: join(folder, id), log: new Log(undefined, options.clock) });
 
 for (const [kind, makeStore] of Object.entries<MakeStore>({ 'a spool': onDisk, 'a memory store': inMemory })) {
   for (const { name, run } of relayStoreContract(makeStore)) test(`${kind} ${name}`, (t) => t.notThrowsAsync(run));

@@ -122,8 +122,20 @@ import type {
   RelayOptions,
   RelayReport,
   RelayStats,
+  RelayStoreOptions,
   RelayStoreStats,
+  SharedQueueStats,
 } from 'cosmos-telemetry/relay';
+import { JetstreamError, jetstreamStore, jetstreamTransport } from 'cosmos-telemetry/jetstream';
+import type {
+  JetstreamOptions,
+  JetstreamStoreOptions,
+  JetstreamTransportOptions,
+  NatsClient,
+  NatsConnection,
+  NatsHeaders,
+  NatsMessage,
+} from 'cosmos-telemetry/jetstream';
 import {
   hostilePayloads,
   recordingTransport,
@@ -483,4 +495,15 @@ export async function testing(): Promise<readonly ContractTest[]> {
   });
   await Promise.all([collector.close(), silent.close(), refusedPort()]);
   return [...stores, ...transportContract(make, contract)];
+}
+
+const heldOf = ({ held }: SharedQueueStats): number => held;
+const isMissing = (error: unknown): boolean => error instanceof JetstreamError && error.code === 'client_missing';
+
+export function queue(client: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
+  const shared: JetstreamOptions = { client, servers: ['nats://127.0.0.1:4222'], stream: undefined };
+  const store: JetstreamStoreOptions = { ...shared, prefetch: 1, required: undefined };
+  const sending: JetstreamTransportOptions = { ...shared, maxBatchSize: undefined };
+  const open: NonNullable<RelayOptions['store']> = (given: RelayStoreOptions) => jetstreamStore(store)(given);
+  return [open, heldOf, isMissing, jetstreamTransport(sending).maxBatchSize, message.reply, connection.info, headers.code];
 }

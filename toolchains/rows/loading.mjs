@@ -9,6 +9,7 @@ const ENTRIES = {
   'cosmos-telemetry/bullmq': 'bullmqMap',
   'cosmos-telemetry/ndjson': 'ndjsonLine',
   'cosmos-telemetry/otel': 'otelTransport',
+  'cosmos-telemetry/jetstream': 'jetstreamStore',
 };
 
 const checks = Object.values(ENTRIES)

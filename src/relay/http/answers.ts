@@ -1,16 +1,22 @@
 /** Every answer of the relay: its status, its reason, and its headers. */
 import type { ServerResponse } from 'node:http';
+import type { Stored } from '../../delivery/relay-store.js';
 import { RETRY_WHEN_FULL_MS } from '../options.js';
 
 /** Every answer by name: its status, and its reason, which is the body. A refused client learns its reason and nothing else. */
 const ANSWERS = {
   stored_on_disk: [204, 'event on disk'],
   stored_in_memory: [200, 'accepted in memory only'],
+  /** The queue does not say that its disk has the event: see `Stored`. */
+  stored_in_queue: [200, 'accepted by the queue, which may not have it on disk yet'],
   opted_out: [202, 'telemetry is opted out of here: the event is discarded'],
   alive: [200, 'alive'],
   ready: [200, 'ready'],
   /** The directory of `--spool` cannot be used now: see the log. */
   ready_in_memory: [200, 'ready, but the spool cannot be used: events are in memory only'],
+  /** See `SharedQueueStats`. */
+  ready_without_queue: [200, 'ready, but the queue cannot be reached: events are in memory only'],
+  ready_in_queue: [200, 'ready: the queue confirms an event before it is on disk, so the answer is 200 and not 204'],
   /** Events are accepted and kept: see `GateState`. */
   ready_undecided: [200, 'ready, but nothing is sent: a file that may opt out cannot be read'],
   /** See `hasFreeDescriptor`. */
@@ -48,6 +54,14 @@ const ANSWERS = {
 
 /** The name of an answer. */
 export type AnswerName = keyof typeof ANSWERS;
+
+/** The answer to an event, by where it was stored. */
+export const ANSWER_TO_STORED = {
+  disk: 'stored_on_disk',
+  queue: 'stored_in_queue',
+  memory: 'stored_in_memory',
+  full: 'spool_full',
+} as const satisfies Record<Stored, AnswerName>;
 
 /** These answers close the connection: the bytes that follow may be the rest of a refused request, or come too late. */
 const CLOSES_CONNECTION: ReadonlySet<AnswerName> = new Set([

@@ -5,10 +5,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Gate } from '../../opt-out/gate.js';
+import type { Stored } from '../../delivery/relay-store.js';
 import type { RelayCore } from '../core.js';
 import { admitLine } from '../event-lines.js';
 import type { AdmittedLine } from '../event-lines.js';
 import type { TargetOptions } from '../request-target.js';
+import { ANSWER_TO_STORED } from './answers.js';
 import type { AnswerName, Answers, EventError } from './answers.js';
 import { BodyRoom, bodyRefusal, readBody } from './body.js';
 
@@ -130,12 +132,13 @@ export class BatchReceiver {
 
   async #store(lines: readonly ReadLine[], errors: EventError[], response: ServerResponse): Promise<void> {
     const { answers, core, gate, rateLimit } = this.#options;
-    let isInMemory = false;
+    // Where the event is that is kept worst.
+    let kept: Exclude<Stored, 'full'> = 'disk';
     await Promise.all(
       lines.map(async (line) => {
         const stored = rateLimit.take() ? await core.acceptLine(line) : 'rate_limited';
-        if (stored === 'memory') isInMemory = true;
-        else if (stored !== 'disk') errors.push({ id: line.id, ...refusalOf(stored) });
+        if (stored === undefined || stored === 'full' || stored === 'rate_limited') errors.push({ id: line.id, ...refusalOf(stored) });
+        else if (kept !== 'memory' && stored !== 'disk') kept = stored;
       }),
     );
     // An opt-out that appeared meanwhile has cleared the store.
@@ -144,7 +147,7 @@ export class BatchReceiver {
     const nothing = errors.length > 0 && errors.length === lines.length ? commonReason(errors) : undefined;
     if (nothing !== undefined) answers.send(response, nothing);
     else if (errors.length > 0) answers.sendErrors(response, 207, errors);
-    else answers.send(response, isInMemory ? 'stored_in_memory' : 'stored_on_disk');
+    else answers.send(response, ANSWER_TO_STORED[kept]);
   }
 
   #count(errors: readonly EventError[]): void {

@@ -9,7 +9,7 @@ import type { RelayCore } from '../core.js';
 import type { Metrics } from '../metrics.js';
 import { isBatchTarget, parseTarget } from '../request-target.js';
 import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target.js';
-import type { Stored } from '../../delivery/relay-store.js';
+import { ANSWER_TO_STORED } from './answers.js';
 import type { AnswerName, Answers } from './answers.js';
 import { BatchReceiver, Storing } from './batches.js';
 import { guard } from './guard.js';
@@ -27,12 +27,6 @@ interface HandlerOptions {
   /** Health and metrics; undefined if they have a separate address. */
   readonly operations: Operations | undefined;
 }
-
-const ANSWER_TO_STORED = {
-  disk: 'stored_on_disk',
-  memory: 'stored_in_memory',
-  full: 'spool_full',
-} as const satisfies Record<Stored, AnswerName>;
 
 /** Answers the requests of clients, and hands their events to the core. */
 export class RequestHandler {
