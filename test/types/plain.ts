@@ -500,7 +500,7 @@ export async function testing(): Promise<readonly ContractTest[]> {
 const heldOf = ({ held }: SharedQueueStats): number => held;
 const isMissing = (error: unknown): boolean => error instanceof JetstreamError && error.code === 'client_missing';
 
-export function queue(client: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
+export function sharedQueue(client: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
   const shared: JetstreamOptions = { client, servers: ['nats://127.0.0.1:4222'], stream: undefined };
   const store: JetstreamStoreOptions = { ...shared, prefetch: 1, required: undefined };
   const sending: JetstreamTransportOptions = { ...shared, maxBatchSize: undefined };
