@@ -19,6 +19,7 @@ const GUIDES = {
   relay: 'relay.md',
   testing: 'testing.md',
   bullmq: 'hosts.md#bullmq',
+  ndjson: 'receiving.md',
 };
 
 /** The sections of an entry point, from its comments: the names that it exports below each `// Section.` */

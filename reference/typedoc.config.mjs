@@ -4,7 +4,7 @@ const entryOf = (folder) => `../src/${folder}index.ts`;
 export default {
   plugin: ['typedoc-plugin-markdown', './plugin.mjs'],
   tsconfig: '../tsconfig.build.json',
-  entryPoints: ['', 'cli/', 'relay/', 'testing/', 'bullmq/'].map(entryOf),
+  entryPoints: ['', 'cli/', 'relay/', 'testing/', 'bullmq/', 'delivery/ndjson/'].map(entryOf),
   out: '../docs/reference',
   router: 'module',
   readme: 'none',

@@ -14,6 +14,7 @@ const PAGES: Record<string, string> = {
   'relay.md': 'src/relay/index.ts',
   'testing.md': 'src/testing/index.ts',
   'bullmq.md': 'src/bullmq/index.ts',
+  'ndjson.md': 'src/delivery/ndjson/index.ts',
 };
 const textOf = (page: string) => pageOf(`docs/reference/${page}`);
 

@@ -4,7 +4,18 @@
  */
 import type { MetricValue } from './python.js';
 
-/** What a line is made of. A usage event of this package fits. */
+/**
+ * What a line is made of. A usage event of this package fits.
+ *
+ * @example
+ * const event: NdjsonEvent = {
+ *   id: '019a2b3c-4d5e-7f60-8a9b-0c1d2e3f4a5b',
+ *   timeMs: Date.UTC(2026, 10, 28, 22, 30),
+ *   type: 'backfill',
+ *   metrics: { days: 30, took: 7 },
+ *   kindOf: (name) => (name === 'days' ? 'count' : 'duration'),
+ * };
+ */
 export interface NdjsonEvent {
   /** A UUID in lower case, the same in each attempt. */
   readonly id: string;
@@ -14,7 +25,7 @@ export interface NdjsonEvent {
   readonly type: string;
   /** The fields, in the order of the line. A field that is null or undefined is left out. */
   readonly metrics: Readonly<Record<string, MetricValue | undefined>>;
-  /** The declared kind of a field (`count`, `duration`, `boolean`, `hash` or a kind of text), or undefined if none is known. */
+  /** The declared kind of a field (`count`, `duration`, `boolean`, `hash` or a kind of text), or undefined if none is known. It never throws. */
   kindOf(name: string): string | undefined;
 }
 
@@ -65,7 +76,18 @@ function newKey(name: string): Key | undefined {
  * - A field named `id`, `time` or `event` has the key `field_id`, `field_time` or `field_event`, unless another field has that name.
  * - A field whose value is not of its kind is left out, and so is one whose name could not be declared.
  *
- * Never throws.
+ * It never throws.
+ *
+ * @param event A usage event, or what has the same parts.
+ * @example
+ * const event: NdjsonEvent = {
+ *   id: '019a2b3c-4d5e-7f60-8a9b-0c1d2e3f4a5b',
+ *   timeMs: Date.UTC(2026, 10, 28, 22, 30),
+ *   type: 'backfill',
+ *   metrics: { days: 30, took: 7 },
+ *   kindOf: (name) => (name === 'days' ? 'count' : 'duration'),
+ * };
+ * console.log(ndjsonLine(event).slice(48)); // "time":"2026-11-28T22:30:00.000Z","event":"backfill","days":30,"took":7.0}
  */
 export function ndjsonLine(event: NdjsonEvent): string {
   const { metrics } = event;
@@ -148,6 +170,9 @@ function timeText(timeMs: number): string {
  * - `nested_value`, `null_value`: a value that is no text, number or boolean.
  * - `bad_number`: a count above 2^53 - 1 or below 0, or a double beyond the largest.
  * - `bad_text`: half a surrogate pair, or U+0000.
+ *
+ * @example
+ * const problem: NdjsonProblem = 'bad_time';
  */
 export type NdjsonProblem =
   | 'not_json'
@@ -162,16 +187,34 @@ export type NdjsonProblem =
   | 'bad_number'
   | 'bad_text';
 
-/** The kind of a value as its line tells it: which kind of text it is, no line tells. */
+/**
+ * The kind of a value as its line tells it: which kind of text it is, no line tells.
+ *
+ * @example
+ * const kind: NdjsonKind = 'count';
+ */
 export type NdjsonKind = 'count' | 'duration' | 'boolean' | 'text';
 
-/** An event as its line tells it. {@link ndjsonLine} makes the same line of it again. */
+/**
+ * An event as its line tells it. `ndjsonLine` makes the same line of it again.
+ *
+ * @example
+ * const daysOf = ({ metrics }: ReadNdjsonEvent) => metrics['days'];
+ */
 export interface ReadNdjsonEvent extends NdjsonEvent {
+  /** The fields, in the order of the line. */
   readonly metrics: Readonly<Record<string, string | number | boolean>>;
+  /** The kind of a field, or undefined if the line has none of that name. It never throws. */
   kindOf(name: string): NdjsonKind | undefined;
 }
 
-/** The event of a line, or why there is none. */
+/**
+ * The event of a line, or why there is none.
+ *
+ * @example
+ * const reading: NdjsonReading = readNdjsonLine('{}');
+ * if ('event' in reading) throw new Error(reading.event.type);
+ */
 export type NdjsonReading = { readonly event: ReadNdjsonEvent } | { readonly problem: NdjsonProblem };
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -179,10 +222,13 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const EVENT = /^[a-z][a-z0-9_]{0,31}$/;
 
 /**
- * Reads a line that {@link ndjsonLine} could have written, in any order of its keys. It is strict, so that what passes is read the same by
- * every engine. The length is up to the caller. Never throws.
+ * Reads a line that `ndjsonLine` could have written, in any order of its keys. It is strict: what it accepts is read the same by every
+ * engine. It has no limit of length: whoever calls it has one. It never throws.
  *
  * @param line Without the newline.
+ * @example
+ * const reading = readNdjsonLine('{"id":"019a2b3c-4d5e-7f60-8a9b-0c1d2e3f4a5b","time":"2026-11-28T22:30:00.000Z","event":"backfill","days":null}');
+ * console.log('problem' in reading && reading.problem); // null_value
  */
 export function readNdjsonLine(line: string): NdjsonReading {
   let values: unknown;

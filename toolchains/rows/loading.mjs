@@ -7,6 +7,7 @@ const ENTRIES = {
   'cosmos-telemetry/relay': 'createRelay',
   'cosmos-telemetry/testing': 'startCollector',
   'cosmos-telemetry/bullmq': 'bullmqMap',
+  'cosmos-telemetry/ndjson': 'ndjsonLine',
 };
 
 const checks = Object.values(ENTRIES)
