@@ -125,7 +125,7 @@ function fromWire(text: string, kind: string | undefined): string {
   return kind === 'version' && text.includes('%') ? text.replaceAll('%2B', '+').replaceAll('%21', '!') : text;
 }
 
-/** A number that every reader takes for a double: `JSON.stringify` writes 7.0 as `7`, and readers that guess take a whole column for integers. */
+/** A number that every reader takes for a double. `JSON.stringify` writes 7.0 as `7`: a reader that guesses takes the column for integers. */
 function doubleText(value: number): string {
   if (value === 0) return '0.0';
   return Number.isInteger(value) && Math.abs(value) < 1e21 ? `${value}.0` : String(value);

@@ -110,6 +110,18 @@ import type {
 } from 'cosmos-telemetry';
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import type { CliIo, CliStream, TelemetryCli, TelemetryCliOptions } from 'cosmos-telemetry/cli';
+import { ndjsonColumns, ndjsonLine, ndjsonStatements, readNdjsonLine } from 'cosmos-telemetry/ndjson';
+import type {
+  NdjsonColumn,
+  NdjsonColumnType,
+  NdjsonEvent,
+  NdjsonKind,
+  NdjsonProblem,
+  NdjsonReading,
+  NdjsonStatementOptions,
+  NdjsonStatements,
+  ReadNdjsonEvent,
+} from 'cosmos-telemetry/ndjson';
 import { createRelay } from 'cosmos-telemetry/relay';
 import type {
   HttpRequest,
@@ -444,6 +456,21 @@ export async function relay(request: HttpRequest, response: HttpResponse): Promi
   const store: RelayStoreStats = stats.store;
   const report: RelayReport = await running.close({ deadlineMs: undefined });
   return port + store.waiting + report.durationMs;
+}
+
+export function lines(event: NdjsonEvent): readonly string[] {
+  const reading: NdjsonReading = readNdjsonLine(ndjsonLine(event));
+  if ('problem' in reading) {
+    const problem: NdjsonProblem = reading.problem;
+    return [problem];
+  }
+  const read: ReadNdjsonEvent = reading.event;
+  const known: NdjsonKind | undefined = read.kindOf('days');
+  const columns: readonly NdjsonColumn[] = ndjsonColumns({ product, standardEvents: false });
+  const types: readonly NdjsonColumnType[] = columns.map(({ type }) => type);
+  const names: NdjsonStatementOptions = { table: undefined, file: 'events/*.ndjson.gz' };
+  const statements: NdjsonStatements = ndjsonStatements(columns, names);
+  return [ndjsonLine(read), known ?? 'none', ...types, statements.duckdb.createTable, statements.clickhouse.insert];
 }
 
 const script: OutcomeScript = (event: RecordedEvent) => ({ kind: 'retryable', reason: event.type, cause: undefined });

@@ -1,8 +1,12 @@
 /**
- * `cosmos-telemetry/ndjson`: events as lines of JSON, for databases and files. It imports nothing.
+ * `cosmos-telemetry/ndjson`: events as lines of JSON, for databases and files.
  *
  * @module ndjson
  */
 export { ndjsonLine, readNdjsonLine } from '../../wire/ndjson.js';
 export type { NdjsonEvent, NdjsonKind, NdjsonProblem, NdjsonReading, ReadNdjsonEvent } from '../../wire/ndjson.js';
+export { ndjsonColumns } from './columns.js';
+export type { NdjsonColumn, NdjsonColumnType } from './columns.js';
+export { ndjsonStatements } from './statements.js';
+export type { NdjsonStatementOptions, NdjsonStatements } from './statements.js';
 export type { MetricValue } from '../../wire/python.js';
