@@ -19,14 +19,14 @@ import type { MetricValue } from './python.js';
 export interface NdjsonEvent {
   /** A UUID in lower case, the same in each attempt. */
   readonly id: string;
-  /** When the event was published, in milliseconds since 1970. */
-  readonly timeMs: number;
+  /** When the event was published, in milliseconds since 1970. Without it the line says 1970: a time of its own in each attempt would be wrong. */
+  readonly timeMs?: number | undefined;
   /** The event type. */
   readonly type: string;
   /** The fields, in the order of the line. A field that is null or undefined is left out. */
   readonly metrics: Readonly<Record<string, MetricValue | undefined>>;
   /** The declared kind of a field (`count`, `duration`, `boolean`, `hash` or a kind of text), or undefined if none is known. It never throws. */
-  kindOf(name: string): string | undefined;
+  readonly kindOf?: ((name: string) => string | undefined) | undefined;
 }
 
 /** What begins each hash: no hex digit, because pandas reads `06e30` as a number and drops the zeros of `00012345`. */
@@ -99,7 +99,7 @@ export function ndjsonLine(event: NdjsonEvent): string {
     if (value === undefined || value === null) continue;
     const key = keys.get(name) ?? newKey(name);
     if (key === undefined || (key.key !== name && Object.hasOwn(metrics, key.key))) continue;
-    line += typeof value === 'string' ? textPair(key, value, event.kindOf(name)) : plainPair(key, value, event.kindOf(name));
+    line += typeof value === 'string' ? textPair(key, value, event.kindOf?.(name)) : plainPair(key, value, event.kindOf?.(name));
   }
   return `${line}}`;
 }
@@ -153,7 +153,7 @@ let lastTimeMs = 0;
 let lastTimeText = new Date(0).toISOString();
 
 /** UTC, always with three digits. A time outside of 1970 to 2299 becomes the nearest inside, and one that is no number 1970. */
-function timeText(timeMs: number): string {
+function timeText(timeMs = 0): string {
   // Events of one turn of the event loop share their time.
   if (timeMs === lastTimeMs) return lastTimeText;
   lastTimeText = new Date(timeMs > 0 ? Math.min(timeMs, MAX_TIME_MS) : 0).toISOString();
@@ -202,6 +202,8 @@ export type NdjsonKind = 'count' | 'duration' | 'boolean' | 'text';
  * const daysOf = ({ metrics }: ReadNdjsonEvent) => metrics['days'];
  */
 export interface ReadNdjsonEvent extends NdjsonEvent {
+  /** When the event was published, in milliseconds since 1970. */
+  readonly timeMs: number;
   /** The fields, in the order of the line. */
   readonly metrics: Readonly<Record<string, string | number | boolean>>;
   /** The kind of a field, or undefined if the line has none of that name. It never throws. */

@@ -9,4 +9,5 @@ export { ndjsonColumns } from './columns.js';
 export type { NdjsonColumn, NdjsonColumnType } from './columns.js';
 export { ndjsonStatements } from './statements.js';
 export type { NdjsonStatementOptions, NdjsonStatements } from './statements.js';
+export type { FieldKind } from '../../events/fields.js';
 export type { MetricValue } from '../../wire/python.js';
