@@ -87,7 +87,7 @@ function newKey(name: string): Key | undefined {
  *   metrics: { days: 30, took: 7 },
  *   kindOf: (name) => (name === 'days' ? 'count' : 'duration'),
  * };
- * console.log(ndjsonLine(event).slice(48)); // "time":"2026-11-28T22:30:00.000Z","event":"backfill","days":30,"took":7.0}
+ * console.log(ndjsonLine(event).slice(45)); // "time":"2026-11-28T22:30:00.000Z","event":"backfill","days":30,"took":7.0}
  */
 export function ndjsonLine(event: NdjsonEvent): string {
   const { metrics } = event;

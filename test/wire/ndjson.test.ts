@@ -91,10 +91,9 @@ test('an event that a test made may lack its time and the kinds of its fields', 
   t.is(ndjsonLine({ ...event, timeMs: undefined }), ndjsonLine(event));
 });
 
-test('an event of a transport fits, and so does what was read', (t) => {
-  const usage = (event: UsageEvent): NdjsonEvent => event;
+test('an event of a transport fits', (t) => {
   const event: UsageEvent = { id: ID, type: 'backfill', metrics: { days: 7 }, kindOf: () => 'count', requestTarget: () => '' };
-  t.true(ndjsonLine(usage(event)).endsWith(',"days":7}'));
+  t.true(ndjsonLine(event).endsWith(',"days":7}'));
 });
 
 test('booleans are true and false', (t) => {
