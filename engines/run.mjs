@@ -148,6 +148,8 @@ try {
     const isFine = kept.size === late.length && late.every(({ id, seq }) => kept.get(id) === JSON.stringify({ extra: seq }));
     say(isFine ? 'ok' : 'FAILED', `PostgreSQL keeps the field without a column of ${kept.size} events, of ${late.length}`);
   } else say('SKIPPED', `PostgreSQL: ${whyNot}`);
+} catch (error) {
+  say('FAILED', String(error));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -127,7 +127,6 @@ function fromWire(text: string, kind: string | undefined): string {
 
 /** A number that every reader takes for a double. `JSON.stringify` writes 7.0 as `7`: a reader that guesses takes the column for integers. */
 function doubleText(value: number): string {
-  if (value === 0) return '0.0';
   return Number.isInteger(value) && Math.abs(value) < 1e21 ? `${value}.0` : String(value);
 }
 
@@ -301,7 +300,7 @@ function scan(
       if (typeof value !== 'string') return 'repeated_name';
       if (!isCleanLine && !isClean(value)) return 'bad_text';
       at = (hasEscapes ? endOfText(line, start) : start + 1 + value.length) + 1;
-      if (!hasEscapes && !(line.startsWith(value, start + 1) && line.charCodeAt(at - 1) === QUOTE)) return 'repeated_name';
+      if (!hasEscapes && line.charCodeAt(at - 1) !== QUOTE) return 'repeated_name';
     } else if (first === '{' || first === '[') return 'nested_value';
     else if (first === 'n') return 'null_value';
     else if (first === 't' || first === 'f') {

@@ -178,7 +178,7 @@ test('what Object.prototype holds is no field', (t) => {
   t.is(ndjsonLine(eventWith(metrics)), `${START},"own":"y"}`);
 });
 
-test('many foreign names do not fill the memory, and change no line', (t) => {
+test('a line is the same after many foreign names', (t) => {
   for (let n = 0; n < 3000; n += 1) t.is(written(n, 'count', `name_${n}`), `,"name_${n}":${n}`);
   t.is(written('x', 'hash'), ',"field":"hx"');
 });
