@@ -19,14 +19,14 @@ import type { MetricValue } from './python.js';
 export interface NdjsonEvent {
   /** A UUID in lower case, the same in each attempt. */
   readonly id: string;
-  /** When the event was published, in milliseconds since 1970. */
-  readonly timeMs: number;
+  /** When the event was published, in milliseconds since 1970. Without it the line says 1970: a time of its own in each attempt would be wrong. */
+  readonly timeMs?: number | undefined;
   /** The event type. */
   readonly type: string;
   /** The fields, in the order of the line. A field that is null or undefined is left out. */
   readonly metrics: Readonly<Record<string, MetricValue | undefined>>;
   /** The declared kind of a field (`count`, `duration`, `boolean`, `hash` or a kind of text), or undefined if none is known. It never throws. */
-  kindOf(name: string): string | undefined;
+  readonly kindOf?: ((name: string) => string | undefined) | undefined;
 }
 
 /** What begins each hash: no hex digit, because pandas reads `06e30` as a number and drops the zeros of `00012345`. */
@@ -87,7 +87,7 @@ function newKey(name: string): Key | undefined {
  *   metrics: { days: 30, took: 7 },
  *   kindOf: (name) => (name === 'days' ? 'count' : 'duration'),
  * };
- * console.log(ndjsonLine(event).slice(48)); // "time":"2026-11-28T22:30:00.000Z","event":"backfill","days":30,"took":7.0}
+ * console.log(ndjsonLine(event).slice(45)); // "time":"2026-11-28T22:30:00.000Z","event":"backfill","days":30,"took":7.0}
  */
 export function ndjsonLine(event: NdjsonEvent): string {
   const { metrics } = event;
@@ -99,7 +99,7 @@ export function ndjsonLine(event: NdjsonEvent): string {
     if (value === undefined || value === null) continue;
     const key = keys.get(name) ?? newKey(name);
     if (key === undefined || (key.key !== name && Object.hasOwn(metrics, key.key))) continue;
-    line += typeof value === 'string' ? textPair(key, value, event.kindOf(name)) : plainPair(key, value, event.kindOf(name));
+    line += typeof value === 'string' ? textPair(key, value, event.kindOf?.(name)) : plainPair(key, value, event.kindOf?.(name));
   }
   return `${line}}`;
 }
@@ -125,9 +125,8 @@ function fromWire(text: string, kind: string | undefined): string {
   return kind === 'version' && text.includes('%') ? text.replaceAll('%2B', '+').replaceAll('%21', '!') : text;
 }
 
-/** A number that every reader takes for a double: `JSON.stringify` writes 7.0 as `7`, and readers that guess take a whole column for integers. */
+/** A number that every reader takes for a double. `JSON.stringify` writes 7.0 as `7`: a reader that guesses takes the column for integers. */
 function doubleText(value: number): string {
-  if (value === 0) return '0.0';
   return Number.isInteger(value) && Math.abs(value) < 1e21 ? `${value}.0` : String(value);
 }
 
@@ -153,7 +152,7 @@ let lastTimeMs = 0;
 let lastTimeText = new Date(0).toISOString();
 
 /** UTC, always with three digits. A time outside of 1970 to 2299 becomes the nearest inside, and one that is no number 1970. */
-function timeText(timeMs: number): string {
+function timeText(timeMs = 0): string {
   // Events of one turn of the event loop share their time.
   if (timeMs === lastTimeMs) return lastTimeText;
   lastTimeText = new Date(timeMs > 0 ? Math.min(timeMs, MAX_TIME_MS) : 0).toISOString();
@@ -202,6 +201,8 @@ export type NdjsonKind = 'count' | 'duration' | 'boolean' | 'text';
  * const daysOf = ({ metrics }: ReadNdjsonEvent) => metrics['days'];
  */
 export interface ReadNdjsonEvent extends NdjsonEvent {
+  /** When the event was published, in milliseconds since 1970. */
+  readonly timeMs: number;
   /** The fields, in the order of the line. */
   readonly metrics: Readonly<Record<string, string | number | boolean>>;
   /** The kind of a field, or undefined if the line has none of that name. It never throws. */
@@ -299,7 +300,7 @@ function scan(
       if (typeof value !== 'string') return 'repeated_name';
       if (!isCleanLine && !isClean(value)) return 'bad_text';
       at = (hasEscapes ? endOfText(line, start) : start + 1 + value.length) + 1;
-      if (!hasEscapes && !(line.startsWith(value, start + 1) && line.charCodeAt(at - 1) === QUOTE)) return 'repeated_name';
+      if (!hasEscapes && line.charCodeAt(at - 1) !== QUOTE) return 'repeated_name';
     } else if (first === '{' || first === '[') return 'nested_value';
     else if (first === 'n') return 'null_value';
     else if (first === 't' || first === 'f') {

@@ -112,6 +112,18 @@ import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import type { CliIo, CliStream, TelemetryCli, TelemetryCliOptions } from 'cosmos-telemetry/cli';
 import { otelTransport } from 'cosmos-telemetry/otel';
 import type { OtelExporter, OtelExportResult, OtelLogRecord, OtelResource, OtelScope } from 'cosmos-telemetry/otel';
+import { ndjsonColumns, ndjsonLine, ndjsonStatements, readNdjsonLine } from 'cosmos-telemetry/ndjson';
+import type {
+  NdjsonColumn,
+  NdjsonColumnType,
+  NdjsonEvent,
+  NdjsonKind,
+  NdjsonProblem,
+  NdjsonReading,
+  NdjsonStatementOptions,
+  NdjsonStatements,
+  ReadNdjsonEvent,
+} from 'cosmos-telemetry/ndjson';
 import { createRelay } from 'cosmos-telemetry/relay';
 import type {
   HttpRequest,
@@ -470,6 +482,21 @@ export function openTelemetry(): Transport {
   return otelTransport({ exporter, product: scope, resource, lingerMs: undefined });
 }
 
+export function lines(event: NdjsonEvent): readonly string[] {
+  const reading: NdjsonReading = readNdjsonLine(ndjsonLine(event));
+  if ('problem' in reading) {
+    const problem: NdjsonProblem = reading.problem;
+    return [problem];
+  }
+  const read: ReadNdjsonEvent = reading.event;
+  const known: NdjsonKind | undefined = read.kindOf('days');
+  const columns: readonly NdjsonColumn[] = ndjsonColumns({ product, standardEvents: false });
+  const types: readonly NdjsonColumnType[] = columns.map(({ type }) => type);
+  const names: NdjsonStatementOptions = { table: undefined, file: 'events/*.ndjson.gz' };
+  const statements: NdjsonStatements = ndjsonStatements(columns, names);
+  return [ndjsonLine(read), known ?? 'none', ...types, statements.duckdb.createTable, statements.clickhouse.insert];
+}
+
 const script: OutcomeScript = (event: RecordedEvent) => ({ kind: 'retryable', reason: event.type, cause: undefined });
 
 export async function testing(): Promise<readonly ContractTest[]> {
@@ -500,8 +527,8 @@ export async function testing(): Promise<readonly ContractTest[]> {
 const heldOf = ({ held }: SharedQueueStats): number => held;
 const isMissing = (error: unknown): boolean => error instanceof JetstreamError && error.code === 'client_missing';
 
-export function sharedQueue(client: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
-  const shared: JetstreamOptions = { client, servers: ['nats://127.0.0.1:4222'], stream: undefined };
+export function sharedQueue(nats: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
+  const shared: JetstreamOptions = { client: nats, servers: ['nats://127.0.0.1:4222'], stream: undefined };
   const store: JetstreamStoreOptions = { ...shared, prefetch: 1, required: undefined };
   const sending: JetstreamTransportOptions = { ...shared, maxBatchSize: undefined };
   const open: NonNullable<RelayOptions['store']> = (given: RelayStoreOptions) => jetstreamStore(store)(given);

@@ -1,4 +1,5 @@
 /**
+/**
  * `cosmos-telemetry/ndjson`: events as lines of JSON, for databases and files, and a transport that posts them.
  *
  * @module ndjson
@@ -8,4 +9,9 @@ export type { NdjsonTransportOptions } from './ndjson-transport.js';
 export type { HeadersOption } from './own-headers.js';
 export { ndjsonLine, readNdjsonLine } from '../../wire/ndjson.js';
 export type { NdjsonEvent, NdjsonKind, NdjsonProblem, NdjsonReading, ReadNdjsonEvent } from '../../wire/ndjson.js';
+export { ndjsonColumns } from './columns.js';
+export type { NdjsonColumn, NdjsonColumnType } from './columns.js';
+export { ndjsonStatements } from './statements.js';
+export type { NdjsonStatementOptions, NdjsonStatements } from './statements.js';
+export type { FieldKind } from '../../events/fields.js';
 export type { MetricValue } from '../../wire/python.js';
