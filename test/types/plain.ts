@@ -485,12 +485,13 @@ export async function testing(): Promise<readonly ContractTest[]> {
   return [...stores, ...transportContract(make, contract)];
 }
 
-export function queue(client: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
-  const shared: JetstreamOptions = { client, servers: ['nats://127.0.0.1:4222'], stream: undefined };
+const heldBy = ({ held }: SharedQueueStats): number => held;
+const isMissing = (error: unknown): boolean => error instanceof JetstreamError && error.code === 'client_missing';
+
+export function sharedQueue(nats: NatsClient, message: NatsMessage, connection: NatsConnection, headers: NatsHeaders): unknown[] {
+  const shared: JetstreamOptions = { client: nats, servers: ['nats://127.0.0.1:4222'], stream: undefined };
   const store: JetstreamStoreOptions = { ...shared, prefetch: 1, required: undefined };
   const sending: JetstreamTransportOptions = { ...shared, maxBatchSize: undefined };
   const open: NonNullable<RelayOptions['store']> = (given: RelayStoreOptions) => jetstreamStore(store)(given);
-  const held = ({ held: events }: SharedQueueStats): number => events;
-  const isMissing = (error: unknown): boolean => error instanceof JetstreamError && error.code === 'client_missing';
-  return [open, held, isMissing, jetstreamTransport(sending).maxBatchSize, message.reply, connection.info, headers.code];
+  return [open, heldBy, isMissing, jetstreamTransport(sending).maxBatchSize, message.reply, connection.info, headers.code];
 }
