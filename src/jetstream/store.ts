@@ -44,10 +44,8 @@ export interface JetstreamStoreOptions extends JetstreamOptions {
  * work queue, `unreachable` with `required`.
  * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not installed.
  * @example
- * const relay = createRelay({
- *   listen: '127.0.0.1:0',
- *   store: jetstreamStore({ servers: ['nats://nats-0:4222', 'nats://nats-1:4222'], replicas: 3 }),
- * });
+ * const servers = ['nats://nats-0:4222', 'nats://nats-1:4222'];
+ * const start = () => createRelay({ listen: '127.0.0.1:0', store: jetstreamStore({ servers, replicas: 3 }) }).listen();
  */
 export function jetstreamStore(options: JetstreamStoreOptions = {}): (options: RelayStoreOptions) => Promise<RelayStore> {
   const { settings, options: checked } = checkJetstreamOptions<JetstreamStoreOptions>('options of jetstreamStore', options, {

@@ -32,8 +32,8 @@ export interface JetstreamTransportOptions extends JetstreamOptions {
  * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
  * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not installed.
  * @example
- * const transport = retrying(jetstreamTransport({ servers: 'nats://127.0.0.1:4222' }));
- * const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport });
+ * const product = { name: 'acme', version: '1.2.0' };
+ * const start = () => createTelemetry({ product, transport: retrying(jetstreamTransport({ servers: 'nats://127.0.0.1:4222' })) });
  */
 export function jetstreamTransport(options: JetstreamTransportOptions = {}): Transport {
   const { settings, options: checked } = checkJetstreamOptions<JetstreamTransportOptions>('options of jetstreamTransport', options, {
