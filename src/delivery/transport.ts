@@ -40,7 +40,7 @@ export interface UsageEvent {
    * The declared kind of a metric, for another encoding: a `duration` is a floating-point number even if its value is 7. Undefined for a name
    * that is not declared. Each event of a client has it; an event that a test makes may lack it. Never throws.
    */
-  kindOf?(name: string): FieldKind | undefined;
+  kindOf?: ((name: string) => FieldKind | undefined) | undefined;
 }
 
 /** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */

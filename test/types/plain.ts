@@ -87,6 +87,7 @@ import type {
   Rule,
   RunReport,
   RunTask,
+  EventOutcome,
   SendOutcome,
   SendSignal,
   Settings,
@@ -110,6 +111,16 @@ import type {
 } from 'cosmos-telemetry';
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import type { CliIo, CliStream, TelemetryCli, TelemetryCliOptions } from 'cosmos-telemetry/cli';
+import { ndjsonLine, ndjsonTransport, readNdjsonLine } from 'cosmos-telemetry/ndjson';
+import type {
+  HeadersOption,
+  NdjsonEvent,
+  NdjsonKind,
+  NdjsonProblem,
+  NdjsonReading,
+  NdjsonTransportOptions,
+  ReadNdjsonEvent,
+} from 'cosmos-telemetry/ndjson';
 import { otelTransport } from 'cosmos-telemetry/otel';
 import type { OtelExporter, OtelExportResult, OtelLogRecord, OtelResource, OtelScope } from 'cosmos-telemetry/otel';
 import { ndjsonColumns, ndjsonLine, ndjsonStatements, readNdjsonLine } from 'cosmos-telemetry/ndjson';
@@ -470,6 +481,25 @@ export async function relay(request: HttpRequest, response: HttpResponse): Promi
   const store: RelayStoreStats = stats.store;
   const report: RelayReport = await running.close({ deadlineMs: undefined });
   return port + store.waiting + report.durationMs;
+}
+
+const notCounted: EventOutcome = { kind: 'sent', handedOver: undefined };
+
+const ownHeaders: HeadersOption = async () => ({ authorization: 'Bearer token' });
+
+export function linesOfJson(event: NdjsonEvent): Transport {
+  const reading: NdjsonReading = readNdjsonLine(ndjsonLine(event));
+  const read: ReadNdjsonEvent | undefined = 'event' in reading ? reading.event : undefined;
+  const problem: NdjsonProblem | undefined = 'problem' in reading ? reading.problem : undefined;
+  const kindOfDays: NdjsonKind | undefined = read?.kindOf('days');
+  const path = `${kindOfDays ?? 'text'}/${problem ?? notCounted.kind}`;
+  const options: NdjsonTransportOptions = {
+    endpoint: `https://events.acme.example/${path}`,
+    headers: ownHeaders,
+    ca: undefined,
+    retries: undefined,
+  };
+  return ndjsonTransport(options);
 }
 
 export function openTelemetry(): Transport {

@@ -6,7 +6,7 @@ import { LOAD_REASON, loadWaitMs } from '../late.js';
 import { startLimit } from '../pacing.js';
 import { BUSY_REASON, CONNECT_REASON } from '../transport.js';
 import type { SendOutcome } from '../transport.js';
-import type { Exchange, Http, HttpResponse } from './client.js';
+import type { Exchange, Http, HttpRequest, HttpResponse } from './client.js';
 import type { Turns } from './pool.js';
 import type { ResponseHeaders } from './responses.js';
 import { isRedirect, MAX_REDIRECTS, nextHop, statusOutcome } from './responses.js';
@@ -160,9 +160,10 @@ export class Attempt {
   }
 
   /** What is written to a URL. */
-  #request(url: string): { headers: Readonly<Record<string, string>>; body?: Uint8Array } {
+  #request(url: string): Pick<HttpRequest, 'headers' | 'body'> {
     const post = this.#post;
-    if (post === undefined) return { headers: HEADERS };
+    // Each is an own property: a polluted `Object.prototype` must not give a GET a body.
+    if (post === undefined) return { headers: HEADERS, body: undefined };
     const isOwn = new URL(url).origin === this.#settings.endpointOrigin;
     return { headers: { ...HEADERS, ...post.headers, ...(isOwn && post.ownHeaders) }, body: post.body };
   }

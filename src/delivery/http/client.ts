@@ -134,7 +134,9 @@ class NodeFetchClient implements HttpClient {
       highWaterMark: HIGH_WATER_MARK,
     } as RequestInit;
     // node-fetch hands its request to our agent before `fetch` returns.
-    const { result, request } = this.#connections.capture({ url: new URL(url), headers }, () => unobserved(() => fetch(url, init)));
+    const { result, request } = this.#connections.capture({ url: new URL(url), headers, body: undefined }, () =>
+      unobserved(() => fetch(url, init)),
+    );
     this.#isCapturing = request !== undefined;
     const isOurs = request !== undefined && hasNoOtherListener(request);
     if (isOurs) request.removeAllListeners('response');
