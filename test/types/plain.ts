@@ -111,19 +111,22 @@ import type {
 } from 'cosmos-telemetry';
 import { createTelemetryCli } from 'cosmos-telemetry/cli';
 import type { CliIo, CliStream, TelemetryCli, TelemetryCliOptions } from 'cosmos-telemetry/cli';
-import { ndjsonLine, ndjsonTransport, readNdjsonLine } from 'cosmos-telemetry/ndjson';
+import { ndjsonColumns, ndjsonLine, ndjsonStatements, ndjsonTransport, readNdjsonLine } from 'cosmos-telemetry/ndjson';
 import type {
   HeadersOption,
+  NdjsonColumn,
+  NdjsonColumnType,
   NdjsonEvent,
   NdjsonKind,
   NdjsonProblem,
   NdjsonReading,
+  NdjsonStatementOptions,
+  NdjsonStatements,
   NdjsonTransportOptions,
   ReadNdjsonEvent,
 } from 'cosmos-telemetry/ndjson';
 import { otelTransport } from 'cosmos-telemetry/otel';
 import type { OtelExporter, OtelExportResult, OtelLogRecord, OtelResource, OtelScope } from 'cosmos-telemetry/otel';
-import { ndjsonColumns, ndjsonLine, ndjsonStatements, readNdjsonLine } from 'cosmos-telemetry/ndjson';
 import type {
   NdjsonColumn,
   NdjsonColumnType,

@@ -1,5 +1,4 @@
 /**
-/**
  * `cosmos-telemetry/ndjson`: events as lines of JSON, for databases and files, and a transport that posts them.
  *
  * @module ndjson
@@ -18,5 +17,4 @@ export { ndjsonColumns } from './columns.js';
 export type { NdjsonColumn, NdjsonColumnType } from './columns.js';
 export { ndjsonStatements } from './statements.js';
 export type { NdjsonStatementOptions, NdjsonStatements } from './statements.js';
-export type { FieldKind } from '../../events/fields.js';
 export type { MetricValue, UsageMetrics } from '../../wire/python.js';
