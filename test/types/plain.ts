@@ -127,17 +127,6 @@ import type {
 } from 'cosmos-telemetry/ndjson';
 import { otelTransport } from 'cosmos-telemetry/otel';
 import type { OtelExporter, OtelExportResult, OtelLogRecord, OtelResource, OtelScope } from 'cosmos-telemetry/otel';
-import type {
-  NdjsonColumn,
-  NdjsonColumnType,
-  NdjsonEvent,
-  NdjsonKind,
-  NdjsonProblem,
-  NdjsonReading,
-  NdjsonStatementOptions,
-  NdjsonStatements,
-  ReadNdjsonEvent,
-} from 'cosmos-telemetry/ndjson';
 import { createRelay } from 'cosmos-telemetry/relay';
 import type {
   HttpRequest,
