@@ -252,19 +252,25 @@ export class Dispatcher {
     }
     const { ready = buffer.length } = buffer;
     if (ready > 0 && !this.#batching.mayLeave(ready)) return false;
-    const taken = this.#batching.take(buffer, this.#putBack);
+    const taken = this.#batching.take(buffer);
     if (taken.length === 0) return false;
     const batch = worker.begin(taken);
+    this.#inFlight += taken.length;
+    // They are in flight before it: the transport's code may count, drain, or opt out.
+    const rest = this.#batching.cut(taken);
+    this.#inFlight -= rest.length;
+    if (rest.length > 0) this.#putBack(rest);
     this.#budget.spend(nowMs);
     this.spread();
-    this.#inFlight += taken.length;
-    if (daily !== undefined && taken.some((event) => daily.concerns(event))) void this.#claim(batch, daily);
+    if (this.#isStopped) this.#settle(batch, UNSENT);
+    else if (daily !== undefined && taken.some((event) => daily.concerns(event))) void this.#claim(batch, daily);
     else this.#attempt(batch);
     return true;
   }
 
-  readonly #putBack = (events: readonly TakenEvent[]): void =>
+  #putBack(events: readonly TakenEvent[]): void {
     this.#options.ledger.drop('buffer_full', this.#options.buffer.putBack(events));
+  }
 
   /** Sends the events of a batch that have their day, or are not daily. */
   async #claim(batch: InFlightBatch, daily: DailyEvents): Promise<void> {
