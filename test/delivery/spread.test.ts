@@ -143,7 +143,10 @@ test('a drain does not end the pause that the server asked for during a longer w
   await clock.advance(pausedUntilMs - clock.now() - 1);
   t.is(sentAt().length, 1);
   await clock.advance(2);
-  t.deepEqual(sentAt().slice(1), Array.from({ length: 4 }, () => pausedUntilMs));
+  t.deepEqual(
+    sentAt().slice(1),
+    Array.from({ length: 4 }, () => pausedUntilMs),
+  );
   t.is((await drained).sent, 4);
 });
 
