@@ -73,6 +73,7 @@ const COMMON_JS = {
 
 const LATE = 'dist/cosmos-telemetry-late.cjs';
 withLicenses((await build({ ...COMMON_JS, entryPoints: ['src/delivery/late-modules.ts'], outfile: LATE })).metafile);
+withOwnExports(LATE);
 /** Only this file is run as what is loaded late: see `late.ts`. */
 const lateSha256 = createHash('sha256').update(readFileSync(LATE)).digest('hex');
 
@@ -106,8 +107,18 @@ for (const { files, alias } of [{ files: [main], alias: BUNDLED_BUS }, { files: 
 }
 
 for (const file of entries) {
-  const { metafile } = await build({ ...COMMON_JS, entryPoints: [sourceOf(file)], outfile: file.replace(/\.js$/, '.cjs') });
+  const outfile = file.replace(/\.js$/, '.cjs');
+  const { metafile } = await build({ ...COMMON_JS, entryPoints: [sourceOf(file)], outfile });
   withLicenses(metafile);
+  withOwnExports(outfile);
+}
+
+/** The helper of esbuild that exports takes inherited names, too: with any on a polluted `Object.prototype`, the load would throw. */
+function withOwnExports(file) {
+  const code = readFileSync(file, 'utf8');
+  const own = code.replace('for(var name in all)__defProp', 'for(var name of Object.keys(all))__defProp');
+  if (own === code) throw new Error(`${file} has no such helper: is it still needed?`);
+  writeFileSync(file, own);
 }
 
 /** Adds the licenses of the packages that bundles contain, as a comment at their end. Only the build tells which packages these are. */

@@ -13,6 +13,18 @@ const MAX_MAIN_KILOBYTES = 208;
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 const run = (command, ...args) => execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
+/** A program with a polluted `Object.prototype` loads the package and delivers: the helpers of the bundles are part of it, too. */
+const POLLUTED = `Object.prototype.polluted = 1;
+const load = async (telemetry) => {
+  const transport = { send: async () => ({ kind: 'sent' }) };
+  const client = telemetry.createTelemetry({ product: { name: 'acme', version: '1.0.0' }, transport, env: {} });
+  client.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+  const { sent } = await client.close();
+  if (sent !== 2) throw new Error('polluted: ' + sent + ' of 2 events were sent');
+};
+load(require('cosmos-telemetry')).then(async () => load(await import('cosmos-telemetry')));
+`;
+
 /** Does what the Dockerfile of the relay does, in a folder instead of an image, and starts its entry point. */
 function installAsImage(tarball) {
   const dockerfile = readFileSync(new URL('../examples/relay/Dockerfile', import.meta.url), 'utf8').replaceAll('\\\n', ' ');
@@ -39,7 +51,8 @@ try {
   const use = "if (typeof telemetry.createTelemetry !== 'function') throw new Error('no createTelemetry');";
   writeFileSync(path.join(project, 'import.mjs'), `import * as telemetry from 'cosmos-telemetry';\n${use}\n`);
   writeFileSync(path.join(project, 'require.cjs'), `const telemetry = require('cosmos-telemetry');\n${use}\n`);
-  for (const file of ['import.mjs', 'require.cjs']) run(process.execPath, file);
+  writeFileSync(path.join(project, 'polluted.cjs'), POLLUTED);
+  for (const file of ['import.mjs', 'require.cjs', 'polluted.cjs']) run(process.execPath, file);
   const said = run(npm, 'exec', '--offline', '--', 'cosmos-telemetry', '--version');
   if (!/^cosmos-telemetry \d+\.\d+\.\d+\n$/.test(said)) throw new Error(`The command prints an unexpected version: ${said}`);
   writeFileSync(

@@ -160,3 +160,33 @@ test(proves('hook-publish', 'whatever is published directly, nothing is thrown a
   t.is(transport.events.at(-1)?.metrics['storage_type'], 's3');
   t.is(Object.hasOwn(Object.prototype, 'polluted'), false);
 });
+
+test.serial('a host that replaces `Date.now` changes neither the time of an event nor its id', async (t) => {
+  const { telemetry, transport } = client();
+  const { now } = Date;
+  t.teardown(() => {
+    Date.now = now;
+  });
+  const answers: (() => unknown)[] = [
+    () => undefined,
+    () => NaN,
+    () => -1,
+    () => 12n,
+    () => {
+      throw new Error('no time');
+    },
+  ];
+  for (const [index, answer] of answers.entries()) {
+    Date.now = answer as () => number;
+    t.notThrows(() => telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] }));
+    Date.now = now;
+    await transport.waitFor(2 * (index + 1));
+  }
+  for (const { id, timeMs = 0 } of transport.events) {
+    t.true(Math.abs(now() - timeMs) < 60_000, `time ${timeMs}`);
+    t.regex(id, /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+  }
+  const report = await telemetry.close(PATIENTLY);
+  t.is(report.published, 10);
+  t.true(addsUp(report));
+});

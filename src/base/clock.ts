@@ -52,7 +52,7 @@ export interface Timer {
 const { setTimeout: startTimer, clearTimeout: stopTimer, setImmediate: startImmediate } = process.getBuiltinModule('node:timers');
 // Not `performance.now`: merely to name it loads modules of Node for a millisecond, at the start of each host.
 const { hrtime } = process;
-const wallClock = Date;
+const { now: wallNow } = Date;
 
 /** The clock of the machine. */
 export const systemClock: Clock = {
@@ -61,7 +61,7 @@ export const systemClock: Clock = {
     const time = hrtime();
     return time[0] * 1000 + time[1] / 1e6;
   },
-  wallNow: () => wallClock.now(),
+  wallNow: () => wallNow(),
   setTimeout: (callback, delayMs) => startTimer(callback, delayMs),
   clearTimeout: (timer) => {
     stopTimer(timer as NodeJS.Timeout);

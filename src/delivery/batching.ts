@@ -19,6 +19,12 @@ export interface BatchingOptions {
   maxPendingEvents?: number;
 }
 
+/** Read once, and checked again: a getter may answer otherwise than when the options were checked. */
+function limitOf(transport: Transport, name: 'maxBatchSize' | 'lingerMs' | 'maxBatchBytes', least: number): number | undefined {
+  const value: unknown = given(transport, name);
+  return typeof value === 'number' && value >= least ? value : undefined;
+}
+
 /** Tells the batches of a transport. */
 export class Batching {
   /** The most events of a batch. */
@@ -38,9 +44,9 @@ export class Batching {
     const { transport } = options;
     this.#options = options;
     this.#onOver = onOver;
-    this.size = this.#takeSize = given(transport, 'maxBatchSize') ?? 1;
-    this.#lingerMs = given(transport, 'lingerMs') ?? 0;
-    this.#maxBytes = given(transport, 'maxBatchBytes');
+    this.size = this.#takeSize = limitOf(transport, 'maxBatchSize', 1) ?? 1;
+    this.#lingerMs = limitOf(transport, 'lingerMs', 0) ?? 0;
+    this.#maxBytes = limitOf(transport, 'maxBatchBytes', 1);
   }
 
   /** Whether a batch may leave now. If not, the wait for company has begun. */
@@ -68,20 +74,24 @@ export class Batching {
     this.#timer = undefined;
   }
 
-  /** Takes one batch out of a buffer. @param putBack Takes the events that do not fit. */
-  take(buffer: { take(limit: number): TakenEvent[] }, putBack: (events: readonly TakenEvent[]) => void): TakenEvent[] {
+  /** Takes the events of one batch out of a buffer. */
+  take(buffer: { take(limit: number): TakenEvent[] }): TakenEvent[] {
     const taken = buffer.take(this.#takeSize);
-    if (taken.length === 0) return taken;
-    if (this.#lingerMs > 0) this.stop();
-    if (this.#maxBytes === undefined || taken.length === 1) return taken;
-    let bytes = 0;
-    const fit = taken.findIndex((event, index) => (bytes += this.#bytesOf(event)) > (this.#maxBytes ?? 0) && index > 0);
-    this.#takeSize = Math.min(this.size, (fit < 0 ? this.#takeSize : fit) * 2);
-    if (fit >= 0) {
-      this.waitNoLonger();
-      putBack(taken.splice(fit));
-    }
+    if (taken.length > 0 && this.#lingerMs > 0) this.stop();
     return taken;
+  }
+
+  /** Removes from a batch what does not fit. It runs code of the transport. @returns The events that were removed. */
+  cut(taken: TakenEvent[]): TakenEvent[] {
+    const takeSize = this.#takeSize;
+    const maxBytes = this.#maxBytes;
+    if (maxBytes === undefined || taken.length === 1) return [];
+    let bytes = 0;
+    const fit = taken.findIndex((event, index) => (bytes += this.#bytesOf(event)) > maxBytes && index > 0);
+    this.#takeSize = Math.min(this.size, (fit < 0 ? takeSize : fit) * 2);
+    // What stayed in the buffer because fewer than a batch were taken has waited, too.
+    if (fit >= 0 || (taken.length === takeSize && takeSize < this.size)) this.waitNoLonger();
+    return fit < 0 ? [] : taken.splice(fit);
   }
 
   /** The size of an event by the transport, which may throw or answer anything: an event without a size is sent alone. */

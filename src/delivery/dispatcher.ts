@@ -119,6 +119,12 @@ export class Dispatcher {
     return oldest;
   }
 
+  /** How many events can be taken now. */
+  get #ready(): number {
+    const { buffer } = this.#options;
+    return given(buffer, 'ready') ?? buffer.length;
+  }
+
   /** Delays the next batch, with `spreadMs`: to be called when events wait, before workers are started. */
   spread(): void {
     // Until the endpoint answers, the wait for the next probe is spread.
@@ -127,9 +133,9 @@ export class Dispatcher {
 
   /** Starts as many workers as there is work and room for. Never throws, never waits. */
   startWorkers(): void {
-    const { buffer, gate, limit } = this.#options;
+    const { gate, limit } = this.#options;
     // While the gate is unknown, events wait. It calls back when it opens.
-    const { ready = buffer.length } = buffer;
+    const ready = this.#ready;
     if (this.#isStopped || ready === 0 || this.pause.isOn || gate.state === 'unknown') return;
     if (this.#queue === undefined) return void this.#load();
     const most = (this.#queue.concurrency = limit());
@@ -250,21 +256,27 @@ export class Dispatcher {
       this.#budget.whenRenewed(() => this.#runNext(worker));
       return true;
     }
-    const { ready = buffer.length } = buffer;
+    const ready = this.#ready;
     if (ready > 0 && !this.#batching.mayLeave(ready)) return false;
-    const taken = this.#batching.take(buffer, this.#putBack);
+    const taken = this.#batching.take(buffer);
     if (taken.length === 0) return false;
     const batch = worker.begin(taken);
+    this.#inFlight += taken.length;
+    // They are in flight before it: the transport's code may count, drain, or opt out.
+    const rest = this.#batching.cut(taken);
+    this.#inFlight -= rest.length;
+    if (rest.length > 0) this.#putBack(rest);
     this.#budget.spend(nowMs);
     this.spread();
-    this.#inFlight += taken.length;
-    if (daily !== undefined && taken.some((event) => daily.concerns(event))) void this.#claim(batch, daily);
+    if (this.#isStopped) this.#settle(batch, UNSENT);
+    else if (daily !== undefined && taken.some((event) => daily.concerns(event))) void this.#claim(batch, daily);
     else this.#attempt(batch);
     return true;
   }
 
-  readonly #putBack = (events: readonly TakenEvent[]): void =>
+  #putBack(events: readonly TakenEvent[]): void {
     this.#options.ledger.drop('buffer_full', this.#options.buffer.putBack(events));
+  }
 
   /** Sends the events of a batch that have their day, or are not daily. */
   async #claim(batch: InFlightBatch, daily: DailyEvents): Promise<void> {
@@ -359,7 +371,7 @@ export class Dispatcher {
     const events = taken.length;
     this.#inFlight -= events;
     if (outcome.kind === 'sent') {
-      ledger.confirm(taken, outcome.handedOver);
+      ledger.confirm(taken, given(outcome, 'handedOver'));
       this.#hasWarned = false;
     } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
     else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);

@@ -13,6 +13,8 @@ export class Pause {
   readonly #clock: Clock;
   readonly #onOver: () => void;
   #untilMs = 0;
+  /** Until when the network asked for a pause. */
+  #askedUntilMs = 0;
   #isBackOff = false;
   #timer: Timer | undefined;
 
@@ -33,43 +35,53 @@ export class Pause {
 
   /** Starts or prolongs the pause; it never gets shorter. */
   begin(waitMs: number): void {
-    const boundedMs = Math.min(Math.max(waitMs, MIN_PAUSE_MS), MAX_PAUSE_MS);
-    const untilMs = this.#clock.now() + boundedMs;
-    if (untilMs <= this.#untilMs) return;
-    this.#isBackOff = false;
-    this.#untilMs = untilMs;
-    this.#clear();
-    this.#timer = this.#clock.setTimeout(() => {
-      this.#untilMs = 0;
-      this.#isBackOff = false;
-      this.#onOver();
-    }, boundedMs);
-    this.#timer.unref();
+    const untilMs = this.#after(waitMs);
+    this.#askedUntilMs = Math.max(this.#askedUntilMs, untilMs);
+    if (untilMs > this.#untilMs) this.#waitUntil(untilMs, false);
   }
 
   /** Starts a pause of our own choice, which {@link wake} ends. It does not prolong a running pause. */
   backOff(waitMs: number): void {
-    if (this.isOn) return;
-    this.begin(waitMs);
-    this.#isBackOff = true;
+    if (!this.isOn) this.#waitUntil(this.#after(waitMs), true);
   }
 
   /** Backs off until a probe is due. A running back-off ends then, if that is earlier. */
   backOffUntilProbe(waitMs: number): void {
-    if (this.#isBackOff && this.#clock.now() + waitMs < this.#untilMs) this.end();
+    if (this.#clock.now() + waitMs < this.#untilMs) this.wake();
     this.backOff(waitMs);
   }
 
-  /** Ends a back-off. A pause that the network asked for continues. */
+  /** Ends a back-off. A pause that the network asked for continues, also one that was asked for during a longer back-off. */
   wake(): void {
-    if (this.#isBackOff) this.end();
+    if (!this.#isBackOff) return;
+    const askedUntilMs = this.#askedUntilMs;
+    this.end();
+    const leftMs = askedUntilMs - this.#clock.now();
+    if (leftMs > 0) this.begin(leftMs);
   }
 
   /** Ends any pause. */
   end(): void {
     this.#isBackOff = false;
     this.#untilMs = 0;
+    this.#askedUntilMs = 0;
     this.#clear();
+  }
+
+  #after(waitMs: number): number {
+    return this.#clock.now() + Math.min(Math.max(waitMs, MIN_PAUSE_MS), MAX_PAUSE_MS);
+  }
+
+  #waitUntil(untilMs: number, isBackOff: boolean): void {
+    this.#isBackOff = isBackOff;
+    this.#untilMs = untilMs;
+    this.#clear();
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#untilMs = 0;
+      this.#isBackOff = false;
+      this.#onOver();
+    }, untilMs - this.#clock.now());
+    this.#timer.unref();
   }
 
   #clear(): void {

@@ -281,8 +281,9 @@ export function attemptThen(
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (isLast: boolean) => void): Transport {
   return {
     // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
-    ...givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes']),
-    ...(given(inner, 'bytesOf') && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
+    ...givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes', 'bytesOf']),
+    // Anything else is left to the check of the options.
+    ...(typeof given(inner, 'bytesOf') === 'function' && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
     send,
     close: () => given(inner, 'close')?.call(inner),
     [steering]: {

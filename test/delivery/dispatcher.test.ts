@@ -128,6 +128,27 @@ test('a back-off that has passed is over: what the network asks for next is not 
   t.is(pause.untilMs, 5100, 'a probe of ours does not shorten it either');
 });
 
+test('a pause that the network asks for during a longer back-off outlasts the end of the back-off', async (t) => {
+  for (const wake of [(pause: Pause) => pause.wake(), (pause: Pause) => pause.backOffUntilProbe(200)]) {
+    const clock = new VirtualClock();
+    const over: number[] = [];
+    const pause = new Pause(clock, () => over.push(clock.now()));
+    pause.backOff(60_000);
+    pause.begin(5000);
+    t.is(pause.untilMs, 60_000);
+    await clock.advance(1000);
+    wake(pause);
+    t.is(pause.untilMs, 5000);
+    wake(pause);
+    t.is(pause.untilMs, 5000);
+    await clock.advance(4000);
+    t.deepEqual(over, [5000]);
+    pause.backOff(1000);
+    pause.wake();
+    t.false(pause.isOn, 'what was asked for is over');
+  }
+});
+
 test('a back-off ends when a probe is due, if that is earlier', async (t) => {
   const clock = new VirtualClock();
   const pause = new Pause(clock, () => undefined);

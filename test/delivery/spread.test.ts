@@ -132,6 +132,24 @@ test('what is published while a request is in flight waits, too', async (t) => {
   t.deepEqual(sentAt(), [0, 30_050]);
 });
 
+test('a drain does not end the pause that the server asked for during a longer wait', async (t) => {
+  const { telemetry, clock, network, publish, sentAt } = rig(t);
+  network.answer = { kind: 'deferred', waitMs: 5000, reason: 'http_429' };
+  await publish(4);
+  while (sentAt().length === 0) await clock.advance(1000);
+  const pausedUntilMs = (sentAt()[0] ?? 0) + 5000;
+  network.answer = SENT;
+  const drained = telemetry.drain({ deadlineMs: 60_000 });
+  await clock.advance(pausedUntilMs - clock.now() - 1);
+  t.is(sentAt().length, 1);
+  await clock.advance(2);
+  t.deepEqual(
+    sentAt().slice(1),
+    Array.from({ length: 4 }, () => pausedUntilMs),
+  );
+  t.is((await drained).sent, 4);
+});
+
 test('a drain ends the wait, and what is published during the drain does not wait', async (t) => {
   const { publish, clock, sentAt, telemetry } = rig(t, { answerMs: 10 });
   await publish(2);
