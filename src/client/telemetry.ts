@@ -136,8 +136,8 @@ export interface Telemetry<P extends string = string, E extends readonly EventDe
   drain(options?: { deadlineMs?: number | undefined }): Promise<DrainReport>;
   /**
    * Removes all host listeners, refuses new events, and delivers until the deadline, with one attempt each. Then it aborts what is
-   * in flight and counts the rest as dropped. It closes the transport and waits for that, within the deadline. A second call returns the same
-   * promise. Never rejects. It ends a question of `consent.ask`.
+   * in flight and counts the rest as dropped. It closes the transport and waits for that, within the deadline. A second call returns the
+   * same promise. Never rejects. It ends a question of `consent.ask`.
    *
    * @param options.deadlineMs In milliseconds, by default 2000.
    */

@@ -2,6 +2,7 @@
  * Sends the events of a buffer through a transport: workers, batches in flight, and the account of each batch.
  */
 import type PQueue from 'p-queue';
+import { settlesWithin } from '../base/clock.js';
 import { bare, given } from '../base/foreign-values.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
@@ -182,9 +183,13 @@ export class Dispatcher {
     for (const batch of this.#workers.inFlight) this.#abort(batch, { kind: 'aborted' });
   }
 
-  /** Resolves when the transport has closed after {@link stop}, however long that takes. Never rejects. */
-  get closed(): Promise<void> {
-    return this.#closed;
+  /** Waits for the transport to close after {@link stop}. Never rejects. @returns Whether it has closed within the limit. */
+  async closesWithin(limitMs: number): Promise<boolean> {
+    let isClosed = false;
+    void this.#closed.then(() => (isClosed = true));
+    // Most transports have nothing to wait for: no timer for them.
+    for (let round = 0; round < ABORT_ROUNDS && !isClosed; round += 1) await Promise.resolve();
+    return isClosed || settlesWithin(this.#closed, limitMs, this.#options.clock);
   }
 
   async #closeTransport(): Promise<void> {
