@@ -20,9 +20,9 @@ export interface BatchingOptions {
 }
 
 /** Read once, and checked again: a getter may answer otherwise than when the options were checked. */
-function limitOf(transport: Transport, name: 'maxBatchSize' | 'lingerMs' | 'maxBatchBytes', least: number): number | undefined {
+function limitOf(transport: Transport, name: 'maxBatchSize' | 'lingerMs' | 'maxBatchBytes'): number | undefined {
   const value: unknown = given(transport, name);
-  return typeof value === 'number' && value >= least ? value : undefined;
+  return typeof value === 'number' && value > 0 ? value : undefined;
 }
 
 /** Tells the batches of a transport. */
@@ -44,9 +44,9 @@ export class Batching {
     const { transport } = options;
     this.#options = options;
     this.#onOver = onOver;
-    this.size = this.#takeSize = limitOf(transport, 'maxBatchSize', 1) ?? 1;
-    this.#lingerMs = limitOf(transport, 'lingerMs', 0) ?? 0;
-    this.#maxBytes = limitOf(transport, 'maxBatchBytes', 1);
+    this.size = this.#takeSize = limitOf(transport, 'maxBatchSize') ?? 1;
+    this.#lingerMs = limitOf(transport, 'lingerMs') ?? 0;
+    this.#maxBytes = limitOf(transport, 'maxBatchBytes');
   }
 
   /** Whether a batch may leave now. If not, the wait for company has begun. */

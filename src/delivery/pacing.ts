@@ -14,7 +14,7 @@ export class Pause {
   readonly #onOver: () => void;
   #untilMs = 0;
   /** Until when the network asked for a pause. */
-  #askedUntilMs = 0;
+  #askedMs = 0;
   #isBackOff = false;
   #timer: Timer | undefined;
 
@@ -36,13 +36,13 @@ export class Pause {
   /** Starts or prolongs the pause; it never gets shorter. */
   begin(waitMs: number): void {
     const untilMs = this.#after(waitMs);
-    this.#askedUntilMs = Math.max(this.#askedUntilMs, untilMs);
-    if (untilMs > this.#untilMs) this.#waitUntil(untilMs, false);
+    this.#askedMs = Math.max(this.#askedMs, untilMs);
+    if (untilMs > this.#untilMs) this.#wait(untilMs, false);
   }
 
   /** Starts a pause of our own choice, which {@link wake} ends. It does not prolong a running pause. */
   backOff(waitMs: number): void {
-    if (!this.isOn) this.#waitUntil(this.#after(waitMs), true);
+    if (!this.isOn) this.#wait(this.#after(waitMs), true);
   }
 
   /** Backs off until a probe is due. A running back-off ends then, if that is earlier. */
@@ -54,9 +54,8 @@ export class Pause {
   /** Ends a back-off. A pause that the network asked for continues, also one that was asked for during a longer back-off. */
   wake(): void {
     if (!this.#isBackOff) return;
-    const askedUntilMs = this.#askedUntilMs;
+    const leftMs = this.#askedMs - this.#clock.now();
     this.end();
-    const leftMs = askedUntilMs - this.#clock.now();
     if (leftMs > 0) this.begin(leftMs);
   }
 
@@ -64,7 +63,7 @@ export class Pause {
   end(): void {
     this.#isBackOff = false;
     this.#untilMs = 0;
-    this.#askedUntilMs = 0;
+    this.#askedMs = 0;
     this.#clear();
   }
 
@@ -72,13 +71,12 @@ export class Pause {
     return this.#clock.now() + Math.min(Math.max(waitMs, MIN_PAUSE_MS), MAX_PAUSE_MS);
   }
 
-  #waitUntil(untilMs: number, isBackOff: boolean): void {
+  #wait(untilMs: number, isBackOff: boolean): void {
     this.#isBackOff = isBackOff;
     this.#untilMs = untilMs;
     this.#clear();
     this.#timer = this.#clock.setTimeout(() => {
-      this.#untilMs = 0;
-      this.#isBackOff = false;
+      this.end();
       this.#onOver();
     }, untilMs - this.#clock.now());
     this.#timer.unref();
