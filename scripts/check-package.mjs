@@ -9,7 +9,7 @@ import { checkTypes } from './check-types.mjs';
 
 const project = mkdtempSync(path.join(tmpdir(), 'package-'));
 const folders = [project];
-const MAX_MAIN_KILOBYTES = 208;
+const MAX_MAIN_KILOBYTES = 210;
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 const run = (command, ...args) => execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 

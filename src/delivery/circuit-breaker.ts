@@ -87,8 +87,8 @@ const FOR_GOOD_MS = 3_600_000;
  * its event returns to the head of the buffer.
  *
  * Failed connections, timeouts and exchanges that ended without an answer (`network`) count as failures. An answer of the server closes
- * the circuit, even an error status or one of a `partial` outcome: the network works. Other outcomes do neither; a probe that ends so makes way for the next one at once.
- * A probe without an outcome counts as a failure after 1.5 s, and the next one does not wait for it.
+ * the circuit, even an error status or one of a `partial` outcome: the network works. Other outcomes do neither; a probe that ends so makes
+ * way for the next one at once. A probe without an outcome counts as a failure after 1.5 s, and the next one does not wait for it.
  *
  * While the process leaves, an open circuit lets one probe through, and after a failed connect the next one follows 50 ms later. Three in a
  * row without a success end it.

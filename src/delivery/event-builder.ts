@@ -28,8 +28,8 @@ interface Shared {
   /** Undefined for events that declare no metadata: theirs is not read. */
   readonly metadata: MetadataReader | undefined;
   /**
-   * Whether a transport has asked for a request target. It will ask for the next one, too, and to check and encode in one pass takes a tenth
-   * less time.
+   * Whether a transport has asked for a request target. It will ask for the next one, too, and to check and encode in one pass takes a
+   * tenth less time.
    */
   isAsked: boolean;
   /** The declarations of all that the event may hold. */

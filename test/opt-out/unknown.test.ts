@@ -9,6 +9,8 @@ import type { MachineAccess } from '../../src/base/machine.js';
 import { createTelemetryWith } from '../../src/client/telemetry.js';
 import { emitUsageMetrics } from '../../src/index.js';
 import type { TelemetryOptions } from '../../src/index.js';
+import { usageEvent } from '../helpers/usage-event.js';
+import { until } from '../helpers/loopback.js';
 import { ScriptedTransport } from '../helpers/scripted-transport.js';
 import { addsUp, virtualMachine } from '../helpers/telemetry-rig.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
@@ -208,15 +210,17 @@ test.serial('the exit of the process is not held', async (t) => {
 test('a retry that meets an unknown file puts its event back', async (t) => {
   const { telemetry, clock, files } = rig();
   t.true(telemetry.enabled);
-  const { gated } = await import('../../src/delivery/retry.js');
+  const { gated, retrying } = await import('../../src/delivery/retry.js');
   const { Gate } = await import('../../src/opt-out/gate.js');
   const gate = new Gate({ state: 'unknown', watch: { optedOutNow: () => false }, clock });
   const inner = new ScriptedTransport();
-  const transport = gated(inner, gate);
-  const events: [] = [];
-  const { signal } = new AbortController();
-  void transport.send(events, signal);
-  t.deepEqual(await transport.send(events, signal), { kind: 'deferred', waitMs: 0, reason: 'undecided' });
+  const transport = retrying(gated(inner, gate), { retries: 1, random: () => 0, clock });
+  const sending = transport.send([usageEvent()], new AbortController().signal);
+  inner.open[0]?.answer({ kind: 'retryable', reason: 'http_503' });
+  // The retries are loaded late.
+  await until(() => clock.pendingTimers > 0);
+  await clock.advance(1000);
+  t.deepEqual(await sending, { kind: 'deferred', waitMs: 0, reason: 'undecided' });
   t.is(inner.sends.length, 1);
   t.deepEqual(files, {});
 });
