@@ -88,6 +88,7 @@ export class Dispatcher {
   #started = 0;
   #inFlight = 0;
   #closed = Promise.resolve();
+  #hasClosed = false;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -172,7 +173,7 @@ export class Dispatcher {
     this.#batching.stop();
     for (const { controller } of this.#workers.inFlight) controller.abort();
     const settled = this.#settleAll();
-    this.#closed = settled.then(() => this.#closeTransport());
+    this.#closed = settled.then(() => this.#closeTransport()).then(() => void (this.#hasClosed = true));
     return settled;
   }
 
@@ -185,11 +186,9 @@ export class Dispatcher {
 
   /** Waits for the transport to close after {@link stop}. Never rejects. @returns Whether it has closed within the limit. */
   async closesWithin(limitMs: number): Promise<boolean> {
-    let isClosed = false;
-    void this.#closed.then(() => (isClosed = true));
     // Most transports have nothing to wait for: no timer for them.
-    for (let round = 0; round < ABORT_ROUNDS && !isClosed; round += 1) await Promise.resolve();
-    return isClosed || settlesWithin(this.#closed, limitMs, this.#options.clock);
+    for (let round = 0; round < ABORT_ROUNDS && !this.#hasClosed; round += 1) await Promise.resolve();
+    return this.#hasClosed || settlesWithin(this.#closed, limitMs, this.#options.clock);
   }
 
   async #closeTransport(): Promise<void> {
