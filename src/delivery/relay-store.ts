@@ -101,8 +101,8 @@ export interface RelayStoreStats {
   /** The most `bytes`: beyond them the store is full. @default the store has no such limit, or does not know it */
   readonly maxBytes?: number | undefined;
   /**
-   * Given by a store that is a queue which several relays share. Its `waiting` are the events that this process has fetched, whichever relay
-   * accepted them; `recovered` is 0, and an event that another process may have sent counts in `maybeSentTwice`.
+   * Given by a store that is a queue which several relays share. Its `waiting` are the events that this process has fetched, whichever
+   * relay accepted them; `recovered` is 0, and an event that another process may have sent counts in `maybeSentTwice`.
    * @default the store belongs to this process alone
    */
   readonly queue?: SharedQueueStats | undefined;
@@ -112,9 +112,9 @@ export interface RelayStoreStats {
  * The pending events of a relay. It never evicts: an event that it acknowledged stays until it is settled, expires by its age, is
  * cleared by an opt-out, or is deleted from its disk by somebody else. It never throws; `relayStoreContract` has its rules as tests.
  *
- * A queue that several relays share is a store, too: `append` gives an event to the queue, and `length` grows (`onStored`) when this process
- * fetches an event from it. So an event that `append` stored may come later, or come to another relay. What `clear` deletes is what this
- * process holds, and `close` returns it to the queue. See `RelayStoreStats.queue`.
+ * A queue that several relays share is a store, too: `append` gives an event to the queue, and `length` grows (`onStored`) when this
+ * process fetches an event from it. So an event that `append` stored may come later, or come to another relay. What `clear` deletes is
+ * what this process holds, and `close` returns it to the queue. See `RelayStoreStats.queue`.
  *
  * @example
  * const idle = (store: RelayStore) => store.length === 0 && store.take(1).length === 0;

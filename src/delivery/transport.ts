@@ -23,8 +23,8 @@ export interface UsageEvent {
    */
   readonly id: string;
   /**
-   * When the event was published, in milliseconds since 1970. Events that are published in one turn of the event loop share it. Each event of
-   * a client has it; an event that a test makes may lack it.
+   * When the event was published, in milliseconds since 1970. Events that are published in one turn of the event loop share it. Each event
+   * of a client has it; an event that a test makes may lack it.
    */
   readonly timeMs?: number | undefined;
   /** The event type, for example `dag_run`. */
@@ -32,13 +32,13 @@ export interface UsageEvent {
   /** Standard metrics, then the event's own fields, then its metadata: in the order in which they are sent. */
   readonly metrics: Readonly<UsageMetrics>;
   /**
-   * `/v3/{type}?{query}`, to append to the endpoint: encoded at the first call. Call this for that wire instead of encoding `metrics`, whose
-   * numbers do not tell a duration (`7.0`) from a count (`7`). Never throws.
+   * `/v3/{type}?{query}`, to append to the endpoint: encoded at the first call. Call this for that wire instead of encoding `metrics`,
+   * whose numbers do not tell a duration (`7.0`) from a count (`7`). Never throws.
    */
   requestTarget(): string;
   /**
-   * The declared kind of a metric, for another encoding: a `duration` is a floating-point number even if its value is 7. Undefined for a name
-   * that is not declared. Each event of a client has it; an event that a test makes may lack it. Never throws.
+   * The declared kind of a metric, for another encoding: a `duration` is a floating-point number even if its value is 7. Undefined for a
+   * name that is not declared. Each event of a client has it; an event that a test makes may lack it. Never throws.
    */
   kindOf?: ((name: string) => FieldKind | undefined) | undefined;
 }
@@ -81,7 +81,8 @@ export type Cause = (typeof CAUSES)[number];
  * What became of one event. A reason is a code of the form `^[a-z0-9_]{1,40}$`, never the
  * text of an error. `cause` says more of a failure, if it is known.
  *
- * - `sent`: the endpoint confirmed the event. With `handedOver: true` something took it over that delivers it later and reports nothing, such
+ * - `sent`: the endpoint confirmed the event. With `handedOver: true` something took it over that delivers it later and reports nothing,
+ *   such
  *   as a pipe or a queue. `stats().handedOver` counts these.
  * - `retryable`: not counted by the endpoint, and worth another attempt (`connect`, `http_503`).
  * - `rejected`: tried and final; counted as failed. This includes unknown results (a timeout, a reset after the request was
@@ -105,8 +106,8 @@ export type EventOutcome =
   | { kind: 'aborted' };
 
 /**
- * The result of one `send()`: an {@link EventOutcome} that holds for all its events, or `partial`, with one for each event in the order of the
- * call. `retrying` repeats only the `retryable` events of a `partial` one. A list of another length counts as `transport_error`.
+ * The result of one `send()`: an {@link EventOutcome} that holds for all its events, or `partial`, with one for each event in the order of
+ * the call. `retrying` repeats only the `retryable` events of a `partial` one. A list of another length counts as `transport_error`.
  *
  * @example
  * const outcome: SendOutcome = { kind: 'partial', outcomes: [{ kind: 'sent' }, { kind: 'rejected', reason: 'http_400' }] };
@@ -130,16 +131,16 @@ export interface Transport {
   /** The most events that one `send()` takes. @default 1 */
   readonly maxBatchSize?: number | undefined;
   /**
-   * The longest that a batch waits for further events, in milliseconds, up to an hour. A full batch, half a buffer, `drain()`, `close()` and
-   * the end of the process end the wait, which does not keep the process alive.
+   * The longest that a batch waits for further events, in milliseconds, up to an hour. A full batch, half a buffer, `drain()`, `close()`
+   * and the end of the process end the wait, which does not keep the process alive.
    * @default 0
    */
   readonly lingerMs?: number | undefined;
   /** The most bytes that one `send()` takes, by `bytesOf`. An event that is larger is sent alone. @default no limit */
   readonly maxBatchBytes?: number | undefined;
   /**
-   * The size of an event in a batch, in bytes. It is asked only beside `maxBatchBytes`. An event for which it throws, or gives no number, is
-   * sent alone.
+   * The size of an event in a batch, in bytes. It is asked only beside `maxBatchBytes`. An event for which it throws, or gives no number,
+   * is sent alone.
    * @default the length of its request target in UTF-8
    */
   readonly bytesOf?: ((event: UsageEvent) => number) | undefined;
@@ -152,8 +153,8 @@ export interface Transport {
    */
   send(events: readonly UsageEvent[], signal: SendSignal): Promise<SendOutcome>;
   /**
-   * Delivers what it has taken over, and frees sockets and timers. Called once, after the last `send()`. `telemetry.close()` waits for it within
-   * its deadline; if it takes longer, the report says `timedOut`.
+   * Delivers what it has taken over, and frees sockets and timers. Called once, after the last `send()`. `telemetry.close()` waits for it
+   * within its deadline; if it takes longer, the report says `timedOut`.
    *
    * @throws What it throws or rejects with is not shown: the log says `transport_close_failed`.
    */

@@ -82,9 +82,15 @@ export interface JetstreamOptions {
    * @default none
    */
   connection?: object | undefined;
-  /** The stream. It is created if it is missing: letters, digits, `_` and `-`. Its events have the subject `STREAM.events`. @default 'COSMOS_TELEMETRY' */
+  /**
+   * The stream. It is created if it is missing: letters, digits, `_` and `-`. Its events have the subject `STREAM.events`. @default
+   * 'COSMOS_TELEMETRY'
+   */
   stream?: string | undefined;
-  /** How many servers keep each event, if the stream is created. From 3 on an event that is confirmed survives the loss of one of them. @default 1 */
+  /**
+   * How many servers keep each event, if the stream is created. From 3 on an event that is confirmed survives the loss of one of them.
+   * @default 1
+   */
   replicas?: number | undefined;
   /**
    * Whether the server writes to the disk before it confirms (`sync_interval: always`, from NATS 2.10 on). No client can ask this, so say

@@ -1,6 +1,6 @@
 /**
- * One connection to the server of NATS, made anew when it is lost. The client does not reconnect by itself: what is published while it dials
- * would be thrown away without an error, and after some attempts it would give up.
+ * One connection to the server of NATS, made anew when it is lost. The client does not reconnect by itself: what is published while it
+ * dials would be thrown away without an error, and after some attempts it would give up.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';

@@ -23,8 +23,8 @@ export interface JetstreamStoreOptions extends JetstreamOptions {
   /** The most events that this relay holds at a time. If it is killed, they come to another relay after `ackWaitMs`. @default 256 */
   prefetch?: number | undefined;
   /**
-   * How long the server waits for a sign of the relay that holds an event, in milliseconds, if the consumer is created. The relay gives a sign
-   * three times in that time.
+   * How long the server waits for a sign of the relay that holds an event, in milliseconds, if the consumer is created. The relay gives a
+   * sign three times in that time.
    * @default 30_000
    */
   ackWaitMs?: number | undefined;
@@ -33,16 +33,18 @@ export interface JetstreamStoreOptions extends JetstreamOptions {
 }
 
 /**
- * Keeps the events of relays in a stream of NATS JetStream (2.9 or later), which is a work queue: each relay adds what it accepts, and sends
- * what it fetches. An event is deleted from the stream when its fate is known. The events that a relay held when it was killed come to another
- * one, and count in `maybeSentTwice`.
+ * Keeps the events of relays in a stream of NATS JetStream (2.9 or later), which is a work queue: each relay adds what it accepts, and
+ * sends what it fetches. An event is deleted from the stream when its fate is known. The events that a relay held when it was killed come
+ * to another one, and count in `maybeSentTwice`.
  *
  * The limits of the relay, `maxSpoolBytes` and `maxAgeMs`, are those of a stream that is created. A stream that exists keeps its own.
  *
  * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
- * @returns The value of the option `store` of `createRelay`. `listen()` rejects with a JetstreamError: `stream_unfit` for a stream that is no
+ * @returns The value of the option `store` of `createRelay`. `listen()` rejects with a JetstreamError: `stream_unfit` for a stream that is
+ * no
  * work queue, `unreachable` with `required`.
- * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not installed.
+ * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not
+ * installed.
  * @example
  * const servers = ['nats://nats-0:4222', 'nats://nats-1:4222'];
  * const start = () => createRelay({ listen: '127.0.0.1:0', store: jetstreamStore({ servers, replicas: 3 }) }).listen();

@@ -139,8 +139,8 @@ export async function ensureConsumer(link: Link, settings: JetstreamSettings, { 
 }
 
 /**
- * Has the server forget requests for events whose asker is gone: it looks when it is asked about the consumer. Otherwise the first event that
- * is returned to it waits for the whole time of an acknowledgement (seen in nats-server 2.9.10). Never rejects.
+ * Has the server forget requests for events whose asker is gone: it looks when it is asked about the consumer. Otherwise the first event
+ * that is returned to it waits for the whole time of an acknowledgement (seen in nats-server 2.9.10). Never rejects.
  */
 export async function forgetRequests(link: Link, { stream, publishTimeoutMs }: JetstreamSettings): Promise<void> {
   await ask(link, `$JS.API.CONSUMER.INFO.${stream}.${CONSUMER}`, undefined, publishTimeoutMs).catch(() => undefined);

@@ -22,7 +22,8 @@ export interface JetstreamTransportOptions extends JetstreamOptions {
 }
 
 /**
- * Publishes each event to the stream of `jetstreamStore`, as a message of its own, many at a time. The stream must be there: a relay creates it.
+ * Publishes each event to the stream of `jetstreamStore`, as a message of its own, many at a time. The stream must be there: a relay
+ * creates it.
  *
  * An event that the stream confirmed is `sent`, with `handedOver`, since a relay delivers it later. An event without a confirmation is
  * `retryable`: each one has an id, and the server drops a repeat within two minutes. A repeat that comes later may be delivered twice.
@@ -30,7 +31,8 @@ export interface JetstreamTransportOptions extends JetstreamOptions {
  * It connects with the first event, and again after the connection is lost. An idle connection does not hold the process.
  *
  * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
- * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not installed.
+ * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not
+ * installed.
  * @example
  * const product = { name: 'acme', version: '1.2.0' };
  * const start = () => createTelemetry({ product, transport: retrying(jetstreamTransport({ servers: 'nats://127.0.0.1:4222' })) });

@@ -96,7 +96,10 @@ function lackOf(payload: unknown, dagRun: unknown, dag: unknown): HostProblem {
   return missing('dag_run', isObject(dagRun) ? (isObject(dag) ? 'dagRun.dag.tasks' : 'dagRun.dag') : 'dagRun');
 }
 
-/** The run of a payload; `UNREADABLE` if reading it throws, as in all functions below. They read by names in the code, as in `task-instance.ts`. */
+/**
+ * The run of a payload; `UNREADABLE` if reading it throws, as in all functions below. They read by names in the code, as in
+ * `task-instance.ts`.
+ */
 function dagRunOf(payload: object, reader: HostReader): unknown {
   try {
     return ignoreRejection((payload as { dagRun?: unknown }).dagRun);

@@ -28,8 +28,8 @@ export type { OtelLogRecord, OtelResource, OtelScope } from './records.js';
  */
 export interface OtelTransportOptions {
   /**
-   * The exporter, such as `OTLPLogExporter` of `@opentelemetry/exporter-logs-otlp-http` or `-proto`. Not a `LoggerProvider`: that only queues
-   * records, and reports nothing of them.
+   * The exporter, such as `OTLPLogExporter` of `@opentelemetry/exporter-logs-otlp-http` or `-proto`. Not a `LoggerProvider`: that only
+   * queues records, and reports nothing of them.
    */
   exporter: OtelExporter;
   /** The product: the instrumentation scope of the records, and the first part of their event names. */
@@ -43,8 +43,8 @@ export interface OtelTransportOptions {
    */
   handedOver?: boolean | undefined;
   /**
-   * Whether the receiver drops a record whose `log.record.uid` it has. Then events whose result is unknown are sent again: after a timeout, a
-   * connection that was reset, or a failure without a code.
+   * Whether the receiver drops a record whose `log.record.uid` it has. Then events whose result is unknown are sent again: after a
+   * timeout, a connection that was reset, or a failure without a code.
    * @default false: they count as failed
    */
   receiverDeduplicates?: boolean | undefined;
@@ -55,8 +55,8 @@ export interface OtelTransportOptions {
   /** The longest that a batch waits for further events, in milliseconds. @default 1000 */
   lingerMs?: number | undefined;
   /**
-   * The longest that the transport waits for a callback, and `close()` for the exporter, in milliseconds. Choose more than the exporter's own
-   * limit, which is 10 seconds in OpenTelemetry's OTLP exporters.
+   * The longest that the transport waits for a callback, and `close()` for the exporter, in milliseconds. Choose more than the exporter's
+   * own limit, which is 10 seconds in OpenTelemetry's OTLP exporters.
    * @default 12_000
    */
   timeoutMs?: number | undefined;
@@ -79,21 +79,23 @@ const A_BOOLEAN: Check = ['true or false', (value) => typeof value === 'boolean'
 const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) });
 
 /**
- * Delivers events as log records by an exporter of OpenTelemetry. Its callback decides what counts as `sent`. No package of OpenTelemetry is
- * needed but the exporter, and whatever version it has.
+ * Delivers events as log records by an exporter of OpenTelemetry. Its callback decides what counts as `sent`. No package of OpenTelemetry
+ * is needed but the exporter, and whatever version it has.
  *
  * - A record has the time and the name of its event (`acme.dag_run`), the declared fields as attributes, and the event's id as
  *   `log.record.uid`. A duration is always a double, a count an integer. Fields without a value are left out.
  * - A success is `sent`. OpenTelemetry's exporters report a success also where the receiver has rejected records (`partialSuccess`).
  * - `connect`, `unavailable` (the receiver said 429, 502, 503 or 504) and `exporter_busy` are `retryable`; any other status is `rejected`.
  * - `timeout`, `network`, `export_failed`, `exporter_error` and `grpc_{code}` are unknown results: see `receiverDeduplicates`.
- * - OpenTelemetry's OTLP exporters try again by themselves, also after a timeout or a reset. So a receiver may get a record twice, whatever the
+ * - OpenTelemetry's OTLP exporters try again by themselves, also after a timeout or a reset. So a receiver may get a record twice,
+ *   whatever the
  *   options say.
  *
  * It aborts nothing that an exporter has begun, for exporters cannot be told to.
  *
  * @param options The exporter and the product are required.
- * @throws TypeError naming the option and its value, for an unknown option, a bad value, or `shutdownExporter` for what has no `shutdown()`.
+ * @throws TypeError naming the option and its value, for an unknown option, a bad value, or `shutdownExporter` for what has no
+ * `shutdown()`.
  * @example
  * // Yours is `new OTLPLogExporter({ url: 'https://otel.acme.example/v1/logs' })`.
  * const exporter: OtelExporter = {

@@ -46,8 +46,9 @@ export interface RelayOptions {
   /** The endpoint that receives the events: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
   forward?: string | UrlObject | undefined;
   /**
-   * How events are forwarded: one GET an event, on the wire of Cosmos, or many lines of NDJSON in a POST to `forward`, which is then the very
-   * URL that is posted to, with a query if it needs one. Another relay takes them at `/astronomer-cosmos/v3/events`. Cosmos' own endpoint does not.
+   * How events are forwarded: one GET an event, on the wire of Cosmos, or many lines of NDJSON in a POST to `forward`, which is then the
+   * very URL that is posted to, with a query if it needs one. Another relay takes them at `/astronomer-cosmos/v3/events`. Cosmos' own
+   * endpoint does not.
    *
    * @default 'cosmos'
    */
@@ -217,9 +218,8 @@ function parseLinesUrl(value: string | UrlObject | undefined): string {
     const { protocol, username, password, href } = new URL(text);
     if ((protocol === 'http:' || protocol === 'https:') && username === '' && password === '') return href;
   }
-  throw new TypeError(
-    `Expected \`forward\` to be the http or https URL that takes NDJSON if \`forwardKind\` is ndjson, without credentials and fragment, got ${describe(value)}.`,
-  );
+  const what = 'the http or https URL that takes NDJSON if `forwardKind` is ndjson, without credentials and fragment';
+  throw new TypeError(`Expected \`forward\` to be ${what}, got ${describe(value)}.`);
 }
 
 /** @throws TypeError if the relay would forward to itself. */

@@ -33,9 +33,9 @@ interface ContractTest {
 }
 
 /**
- * The contract of a relay's store, as tests for any runner. The rules about a disk pass at once for a store that answers `'memory'`. A queue
- * that relays share (`RelayStoreStats.queue`) has the same rules: an event that it stored must come out of it within five seconds. It may say
- * `mayBeSecond` of more events than began to be sent.
+ * The contract of a relay's store, as tests for any runner. The rules about a disk pass at once for a store that answers `'memory'`. A
+ * queue that relays share (`RelayStoreStats.queue`) has the same rules: an event that it stored must come out of it within five seconds.
+ * It may say `mayBeSecond` of more events than began to be sent.
  *
  * It never throws: what `makeStore` throws or rejects with fails the test.
  *

@@ -52,8 +52,8 @@ export interface TransportContractOptions {
    */
   silent?: MakeTransport | undefined;
   /**
-   * How many events have arrived in all at the endpoint of `makeTransport`. It adds a test: events whose outcome is `sent` have arrived when
-   * `close()` has resolved, also those with `handedOver`.
+   * How many events have arrived in all at the endpoint of `makeTransport`. It adds a test: events whose outcome is `sent` have arrived
+   * when `close()` has resolved, also those with `handedOver`.
    * @default no such test
    * @example () => server.events
    */
@@ -81,7 +81,8 @@ const SENDS_AT_ONCE = 5;
  * - `send()` returns a promise, never throws and never rejects. It settles with a known outcome, whose reason matches
  *   `^[a-z0-9_]{1,40}$`.
  * - `maxBatchSize` is undefined or a positive integer, and `send()` takes as many events. (It never gets more, and never none.)
- * - `lingerMs` is undefined or a number of milliseconds from 0 to an hour, `maxBatchBytes` is undefined or a positive integer, and `bytesOf`
+ * - `lingerMs` is undefined or a number of milliseconds from 0 to an hour, `maxBatchBytes` is undefined or a positive integer, and
+ *   `bytesOf`
  *   gives a number that is not negative and the same each time.
  * - A `partial` outcome has one outcome for each event, and none of these is `partial`.
  * - `send()` does not change the events: the emitter keeps them for another attempt.

@@ -19,13 +19,19 @@ import type { MetricValue } from './python.js';
 export interface NdjsonEvent {
   /** A UUID in lower case, the same in each attempt. */
   readonly id: string;
-  /** When the event was published, in milliseconds since 1970. Without it the line says 1970: a time of its own in each attempt would be wrong. */
+  /**
+   * When the event was published, in milliseconds since 1970. Without it the line says 1970: a time of its own in each attempt would be
+   * wrong.
+   */
   readonly timeMs?: number | undefined;
   /** The event type. */
   readonly type: string;
   /** The fields, in the order of the line. A field that is null or undefined is left out. */
   readonly metrics: Readonly<Record<string, MetricValue | undefined>>;
-  /** The declared kind of a field (`count`, `duration`, `boolean`, `hash` or a kind of text), or undefined if none is known. It never throws. */
+  /**
+   * The declared kind of a field (`count`, `duration`, `boolean`, `hash` or a kind of text), or undefined if none is known. It never
+   * throws.
+   */
   readonly kindOf?: ((name: string) => string | undefined) | undefined;
 }
 
@@ -125,7 +131,9 @@ function fromWire(text: string, kind: string | undefined): string {
   return kind === 'version' && text.includes('%') ? text.replaceAll('%2B', '+').replaceAll('%21', '!') : text;
 }
 
-/** A number that every reader takes for a double. `JSON.stringify` writes 7.0 as `7`: a reader that guesses takes the column for integers. */
+/**
+ * A number that every reader takes for a double. `JSON.stringify` writes 7.0 as `7`: a reader that guesses takes the column for integers.
+ */
 function doubleText(value: number): string {
   return Number.isInteger(value) && Math.abs(value) < 1e21 ? `${value}.0` : String(value);
 }
@@ -228,7 +236,8 @@ const EVENT = /^[a-z][a-z0-9_]{0,31}$/;
  *
  * @param line Without the newline.
  * @example
- * const reading = readNdjsonLine('{"id":"019a2b3c-4d5e-7f60-8a9b-0c1d2e3f4a5b","time":"2026-11-28T22:30:00.000Z","event":"backfill","days":null}');
+ * const reading =
+ * readNdjsonLine('{"id":"019a2b3c-4d5e-7f60-8a9b-0c1d2e3f4a5b","time":"2026-11-28T22:30:00.000Z","event":"backfill","days":null}');
  * console.log('problem' in reading && reading.problem); // null_value
  */
 export function readNdjsonLine(line: string): NdjsonReading {

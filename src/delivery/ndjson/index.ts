@@ -7,6 +7,7 @@ export { ndjsonTransport } from './ndjson-transport.js';
 export type { NdjsonTransportOptions } from './ndjson-transport.js';
 export type { FetchTransportOptions } from '../http/fetch-transport.js';
 export type { Cause, EventOutcome, SendOutcome, Transport, UsageEvent } from '../transport.js';
+export type { FieldKind } from '../../events/fields.js';
 export type { Logger } from '../../base/log.js';
 export type { Environment, SendSignal, UrlObject } from '../../base/platform-types.js';
 export type { HeadersOption } from './own-headers.js';

@@ -79,10 +79,11 @@ function isPem(value: unknown): boolean {
 
 /**
  * Delivers events as lines of JSON (NDJSON): up to 512 in a POST, compressed by gzip above 1 KiB, over the connections, proxies and name
- * look-up of `fetchTransport`. It retries, and has a circuit breaker: do not put further ones around it. A retry is safe, since each line has
- * the `id` of its event: the receiver deduplicates by it.
+ * look-up of `fetchTransport`. It retries, and has a circuit breaker: do not put further ones around it. A retry is safe, since each line
+ * has the `id` of its event: the receiver deduplicates by it.
  *
- * - 2xx is `sent`. A body `{"errors":[{"id":"...","status":400}]}` names the events that were not accepted, each with a status that is judged
+ * - 2xx is `sent`. A body `{"errors":[{"id":"...","status":400}]}` names the events that were not accepted, each with a status that is
+ *   judged
  *   like that of a response. A 207 without such a body is tried again.
  * - 408, 425, 429, 5xx, timeouts and broken connections are tried again, after `Retry-After` if there is one. Other statuses are final.
  * - 413 halves the batch. One event that is still too large is `refused` as `too_large`.

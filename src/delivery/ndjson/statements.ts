@@ -93,7 +93,8 @@ const REQUIRED: ReadonlySet<string> = new Set(['id', 'time', 'event']);
  * @example
  * const columns = ndjsonColumns({ product: { name: 'acme' }, standardEvents: ['task_instance'] });
  * const { duckdb } = ndjsonStatements(columns.slice(0, 3), { table: 'acme_events' });
- * console.log(duckdb.createTable.replaceAll('\n', '')); // CREATE TABLE IF NOT EXISTS acme_events (  "id" UUID PRIMARY KEY,  "time" TIMESTAMPTZ NOT NULL,  "event" VARCHAR NOT NULL);
+ * console.log(duckdb.createTable.replaceAll('\n', '')); // CREATE TABLE IF NOT EXISTS acme_events (  "id" UUID PRIMARY KEY,  "time"
+ * TIMESTAMPTZ NOT NULL,  "event" VARCHAR NOT NULL);
  */
 export function ndjsonStatements(columns: readonly NdjsonColumn[], options: NdjsonStatementOptions = {}): NdjsonStatements {
   const { table = 'usage_events', file = 'events.ndjson.gz' } = checkOptions('options', options, OPTIONS);
@@ -174,7 +175,8 @@ function postgres(columns: readonly NdjsonColumn[], table: string, file: string)
       'BEGIN;\nCREATE TEMP TABLE usage_event_lines (line text) ON COMMIT DROP;\n' +
       `\\copy usage_event_lines FROM PROGRAM '${file.endsWith('.gz') ? 'gzip -dc' : 'cat'} ${file}' ` +
       "WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')\n" +
-      `INSERT INTO ${table} (${names}, "_rest")\nSELECT x.*, NULLIF(line::jsonb - ARRAY[${keys}], '{}')\nFROM usage_event_lines CROSS JOIN LATERAL jsonb_to_record(line::jsonb) AS x (\n${types}\n)\n` +
+      `INSERT INTO ${table} (${names}, "_rest")\nSELECT x.*, NULLIF(line::jsonb - ARRAY[${keys}], '{}')\n` +
+      `FROM usage_event_lines CROSS JOIN LATERAL jsonb_to_record(line::jsonb) AS x (\n${types}\n)\n` +
       'ON CONFLICT ("id") DO NOTHING;\nCOMMIT;',
   };
 }
