@@ -45,8 +45,7 @@ const TYPES: Readonly<Record<string, NdjsonColumnType>> = { boolean: 'boolean', 
  * const days = count({ description: 'How many days it covered.', reason: 'To know which sizes must stay fast.' });
  * const backfill = defineEvent('backfill', { days });
  * const columns = ndjsonColumns({ product: { name: 'acme' }, standardEvents: false, events: [backfill] });
- * console.log(columns.map(({ name, type }) => `${name} ${type}`).join()); // id uuid,time time,event text,acme_version text,node_version
- * text,platform_system text,platform_machine text,days count
+ * console.log(columns.slice(0, 3).map(({ name, type }) => `${name} ${type}`).join()); // id uuid,time time,event text
  */
 export function ndjsonColumns(description: DescriptionOptions): NdjsonColumn[] {
   const { everyEvent, definitions } = checkDescriptionOptions(description);

@@ -93,8 +93,7 @@ const REQUIRED: ReadonlySet<string> = new Set(['id', 'time', 'event']);
  * @example
  * const columns = ndjsonColumns({ product: { name: 'acme' }, standardEvents: ['task_instance'] });
  * const { duckdb } = ndjsonStatements(columns.slice(0, 3), { table: 'acme_events' });
- * console.log(duckdb.createTable.replaceAll('\n', '')); // CREATE TABLE IF NOT EXISTS acme_events (  "id" UUID PRIMARY KEY,  "time"
- * TIMESTAMPTZ NOT NULL,  "event" VARCHAR NOT NULL);
+ * console.log(duckdb.createTable.split('\n')[0]); // CREATE TABLE IF NOT EXISTS acme_events (
  */
 export function ndjsonStatements(columns: readonly NdjsonColumn[], options: NdjsonStatementOptions = {}): NdjsonStatements {
   const { table = 'usage_events', file = 'events.ndjson.gz' } = checkOptions('options', options, OPTIONS);
