@@ -13,7 +13,7 @@ const inRepository = (file) => fileURLToPath(new URL(`../${file}`, import.meta.u
 
 const { values: given } = parseArgs({ options: { publish: { type: 'boolean', default: false } } });
 if (given.publish) {
-  if (readResults(LATEST).quick) throw new Error(`${LATEST} is from a quick run: run \`npm run bench\` first`);
+  if (readResults(LATEST).runs.some(({ quick }) => quick)) throw new Error(`${LATEST} is from a quick run: run \`npm run bench\` first`);
   copyFileSync(LATEST, PUBLISHED);
 }
 const results = readResults(PUBLISHED);
@@ -31,7 +31,7 @@ const FILLERS = {
   missed: () => missed(),
   machine: () => machine(),
   versions: () =>
-    Object.entries(results.versions)
+    Object.entries(results.runs.at(-1).versions)
       .filter(([name]) => name !== 'vega' && !name.startsWith('@azure/'))
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
@@ -46,19 +46,22 @@ function missed() {
   return names.length === 0 ? `All ${met} are met.` : `${met} are met, ${names.length} are missed.`;
 }
 
+/** A column for each run: a change is measured again without all the rest. */
 function machine() {
-  const { node, system, processor, cores, memoryGiB, loadBefore } = results.machine;
+  const { runs } = results;
+  const row = (what, valueOf) => [what, ...runs.map(valueOf)];
   const rows = [
-    ['Date', results.date],
-    ['Commit', results.commit ?? 'unknown'],
-    ['Processor', `${processor}, ${cores} cores`],
-    ['Memory', `${memoryGiB} GiB`],
-    ['System', system],
-    ['Node', node],
-    ['Load before', `${loadBefore} (one minute)`],
-    ['Duration of the run', `${Math.round(results.tookS / 60)} minutes`],
+    row('Date', ({ date }) => date),
+    row('Commit', ({ commit }) => commit ?? 'unknown'),
+    row('Processor', ({ machine: { processor, cores } }) => `${processor}, ${cores} cores`),
+    row('Memory', ({ machine: { memoryGiB } }) => `${memoryGiB} GiB`),
+    row('System', ({ machine: { system } }) => system),
+    row('Node', ({ machine: { node } }) => node),
+    row('Load before', ({ machine: { loadBefore } }) => `${loadBefore} (one minute)`),
+    row('Duration of the run', ({ tookS }) => `${Math.round(tookS / 60)} minutes`),
   ];
-  return table(['', 'Value'], rows);
+  if (runs.length > 1) rows.unshift(row('Measures', ({ scenarios }) => scenarios.join(', ')));
+  return table(['', ...runs.map((_, index) => (runs.length > 1 ? `Run ${index + 1}` : 'Value'))], rows);
 }
 
 const template = readFileSync(new URL('report/performance.template.md', import.meta.url), 'utf8');
@@ -68,4 +71,4 @@ const text = template.replaceAll(/\{\{([^}]+)\}\}/g, (_, inside) => {
   return FILLERS[filler](...args);
 });
 writeFileSync(inRepository('docs/performance.md'), text);
-console.log(`docs/performance.md and ${FIGURES.length} charts, from the run of ${results.date}`);
+console.log(`docs/performance.md and ${FIGURES.length} charts, from the run of ${results.runs.at(-1).date}`);

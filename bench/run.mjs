@@ -1,6 +1,7 @@
 // Runs the benchmarks: node bench/run.mjs [--quick] [--only publish,delivery] [--rounds 1] [--out FILE] [--beside FOLDER]
 // Needs dist/ (`npm run build`). Without --quick it also needs the packages of this folder (`npm ci` in it), and for TLS the compiled tests.
 // --rounds limits the rounds of each sample, to try something out.
+// With --only, the results of other scenarios stay in the file as they are, with the commit and the machine that they are of.
 // With --beside it also measures another build, such as dist/ of an earlier commit whose dependencies are installed.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { goalsTable } from './goals.mjs';
 import { makeCertificate } from './harness/certificate.mjs';
 import { describeCommit, describeMachine, describeVersions } from './harness/machine.mjs';
-import { Findings, LATEST, writeResults } from './harness/results.mjs';
+import { Findings, LATEST, readResults, writeResults } from './harness/results.mjs';
 import { runScenario } from './harness/runner.mjs';
 import { besideTable, tableOf } from './tables.mjs';
 
@@ -52,22 +53,32 @@ try {
 }
 
 const tookS = Math.round((Date.now() - startedAtMs) / 1000);
-const results = {
+const run = {
   date: new Date(startedAtMs).toISOString().slice(0, 10),
   tookS,
   commit,
   quick: quick || given.rounds !== undefined,
   machine,
   versions: describeVersions(),
-  cells,
 };
-writeResults(out, results);
+writeResults(out, given.only === undefined ? { runs: [{ ...run, scenarios: names }], cells } : withOthers({ run, names, cells }));
 const found = new Findings(cells);
 if (!quick) console.log(`\n${goalsTable(found)}\n`);
 if (!quick && tls === undefined) console.log('TLS was left out: it needs `npm run compile`.');
 console.log(`${tookS} s; written to ${out}`);
 for (const what of broken) console.error(`broken: ${what}`);
 process.exitCode = broken.length > 0 ? 1 : 0;
+
+/** The new results beside those of the scenarios that were not run now. */
+function withOthers({ run: newRun, names: scenarios, cells: newCells }) {
+  const old = existsSync(out) ? readResults(out) : { runs: [], cells: [] };
+  const isRun = (scenario) => scenarios.includes(scenario.replace(/, beside$/, ''));
+  const oldRuns = old.runs.map((each) => ({ ...each, scenarios: each.scenarios.filter((scenario) => !isRun(scenario)) }));
+  return {
+    runs: [...oldRuns.filter((each) => each.scenarios.length > 0), { ...newRun, scenarios }],
+    cells: [...old.cells.filter(({ scenario }) => !isRun(scenario)), ...newCells],
+  };
+}
 
 function report(step) {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${step}`);

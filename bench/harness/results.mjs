@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { median, ratios, spread } from './stats.mjs';
 
 /** Increases with every change that makes old files unreadable. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const inResults = (file) => fileURLToPath(new URL(`../results/${file}`, import.meta.url));
 
-/** The results of the last run; not in git. */
+/** The results of the last runs; not in git. */
 export const LATEST = inResults('latest.json');
 /** The results in docs/performance.md. */
 export const PUBLISHED = inResults('published.json');
