@@ -152,15 +152,24 @@ test('every port that a probe, a Service or a NetworkPolicy names is a port of t
   }
 });
 
-test('a NetworkPolicy lets a relay reach DNS and its endpoint, and nothing in the cluster but that', (t) => {
+test('a NetworkPolicy lets a relay reach DNS, its queue and its endpoint, and nothing in the cluster but that', (t) => {
   const policies = objects.filter(({ content }) => content.kind === 'NetworkPolicy');
   t.true(policies.length > 0);
-  for (const { content } of policies) {
+  for (const { folder, content } of policies) {
     t.deepEqual(content.spec.policyTypes, ['Ingress', 'Egress']);
     const ports = content.spec.egress.flatMap((rule) => rule.ports.map(({ protocol, port }) => `${protocol}/${port}`));
     for (const needed of ['UDP/53', 'TCP/53', 'TCP/443']) t.true(ports.includes(needed), needed);
     const [block] = content.spec.egress.flatMap(({ to }) => to.map(({ ipBlock }) => ipBlock)).filter(Boolean);
     t.true(block.except.includes('169.254.0.0/16'), 'the metadata service of a cloud');
+    const queues = relays
+      .filter((relay) => relay.folder === folder)
+      .flatMap(({ container }) => flag(container, 'jetstream').map((server) => `TCP/${new URL(server).port}`));
+    t.deepEqual(
+      ports.filter((port) => !['UDP/53', 'TCP/53', 'TCP/443'].includes(port)),
+      queues,
+      folder,
+    );
+    for (const { to } of content.spec.egress) t.true(to?.length > 0, 'a rule without `to` lets everything through');
   }
 });
 
@@ -213,6 +222,7 @@ test('a relay runs without rights, and writes to its volume alone', (t) => {
         volumes.some((volume) => volume.name === mount.name),
         name,
       );
+    t.is(flag(container, 'spool').length + flag(container, 'jetstream').length, 1, `${name}: events wait in one place`);
     for (const spool of flag(container, 'spool'))
       t.true(
         mounts.some(({ mountPath }) => spool.startsWith(`${mountPath}/`)),
@@ -225,7 +235,7 @@ test('a relay runs without rights, and writes to its volume alone', (t) => {
   for (const { name, pod } of relays.filter(({ folder }) => folder !== 'airflow')) t.false(pod.spec.automountServiceAccountToken, name);
 });
 
-/** How much longer than its deadline a close takes for a disk that does not answer, twice at most. */
+/** How much longer than its deadline a close takes for a disk or a queue that does not answer, twice at most. */
 const DISK_GRACE_SECONDS = 2;
 
 test('the grace period is longer than preStop, drain and a disk that does not answer', (t) => {

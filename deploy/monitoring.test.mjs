@@ -1,25 +1,28 @@
 // Alerts and dashboard against the metrics of real relays, each brought into the state that an alert is for.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { inOrder, load } from './lib/manifests.mjs';
+import { STATES } from './lib/states.mjs';
+import { removeImage } from './lib/image.mjs';
+import { serverVersion, startCluster } from './lib/nats.mjs';
 import { freePort, get, seriesOf, startCommand, startEndpoint, until } from './lib/relay.mjs';
 
 const ALERTS = join(import.meta.dirname, 'prometheus', 'alerts.yml');
 const dashboard = JSON.parse(readFileSync(join(import.meta.dirname, 'grafana', 'relay.json'), 'utf8'));
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
-const HOUR_MS = 3_600_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'deploy-monitoring-'));
 const closers = [];
 let files = 0;
 /** A file of its own for each call: the tests run at the same time. */
 const newFile = (name) => join(folder, `${(files += 1)}-${name}`);
-test.after.always(() => {
-  for (const close of closers) close();
+test.after.always(async () => {
+  await Promise.all(closers.map((close) => close()));
+  removeImage();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -35,138 +38,9 @@ async function promtool(args, input = '') {
   return { isFine: status === 0, said };
 }
 
-/** Leaves events of an earlier process in a spool: one for each age. */
-function leaveEvents(spool, agesMs) {
-  mkdirSync(spool, { mode: 0o700 });
-  const lines = agesMs.map((ageMs, seq) =>
-    JSON.stringify({ seq, mark: seq, at: Date.now() - ageMs, target: '/v3/dag_run?status=success&task_count=3' }),
-  );
-  writeFileSync(join(spool, 'events-000001.jsonl'), lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
-  writeFileSync(join(spool, 'marks-000001.txt'), '.'.repeat(lines.length), { mode: 0o600 });
-}
-
-/** Each state of a relay: how it comes about, and the alerts that belong to it. `cause` is what the alert says. */
-const STATES = {
-  healthy: {
-    act: async ({ send, metric }) => {
-      await send(3);
-      await metric('cosmos_relay_events_sent_total', 3);
-    },
-    alerts: [],
-  },
-  'the endpoint refuses connections': {
-    endpoint: 'http://127.0.0.1:9',
-    act: async ({ send, metric }) => {
-      await send(3);
-      await metric('cosmos_relay_breaker_state{state="open"}', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering'],
-    cause: 'refused',
-  },
-  'the endpoint refuses events': {
-    act: async ({ endpoint, send, metric }) => {
-      endpoint.status = 503;
-      await send(5);
-      await metric('cosmos_relay_paused', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering'],
-    cause: 'http_503',
-  },
-  'the endpoint asks for patience': {
-    act: async ({ endpoint, send, metric }) => {
-      endpoint.status = 429;
-      endpoint.headers = { 'retry-after': '3600' };
-      await send(2);
-      await metric('cosmos_relay_not_delivering{cause="http_429"}', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering'],
-    cause: 'http_429',
-  },
-  'the endpoint is silent': {
-    args: ['--attempt-timeout-ms=300', '--concurrency=2'],
-    act: async ({ endpoint, send, metric }) => {
-      endpoint.status = undefined;
-      await send(60);
-      await metric('cosmos_relay_breaker_state{state="open"}', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering'],
-    cause: 'timeout',
-  },
-  'a file that may opt out cannot be read': {
-    // A folder at the place of the file. Its place is that of Linux.
-    home: (home) => mkdirSync(join(home, '.config', 'cosmos', 'telemetry.json'), { recursive: true }),
-    act: async ({ send, metric }) => {
-      await send(2);
-      await metric('cosmos_relay_not_delivering{cause="undecided"}', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering'],
-    cause: 'undecided',
-  },
-  'an event failed, and none waits': {
-    args: ['--attempt-timeout-ms=300'],
-    act: async ({ endpoint, send, metric }) => {
-      endpoint.status = undefined;
-      await send(1);
-      await metric('cosmos_relay_events_failed_total{reason="timeout"}', 1);
-    },
-    alerts: [],
-  },
-  'the endpoint is back': {
-    act: async ({ endpoint, send, metric }) => {
-      endpoint.status = 503;
-      await send(5);
-      await metric('cosmos_relay_paused', 1);
-      endpoint.status = 204;
-      await metric('cosmos_relay_events_pending', 0);
-    },
-    args: ['--max-backoff-ms=100'],
-    alerts: [],
-  },
-  'an event is older than an hour': {
-    endpoint: 'http://127.0.0.1:9',
-    spool: (spool) => leaveEvents(spool, [25 * HOUR_MS, 2 * HOUR_MS, 1000]),
-    act: async ({ metric }) => {
-      await metric('cosmos_relay_events_dropped_total{reason="expired"}', 1);
-      await metric('cosmos_relay_not_delivering{cause="refused"}', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering', 'CosmosRelayOldEvent'],
-    cause: 'refused',
-  },
-  'the spool is nearly full': {
-    endpoint: 'http://127.0.0.1:9',
-    args: ['--max-spool-bytes=65536'],
-    act: async ({ send, metric }) => {
-      let statuses = [];
-      while (!statuses.includes(503)) statuses = await send(20, [204, 200, 503]);
-      await metric('cosmos_relay_not_delivering{cause="refused"}', 1);
-    },
-    alerts: ['CosmosRelayNotDelivering', 'CosmosRelaySpoolNearlyFull'],
-    cause: 'refused',
-  },
-  'the spool cannot be used': {
-    spool: (spool) => symlinkSync(tmpdir(), spool),
-    act: async ({ send, metric }) => {
-      await send(3, [200]);
-      await metric('cosmos_relay_events_sent_total', 3);
-    },
-    alerts: ['CosmosRelayNotDurable'],
-  },
-  'without a spool': {
-    spool: null,
-    act: async ({ send, metric }) => {
-      await send(3, [200]);
-      await metric('cosmos_relay_events_sent_total', 3);
-    },
-    alerts: ['CosmosRelayNotDurable'],
-  },
-  'opted out': {
-    env: { DO_NOT_TRACK: '1' },
-    act: ({ send }) => send(3, [202]),
-    alerts: ['CosmosRelayOptedOut'],
-  },
-};
-
-const names = Object.keys(STATES);
+/** Debian has the server of NATS as `nats-server`. */
+const hasNats = serverVersion() !== undefined;
+const names = Object.keys(STATES).filter((name) => STATES[name].queue === undefined || hasNats);
 /** The metrics of the relay in each state. The relays live until the end. */
 const pages = new Map();
 const ports = new Map();
@@ -182,17 +56,20 @@ test.before(async (t) => {
 });
 
 async function bring(name) {
-  const { args = [], env = {}, home: prepareHome, spool: prepare, endpoint: address, act } = STATES[name];
+  const { args = [], env = {}, home: prepareHome, spool: prepare, queue = 0, endpoint: address, act } = STATES[name];
   const endpoint = await startEndpoint();
   const home = mkdtempSync(join(folder, 'state-'));
   const spool = join(home, 'spool');
   prepareHome?.(home);
   prepare?.(spool);
+  const servers = queue === 0 ? [] : await startCluster(queue);
+  closers.push(() => Promise.all(servers.map((server) => server.end())));
   const port = await freePort();
   const all = [
     `--listen=127.0.0.1:${port}`,
     `--forward=${address ?? endpoint.url}`,
     ...(prepare === null ? [] : [`--spool=${spool}`]),
+    ...(queue === 0 ? [] : [`--jetstream=${servers[0].url}`, `--jetstream-replicas=${queue}`]),
     ...args,
   ];
   const command = startCommand(['relay', ...all], { HOME: home, ...env });
@@ -317,6 +194,11 @@ for (const name of names) {
     t.true(isFine, said);
   });
 }
+
+test('no text says that events are in memory, since a queue has them', (t) => {
+  const { annotations } = rules().find(({ alert }) => alert === 'CosmosRelayNotDurable');
+  for (const text of Object.values(annotations)) t.notRegex(text, /in memory/);
+});
 
 test('each alert fires in a state, and promtool sees a test that expects another', async (t) => {
   t.deepEqual(inOrder(new Set(names.flatMap((name) => STATES[name].alerts))), inOrder(rules().map(({ alert }) => alert)));

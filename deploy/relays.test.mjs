@@ -6,9 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { flag, objects, preStopSeconds, relays } from './lib/manifests.mjs';
+import { removeImage } from './lib/image.mjs';
+import { serverVersion, startCluster } from './lib/nats.mjs';
 import { freePort, get, seriesOf, startCommand, startEndpoint, until } from './lib/relay.mjs';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
+
+test.after.always(removeImage);
+
+const hasQueue = ({ container }) => flag(container, 'jetstream').length > 0;
+/** Debian has the server of NATS as `nats-server`. */
+const testOf = (relay) => (hasQueue(relay) && serverVersion() === undefined ? test.skip : test);
 
 /** What the ConfigMaps of a container say. */
 function environmentOf({ folder, container }) {
@@ -35,15 +43,21 @@ async function onThisMachine(t, { container, ...relay }) {
     mkdirSync(volume, { recursive: true, mode: 0o777 });
     for (const index of args.keys()) args[index] = args[index].replace(mountPath, volume);
   }
+  const servers = hasQueue({ container }) ? await startCluster(Number(flag(container, 'jetstream-replicas')[0])) : [];
+  // The name of a Service leads to any of its pods.
+  const service = args.findIndex((arg) => arg.startsWith('--jetstream='));
+  if (service >= 0) args.splice(service, 1, ...servers.map(({ url }) => `--jetstream=${url}`));
   const commands = [];
   t.teardown(async () => {
     for (const command of commands) command.kill('SIGKILL');
+    await Promise.all(servers.map((server) => server.end()));
     endpoint.close();
     rmSync(folder, { recursive: true, force: true });
   });
   const portOf = (name) => ports.get(container.ports.find((port) => port.name === name).containerPort);
   return {
     endpoint,
+    servers,
     eventsPort: ports.get(Number(flag(container, 'listen')[0].split(':')[1])),
     metricsPort: portOf('metrics'),
     /** Asks what the kubelet asks, with the address of the pod as `Host`. */
@@ -68,7 +82,7 @@ function hostOf({ folder, object }) {
 }
 
 for (const relay of relays) {
-  test(`${relay.name}: starts, is ready, delivers an event, and ends within its grace period`, async (t) => {
+  testOf(relay)(`${relay.name}: starts, is ready, delivers an event, and ends within its grace period`, async (t) => {
     const { container, pod } = relay;
     const machine = await onThisMachine(t, relay);
     const { endpoint, eventsPort, metricsPort, probe } = machine;
@@ -112,27 +126,33 @@ for (const relay of relays) {
     const reached = endpoint.targets.length;
     endpoint.status = 204;
     const next = machine.start();
+    await until(
+      () => endpoint.targets.length,
+      (length) => length >= 40,
+    );
+    t.log(`${reached} before the end, ${endpoint.targets.length - reached} after the start`);
     await until(metrics, (series) => series.get('cosmos_relay_events_pending') === 0);
-    t.true(endpoint.targets.length >= 40, `${reached} before the end, ${endpoint.targets.length - reached} after the start`);
     t.is((await next.stop()).code, 0);
   });
 }
 
 /** Makes the volume as the kubelet does for `fsGroup`, or for an emptyDir; then nothing else can be written, and no right is left. */
 const IN_A_POD = `mount -t tmpfs -o "mode=$1,uid=0,gid=$2" volume "$3" && mount -o remount,bind,ro / && shift 3 && exec setpriv "$@"`;
+const WITHOUT_A_VOLUME = 'mount -o remount,bind,ro / && exec setpriv "$@"';
 const hasPods =
   spawnSync('unshare', ['--mount', 'sh', '-c', 'mount -o remount,bind,ro / && exec setpriv --no-new-privs true']).status === 0;
 
 for (const relay of relays) {
-  const run = hasPods ? test : test.skip;
-  run(`${relay.name}: keeps events on its volume with the user, the rights and the file system of its manifest`, async (t) => {
+  const run = hasPods ? testOf(relay) : test.skip;
+  run(`${relay.name}: keeps events with the user, the rights and the file system of its manifest`, async (t) => {
     const { container, pod } = relay;
     const machine = await onThisMachine(t, relay);
     const { runAsUser, runAsGroup } = { ...pod.spec.securityContext, ...container.securityContext };
     const { fsGroup } = pod.spec.securityContext;
     const [volume] = machine.volumes;
     // The user of the container must be able to reach it.
-    for (let parent = join(volume, '..'); parent !== tmpdir() && parent !== '/'; parent = join(parent, '..')) chmodSync(parent, 0o755);
+    for (let parent = join(volume ?? tmpdir(), '..'); parent !== tmpdir() && parent !== '/'; parent = join(parent, '..'))
+      chmodSync(parent, 0o755);
     const [mode, group] = fsGroup === undefined ? ['0777', 0] : ['2775', fsGroup];
     const user = [
       `--reuid=${runAsUser}`,
@@ -140,7 +160,8 @@ for (const relay of relays) {
       ...(fsGroup === undefined ? ['--clear-groups'] : [`--groups=${fsGroup}`]),
     ];
     const rights = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all'];
-    const runner = ['unshare', '--mount', 'sh', '-c', IN_A_POD, 'pod', mode, String(group), volume, ...user, ...rights];
+    const start = volume === undefined ? [WITHOUT_A_VOLUME, 'pod'] : [IN_A_POD, 'pod', mode, String(group), volume];
+    const runner = ['unshare', '--mount', 'sh', '-c', ...start, ...user, ...rights];
     const command = machine.start(undefined, runner);
     await until(
       () => machine.probe(container.startupProbe),
@@ -148,7 +169,7 @@ for (const relay of relays) {
     );
     const host = hostOf(relay)[0] ?? `127.0.0.1:${machine.eventsPort}`;
     const metrics = async () => seriesOf((await get(machine.metricsPort, '/metrics')).text);
-    // At first, and after a moment in which the disk was slow, it may be 0: it becomes 1 if the volume can be used.
+    // At first, and after a moment in which the disk was slow, it may be 0: it becomes 1 if the volume or the queue can be used.
     await until(metrics, (series) => series.get('cosmos_relay_spool_durable') === 1).catch((error) =>
       t.fail(`${error.message}${command.log()}`),
     );
@@ -160,6 +181,49 @@ for (const relay of relays) {
     t.is((await command.stop()).code, 0);
   });
 }
+
+for (const relay of relays.filter(hasQueue)) {
+  testOf(relay)(`${relay.name}: goes on without one server of the queue, and ends within its grace period without any`, async (t) => {
+    const { container, pod } = relay;
+    const machine = await onThisMachine(t, relay);
+    const { servers, endpoint, eventsPort } = machine;
+    const command = machine.start();
+    const host = hostOf(relay)[0];
+    const answerOf = (wanted) =>
+      until(
+        () => get(eventsPort, EVENT, { host }),
+        ({ status }) => status === wanted,
+      );
+    await answerOf(204);
+    await servers[0].stop('SIGKILL');
+    endpoint.targets.length = 0;
+    await answerOf(204);
+    await until(
+      () => endpoint.targets.length,
+      (length) => length > 0,
+    );
+
+    // Servers that hang keep their connections.
+    for (const server of servers.slice(1)) process.kill(server.pid, 'SIGSTOP');
+    const { text } = await answerOf(200);
+    t.regex(text, /memory|on disk/);
+    t.is((await machine.probe(container.readinessProbe)).status, 200, 'it takes events into memory');
+    const { code, seconds } = await command.stop();
+    t.is(code, 0);
+    const graceSeconds = pod.spec.terminationGracePeriodSeconds - preStopSeconds(container);
+    t.true(seconds < graceSeconds, `${seconds} s of ${graceSeconds} s`);
+    t.log(`${seconds.toFixed(1)} s of ${graceSeconds} s`);
+  });
+}
+
+(serverVersion() === undefined ? test.skip : test)('a relay whose queue has too few servers ends with the reason', async (t) => {
+  const [server] = await startCluster(1);
+  t.teardown(() => server.end());
+  const command = startCommand(['relay', '--listen=127.0.0.1:0', `--jetstream=${server.url}`, '--jetstream-replicas=3'], {});
+  t.teardown(() => command.kill('SIGKILL'));
+  t.is((await command.ended).code, 1);
+  t.regex(command.log(), /the stream COSMOS_TELEMETRY cannot be used: .*replicas/);
+});
 
 test('each variable of the ConfigMap opts out', async (t) => {
   const relay = relays.find(({ object }) => object.kind === 'StatefulSet');

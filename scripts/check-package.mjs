@@ -1,5 +1,5 @@
 // Checks the package as a user gets it: packs it, installs it into an empty project, imports and requires it, and compiles against it.
-import { execFileSync, execSync } from 'node:child_process';
+import { execFileSync, execSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -36,6 +36,13 @@ function installAsImage(tarball) {
   copyFileSync(path.join(project, tarball), path.join(image, tarball));
   const shown = execSync(`${install} && ${entry.replace('/app/', './')} relay --help`, { cwd: image, encoding: 'utf8' });
   if (!shown.includes('--spool')) throw new Error(`The image of the relay does not start: ${shown}`);
+  // 192.0.2.1 belongs to no machine: the relay ends once it has loaded the client of NATS, which the image must have.
+  const args = ['relay', '--listen=192.0.2.1:8787', '--allow-remote', '--jetstream=nats://127.0.0.1:9'];
+  const { stderr } = spawnSync(process.execPath, [path.join(image, entry.replace('/app/', '')), ...args], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  if (!stderr.includes('the address does not belong to this machine')) throw new Error(`The image has no queue: ${stderr}`);
 }
 
 try {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { image } from './image.mjs';
 
 const BIN = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
 const LIMIT_MS = 30_000;
@@ -63,7 +64,8 @@ export async function until(ask, isWanted) {
 
 /** Starts `cosmos-telemetry` with these arguments and this environment alone. @param runner A command that starts it. */
 export function startCommand(args, env, runner = []) {
-  const [file, ...rest] = [...runner, process.execPath, BIN, ...args];
+  const bin = args.some((arg) => arg.startsWith('--jetstream=')) ? image().bin : BIN;
+  const [file, ...rest] = [...runner, process.execPath, bin, ...args];
   const child = spawn(file, rest, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (chunk) => (log += chunk));
