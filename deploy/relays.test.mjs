@@ -58,6 +58,7 @@ async function onThisMachine(t, { container, ...relay }) {
   return {
     endpoint,
     servers,
+    home: folder,
     eventsPort: ports.get(Number(flag(container, 'listen')[0].split(':')[1])),
     metricsPort: portOf('metrics'),
     /** Asks what the kubelet asks, with the address of the pod as `Host`. */
@@ -151,7 +152,11 @@ for (const relay of relays) {
     const { fsGroup } = pod.spec.securityContext;
     const [volume] = machine.volumes;
     // The user of the container must be able to reach it.
-    for (let parent = join(volume ?? tmpdir(), '..'); parent !== tmpdir() && parent !== '/'; parent = join(parent, '..'))
+    for (
+      let parent = volume === undefined ? machine.home : join(volume, '..');
+      parent !== tmpdir() && parent !== '/';
+      parent = join(parent, '..')
+    )
       chmodSync(parent, 0o755);
     const [mode, group] = fsGroup === undefined ? ['0777', 0] : ['2775', fsGroup];
     const user = [
