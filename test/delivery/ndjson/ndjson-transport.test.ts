@@ -52,7 +52,7 @@ async function receiver(t: { teardown(end: () => void): unknown }, answers: Answ
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
-  server.unref();
+  // It holds the process until its test is over: a transport does not.
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
