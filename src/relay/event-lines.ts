@@ -39,7 +39,8 @@ export function admitLine(received: string, options: TargetOptions): AdmittedLin
   const { metrics, dropped, isChanged } = options.isVerbatim || fields === undefined ? unchanged(event) : filter(event, fields);
   // The letter that begins a hash is there already.
   const kindOf = (name: string) => (typeof metrics[name] === 'string' ? 'text' : kindIn(fields, name));
-  const line = isChanged ? ndjsonLine({ ...event, metrics, kindOf }) : received;
+  // JSON allows space around an object. The store knows a line by its first character.
+  const line = isChanged ? ndjsonLine({ ...event, metrics, kindOf }) : received.trim();
   return isTooLong(line, options) ? { id, status: 413, reason: 'too_large' } : { id, line, dropped };
 }
 

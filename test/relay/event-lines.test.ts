@@ -46,6 +46,16 @@ test('a line that is kept whole is kept byte for byte', (t) => {
   t.is(targetOfLine(line).slice(0, 31), '/v3/task_instance?duration=1.5&');
 });
 
+test('space around a line is not kept: a line in the store begins with its brace', (t) => {
+  const line = `${HEAD}"task_instance","status":"success"}`;
+  for (const isVerbatim of [false, true]) {
+    for (const received of [` ${line}`, `\t${line}`, `\r ${line}`, `${line}\r`, `${line} \t`]) {
+      const found = admitLine(received, { ...OPTIONS, isVerbatim });
+      t.deepEqual(found, { id: ID, line, dropped: [] }, JSON.stringify(received));
+    }
+  }
+});
+
 const isValue = (pair: string): boolean => !pair.endsWith('=None');
 
 test('each target of Cosmos becomes a line and again a target, with the same values in the same order', (t) => {

@@ -44,7 +44,9 @@ export interface Post {
   readonly headers: Readonly<Record<string, string>>;
   /** Headers that only the endpoint's own origin gets: they may hold a password. */
   readonly ownHeaders: Readonly<Record<string, string>>;
-  /** @param body Undefined before its end, and if it is longer than {@link MAX_BODY_BYTES}. */
+  /** How much of the answer is read, if that is more than {@link MAX_BODY_BYTES}. */
+  readonly maxAnswerBytes: number;
+  /** @param body Undefined before its end, and if it is longer. */
   judge(outcome: SendOutcome, status: number, headers: ResponseHeaders, body: readonly Uint8Array[] | undefined): SendOutcome;
 }
 
@@ -143,7 +145,8 @@ export class Attempt {
       if (hasFree(route.agent)) await nextPoll();
       if (this.#isOver) return;
       const { headers, body } = this.#request(url);
-      this.#exchange = http.client.begin({ url, headers, agent: route.agent, maxBodyBytes: MAX_BODY_BYTES, body });
+      const maxBodyBytes = Math.max(MAX_BODY_BYTES, this.#post?.maxAnswerBytes ?? 0);
+      this.#exchange = http.client.begin({ url, headers, agent: route.agent, maxBodyBytes, body });
       const response = await this.#exchange.response;
       const next = this.#redirectTarget(response, url, hops);
       if (next === undefined) this.#answer = this.#judge(response, route.isForwarded);

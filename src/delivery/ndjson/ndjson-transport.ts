@@ -184,6 +184,9 @@ const INVALID: EventOutcome = { kind: 'refused', reason: 'invalid' };
 const TOO_LARGE: EventOutcome = { kind: 'refused', reason: 'too_large' };
 const HEADERS_FAILED: EventOutcome = { kind: 'retryable', reason: 'headers_failed' };
 
+/** Room in an answer to name each event, with its reason. */
+const ANSWER_BYTES_PER_EVENT = 256;
+
 /** A body up to this size fits into one packet, or nearly: to compress it costs more than it saves. */
 const GZIP_ABOVE_BYTES = 1024;
 
@@ -290,6 +293,7 @@ class NdjsonTransport implements Transport {
       body,
       headers: content,
       ownHeaders,
+      maxAnswerBytes: ANSWER_BYTES_PER_EVENT * events.length,
       judge: (byStatus, status, received, answer) => partialOutcome({ byStatus, status, received, answer, events, clock: this.#clock }),
     });
     // The receiver knows a line that it has already: what may have been read may be sent again.

@@ -43,7 +43,7 @@ export class OwnHeaders {
       this.#read = option as () => unknown;
       return;
     }
-    const { headers, wrong } = checkHeaders(option ?? {});
+    const { headers, wrong } = checkFixed(option ?? {});
     if (wrong !== undefined) throw new TypeError(`Expected \`headers\` to be ${wrong}.`);
     this.#fixed = headers;
   }
@@ -67,6 +67,15 @@ export class OwnHeaders {
       void reading.then(end);
     });
     return headers;
+  }
+}
+
+/** What a getter throws is not shown: it may hold a password. */
+function checkFixed(value: unknown): ReturnType<typeof checkHeaders> {
+  try {
+    return checkHeaders(value);
+  } catch {
+    return { wrong: 'an object whose properties can be read' };
   }
 }
 

@@ -29,6 +29,9 @@ interface BatchReceiverOptions {
 /** So many lines are read before other requests have their turn: a hook of Cosmos waits for its answer. */
 const LINES_AT_ONCE = 64;
 
+/** So many lines without an id are named at most: a body of a kilobyte would have an answer of 16 MB otherwise. */
+const MAX_NAMED_LINES = 100;
+
 /** Reasons of lines that are refused for now: a sender may repeat them. */
 const RATE_LIMITED = { status: 429, reason: 'rate_limited' } as const;
 const FULL = { status: 503, reason: 'spool_full' } as const;
@@ -124,7 +127,7 @@ export class BatchReceiver {
       const admitted = admitLine(line, this.#options.targetOptions);
       if ('line' in admitted) lines.push(admitted);
       else if (admitted.id !== undefined) errors.push({ id: admitted.id, status: admitted.status, reason: admitted.reason });
-      else broken.push({ line: number, status: 400, reason: admitted.reason });
+      else if (broken.push({ line: number, status: 400, reason: admitted.reason }) === MAX_NAMED_LINES) break;
       if (number % LINES_AT_ONCE === 0) await nextTurn();
     }
     return broken.length > 0 ? { lines: [], errors: broken, isMalformed: true } : { lines, errors, isMalformed: false };

@@ -52,7 +52,7 @@ async function receiver(t: { teardown(end: () => void): unknown }, answers: Answ
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
-  server.unref();
+  // It holds the process until its test is over: a transport does not.
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
@@ -198,6 +198,16 @@ test('a body names the events that were not accepted', async (t) => {
   t.deepEqual(await transport.send(events(5), signal), { kind: 'partial', outcomes } as SendOutcome, '200');
 });
 
+test('the answer to a large batch may name each of its events', async (t) => {
+  const all = events(2000);
+  const errors = all.slice(1).map(({ id }) => ({ id, status: 404, reason: 'unknown_event' }));
+  const { url } = await receiver(t, status(207, {}, JSON.stringify({ errors })));
+  const outcome = await open(t, { endpoint: url, maxBatchSize: 2000 }).send(all, signal);
+  t.is(outcome.kind, 'partial');
+  const kinds = outcome.kind === 'partial' ? outcome.outcomes.map(({ kind }) => kind) : [];
+  t.deepEqual([kinds.length, kinds[0], new Set(kinds.slice(1))], [2000, 'sent', new Set(['rejected'])]);
+});
+
 test('a 207 says nothing by itself: it is tried again. A 200 with another body is an acceptance', async (t) => {
   const bodies = ['', '{"errors":7}', '{', 'ok', `{"errors":[${' '.repeat(70_000)}]}`];
   for (const body of bodies) {
@@ -318,6 +328,16 @@ const WRONG: readonly [object, string][] = [
   [{ headers: { 'x-key': 7 } }, 'Expected `headers` to be headers of one line each, which `x-key` is not.'],
   [{ headers: { 'content-length': 'hunter2' } }, 'Expected `headers` to be headers without `content-length`, which the transport sets.'],
   [{ headers: { 'a b': 'hunter2' } }, 'Expected `headers` to be headers with names that HTTP allows.'],
+  [
+    {
+      headers: {
+        get authorization(): string {
+          throw new Error('hunter2');
+        },
+      },
+    },
+    'Expected `headers` to be an object whose properties can be read.',
+  ],
   [{ headers: 'hunter2' }, 'Expected `headers` to be an object of texts, or a function that gives one.'],
   [{ cert: 'hunter2' }, 'Expected `key` to be given, since `cert` and `key` belong together, got undefined.'],
   [{ key: 'hunter2' }, 'Expected `cert` to be given, since `cert` and `key` belong together, got undefined.'],

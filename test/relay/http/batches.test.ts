@@ -108,6 +108,14 @@ test('a line without an id refuses its batch, and nothing of it is stored', asyn
   t.deepEqual(relay.stats().refusedBy, { not_json: 2, not_object: 1, bad_id: 2 });
 });
 
+test('a body of a kilobyte has no answer of megabytes: the first 100 lines without an id are named', async (t) => {
+  const { port, relay } = await startRig(t);
+  const answer = await post(port, Buffer.from('{}\n'.repeat(300_000)), { gzip: true });
+  const named = Array.from({ length: 100 }, (_, index) => ({ line: index + 1, status: 400, reason: 'bad_id' }));
+  t.deepEqual([answer.status, errorsOf(answer)], [400, named]);
+  t.deepEqual(relay.stats().refusedBy, { bad_id: 100 });
+});
+
 const headers = (more: Record<string, string>) => ({ headers: more });
 
 test('a body of another kind, encoding or size is refused before it is read, and bad bytes are malformed', async (t) => {
