@@ -42,7 +42,7 @@ try {
   const direct = await send(collector.url, '/dags');
   const urls = collector.requests.map((request) => request.url);
   assert.deepEqual(urls.slice(0, sent.length).sort(), sent.map(({ asked }) => `/dags${asked}`).sort(), 'byte for byte');
-  assert.deepEqual([...new Set(urls.slice(sent.length))].sort(), [...new Set(urls.slice(0, sent.length))].sort(), 'as without a relay');
+  assert.deepEqual(new Set(urls.slice(sent.length)), new Set(urls.slice(0, sent.length)), 'as without a relay');
   assert.equal(direct.length, 3);
   const { published, fieldsDropped } = relay.stats();
   assert.deepEqual({ published, fieldsDropped }, { published: sent.length, fieldsDropped: 0 });
