@@ -9,7 +9,8 @@ import { connectionOptions } from '../src/delivery/http/agents.js';
 import { decideProxy } from '../src/delivery/http/proxy.js';
 import { trustedEnvironment } from '../src/opt-out/variables.js';
 import { checkRelayOptions } from '../src/relay/options.js';
-import { startCollector } from '../src/testing/index.js';
+import { recordingTransport, startCollector } from '../src/testing/index.js';
+import { createTelemetry } from '../src/index.js';
 import type { Seen } from './helpers/polluted-callback-child.js';
 import type { Pollution } from './helpers/polluted-child.js';
 import { runChild } from './helpers/run-child.js';
@@ -37,7 +38,6 @@ const VALUES: Readonly<Record<string, unknown>> = {
   bytesOf: 1,
   handedOver: true,
   outcomes: 1,
-  ready: 0,
   spreadMs: 60_000,
   concurrency: 0,
   drainConcurrency: 0,
@@ -330,3 +330,16 @@ test.serial(
     t.false('rejectUnauthorized' in connectionOptions({}, {}));
   },
 );
+
+test.serial('how many events are ready is not read from Object.prototype', async (t) => {
+  // Not among the others: from Node 26 on a socket of Node reads the name of its event there, too.
+  const transport = recordingTransport();
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: {} });
+  Object.defineProperty(Object.prototype, 'ready', { value: 0, configurable: true, writable: true });
+  try {
+    telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+    t.like(await telemetry.drain({ deadlineMs: 60_000 }), { sent: 2, pending: 0 });
+  } finally {
+    Reflect.deleteProperty(Object.prototype, 'ready');
+  }
+});
