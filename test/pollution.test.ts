@@ -335,6 +335,7 @@ test.serial('how many events are ready is not read from Object.prototype', async
   // Not among the others: from Node 26 on a socket of Node reads the name of its event there, too.
   const transport = recordingTransport();
   const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: {} });
+  // oxlint-disable-next-line eslint/no-extend-native -- that is what is tested
   Object.defineProperty(Object.prototype, 'ready', { value: 0, configurable: true, writable: true });
   try {
     telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
