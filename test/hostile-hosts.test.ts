@@ -10,6 +10,9 @@ import { validPackedMetadata, validPayload } from '../src/testing/valid-payloads
 import { DeclaredFields } from './helpers/declared.js';
 import { addsUp } from './helpers/telemetry-rig.js';
 import { proves } from './helpers/promises.js';
+import { holdProcess } from './helpers/hold-process.js';
+
+holdProcess(test);
 
 const EVENTS: readonly HostEventName[] = ['dag_run.success', 'dag_run.failed', 'task_instance.success', 'task_instance.failed'];
 

@@ -9,6 +9,9 @@ import type { RelayOptions } from '../../src/relay/index.js';
 import { relayStoreContract, startCollector, transportContract } from '../../src/testing/index.js';
 import { until } from '../relay/helpers/until.js';
 import { StandInNats } from './stand-in-nats.js';
+import { holdProcess } from '../helpers/hold-process.js';
+
+holdProcess(test);
 
 const servers = 'nats://127.0.0.1:4222';
 const EVENT = '/v3/dag_run?status=success&task_count=1';

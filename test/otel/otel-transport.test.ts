@@ -10,6 +10,9 @@ import type { OtelExporter, OtelExportResult, OtelLogRecord } from '../../src/ot
 import { transportContract } from '../../src/testing/index.js';
 import { unhandledRejections } from '../helpers/unhandled-rejections.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
+import { holdProcess } from '../helpers/hold-process.js';
+
+holdProcess(test);
 
 const PRODUCT = { name: 'acme', version: '1.2.0' };
 const EVENTS: readonly UsageEvent[] = [{ id: 'a', type: 'dag_run', metrics: { status: 'success' }, requestTarget: () => '' }];

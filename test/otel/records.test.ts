@@ -4,6 +4,9 @@ import type { UsageEvent } from '../../src/delivery/transport.js';
 import type { FieldKind } from '../../src/events/fields.js';
 import { asDouble, recordOf } from '../../src/otel/records.js';
 import type { OtelResource, OtelScope } from '../../src/otel/records.js';
+import { holdProcess } from '../helpers/hold-process.js';
+
+holdProcess(test);
 
 const RESOURCE: OtelResource = { attributes: { 'service.name': 'scheduler' } };
 const SCOPE: OtelScope = { name: 'acme', version: '1.2.0' };
