@@ -9,7 +9,8 @@ import { inOrder, load } from './lib/manifests.mjs';
 import { STATES } from './lib/states.mjs';
 import { removeImage } from './lib/image.mjs';
 import { serverVersion, startCluster } from './lib/nats.mjs';
-import { freePort, get, seriesOf, startCommand, startEndpoint, until } from './lib/relay.mjs';
+import { freePort } from '../jetstream/server.mjs';
+import { get, seriesOf, startCommand, startEndpoint, until } from './lib/relay.mjs';
 
 const ALERTS = join(import.meta.dirname, 'prometheus', 'alerts.yml');
 const dashboard = JSON.parse(readFileSync(join(import.meta.dirname, 'grafana', 'relay.json'), 'utf8'));

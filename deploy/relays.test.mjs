@@ -8,7 +8,8 @@ import test from 'ava';
 import { flag, objects, preStopSeconds, relays } from './lib/manifests.mjs';
 import { removeImage } from './lib/image.mjs';
 import { serverVersion, startCluster } from './lib/nats.mjs';
-import { BIN, freePort, get, seriesOf, startCommand, startEndpoint, until } from './lib/relay.mjs';
+import { freePort } from '../jetstream/server.mjs';
+import { BIN, get, seriesOf, startCommand, startEndpoint, until } from './lib/relay.mjs';
 
 const EVENT = '/astronomer-cosmos/v3/dag_run?status=success&task_count=3';
 

@@ -17,6 +17,7 @@ function withSbin() {
   return { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
 }
 
+/** A free port. Whoever asks for it must take it soon. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -9,16 +9,6 @@ import { image } from './image.mjs';
 export const BIN = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
 const LIMIT_MS = 30_000;
 
-/** A free port. Whoever asks for it must take it soon. */
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** An endpoint: it keeps the targets that it got, and answers with `status`, or not at all while that is undefined. */
 export async function startEndpoint(status = 204) {
   const endpoint = { status, targets: [], headers: {} };

@@ -8,7 +8,8 @@
 // How long: half of the tasks take less than a second, as half of Azure's functions do ("Serverless in the Wild", USENIX ATC 2020). That 90 %
 // take less than 20 s is an assumption, and so are one to five tasks a run, one after the other. It is the hard case: what takes longer
 // spreads the load of a minute by itself.
-import { hashed, uniform } from './random.mjs';
+import { seededRandom } from '../../build/test/helpers/stepped-transport.js';
+import { hashed } from './random.mjs';
 
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
 const EVERY_MINUTE = Array.from({ length: 60 }, (_, minute) => minute);
@@ -92,7 +93,7 @@ export class Fleet {
   }
 
   #draw(host, ends) {
-    const random = uniform(hashed(this.#seed, host));
+    const random = seededRandom(hashed(this.#seed, host));
     const drawn = random() * ends.at(-1);
     const row = ends.findIndex((end) => drawn < end);
     const { onDays, atHour, hours, minutes } = SCHEDULES[row];
@@ -121,7 +122,7 @@ export class Fleet {
 
   /** How long after the start of its minute the events of a run are published, in milliseconds: each task as it ends, then the run. */
   run(host, minuteOfDay) {
-    const random = uniform(hashed(this.#seed + 1, host, minuteOfDay));
+    const random = seededRandom(hashed(this.#seed + 1, host, minuteOfDay));
     const tasks = 1 + Math.floor(random() * MOST_TASKS);
     const publishedAfterMs = [];
     let nowMs = random() * MOST_LAG_MS;
