@@ -92,13 +92,15 @@ if (job.end === 'alive') {
 } else if (job.awaits !== undefined) await WAITS[job.awaits]();
 else if (job.liveOnMs > 0) await pause(job.liveOnMs);
 
-const [endedAt, starvedBeforeMs] = [performance.now(), starvedMs()];
+const [endedAt, starvedBeforeMs, cpuAtEnd] = [performance.now(), starvedMs(), process.cpuUsage()];
 process.once('exit', () => {
   // Without the time in which other processes had the processor.
   const starved = starvedMs() - starvedBeforeMs;
   const afterEndMs = performance.now() - endedAt - starved;
+  const { user, system } = process.cpuUsage(cpuAtEnd);
   stats ??= sum();
-  writeSync(1, `${JSON.stringify({ ...stats, tookMs: endedAt - started, afterEndMs, starvedMs: starved })}\n`);
+  const times = { tookMs: endedAt - started, afterEndMs, starvedMs: starved, cpuAfterEndMs: (user + system) / 1000 };
+  writeSync(1, `${JSON.stringify({ ...stats, ...times })}\n`);
 });
 
 if (job.end === 'alive') {
