@@ -182,7 +182,7 @@ const TABLES = {
       ]),
   ],
   ndjson: [
-    'Lines in batches, 60,000 events at once',
+    'Batches, 60,000 events at once',
     (found) =>
       listed(found, 'ndjson', [
         ['events per second', 'eventsPerS'],

@@ -10,6 +10,7 @@ const BY_NAME = {
   'node:http loop': ['request-loops', 'openNodeHttp'],
   ours: ['ours', 'open'],
   'ours by lines': ['ours', 'openLines'],
+  'ours by exporter': ['ours', 'openOtel'],
   OpenTelemetry: ['otel', 'open'],
   PostHog: ['posthog', 'open'],
   Segment: ['segment', 'open'],

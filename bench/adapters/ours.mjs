@@ -41,6 +41,13 @@ export async function openLines({ endpoint, ...options }) {
   return open({ ...options, transport: ndjsonTransport({ endpoint: `${endpoint}/ingest`, env: {} }) });
 }
 
+/** Through the exporter of OpenTelemetry that its own row uses, too. Loaded late: the quick run does without its packages. */
+export async function openOtel({ endpoint, ...options }) {
+  const { otelTransport } = await importBuild('otel/index.js');
+  const { OTLPLogExporter } = await import('@opentelemetry/exporter-logs-otlp-http');
+  return open({ ...options, transport: otelTransport({ exporter: new OTLPLogExporter({ url: `${endpoint}/v1/logs` }), product: PRODUCT }) });
+}
+
 /** A host with our listeners attached. */
 export function hostOf(telemetry) {
   const host = new EventEmitter();

@@ -1,18 +1,20 @@
-// Batches of lines (`cosmos-telemetry/ndjson`) beside OpenTelemetry's logs and beside one GET an event: the same event and the same collector.
+// Batches: lines (`cosmos-telemetry/ndjson`) and an exporter of OpenTelemetry (`cosmos-telemetry/otel`) beside OpenTelemetry's own logs and
+// beside one GET an event: the same event and the same collector.
 import { openClient } from '../adapters/index.mjs';
 import { EVENT } from '../harness/sample-event.mjs';
 
 export const LINES = 'ours: lines';
 export const OTEL = 'OpenTelemetry';
 const GET = 'ours: one GET an event';
-const CLIENTS = { [LINES]: 'ours by lines', [GET]: 'ours', [OTEL]: OTEL };
+const EXPORTER = 'ours: exporter of OpenTelemetry';
+const CLIENTS = { [LINES]: 'ours by lines', [EXPORTER]: 'ours by exporter', [GET]: 'ours', [OTEL]: OTEL };
 
 const WARM_UP = 10_000;
 const EVENTS = 60_000;
 
 export function plan({ quick }) {
   const rounds = quick ? 1 : 5;
-  return (quick ? [LINES, GET] : [LINES, GET, OTEL]).map((row) => ({
+  return (quick ? [LINES, GET] : [LINES, GET, EXPORTER, OTEL]).map((row) => ({
     row,
     rounds,
     // OpenTelemetry drops what its queue does not hold: it gets room for all.
