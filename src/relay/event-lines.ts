@@ -142,7 +142,7 @@ function pythonText(name: string, value: Value, field: Field | undefined, event:
 }
 
 /** The type of the event of a target, and its values as texts. */
-function readTarget(target: string): { type: string; pairs: (readonly [name: string, text: string])[] } {
+export function readTarget(target: string): { type: string; pairs: (readonly [name: string, text: string])[] } {
   const segments = segmentsOf(target);
   if (segments !== undefined) {
     const pairs = segments.map(({ 0: name, 1: segment }) => [name, unquote(unquote(segment))] as const);
