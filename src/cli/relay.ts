@@ -166,7 +166,11 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'host name that clients may use; repeatable', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'secret first part of every path' }],
   ['prefix-file', { key: 'prefixFile', value: 'FILE', about: 'file with the prefix; other users can see a command line' }],
-  ['metrics-listen', { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for /metrics, /healthz and /readyz' }],
+  [
+    'metrics-listen',
+    { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for /metrics, /healthz, /readyz, /statusz and the page' },
+  ],
+  ['show-events', { key: 'showEvents', value: '', about: 'the page shows the last 50 events with their fields' }],
   ['verbatim', { key: 'verbatim', value: '', about: 'forward every event and field, also undeclared ones' }],
   ['max-spool-bytes', limit('maxSpoolBytes', 'BYTES', 'largest size of the pending events')],
   ['max-age-ms', limit('maxAgeMs', 'MS', 'longest time that an event may be pending')],

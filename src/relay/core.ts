@@ -1,5 +1,4 @@
 /** The relay without HTTP: it opens the store, accepts events into it, has the pump send them, and counts. */
-import { access } from 'node:fs/promises';
 import { settlesWithin } from '../base/clock.js';
 import { uuidOf } from '../delivery/event-builder.js';
 import { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
@@ -15,10 +14,11 @@ import { dropExpired, Pump, RelayLedger } from './pump.js';
 import { becomesLine, idIn, lineOfTarget, readmit } from './event-lines.js';
 import { SeenIds } from './seen-ids.js';
 import type { DroppedField } from './declared-fields.js';
+import type { RecentEvents } from './page/recent-events.js';
 import type { TargetOptions } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
-import { openGiven, relayTransport } from './wiring.js';
+import { exists, openGiven, relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
@@ -40,6 +40,8 @@ interface CoreOptions {
   readonly parts: RelayParts;
   readonly gate: Gate;
   readonly log: RelayLog;
+  /** The last events, for the page; undefined without `showEvents`. */
+  readonly recent?: RecentEvents | undefined;
   /** Its `stats()` are what the metrics report. */
   readonly relay: Pick<Relay, 'stats'>;
 }
@@ -137,6 +139,7 @@ export class RelayCore {
     const stored = await store.append(text);
     if (stored !== 'full') this.#queued += 1;
     this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
+    if (stored !== 'full') this.#options.recent?.accepted(text, [...dropped, ...lost]);
     for (const fields of [dropped, lost]) {
       if (stored === 'full' || fields.length === 0) continue;
       this.#ledger.fieldsDropped += fields.length;
@@ -297,7 +300,7 @@ export class RelayCore {
   }
 
   #startPump(store: RelayStore): Pump {
-    const { gate, log, options, parts, settings } = this.#options;
+    const { gate, log, options, parts, recent, settings } = this.#options;
     const { machine } = parts;
     const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
     const transport = relayTransport({
@@ -315,6 +318,7 @@ export class RelayCore {
       gate,
       ledger: this.#ledger,
       log,
+      recent,
       clock: machine.clock,
       random: machine.random,
       backoffMs,
@@ -422,11 +426,4 @@ export class RelayCore {
 function isShut(gate: Gate): boolean {
   gate.check();
   return gate.state === 'shut';
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

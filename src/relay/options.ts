@@ -41,8 +41,15 @@ export interface RelayOptions {
    * @example 'correct-horse-battery-staple', for http://127.0.0.1:8787/correct-horse-battery-staple/astronomer-cosmos
    */
   prefix?: string | undefined;
-  /** A separate address for metrics and health, as `host:port`, without `prefix`. @default none: the address of `listen` */
+  /** A separate address for metrics, health, status and the relay's page, as `host:port`, without `prefix`. @default none: the address of `listen` */
   metricsListen?: string | undefined;
+  /**
+   * Whether the relay's page shows the last 50 events with their fields. They are then kept in memory, and whoever can open the page sees
+   * them.
+   *
+   * @default false
+   */
+  showEvents?: boolean | undefined;
   /** The endpoint that receives the events: http or https, without credentials, query or fragment. @default COSMOS_ENDPOINT */
   forward?: string | UrlObject | undefined;
   /**
@@ -161,6 +168,7 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
   readonly isVerbatim: boolean;
   readonly spool: string | undefined;
   readonly isSpoolRequired: boolean;
+  readonly showsEvents: boolean;
   readonly env: Environment;
 }
 
@@ -176,6 +184,7 @@ export function checkRelayOptions(given: RelayOptions): { settings: RelaySetting
     spool,
     spoolRequired: isSpoolRequired = false,
     verbatim = false,
+    showEvents = false,
     env = process.env,
   } = options;
   if (isSpoolRequired && spool === undefined)
@@ -206,6 +215,7 @@ export function checkRelayOptions(given: RelayOptions): { settings: RelaySetting
     isVerbatim: verbatim,
     spool,
     isSpoolRequired,
+    showsEvents: showEvents,
     env,
   };
   return { settings, options };
@@ -258,6 +268,7 @@ const CHECKS: Checks<RelayOptions> = {
   ],
   prefix: ['1 to 128 letters, digits or any of _ . ~ -', (value) => typeof value === 'string' && PREFIX.test(value)],
   metricsListen: A_LISTEN_ADDRESS,
+  showEvents: YES_OR_NO,
   forward: aUrl,
   forwardKind: anyOf('cosmos', 'ndjson'),
   forwardDagFactory: aUrl,

@@ -15,6 +15,7 @@ import { backoff } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
 import { DeliveryRecord } from './delivery-record.js';
 import type { RelayLog } from './log.js';
+import type { RecentEvents } from './page/recent-events.js';
 import { isOfDagFactory } from './path-forms.js';
 import { Refusals } from './refusals.js';
 import { RelayedEvent } from './relayed-event.js';
@@ -27,6 +28,8 @@ interface PumpOptions extends BackoffOptions {
   gate: Gate;
   ledger: RelayLedger;
   log: RelayLog;
+  /** Told the fate of each event, if it may be shown. */
+  recent?: Pick<RecentEvents, 'settled' | 'expire'> | undefined;
   clock: Clock;
   concurrency: number;
   drainConcurrency: number;
@@ -222,10 +225,11 @@ export class Pump {
   };
 
   readonly #onSettled = (outcome: EventOutcome, taken: readonly TakenEvent[]): void => {
-    const { hasRoom, ledger, store } = this.#options;
+    const { hasRoom, ledger, recent, store } = this.#options;
     const cause = causeOf(outcome);
     if (cause !== undefined) add(ledger.attemptsFailedBy, cause, 1);
     this.record.observe(outcome, cause);
+    if (recent !== undefined) for (const { target, acceptedAtMs } of storedOf(taken)) recent.settled(target, acceptedAtMs, outcome);
     if (outcome.kind !== 'deferred') store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#endDrainIfDone();
     else if (this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
@@ -244,12 +248,13 @@ export class Pump {
 
   /** Once a second: looks for opt-outs, drops expired events, and ends attempts that do not settle. Stops after an opt-out. */
   readonly #beat = (): void => {
-    const { gate, store, ledger, log, sendCapMs } = this.#options;
+    const { gate, store, ledger, log, recent, sendCapMs } = this.#options;
     gate.checkAttempt();
     if (this.#isStopped || gate.state === 'shut') return;
     this.record.setUndecided(gate.state === 'unknown');
     this.record.say(this.isOffline || this.isPaused);
     dropExpired(store, ledger, log);
+    recent?.expire();
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#dispatcher.startWorkers();

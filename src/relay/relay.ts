@@ -5,6 +5,7 @@ import { checkOptions, milliseconds } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import { bare } from '../base/foreign-values.js';
 import { openGate } from '../opt-out/gate.js';
+import { isLoopback } from '../wire/host.js';
 import { MAX_URL_BYTES } from '../wire/url.js';
 import { DISK_GRACE_MS, RelayCore } from './core.js';
 import { connectionsWithin } from './descriptors.js';
@@ -16,6 +17,8 @@ import { RelayLog } from './log.js';
 import { authority, checkNoLoop, checkRelayOptions, DEFAULT_DRAIN_DEADLINE_MS } from './options.js';
 import type { ListenAddress, RelayOptions, RelaySettings } from './options.js';
 import { StatusSource } from './status-source.js';
+import { StatusPage } from './page/page.js';
+import { RecentEvents } from './page/recent-events.js';
 import type { Relay, RelayAddress, RelayReport, RelayStats } from './types.js';
 import { defaultParts } from './wiring.js';
 import type { RelayParts } from './wiring.js';
@@ -63,6 +66,7 @@ class RelayServer implements Relay {
   readonly #requestHandler: RequestHandler;
   readonly #operations: Operations;
   readonly #status: StatusSource;
+  readonly #page: StatusPage | undefined;
   readonly #answers = new Answers();
   #servers: Server[] = [];
   #listening: Promise<RelayAddress> | undefined;
@@ -90,7 +94,9 @@ class RelayServer implements Relay {
       maxForwardBytes: targetBytes(forward),
       maxDagFactoryBytes: forwardDagFactory === undefined ? undefined : targetBytes(forwardDagFactory),
     };
-    this.#core = new RelayCore({ options, settings, targetOptions, parts, gate, log, relay: this });
+    const recent = settings.showsEvents ? new RecentEvents(clock, settings.maxAgeMs) : undefined;
+    gate.whenShut(() => recent?.forget());
+    this.#core = new RelayCore({ options, settings, targetOptions, parts, gate, log, recent, relay: this });
     this.#allowedHosts = [...settings.allowedHosts, ...serviceNames(settings.allowedHosts, parts.machine.readFile)];
     this.#hosts = new AllowedHosts(settings.listen, this.#allowedHosts);
     const { machine } = parts;
@@ -104,7 +110,8 @@ class RelayServer implements Relay {
       optOuts,
       machine,
     });
-    this.#operations = new Operations(this.#core, this.#answers, this.#status);
+    this.#page = this.#createPage(recent);
+    this.#operations = new Operations(this.#core, this.#answers, this.#status, this.#page);
     this.#requestHandler = new RequestHandler({
       hosts: this.#hosts,
       prefix: new SecretPrefix(settings.prefix),
@@ -120,6 +127,15 @@ class RelayServer implements Relay {
       this.#status.start();
       this.#requestHandler.handle(request as IncomingMessage, response as ServerResponse);
     };
+  }
+
+  /** The page is beside the metrics; on the address of the events only if no other machine can reach it. */
+  #createPage(recent: RecentEvents | undefined): StatusPage | undefined {
+    const { listen, metricsListen } = this.#settings;
+    const isOnLoopbackOnly = metricsListen === undefined;
+    if (isOnLoopbackOnly && !isLoopback(listen.host)) return undefined;
+    const status = () => this.#status.status();
+    return new StatusPage({ status, recent, isOnLoopbackOnly, answers: this.#answers, clock: this.#parts.machine.clock });
   }
 
   listen(): Promise<RelayAddress> {
@@ -216,6 +232,7 @@ class RelayServer implements Relay {
     // The servers answer until the drain is over, so that clients get 503 and not a refused connection.
     await settlesWithin(this.#requestHandler.quiet(), deadlineMs + DISK_GRACE_MS, clock);
     const timedOut = await this.#core.close(Math.max(0, startedAtMs + deadlineMs - clock.now()));
+    this.#page?.close();
     await this.#closeServers();
     const report = { ...this.stats(), timedOut, durationMs: clock.now() - startedAtMs };
     const { sent, failed, dropped, pending } = report;

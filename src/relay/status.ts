@@ -273,7 +273,8 @@ const CAUSE_WORDS: ReadonlyMap<string, string> = new Map([
   ['load_failed', 'a file of this program cannot be loaded'],
 ]);
 
-function causeWords(cause: string | undefined): string {
+/** Why an attempt failed, in words, with its cause. */
+export function causeWords(cause: string | undefined): string {
   if (cause === undefined) return 'the last attempt failed';
   const { 1: status } = /^http_(\d+)$/.exec(cause) ?? [];
   const words = status === undefined ? (CAUSE_WORDS.get(cause) ?? 'the last attempt failed') : `the endpoint answers with status ${status}`;

@@ -1,4 +1,5 @@
 /** The concrete parts of a relay: its machine, its store, and the transport to the endpoint. */
+import { access } from 'node:fs/promises';
 import { checkValue, withMethods } from '../base/check-options.js';
 import { COSMOS } from '../base/constants.js';
 import type { Clock } from '../base/clock.js';
@@ -63,6 +64,14 @@ export async function openGiven(open: NonNullable<RelayOptions['store']>, option
   const store: unknown = await open(options);
   checkValue('store', store, A_STORE);
   return store as RelayStore;
+}
+
+/** Whether something has this path. Never rejects. */
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Measures each attempt. */

@@ -28,6 +28,8 @@ const ANSWERS = {
   malformed: [400, 'not the shape of a usage event'],
   foreign_host: [403, 'the Host header is not a name of this relay'],
   from_browser: [403, 'requests from a browser are refused'],
+  /** See `pageRefusal`. */
+  from_other_page: [403, 'another page leads here: open the page of the relay by its address'],
   absolute_form: [403, 'this server is not a proxy'],
   unknown_path: [404, 'unknown path'],
   unknown_event: [404, 'unknown event type'],
@@ -46,6 +48,8 @@ const ANSWERS = {
   spool_full: [503, 'the spool is full'],
   /** See `MAX_BODIES_BYTES`. */
   busy: [503, 'too many batches at a time'],
+  /** See `MAX_WATCHERS`. */
+  too_many_watchers: [503, 'too many pages follow this relay'],
   /** `close()` was called, and the relay drains: see `RelayCore.stopAccepting`. */
   closing: [503, 'closing'],
   /** The store is not open, or could not be opened: see `RelayCore.open`. */
@@ -81,6 +85,7 @@ const EXTRA_HEADERS: Partial<Record<AnswerName, readonly string[]>> = {
   not_get: ['allow', 'GET'],
   not_post: ['allow', 'POST'],
   busy: ['retry-after', '1'],
+  too_many_watchers: ['retry-after', '5'],
   rate_limited: ['retry-after', '1'],
   spool_full: ['retry-after', String(RETRY_WHEN_FULL_MS / 1000)],
 };

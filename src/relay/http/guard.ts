@@ -29,6 +29,8 @@ export interface TargetFacts {
   operationsPath(): OperationsPath | undefined;
   /** Whether it takes batches, by POST with a body. */
   takesBatches(): boolean;
+  /** Whether it is the relay's page or its stream, which a browser may ask for. */
+  isPage(): boolean;
 }
 
 /**
@@ -54,7 +56,7 @@ export function guard(request: IncomingMessage, hosts: AllowedHosts, target: Tar
       if (!mayHaveBody) refusal ??= 'has_body';
     }
   }
-  if (signs.size > 0 && !isNodeFetch(signs)) refusal = 'from_browser';
+  if (signs.size > 0 && !isNodeFetch(signs)) refusal = target.isPage() ? (pageRefusal(signs, host ?? '') ?? refusal) : 'from_browser';
   // Every browser sends a Host, so a request without one comes from none.
   if (host === undefined && httpVersion === '1.0' && isProbe(target.operationsPath())) return refusal;
   // HTTP/1.1 requires a Host (RFC 9112, 3.2).
@@ -63,13 +65,32 @@ export function guard(request: IncomingMessage, hosts: AllowedHosts, target: Tar
 }
 
 function methodRefusal(method: string | undefined, target: TargetFacts): AnswerName | undefined {
-  if (method === 'GET' || (method === 'HEAD' && target.operationsPath() !== undefined)) return undefined;
+  if (method === 'GET' || (method === 'HEAD' && (target.operationsPath() !== undefined || target.isPage()))) return undefined;
   if (!target.takesBatches()) return 'not_get';
   return method === 'POST' ? undefined : 'not_post';
 }
 
 function isNodeFetch(signs: ReadonlySet<string>): boolean {
   return signs.size === NODE_FETCH_SIGNS.size && [...signs].every((sign) => NODE_FETCH_SIGNS.has(sign));
+}
+
+/**
+ * Whether a browser may not have the page: another page had it send the request. An address that a person typed, or a bookmark, has
+ * `Sec-Fetch-Site: none`. The links and the stream of the page have `same-origin`, and no `Referer`, by the page's own policy.
+ */
+function pageRefusal(signs: ReadonlySet<string>, host: string): AnswerName | undefined {
+  for (const sign of signs) {
+    const nameEnd = sign.indexOf(': ');
+    const name = sign.slice(0, nameEnd);
+    const value = sign.slice(nameEnd + 2);
+    if (name === 'sec-fetch-site' && value !== 'none' && value !== 'same-origin') return 'from_other_page';
+    if ((name === 'origin' || name === 'referer') && !isOfHost(value, host)) return 'from_other_page';
+  }
+  return undefined;
+}
+
+function isOfHost(url: string, host: string): boolean {
+  return URL.canParse(url) && new URL(url).host === host.toLowerCase();
 }
 
 function isProbe(path: OperationsPath | undefined): boolean {

@@ -1,12 +1,13 @@
 /**
  * From a request to its answer: guard, secret prefix, target, then the store for an event, or `/healthz`, `/readyz`, `/metrics`,
- * `/statusz`. Every answer is named in `answers.ts`.
+ * `/statusz`, or the page. Every answer is named in `answers.ts`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../base/clock.js';
 import type { Gate } from '../../opt-out/gate.js';
 import type { RelayCore } from '../core.js';
 import type { Metrics } from '../metrics.js';
+import type { StatusPage } from '../page/page.js';
 import type { RelayStatus } from '../status.js';
 import { isBatchTarget, parseTarget } from '../request-target.js';
 import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target.js';
@@ -48,6 +49,7 @@ export class RequestHandler {
     const refusal = guard(request, hosts, {
       operationsPath: () => this.#operationsPath(target),
       takesBatches: () => this.#takesBatches(target),
+      isPage: () => this.#isPage(request),
     });
     if (refusal !== undefined) {
       answers.send(response, refusal);
@@ -62,7 +64,7 @@ export class RequestHandler {
     if (parsed.kind === 'refused') answers.send(response, parsed.why);
     else if (parsed.kind === 'event') this.#receive(parsed, response);
     else if (operations === undefined) answers.send(response, 'unknown_path');
-    else operations.answer(parsed.path, response);
+    else operations.answer(parsed.path, request, response);
   };
 
   /** Fulfils once no event is being stored. */
@@ -78,6 +80,12 @@ export class RequestHandler {
   #operationsPath(target: string): OperationsPath | undefined {
     const parsed = this.#options.operations === undefined ? undefined : this.#parse(target);
     return parsed?.kind === 'path' ? operationsPathOf(parsed.path) : undefined;
+  }
+
+  #isPage(request: IncomingMessage): boolean {
+    const { operations } = this.#options;
+    const parsed = operations === undefined ? undefined : this.#parse(request.url ?? '');
+    return parsed?.kind === 'path' && operations?.page?.isFor(parsed.path, request) === true;
   }
 
   #parse(target: string): ParsedTarget {
@@ -118,21 +126,30 @@ function operationsPathOf(path: string): OperationsPath | undefined {
   return path === '/healthz' || path === '/readyz' || path === '/metrics' || path === '/statusz' ? path : undefined;
 }
 
-/** `/healthz`, `/readyz`, `/metrics` and `/statusz`. */
+/** `/healthz`, `/readyz`, `/metrics`, `/statusz` and the page. */
 export class Operations {
+  /** Undefined where other machines could reach it unasked. */
+  readonly page: StatusPage | undefined;
   readonly #core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>;
   readonly #answers: Answers;
   readonly #source: { status(): RelayStatus };
 
-  constructor(core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>, answers: Answers, source: { status(): RelayStatus }) {
+  constructor(
+    core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>,
+    answers: Answers,
+    source: { status(): RelayStatus },
+    page: StatusPage | undefined,
+  ) {
     this.#core = core;
     this.#answers = answers;
     this.#source = source;
+    this.page = page;
   }
 
-  /** Answers a request for one of the four paths; any other is unknown. */
-  answer(path: string, response: ServerResponse): void {
-    if (path === '/healthz') this.#answers.send(response, 'alive');
+  /** Answers a request for one of these paths; any other is unknown. */
+  answer(path: string, request: IncomingMessage, response: ServerResponse): void {
+    if (this.page?.isFor(path, request) === true) this.page.answer(path, request, response);
+    else if (path === '/healthz') this.#answers.send(response, 'alive');
     else if (path === '/readyz') this.#answers.send(response, this.#core.notReady() ?? this.#core.readyBut ?? 'ready');
     else if (path === '/statusz') this.#answers.sendJson(response, this.#source.status());
     else if (path !== '/metrics') this.#answers.send(response, 'unknown_path');
@@ -143,8 +160,12 @@ export class Operations {
   handlerFor(hosts: AllowedHosts): (request: IncomingMessage, response: ServerResponse) => void {
     return (request, response) => {
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
-      const refusal = guard(request, hosts, { operationsPath: () => operationsPathOf(path), takesBatches: () => false });
-      if (refusal === undefined) this.answer(path, response);
+      const refusal = guard(request, hosts, {
+        operationsPath: () => operationsPathOf(path),
+        takesBatches: () => false,
+        isPage: () => this.page?.isFor(path, request) === true,
+      });
+      if (refusal === undefined) this.answer(path, request, response);
       else this.#answers.send(response, refusal);
     };
   }

@@ -45,18 +45,19 @@ export const PAGE_HEADERS: readonly string[] = [
   'DENY',
 ];
 
+/** What the shapes of the chart mean. */
+const KEY = [
+  [html`<rect class="accepted" width="28" height="16"/>`, 'accepted'],
+  [html`<polyline class="sent" points="0,8 28,8"/>`, 'sent'],
+  [html`<rect class="failed" x="8" width="12" height="16"/>`, 'failed'],
+  [html`<rect class="dropped" x="8" width="12" height="16"/>`, 'dropped'],
+].map(([shape = NOTHING, word = '']) => html`<li><svg viewBox="0 0 28 16" aria-hidden="true">${shape}</svg>${word}</li>`);
+
 /** The whole page. Never throws. */
 export function documentOf(view: PageView): string {
   const parts = partsOf(view);
   const { status, events } = view;
   const part = (name: PartName): Html => new Html(parts.get(name) ?? '');
-  const key = (shape: Html, word: string) => html`<li><svg viewBox="0 0 28 16" aria-hidden="true">${shape}</svg>${word}</li>`;
-  const keys = [
-    key(html`<rect class="accepted" width="28" height="16"/>`, 'accepted'),
-    key(html`<polyline class="sent" points="0,8 28,8"/>`, 'sent'),
-    key(html`<rect class="failed" x="8" width="12" height="16"/>`, 'failed'),
-    key(html`<rect class="dropped" x="8" width="12" height="16"/>`, 'dropped'),
-  ];
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -77,7 +78,7 @@ export function documentOf(view: PageView): string {
 <section aria-labelledby="totals-heading"><h2 id="totals-heading">Events since the start</h2><dl id="totals" data-part>${part('totals')}</dl>
 <h2 id="spool-heading">Spool</h2><div id="spool" data-part>${part('spool')}</div></section>
 <section class="wide" aria-labelledby="chart-heading"><h2 id="chart-heading">Events a minute, in the last hour</h2>
-<div id="chart" data-part>${part('chart')}</div><ul class="key">${keys}</ul>
+<div id="chart" data-part>${part('chart')}</div><ul class="key">${KEY}</ul>
 <details><summary>The numbers of the chart</summary><table id="minutes" data-part>${part('minutes')}</table></details></section>
 <section aria-labelledby="reasons-heading"><h2 id="reasons-heading">Reasons</h2><div id="reasons" data-part>${part('reasons')}</div></section>
 <section aria-labelledby="answers-heading"><h2 id="answers-heading">Answers to clients</h2><div id="answers" data-part>${part('answers')}</div></section>

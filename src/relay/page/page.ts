@@ -61,7 +61,7 @@ export class StatusPage {
       response.writeHead(200, headers).end(body);
       return;
     }
-    if (method === 'HEAD') answers.send(response, 'stream_is_get');
+    if (method !== 'GET') answers.send(response, 'not_get');
     else if (this.#watchers.add(response)) answers.count(200);
     else answers.send(response, 'too_many_watchers');
   }

@@ -61,7 +61,8 @@ export function stateWord({ state }: RelayStatus): string {
 /** A screen reader says it when it changes, so it has nothing that changes by itself. */
 function stateOf(status: RelayStatus): Html {
   const { 0: word, 1: mood } = STATES[status.state];
-  const why = status.state === 'waiting' || status.state === 'paused' ? html`<span class="unseen">: ${causeWords(status.cause)}</span>` : NOTHING;
+  const why =
+    status.state === 'waiting' || status.state === 'paused' ? html`<span class="unseen">: ${causeWords(status.cause)}</span>` : NOTHING;
   return html`<span class="${mood}"><span aria-hidden="true">${SIGNS[mood]}</span> ${word}</span>${why}`;
 }
 

@@ -124,6 +124,8 @@ function fateOf(outcome: EventOutcome): Fate {
       return { kind: 'dropped', reason: outcome.reason };
     case 'deferred':
       return { kind: 'waiting', reason: causeOf(outcome) ?? outcome.reason };
+    case 'retryable':
+    case 'rejected':
     default:
       return { kind: 'failed', reason: causeOf(outcome) ?? outcome.reason };
   }
