@@ -9,7 +9,7 @@ const MINUTES = 61;
 /** Of the chart, in its own units. On a phone a unit is smaller than a pixel. */
 const WIDTH = 560;
 const HEIGHT = 230;
-const LEFT = 50;
+const LEFT = 66;
 const RIGHT = 6;
 const TOP = 12;
 const BOTTOM = 26;
@@ -43,7 +43,7 @@ export function chartOf(minutes: readonly StatusMinute[]): Html {
       ...(dropped > 0 ? [bar(index, 'dropped', failedHeight, heightOf(dropped), true)] : []),
     ];
   });
-  const line = shown.map(({ sent }, index) => `${round(leftOf(index) + STEP / 2)},${round(FLOOR - heightOf(sent))}`).join(' ');
+  const line = shown.map(({ sent }, index) => stepOf(leftOf(index), FLOOR - heightOf(sent))).join(' ');
   const levels = [0, top / 2, top].map((level) => {
     const y = round(FLOOR - (level / top) * (FLOOR - TOP));
     return html`<path class="grid" d="M${LEFT} ${y}H${WIDTH - RIGHT}"/><text x="${LEFT - 6}" y="${y + 4}" text-anchor="end">${count(level)}</text>`;
@@ -59,7 +59,13 @@ export function chartOf(minutes: readonly StatusMinute[]): Html {
 function describe(shown: readonly StatusMinute[]): string {
   const sum = (key: 'accepted' | 'sent' | 'failed' | 'dropped') => shown.reduce((total, each) => total + each[key], 0);
   const outcomes = `${count(sum('sent'))} sent, ${count(sum('failed'))} failed, ${count(sum('dropped'))} dropped`;
-  return `In ${shown.length} minutes ${count(sum('accepted'))} events were accepted, ${outcomes}. The table below has the numbers.`;
+  const time = shown.length === 1 ? 'the last minute' : `the last ${shown.length} minutes`;
+  return `In ${time} ${count(sum('accepted'))} events were accepted, ${outcomes}. The table below has the numbers.`;
+}
+
+/** A step as wide as its minute: a line of one minute is seen, too. */
+function stepOf(left: number, y: number): string {
+  return `${round(left)},${round(y)} ${round(left + STEP)},${round(y)}`;
 }
 
 /** The next number with one digit that is 1, 2, 4, 6 or 8 before zeros: its half is a whole number, too. */

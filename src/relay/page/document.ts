@@ -73,7 +73,7 @@ export function documentOf(view: PageView): string {
 <main>
 <section class="wide" aria-labelledby="state-heading"><h2 id="state-heading" class="unseen">State</h2>
 <p id="state" data-part role="status">${part('state')}</p>
-<div id="sentence" data-part>${part('sentence')}</div></section>
+<div id="sentence" data-part>${part('sentence')}</div><p id="link" class="note" role="status"></p></section>
 <section aria-labelledby="facts-heading"><h2 id="facts-heading">Delivery</h2><dl id="facts" data-part>${part('facts')}</dl></section>
 <section aria-labelledby="totals-heading"><h2 id="totals-heading">Events since the start</h2><dl id="totals" data-part>${part('totals')}</dl>
 <h2 id="spool-heading">Spool</h2><div id="spool" data-part>${part('spool')}</div></section>
@@ -85,7 +85,7 @@ export function documentOf(view: PageView): string {
 ${events === undefined ? NOTHING : eventsSection(part('events'))}
 </main>
 <footer><p id="now" data-part>${part('now')}</p>
-<p id="link" role="status"></p><noscript><p>Without scripts, this page is loaded again every ${RELOAD_S} seconds.</p></noscript></footer>
+<noscript><p>Without scripts, this page is loaded again every ${RELOAD_S} seconds.</p></noscript></footer>
 <script>${new Html(SCRIPT)}</script>
 </body>
 </html>

@@ -29,6 +29,12 @@ export const SCRIPT = `
     const marked = getSelection();
     return !marked.isCollapsed && marked.containsNode(part, true);
   };
+  // As the browser writes it. A screen reader must not hear again what has not changed.
+  const isShown = (part, html) => {
+    const template = document.createElement('template');
+    template.innerHTML = html;
+    return part.innerHTML === template.innerHTML;
+  };
   const put = (part, html) => {
     const open = [...part.querySelectorAll('details[open]')].map(({ id }) => id);
     const { activeElement } = document;
@@ -42,7 +48,7 @@ export const SCRIPT = `
       const part = document.getElementById(id);
       if (part && isMarked(part)) continue;
       latest.delete(id);
-      if (part && part.innerHTML !== html) put(part, html);
+      if (part && !isShown(part, html)) put(part, html);
     }
     document.title = document.querySelector('#state > span').lastChild.textContent.trim() + ' - relay';
   };

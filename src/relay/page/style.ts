@@ -14,6 +14,7 @@ section { background: var(--sheet); border: 1px solid var(--line); border-radius
 section.wide { grid-column: 1 / -1; }
 h1 { font-size: 1.1rem; margin: 0; }
 h2 { font-size: 1rem; margin: 0 0 .5rem; }
+#spool-heading { margin-top: 1rem; }
 p { margin: 0 0 .5rem; }
 footer, small, dt, .note { color: var(--faint); font-size: .875rem; }
 code { font: .9em ui-monospace, monospace; }
@@ -21,6 +22,8 @@ code { font: .9em ui-monospace, monospace; }
 .good { color: var(--good); fill: var(--good); }
 .bad { color: var(--bad); fill: var(--bad); }
 .calm { color: var(--calm); fill: var(--calm); }
+#link { margin: .5rem 0 0; }
+#link[data-lost] { color: var(--bad); font-size: 1rem; }
 .warnings { margin: .5rem 0 0; padding-left: 1.2rem; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 dl { margin: 0; }
@@ -38,6 +41,7 @@ thead th { border-top: 0; color: var(--faint); font-size: .875rem; }
 th:last-child, td:last-child, #minutes td { text-align: right; padding-right: 0; }
 #minutes th + th { text-align: right; padding-right: 0; }
 svg { display: block; width: 100%; height: auto; }
+#chart svg { max-width: 44rem; }
 svg.bar { height: .9rem; margin-bottom: .4rem; border-radius: .25rem; }
 svg text { fill: var(--faint); font-size: 13px; }
 .track, .accepted { fill: var(--accepted); }
@@ -50,5 +54,9 @@ rect.dropped { fill: var(--dropped); }
 summary { cursor: pointer; padding: .3rem 0; }
 details[id] { border-top: 1px solid var(--line); }
 .fields { padding: 0 0 .5rem 1rem; }
+@media (max-width: 30rem) {
+  #facts > div { display: block; }
+  svg text { font-size: 20px; }
+}
 :focus-visible { outline: 3px solid var(--sent); outline-offset: 2px; border-radius: .2rem; }
 `;

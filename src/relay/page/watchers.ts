@@ -51,6 +51,8 @@ export class Watchers {
     const watcher: Watcher = { response, isBehind: false, stuckSinceMs: undefined };
     this.#watchers.add(watcher);
     response.on('close', () => this.#remove(watcher));
+    // A page that closes ends its side. Without this, only the next snapshots would find that nobody reads them.
+    response.socket?.once('end', () => response.end());
     // It has time limits of its own: see `#send`. Null if the client is gone by now.
     response.socket?.setTimeout(0);
     response.writeHead(200, STREAM_HEADERS as string[]);
