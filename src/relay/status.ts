@@ -1,4 +1,5 @@
 /** What `/statusz` says: the state of a relay in one word and in sentences, with its figures. Pure: everything comes in as facts. */
+import { durationWords } from '../base/describe.js';
 import type { DeliveryFacts } from './delivery-record.js';
 import type { RelayStats } from './types.js';
 
@@ -307,19 +308,6 @@ function storeWarnings({ spoolKind, stats: { store } }: StatusFacts): string[] {
   if (maxBytes !== undefined && bytes > maxBytes * NEARLY_FULL)
     warnings.push(`The spool has ${Math.floor((bytes / maxBytes) * 100)}% of its limit. Once it is full, new events are refused with 503.`);
   return warnings;
-}
-
-const SECOND_MS = 1000;
-const UNITS = [
-  [86_400_000, 'd'],
-  [3_600_000, 'h'],
-  [60_000, 'min'],
-] as const;
-
-/** A duration in its largest whole unit: `45 s`, `3 min`, `26 h`, `3 d`. A day is told from two on. */
-export function durationWords(durationMs: number): string {
-  const { 0: unitMs, 1: unit } = UNITS.find(({ 0: each, 1: name }) => durationMs >= (name === 'd' ? 2 * each : each)) ?? [SECOND_MS, 's'];
-  return `${Math.floor(Math.max(0, durationMs) / unitMs)} ${unit}`;
 }
 
 /** A time of today as `14:02 UTC`, any other with its date. */
