@@ -31,7 +31,7 @@ mkdirSync(FOLDER, { recursive: true });
 const spool = mkdtempSync(join(tmpdir(), 'cosmos-telemetry-page-'));
 const endpoint = new Endpoint();
 await endpoint.start();
-const options = { listen: '127.0.0.1:0', forward: endpoint.url, spool, maxSpoolBytes: 1_048_576, showEvents: true, env: {} };
+const options = { listen: '127.0.0.1:0', forward: endpoint.url, spool, maxSpoolBytes: 262_144, showEvents: true, env: {} };
 // What takes real time keeps its limits.
 const limits = { connectTimeoutMs: 300_000, attemptTimeoutMs: 600_000, requestTimeoutMs: 600_000, headersTimeoutMs: 300_000 };
 const relay = createRelayWith({ ...options, ...limits }, { ...defaultParts, machine: { ...thisMachine, clock } });
@@ -69,7 +69,7 @@ try {
     for (let sent = 0; sent < events; sent += 1) await send(url, EVENTS[(event += 1) % EVENTS.length]);
     await sleep(Math.max(0, ((minute + 1) * 60_000 - now()) / FAST));
   }
-  await picture('phone', { viewport: { width: 360, height: 1230 }, isMobile: true, colorScheme: 'dark' }, 1230);
+  await picture('phone', { viewport: { width: 360, height: 1480 }, isMobile: true, colorScheme: 'dark' }, 1480);
 } finally {
   await browser.close();
   await relay.close({ deadlineMs: 0 });

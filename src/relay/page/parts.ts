@@ -1,5 +1,6 @@
 /** The parts of the page that change, each as HTML. A page that is open replaces those that have changed. */
-import { causeWords, durationWords } from '../status.js';
+import { durationWords } from '../../base/describe.js';
+import { causeWords } from '../status.js';
 import type { RelayStatus } from '../status.js';
 import { chartOf, minuteRows } from './chart.js';
 import { byteWords, count, html, NOTHING, timeOf } from './html.js';
