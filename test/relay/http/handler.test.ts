@@ -25,7 +25,7 @@ test('an event on disk is answered 204, one in memory 200, and one that does not
 test('a target that is no event is refused with a reason', async (t) => {
   const { get } = await startRig(t);
   const cases: [path: string, status: number, text: string][] = [
-    ['/', 404, 'unknown path'],
+    ['/index.html', 404, 'unknown path'],
     ['/astronomer-cosmos', 404, 'unknown path'],
     ['/elsewhere/v3/dag_run?status=success', 404, 'unknown path'],
     ['/v3/', 404, 'unknown path'],
