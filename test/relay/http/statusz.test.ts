@@ -141,7 +141,7 @@ function machineWith(file: { content: string }) {
     machine: { ...machine, clock, readFile: read, readFileLater: (asked: string) => Promise.resolve().then(() => read(asked)) },
     look: (afterMs = 0) => {
       aheadMs += afterMs;
-      for (const timer of [...timers]) timer();
+      for (const timer of Array.from(timers)) timer();
     },
   };
 }
