@@ -104,10 +104,11 @@ async function watch(
 function pause(ms: number, end: Promise<void>): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    void end.then(() => {
+    const onEnd = (): void => {
       clearTimeout(timer);
       resolve();
-    });
+    };
+    void end.then(onEnd);
   });
 }
 
@@ -250,7 +251,7 @@ export function statusLines(status: RelayStatus, { paint, width }: Pick<Show, 'p
   const safe = rows.map(({ 0: label, 1: text }) => [label, printable(text)]);
   const paintState = GOOD.has(state) ? paint.good : paint.bad;
   const [first = '', ...rest] = wrap(printable(status.sentence), width());
-  const word = /^[\w ]*?(?=:| since|$)/.exec(first)?.[0] ?? '';
+  const word = /^(?:Opted out|\w+)/.exec(first)?.[0] ?? '';
   return [`${paintState(paint.strong(word))}${first.slice(word.length)}`, ...rest, '', ...columns(safe, [LABEL_WIDTH], width(), '  ')];
 }
 
