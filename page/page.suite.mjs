@@ -83,7 +83,7 @@ async function violationsOfAxe(page) {
   );
 }
 
-test('numbers follow without a reload', async () => {
+void test('numbers follow without a reload', async () => {
   const { page, seen } = await open();
   await says(page, '#link', /^Live\.$/);
   for (let event = 0; event < 3; event += 1) await send(url);
@@ -94,7 +94,7 @@ test('numbers follow without a reload', async () => {
   assert.equal(await page.title(), 'Delivering - relay');
 });
 
-test('an outage and its end change the sentence without a reload', async () => {
+void test('an outage and its end change the sentence without a reload', async () => {
   const { page, seen } = await open();
   await send(url);
   await says(page, '#totals', /Sent\s+1\b/);
@@ -110,7 +110,7 @@ test('an outage and its end change the sentence without a reload', async () => {
   assert.equal(seen.loads, 1);
 });
 
-test('refusals, drops and answers are told by reason', async () => {
+void test('refusals, drops and answers are told by reason', async () => {
   await endpoint.stop();
   await start({ maxAgeMs: 1000, showEvents: true });
   const { page } = await open();
@@ -124,7 +124,7 @@ test('refusals, drops and answers are told by reason', async () => {
   await says(page, '#events', /status\s+success\s*How it ended\.[^]*new_field\s+Not forwarded: it is not declared\./);
 });
 
-test('a thousand events a second are counted, and the page keeps up', async () => {
+void test('a thousand events a second are counted, and the page keeps up', async () => {
   const SECONDS = 5;
   await start({ listen: '127.0.0.1:0' });
   const { page } = await open();
@@ -139,7 +139,7 @@ test('a thousand events a second are counted, and the page keeps up', async () =
   assert.ok(changes >= SECONDS - 1 && changes <= 3 * SECONDS + 10, `${changes} updates: one a second, however many events`);
 });
 
-test('nothing is wider than a phone, even texts of strangers, which are shown as text', async () => {
+void test('nothing is wider than a phone, even texts of strangers, which are shown as text', async () => {
   await start({ verbatim: true, showEvents: true });
   await send(url, HOSTILE);
   const { page } = await open({ viewport: { width: 360, height: 740 }, isMobile: true });
@@ -150,7 +150,7 @@ test('nothing is wider than a phone, even texts of strangers, which are shown as
   assert.deepEqual(await violationsOfAxe(page), []);
 });
 
-test('light and dark, with the contrasts, names and landmarks that a screen reader and weak eyes need', async () => {
+void test('light and dark, with the contrasts, names and landmarks that a screen reader and weak eyes need', async () => {
   await start({ showEvents: true });
   for (let event = 0; event < 3; event += 1) await send(url);
   const grounds = [];
@@ -174,7 +174,7 @@ test('light and dark, with the contrasts, names and landmarks that a screen read
   assert.match(tree, /- table:/);
 });
 
-test('the keyboard reaches what can be opened, in its order, and keeps its place while numbers change', async () => {
+void test('the keyboard reaches what can be opened, in its order, and keeps its place while numbers change', async () => {
   await start({ showEvents: true });
   await send(url);
   const { page } = await open();
@@ -198,7 +198,7 @@ test('the keyboard reaches what can be opened, in its order, and keeps its place
   ]);
 });
 
-test('without scripts it is a plain page that loads again', async () => {
+void test('without scripts it is a plain page that loads again', async () => {
   const { page, seen } = await open({ javaScriptEnabled: false });
   assert.match(await page.locator('#totals').innerText(), accepted(0));
   assert.match(await page.locator('footer').innerText(), /loaded again every 5 seconds/);
@@ -207,7 +207,7 @@ test('without scripts it is a plain page that loads again', async () => {
   assert.ok(seen.loads >= 2);
 });
 
-test('a foreign Host is refused, whatever a name server says', async () => {
+void test('a foreign Host is refused, whatever a name server says', async () => {
   const each = await openPage(browser);
   const foreign = `http://${FOREIGN_NAME}:${new URL(url).port}/`;
   const answer = await each.page.goto(foreign);
@@ -216,7 +216,7 @@ test('a foreign Host is refused, whatever a name server says', async () => {
   await each.close();
 });
 
-test('another page can neither read nor show it, and still cannot send an event', async () => {
+void test('another page can neither read nor show it, and still cannot send an event', async () => {
   const other = createServer((_request, response) => {
     response.writeHead(200, { 'content-type': 'text/html' });
     response.end(`<!doctype html><title>other</title><a href="${url}/">relay</a><iframe src="${url}/"></iframe>`);
@@ -233,8 +233,8 @@ test('another page can neither read nor show it, and still cannot send an event'
       );
     const stream = await new Promise((resolve) => {
       const source = new EventSource(`${relayUrl}/status/events`);
-      source.onopen = () => resolve('open');
-      source.onerror = () => resolve('failed');
+      source.addEventListener('open', () => resolve('open'));
+      source.addEventListener('error', () => resolve('failed'));
     });
     return {
       page: await tell('/'),
@@ -257,14 +257,14 @@ test('another page can neither read nor show it, and still cannot send an event'
   assert.deepEqual(Object.keys(answers), ['403']);
 });
 
-test('the page itself cannot send an event either', async () => {
+void test('the page itself cannot send an event either', async () => {
   const { page } = await open();
   const status = await page.evaluate(async () => (await fetch('/v3/dag_run?status=success')).status);
   assert.equal(status, 403);
   assert.equal(relay.stats().accepted, 0);
 });
 
-test('a page for which there is no room asks from time to time, and follows later', async () => {
+void test('a page for which there is no room asks from time to time, and follows later', async () => {
   const streams = await Promise.all(
     Array.from({ length: 16 }, async () => {
       const request = get(`${url}/status/events`);
@@ -288,7 +288,7 @@ test('a page for which there is no room asks from time to time, and follows late
   await says(page, '#link', /^Live\.$/);
 });
 
-test('a page whose relay is gone says since when, and follows the next relay', async () => {
+void test('a page whose relay is gone says since when, and follows the next relay', async () => {
   const { page } = await open();
   await says(page, '#link', /^Live\.$/);
   const { port } = new URL(url);
@@ -298,7 +298,7 @@ test('a page whose relay is gone says since when, and follows the next relay', a
   await says(page, '#link', /^Live\.$/);
 });
 
-test('the page works behind a secret prefix, and on the address of the metrics', async () => {
+void test('the page works behind a secret prefix, and on the address of the metrics', async () => {
   await start({ prefix: 'correct-horse-battery' });
   const { page } = await open({}, '/correct-horse-battery/');
   await says(page, '#link', /^Live\.$/);

@@ -141,7 +141,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['prefix-file', { key: 'prefixFile', value: 'FILE', about: 'file with the prefix; other users can see a command line' }],
   [
     'metrics-listen',
-    { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for /metrics, /healthz, /readyz, /statusz and the page' },
+    { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for the page, /metrics, /statusz, /healthz and /readyz' },
   ],
   ['show-events', { key: 'showEvents', value: '', about: 'the page shows the last 50 events with their fields' }],
   ['verbatim', { key: 'verbatim', value: '', about: 'forward every event and field, also undeclared ones' }],

@@ -243,7 +243,8 @@ const RELAY_AGE =
   '**For how long.** It is there for at most 24 hours, or what `--max-age-ms` says. If the clock of the machine turns out to ' +
   'be wrong when the relay starts, the age of an event starts anew, once: it is then kept for at most twice as long, 48 hours. A relay ' +
   'that does not run deletes nothing: what is too old is deleted at its next start. The time for which it did not run counts, unless a ' +
-  'wrong clock hides it. Without `--spool` events are in memory only.';
+  'wrong clock hides it. Without `--spool` events are in memory only. With `--show-events` the last 50 are in its memory, too, and ' +
+  'whoever can open its page sees them.';
 
 function target(endpoint: string | undefined): string {
   if (endpoint === undefined) return 'To the endpoint that the program names; there is no default.';

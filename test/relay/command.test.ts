@@ -245,6 +245,7 @@ test('--help names every flag', async (t) => {
     'prefix SECRET',
     'prefix-file FILE',
     'metrics-listen HOST:PORT',
+    'show-events',
     'verbatim',
     'max-spool-bytes BYTES',
     'max-age-ms MS',

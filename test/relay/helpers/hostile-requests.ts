@@ -117,8 +117,12 @@ const HEADERS = [
   `Long: ${'x'.repeat(9000)}`,
 ];
 
-/** A request with some hostile bytes. Most of it is valid: a request that is all wrong is refused at the first byte. */
-export function hostileRequest(random: () => number, port: number): Buffer {
+/**
+ * A request with some hostile bytes. Most of it is valid: a request that is all wrong is refused at the first byte.
+ *
+ * @param usualPath The path of most of them.
+ */
+export function hostileRequest(random: () => number, port: number, usualPath = '/v3/dag_run'): Buffer {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const oddness = random() * 0.4;
   const maybe = (usual: string, from: readonly string[]): string => (random() < oddness ? pick(from) : usual);
@@ -126,7 +130,7 @@ export function hostileRequest(random: () => number, port: number): Buffer {
   let text = '';
   for (let requests = random() < 0.15 ? 4 : 1; requests > 0; requests -= 1) {
     const long = random() < 0.03 ? `?x=${'y'.repeat(Math.floor(random() * 30_000))}` : maybe('?status=success&task_count=3', QUERIES);
-    text += `${maybe('GET', METHODS)} ${maybe('/v3/dag_run', PATHS)}${long} ${maybe('HTTP/1.1', VERSIONS)}${maybe('\r\n', ENDS)}`;
+    text += `${maybe('GET', METHODS)} ${maybe(usualPath, PATHS)}${long} ${maybe('HTTP/1.1', VERSIONS)}${maybe('\r\n', ENDS)}`;
     if (random() > oddness / 4) text += `Host: 127.0.0.1:${port}${maybe('\r\n', ENDS)}`;
     for (let headers = random() < 0.02 ? 300 : Math.floor(random() * 4); headers > 0; headers -= 1)
       text += `${maybe('Accept: */*', HEADERS)}${maybe('\r\n', ENDS)}`;

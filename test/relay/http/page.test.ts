@@ -206,11 +206,14 @@ test('the time limits of other requests do not end a stream', async (t) => {
   t.is(client.received.split('data: ').length, 4);
 });
 
+/** An event that makes a snapshot large, so that the system's buffers are full soon. */
+function long(event: number): string {
+  return `/v3/x?${Array.from({ length: 20 }, (_, field) => `f${field}=${event}${'y'.repeat(250)}`).join('&')}`;
+}
+
 test('a watcher that reads nothing holds one snapshot in this process, and is disconnected', async (t) => {
   const clock = new VirtualClock();
   const { port, get, relay } = await startRig(t, { verbatim: true, showEvents: true }, { machine: { ...machine, clock } });
-  // Large snapshots, so that the system's buffers are full soon.
-  const long = (event: number) => `/v3/x?${Array.from({ length: 20 }, (_, field) => `f${field}=${event}${'y'.repeat(250)}`).join('&')}`;
   const sendAll = async (round: number) => {
     for (let event = 0; event < 10; event += 1) await get(long(round * 10 + event));
   };

@@ -216,8 +216,11 @@ function headers(): Record<string, string> {
   return Object.fromEntries(PAGE_HEADERS.flatMap((name, index) => (index % 2 === 0 ? [[name, PAGE_HEADERS[index + 1] ?? '']] : [])));
 }
 
+function hash(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+}
+
 test('the policy allows what is in the page by its hash, its stream, and nothing else', (t) => {
-  const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
   t.deepEqual(headers()['content-security-policy']?.split('; '), [
     "default-src 'none'",
     `script-src ${hash(SCRIPT)}`,
