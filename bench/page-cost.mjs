@@ -1,5 +1,5 @@
 // What the relay's page costs a relay while one client follows it: node bench/page-cost.mjs [--rounds N], after `npm run build`.
-// Each round is one relay that forwards the same events with and without a follower, in an order that changes from round to round. The
+// Each round is one relay that forwards the same events alone, followed, followed and alone; the next round begins with a follower. The
 // clients and the endpoint are other processes. It fails above the limit.
 import { once } from 'node:events';
 import { get } from 'node:http';
@@ -10,7 +10,7 @@ import { startServer, withFolder } from './harness/server.mjs';
 import { ratios as ratiosOf, spread } from './harness/stats.mjs';
 
 const WARM_UP = 10_000;
-const EVENTS = 20_000;
+const EVENTS = 10_000;
 const IDLE_MS = 5000;
 const LOOK_MS = 50;
 /** The most processor time an event with a follower, as a ratio. */
@@ -70,13 +70,19 @@ for (let round = 0; round < rounds; round += 1) {
     const relay = await startServer('relay', { forward: collector.url, spool: folder });
     try {
       await cpuOf(relay, WARM_UP);
-      for (const isFollowed of round % 2 === 0 ? [false, true] : [true, false]) {
+      const sums = { alone: 0, followed: 0 };
+      for (const isFollowed of round % 2 === 0 ? [false, true, true, false] : [true, false, false, true]) {
         const stop = isFollowed ? await follow(relay.url) : () => 0;
-        (isFollowed ? followed : alone).push(await cpuOf(relay, EVENTS));
-        (isFollowed ? idleFollowed : idleAlone).push(await idle(relay));
+        sums[isFollowed ? 'followed' : 'alone'] += (await cpuOf(relay, EVENTS)) / 2;
         frames += stop();
         await sleep(LOOK_MS);
       }
+      alone.push(sums.alone);
+      followed.push(sums.followed);
+      idleAlone.push(await idle(relay));
+      const stop = await follow(relay.url);
+      idleFollowed.push(await idle(relay));
+      stop();
     } finally {
       await relay.close();
     }
@@ -85,7 +91,7 @@ for (let round = 0; round < rounds; round += 1) {
 await collector.close();
 
 const ratios = ratiosOf(followed, alone);
-console.log(`${rounds} rounds of ${EVENTS} events, with ${frames} snapshots; median (lowest to highest)`);
+console.log(`${rounds} rounds of four times ${EVENTS} events, with ${frames} snapshots; median (lowest to highest)`);
 console.log(`alone:    ${words(alone, 1)} us an event; idle ${words(idleAlone, 0)} us a second`);
 console.log(`followed: ${words(followed, 1)} us an event; idle ${words(idleFollowed, 0)} us a second`);
 console.log(`ratio:    ${words(ratios, 3)}, at most ${MOST}`);
