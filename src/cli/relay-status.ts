@@ -82,42 +82,39 @@ async function watch(
   show: Show,
   { timeoutMs, watchMs = WATCH_MS, end }: StatusTimes & { timeoutMs: number },
 ): Promise<number> {
-  const signals = end === undefined ? endOf(process, true) : { signalled: end, forget: () => undefined };
-  let isOver = false;
-  void signals.signalled.then(() => (isOver = true));
-  const isOverNow = (): boolean => isOver;
-  try {
-    while (!isOverNow()) {
-      const found = await Promise.race([look(base, timeoutMs), signals.signalled]);
-      if (found === undefined) break;
-      const why = await tryToWrite(stdout, watchText(found, show));
-      if (why === READER_ENDED) break;
-      if (why !== undefined) throw new CliFailure(`cannot write to standard output (${why})`);
-      await pause(watchMs, signals.signalled);
-    }
-  } finally {
-    signals.forget();
+  const ended = end ?? endOf(process).signalled;
+  const over = new AbortController();
+  const { signal } = over;
+  // One reaction for all looks: each further one would stay until the end.
+  let wake: (() => void) | undefined;
+  const onEnd = (): void => {
+    over.abort();
+    wake?.();
+  };
+  void ended.then(onEnd);
+  while (!signal.aborted) {
+    const found = await look(base, timeoutMs, signal);
+    if (signal.aborted) break;
+    const why = await tryToWrite(stdout, watchText(found, show));
+    if (why === READER_ENDED) break;
+    if (why !== undefined) throw new CliFailure(`cannot write to standard output (${why})`);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, signal.aborted ? 0 : watchMs);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
   return EXIT.ok;
-}
-
-function pause(ms: number, end: Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const onEnd = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    void end.then(onEnd);
-  });
 }
 
 /** A status, or why there is none. */
 type Found = { readonly status: RelayStatus } | { readonly problem: string };
 
-async function look(base: URL, timeoutMs: number): Promise<Found> {
+async function look(base: URL, timeoutMs: number, signal: AbortSignal): Promise<Found> {
   try {
-    return { status: await ask(base, timeoutMs) };
+    return { status: await ask(base, timeoutMs, signal) };
   } catch (error) {
     if (error instanceof CliFailure) return { problem: error.message };
     throw error;
@@ -143,8 +140,8 @@ interface Answer {
 }
 
 /** Asks for the status. @throws (rejects) CliFailure that says why there is none. It names the server, and never a secret prefix. */
-async function ask(base: URL, timeoutMs: number): Promise<RelayStatus> {
-  const { status, text } = await get(new URL('statusz', base), timeoutMs);
+async function ask(base: URL, timeoutMs: number, signal?: AbortSignal): Promise<RelayStatus> {
+  const { status, text } = await get(new URL('statusz', base), timeoutMs, signal);
   const document = status === 200 ? parsed(text) : undefined;
   if (isStatus(document)) return document;
   const { origin, hostname } = base;
@@ -152,7 +149,7 @@ async function ask(base: URL, timeoutMs: number): Promise<RelayStatus> {
     throw new CliFailure(`the relay at ${origin} is not known by this name: start it with \`--allowed-host ${hostname}\``);
   if (status !== 404 || text !== UNKNOWN_PATH)
     throw new CliFailure(`no relay answers at ${origin}, but another server does (status ${status})`);
-  const health = await get(new URL('healthz', base), timeoutMs);
+  const health = await get(new URL('healthz', base), timeoutMs, signal);
   if (health.status === 200) throw new CliFailure(`the relay at ${origin} has no /statusz: it is of an older version`);
   throw new CliFailure(
     `the relay at ${origin} has no /statusz there: give the address of its \`--metrics-listen\`, or the URL with its prefix, if it has one`,
@@ -196,7 +193,7 @@ const WHY: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** One GET, without a proxy: a relay is on this machine or in its network. @throws (rejects) CliFailure if no answer comes. */
-function get(url: URL, timeoutMs: number): Promise<Answer> {
+function get(url: URL, timeoutMs: number, signal?: AbortSignal): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       const code = errorCode(error);
@@ -204,7 +201,7 @@ function get(url: URL, timeoutMs: number): Promise<Answer> {
       reject(new CliFailure(`no relay answers at ${url.origin}: ${why}`));
     };
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const sent = send(url, { agent: false, headers: { accept: 'application/json' } }, (response) => {
+    const sent = send(url, { agent: false, headers: { accept: 'application/json' }, ...(signal && { signal }) }, (response) => {
       textOfBody(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), fail);
     });
     const timer = setTimeout(() => {

@@ -8,12 +8,8 @@ import { CliFailure } from './exit-codes.js';
 /** The signals that end a service. */
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/**
- * Waits for the first signal. A second one then ends the process at once, since no handler is left.
- *
- * @param ignoresMore Whether a second one does nothing until `forget()`: for a command that ends at once.
- */
-export function endOf(target: NodeJS.Process, ignoresMore = false): { readonly signalled: Promise<void>; forget: () => void } {
+/** Waits for the first signal. A second one then ends the process at once, since no handler is left. */
+export function endOf(target: NodeJS.Process): { readonly signalled: Promise<void>; forget: () => void } {
   let resolveSignalled: (() => void) | undefined;
   const signalled = new Promise<void>((resolve) => {
     resolveSignalled = resolve;
@@ -22,7 +18,7 @@ export function endOf(target: NodeJS.Process, ignoresMore = false): { readonly s
     for (const signal of SIGNALS) target.off(signal, onSignal);
   };
   function onSignal(): void {
-    if (!ignoresMore) forget();
+    forget();
     resolveSignalled?.();
   }
   for (const signal of SIGNALS) target.on(signal, onSignal);

@@ -3,19 +3,6 @@ import { durationWords } from '../base/describe.js';
 import type { DeliveryFacts } from './delivery-record.js';
 import type { RelayStats } from './types.js';
 
-/** Whether a relay delivers, in one word. */
-type RelayState = 'starting' | 'delivering' | 'idle' | 'waiting' | 'paused' | 'undecided' | 'opted_out' | 'closing';
-
-/** What happened in one minute: events by their outcome. */
-export interface StatusMinute {
-  /** When the minute began. */
-  readonly at: string;
-  readonly accepted: number;
-  readonly sent: number;
-  readonly failed: number;
-  readonly dropped: number;
-}
-
 /**
  * What `GET /statusz` of a relay answers, as JSON. Times are ISO 8601 in UTC. A key whose value is undefined is missing in the JSON. Later
  * versions only add keys.
@@ -48,7 +35,7 @@ export interface RelayStatus {
    * - `opted_out`: every event is discarded.
    * - `closing`: new events are refused, and pending ones are delivered until the deadline.
    */
-  readonly state: RelayState;
+  readonly state: 'starting' | 'delivering' | 'idle' | 'waiting' | 'paused' | 'undecided' | 'opted_out' | 'closing';
   /** The same in one to three sentences. */
   readonly sentence: string;
   /**
@@ -67,28 +54,46 @@ export interface RelayStatus {
   /** When the endpoint confirmed an event last; undefined if it has not confirmed one to this process. */
   readonly lastSuccessAt: string | undefined;
   /** The last attempt that failed, and why; undefined if none has failed. It stays after a success. */
-  readonly lastFailure: { readonly at: string; readonly cause: string } | undefined;
+  readonly lastFailure:
+    | {
+        /** When it failed. */
+        readonly at: string;
+        /** Its cause, or else its reason. */
+        readonly cause: string;
+      }
+    | undefined;
   /** Events in the store or in flight. */
   readonly pending: number;
   /** The age of the oldest of them, in milliseconds; undefined if there is none, or the store does not know it. */
   readonly oldestAgeMs: number | undefined;
-  /** The store of pending events: its kind, its bytes on disk and their limit, and whether the next event goes to disk. */
+  /** The store of pending events. */
   readonly spool: {
+    /** Where it is: a directory, the memory of this process, or a queue that several relays share. */
     readonly kind: 'disk' | 'memory' | 'queue';
+    /** Its bytes on disk; 0 without a directory. */
     readonly bytes: number;
+    /** The most bytes on disk; undefined if there is no such limit, or it is not known. */
     readonly maxBytes: number | undefined;
+    /** Whether the next event goes to disk. */
     readonly isDurable: boolean;
   };
   /** What an operator should know beside the state, a sentence each. */
   readonly warnings: readonly string[];
-  /** Events since the start of this process. The names are those of `RelayStats`, and of its `store`. */
+  /** Events since the start of this process. */
   readonly totals: {
+    /** Events that this process has accepted. */
     readonly accepted: number;
+    /** Events that the endpoint has confirmed. */
     readonly sent: number;
+    /** Events that were sent without a confirmation. */
     readonly failed: number;
+    /** Events that were never sent. */
     readonly dropped: number;
+    /** Events that came again with the same id. */
     readonly duplicates: number;
+    /** Events that an earlier process left. */
     readonly recovered: number;
+    /** Events that an earlier process may have sent as well. */
     readonly maybeSentTwice: number;
   };
   /** Failed events by reason. */
@@ -102,8 +107,24 @@ export interface RelayStatus {
   /** Answers to all requests by status. */
   readonly answers: Readonly<Record<string, number>>;
   /** The last 60 whole minutes and the current one, oldest first; fewer if the process is younger. */
-  readonly minutes: readonly StatusMinute[];
+  readonly minutes: readonly {
+    /** When the minute began. */
+    readonly at: string;
+    /** Events that were accepted in it. */
+    readonly accepted: number;
+    /** Events that the endpoint confirmed in it. */
+    readonly sent: number;
+    /** Events that failed in it. */
+    readonly failed: number;
+    /** Events that were dropped in it. */
+    readonly dropped: number;
+  }[];
 }
+
+type RelayState = RelayStatus['state'];
+
+/** One minute of a status. */
+export type StatusMinute = RelayStatus['minutes'][number];
 
 /** What a status is made from. Times are in milliseconds since 1970. */
 export interface StatusFacts {

@@ -292,6 +292,30 @@ test('--help says what the exit codes mean', async (t) => {
   t.true(stdout.split('\n').every((line) => line.length <= 110));
 });
 
+test('a signal ends --watch while a relay does not answer, and a long watch keeps nothing of each look', async (t) => {
+  const silent = await startTcp(t, () => undefined);
+  const watching = new RelayChild(t, ['status', `127.0.0.1:${silent.port}`, '--watch']);
+  await until(() => silent.connections.length === 1);
+  watching.process.kill('SIGINT');
+  t.is(await watching.ended, 0);
+  t.deepEqual([watching.stdout, watching.stderr], ['', '']);
+
+  const { port } = await startRig(t);
+  let end: (() => void) | undefined;
+  const ended = new Promise<void>((resolve) => (end = resolve));
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  let looks = 0;
+  const stdout = { write: () => ((looks += 1) === 30 ? end?.() : undefined) };
+  t.is((await run([`127.0.0.1:${port}`, '--watch'], { io: { stdout }, times: { watchMs: 1, end: ended } })).code, 0);
+  t.deepEqual(
+    warnings.filter(({ name }) => name === 'MaxListenersExceededWarning'),
+    [],
+  );
+});
+
 test('the command in a process: SIGINT ends --watch with 0', async (t) => {
   const { port } = await startRig(t);
   const watching = new RelayChild(t, ['status', `127.0.0.1:${port}`, '--watch']);
