@@ -51,7 +51,7 @@ const KEY = [
   [html`<polyline class="sent" points="0,8 28,8"/>`, 'sent'],
   [html`<rect class="failed" x="8" width="12" height="16"/>`, 'failed'],
   [html`<rect class="dropped" x="8" width="12" height="16"/>`, 'dropped'],
-].map(([shape = NOTHING, word = '']) => html`<li><svg viewBox="0 0 28 16" aria-hidden="true">${shape}</svg>${word}</li>`);
+].map(({ 0: shape = NOTHING, 1: word = '' }) => html`<li><svg viewBox="0 0 28 16" aria-hidden="true">${shape}</svg>${word}</li>`);
 
 /** The whole page. Never throws. */
 export function documentOf(view: PageView): string {

@@ -18,7 +18,8 @@ export const NOTHING = new Html('');
 /** A template of HTML. What is inserted is text of strangers unless it is `Html`: attributes need quotes around it. */
 export function html(template: TemplateStringsArray, ...inserted: readonly Inserted[]): Html {
   let source = template[0] ?? '';
-  for (const [index, each] of inserted.entries()) source += sourceOf(each) + (template[index + 1] ?? '');
+  // Not by `entries()` taken apart as an array: `return` on a polluted `Object.prototype` would throw.
+  for (let index = 0; index < inserted.length; index += 1) source += sourceOf(inserted[index] ?? '') + (template[index + 1] ?? '');
   return new Html(source);
 }
 
@@ -52,18 +53,14 @@ export function count(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
-const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'];
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** A number of bytes in the largest unit of which it has one. */
 export function byteWords(bytes: number): string {
   let value = bytes;
-  let unit = 'B';
-  for (const next of UNITS) {
-    if (value < 1024) break;
-    value /= 1024;
-    unit = next;
-  }
-  return `${unit === 'B' ? String(value) : value.toFixed(1)} ${unit}`;
+  let unit = 0;
+  for (; value >= 1024 && unit < UNITS.length - 1; unit += 1) value /= 1024;
+  return `${unit === 0 ? String(value) : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
 
 /** A time of day in UTC, with its date if that is not today. @param time ISO 8601 in UTC, as `now`. */

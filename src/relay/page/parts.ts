@@ -78,7 +78,7 @@ function fact(name: string, value: Html | string): Html {
 
 function factsOf(status: RelayStatus): Html {
   const { now, lastSuccessAt, lastFailure, pending, oldestAgeMs, startedAt, uptimeMs, optedOutBy } = status;
-  const how = status.forwardKind === 'ndjson' ? 'as lines of NDJSON' : 'as requests of Cosmos';
+  const how = status.forwardKind === 'ndjson' ? 'in batches of NDJSON' : 'one GET an event';
   const ago = (time: string) => html`${timeOf(time, now)}, ${durationWords(Date.parse(now) - Date.parse(time))} ago`;
   const oldest = oldestAgeMs === undefined || pending === 0 ? '' : `, the oldest for ${durationWords(oldestAgeMs)}`;
   return html`${[

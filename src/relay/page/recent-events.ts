@@ -17,8 +17,8 @@ const MAX_VALUE_LENGTH = 256;
 
 /** What became of an event. A reason is a code. */
 type Fate =
-  | { readonly kind: 'waiting'; readonly reason?: string | undefined }
-  | { readonly kind: 'sent'; readonly reason?: undefined }
+  | { readonly kind: 'waiting'; readonly reason: string | undefined }
+  | { readonly kind: 'sent'; readonly reason: undefined }
   | { readonly kind: 'failed' | 'dropped'; readonly reason: string };
 
 /** An event as the page shows it. */
@@ -68,7 +68,7 @@ export class RecentEvents {
       atMs: this.#clock.wallNow(),
       sinceMs: this.#clock.now(),
       lost: lost.slice(0, MAX_FIELDS).map(({ name, why }) => ({ name: shorten(name), why })),
-      fate: { kind: 'waiting' },
+      fate: { kind: 'waiting', reason: undefined },
     });
   }
 
@@ -117,7 +117,7 @@ function isOpen(fate: Fate): boolean {
 function fateOf(outcome: EventOutcome): Fate {
   switch (outcome.kind) {
     case 'sent':
-      return { kind: 'sent' };
+      return { kind: 'sent', reason: undefined };
     case 'aborted':
       return { kind: 'failed', reason: 'aborted' };
     case 'refused':

@@ -58,7 +58,7 @@ test('the facts: endpoint, last success, last failure with its cause, what waits
   t.is(
     textOf(facts),
     [
-      'Endpoint\nhttps://telemetry.acme.example/up\n, as lines of NDJSON',
+      'Endpoint\nhttps://telemetry.acme.example/up\n, in batches of NDJSON',
       'Last success\n04:58:20 UTC\n, 1 min ago',
       'Last failure\n2026-01-01 05:00:00 UTC\n, 24 h ago: the name of the endpoint has no address (no_address)',
       'Waiting events\n1,234, the oldest for 1 min',
@@ -260,6 +260,30 @@ test('without scripts it loads again, and it has landmarks, headings and one reg
     ['state', 'link'],
   );
   t.notRegex(page, /aria-live/);
+});
+
+test.serial('nothing of the page is taken from a polluted Object.prototype', (t) => {
+  const event = {
+    id: 1,
+    at: '2026-01-02T05:00:00.000Z',
+    type: 'dag_run',
+    fate: { kind: 'sent', reason: undefined },
+    fields: [],
+    lost: [],
+  } as const;
+  const fields = [{ name: 'status', value: 'success', meaning: undefined }];
+  const status = aStatus({ minutes: [minute('2026-01-02T05:00:00.000Z', 1, 1)], answers: { 204: 1 }, warnings: ['full'] });
+  const draw = () => documentOf({ status, events: [event, { ...event, id: 2, fields }] });
+  const usual = draw();
+  for (const name of ['return', 'next', 'value', 'get', 'reason', 'meaning', 'source', 'flags', 'raw', '0', '1', '2']) {
+    try {
+      // oxlint-disable-next-line eslint/no-extend-native -- this is the pollution
+      Object.defineProperty(Object.prototype, name, { value: 1, configurable: true, writable: true, enumerable: true });
+      t.is(draw(), usual, name);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, name);
+    }
+  }
 });
 
 test('numbers and bytes', (t) => {

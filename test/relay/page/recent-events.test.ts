@@ -97,7 +97,7 @@ test('an event that waited for too long is dropped, unless it was in flight', (t
   recent.settled(EVENT, 0, { kind: 'sent' });
   t.deepEqual(
     recent.shown().map(({ fate }) => fate),
-    [{ kind: 'sent' }],
+    [{ kind: 'sent', reason: undefined }],
   );
 });
 
