@@ -9,7 +9,7 @@ const cli = createTelemetryCliWith(
     [
       'relay',
       {
-        summary: "Receive Cosmos' events on loopback, store them on disk and deliver them.",
+        summary: "Receive Cosmos' events on loopback, store them on disk and deliver them; or show whether a relay does.",
         usage: '[status [URL]] [options]',
         // Imported only here: the other commands, `relay status` among them, do not load the relay.
         run: async (args, io, program) =>

@@ -242,9 +242,10 @@ function helpText(program: string): string {
   const rows = [...RELAY_FLAGS].map(([name, { value, about }]) => [`--${name}${value === '' ? '' : ` ${value}`}`, about] as const);
   const lines = [
     `Usage: ${program} relay [options]`,
-    `       ${program} relay status [URL] [options]   whether a relay delivers: see ${program} relay status --help`,
+    `       ${program} relay status [URL] [options]`,
     '',
     "Receive Cosmos' usage events on loopback, answer each at once, store it on disk, and deliver it later.",
+    '`relay status` shows whether a running relay delivers; it has a help of its own.',
     '',
     'Options:',
     ...columns(rows, [MAX_FLAG_WIDTH], TEXT_WIDTH, '  '),

@@ -217,7 +217,7 @@ test('where no relay answers, the message says what is there', async (t) => {
     if (url === '/healthz') response.end('alive\n');
     else response.writeHead(404).end('unknown path\n');
   });
-  const long = await startHttp(t, (_request, response) => response.end('x'.repeat(2 ** 21)));
+  const long = await startHttp(t, (_request, response) => response.end(' '.repeat(2 ** 21) + JSON.stringify(STATUS)));
   const binary = await startTcp(t, (socket) => socket.end('\0\0\0\r\n\r\n'));
   const closed = await startTcp(t, (socket) => socket.destroy());
   const silent = await startTcp(t, () => undefined);
