@@ -20,7 +20,8 @@ export interface RelayLogger extends Logger {
 /** At most this many dropped fields are named: clients may send any names. The rest is only counted. */
 const MAX_NAMED_FIELDS = 50;
 
-const WHY_DROPPED = {
+/** Why a field is not forwarded, in words. */
+export const WHY_DROPPED = {
   undeclared: 'it is not declared',
   ill_typed: 'its value is not of the declared kind',
   duplicate: 'the query has it twice',

@@ -41,7 +41,11 @@ export interface RelayOptions {
    * @example 'correct-horse-battery-staple', for http://127.0.0.1:8787/correct-horse-battery-staple/astronomer-cosmos
    */
   prefix?: string | undefined;
-  /** A separate address for metrics, health, status and the relay's page, as `host:port`, without `prefix`. @default none: the address of `listen` */
+  /**
+   * A separate address for metrics, health, status and the relay's page, as `host:port`, without `prefix`.
+   *
+   * @default none: the address of `listen`
+   */
   metricsListen?: string | undefined;
   /**
    * Whether the relay's page shows the last 50 events with their fields. They are then kept in memory, and whoever can open the page sees

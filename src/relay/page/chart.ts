@@ -1,6 +1,6 @@
 /** The events of the last hour: a chart as SVG, and the same numbers as a table. */
 import type { StatusMinute } from '../status.js';
-import { count, html } from './html.js';
+import { count, html, tableOf } from './html.js';
 import type { Html } from './html.js';
 
 /** The minutes that the chart has room for: an hour, and the minute that is not over. */
@@ -46,14 +46,17 @@ export function chartOf(minutes: readonly StatusMinute[]): Html {
   const line = shown.map(({ sent }, index) => stepOf(leftOf(index), FLOOR - heightOf(sent))).join(' ');
   const levels = [0, top / 2, top].map((level) => {
     const y = round(FLOOR - (level / top) * (FLOOR - TOP));
-    return html`<path class="grid" d="M${LEFT} ${y}H${WIDTH - RIGHT}"/><text x="${LEFT - 6}" y="${y + 4}" text-anchor="end">${count(level)}</text>`;
+    const label = html`<text x="${LEFT - 6}" y="${y + 4}" text-anchor="end">${count(level)}</text>`;
+    return html`<path class="grid" d="M${LEFT} ${y}H${WIDTH - RIGHT}"/>${label}`;
   });
   const labels = shown.flatMap(({ at }, index) =>
     Number(at.slice(14, 16)) % LABEL_EVERY === 0
       ? [html`<text x="${round(leftOf(index) + STEP / 2)}" y="${HEIGHT - 8}" text-anchor="middle">${at.slice(11, 16)}</text>`]
       : [],
   );
-  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="chart-title chart-desc"><title id="chart-title">Events a minute, in the last hour</title><desc id="chart-desc">${describe(shown)}</desc>${levels}${bars}<polyline class="sent" points="${line}"/>${labels}</svg>`;
+  const words = html`<title id="chart-title">Events a minute, in the last hour</title><desc id="chart-desc">${describe(shown)}</desc>`;
+  const marks = html`${levels}${bars}<polyline class="sent" points="${line}"/>${labels}`;
+  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="chart-title chart-desc">${words}${marks}</svg>`;
 }
 
 function describe(shown: readonly StatusMinute[]): string {
@@ -79,14 +82,11 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-/** The rows of the table, the newest first. */
+/** The same numbers as the rows of a table, the newest first. */
 export function minuteRows(minutes: readonly StatusMinute[]): Html {
   const rows = minutes
     .slice(-MINUTES)
     .toReversed()
-    .map(
-      ({ at, accepted, sent, failed, dropped }) =>
-        html`<tr><th scope="row">${at.slice(11, 16)}</th><td>${count(accepted)}</td><td>${count(sent)}</td><td>${count(failed)}</td><td>${count(dropped)}</td></tr>`,
-    );
-  return html`<thead><tr><th scope="col">Minute, UTC</th><th scope="col">Accepted</th><th scope="col">Sent</th><th scope="col">Failed</th><th scope="col">Dropped</th></tr></thead><tbody>${rows}</tbody>`;
+    .map(({ at, accepted, sent, failed, dropped }) => [at.slice(11, 16), ...[accepted, sent, failed, dropped].map(count)]);
+  return tableOf(['Minute, UTC', 'Accepted', 'Sent', 'Failed', 'Dropped'], rows);
 }

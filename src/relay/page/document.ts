@@ -11,7 +11,8 @@ const RELOAD_S = 5;
 
 /** A drawing of a waiting line, so that no browser asks for `/favicon.ico`. */
 const ICON =
-  'data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 viewBox=%220 0 16 16%22%3E%3Cpath fill=%22%231257b0%22 d=%22M1 3h9v3H1zM1 7h12v3H1zM1 11h6v3H1z%22/%3E%3C/svg%3E';
+  'data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 viewBox=%220 0 16 16%22%3E' +
+  '%3Cpath fill=%22%231257b0%22 d=%22M1 3h9v3H1zM1 7h12v3H1zM1 11h6v3H1z%22/%3E%3C/svg%3E';
 
 function hashOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
@@ -75,13 +76,16 @@ export function documentOf(view: PageView): string {
 <p id="state" data-part role="status">${part('state')}</p>
 <div id="sentence" data-part>${part('sentence')}</div><p id="link" class="note" role="status"></p></section>
 <section aria-labelledby="facts-heading"><h2 id="facts-heading">Delivery</h2><dl id="facts" data-part>${part('facts')}</dl></section>
-<section aria-labelledby="totals-heading"><h2 id="totals-heading">Events since the start</h2><dl id="totals" data-part>${part('totals')}</dl>
+<section aria-labelledby="totals-heading"><h2 id="totals-heading">Events since the start</h2>
+<dl id="totals" data-part>${part('totals')}</dl>
 <h2 id="spool-heading">Spool</h2><div id="spool" data-part>${part('spool')}</div></section>
 <section class="wide" aria-labelledby="chart-heading"><h2 id="chart-heading">Events a minute, in the last hour</h2>
 <div id="chart" data-part>${part('chart')}</div><ul class="key">${KEY}</ul>
 <details><summary>The numbers of the chart</summary><table id="minutes" data-part>${part('minutes')}</table></details></section>
-<section aria-labelledby="reasons-heading"><h2 id="reasons-heading">Reasons</h2><div id="reasons" data-part>${part('reasons')}</div></section>
-<section aria-labelledby="answers-heading"><h2 id="answers-heading">Answers to clients</h2><div id="answers" data-part>${part('answers')}</div></section>
+<section aria-labelledby="reasons-heading"><h2 id="reasons-heading">Reasons</h2>
+<div id="reasons" data-part>${part('reasons')}</div></section>
+<section aria-labelledby="answers-heading"><h2 id="answers-heading">Answers to clients</h2>
+<div id="answers" data-part>${part('answers')}</div></section>
 ${events === undefined ? NOTHING : eventsSection(part('events'))}
 </main>
 <footer><p id="now" data-part>${part('now')}</p>

@@ -48,6 +48,16 @@ function visible(text: string): string {
   return text.replace(HIDDEN, (found) => (found === '\n' ? found : `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`));
 }
 
+/** The head and the body of a table. The first cell of each row names it. */
+export function tableOf(heads: readonly string[], rows: readonly (readonly string[])[]): Html {
+  const head = heads.map((each) => html`<th scope="col">${each}</th>`);
+  const body = rows.map((cells) => {
+    const rest = cells.slice(1).map((cell) => html`<td>${cell}</td>`);
+    return html`<tr><th scope="row">${cells[0] ?? ''}</th>${rest}</tr>`;
+  });
+  return html`<thead><tr>${head}</tr></thead><tbody>${body}</tbody>`;
+}
+
 /** A whole number with a comma at each thousand. */
 export function count(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(?:\d{3})+$)/g, ',');

@@ -1,9 +1,10 @@
 /** The parts of the page that change, each as HTML. A page that is open replaces those that have changed. */
 import { durationWords } from '../../base/describe.js';
+import { WHY_DROPPED } from '../log.js';
 import { causeWords } from '../status.js';
 import type { RelayStatus } from '../status.js';
 import { chartOf, minuteRows } from './chart.js';
-import { byteWords, count, html, NOTHING, timeOf } from './html.js';
+import { byteWords, count, html, NOTHING, tableOf, timeOf } from './html.js';
 import type { Html } from './html.js';
 import type { ShownEvent } from './recent-events.js';
 import { answerWords, reasonWords } from './words.js';
@@ -107,7 +108,10 @@ function spoolOf({ spool: { kind, bytes, maxBytes, isDurable } }: RelayStatus): 
   const share = Math.min(1, bytes / maxBytes);
   const size = `${byteWords(bytes)} of ${byteWords(maxBytes)}, ${Math.round(share * 100)}%`;
   const mood = share > NEARLY_FULL ? 'bad' : 'good';
-  return html`<svg class="bar" viewBox="0 0 200 10" preserveAspectRatio="none" role="img" aria-label="${size}"><rect class="track" width="200" height="10"/><rect class="${mood}" width="${Math.round(share * 2000) / 10}" height="10"/></svg><p>${size}. ${words}</p>`;
+  const filled = html`<rect class="${mood}" width="${Math.round(share * 2000) / 10}" height="10"/>`;
+  const bar = html`<rect class="track" width="200" height="10"/>${filled}`;
+  return html`<svg class="bar" viewBox="0 0 200 10" preserveAspectRatio="none" role="img" aria-label="${size}">${bar}</svg>
+<p>${size}. ${words}</p>`;
 }
 
 function totalsOf({ totals, pending }: RelayStatus): Html {
@@ -134,12 +138,10 @@ function reasonsOf({ failedBy, droppedBy, refusedBy, attemptsFailedBy }: RelaySt
     ['Attempt failed', attemptsFailedBy],
   ] as const;
   const rows = groups.flatMap(({ 0: outcome, 1: reasons }) =>
-    Object.entries(reasons).map(
-      ({ 0: reason, 1: events }) => html`<tr><th scope="row">${outcome}</th><td>${inWords(reason)}</td><td>${count(events)}</td></tr>`,
-    ),
+    Object.entries(reasons).map(({ 0: reason, 1: events }) => [outcome, inWords(reason), count(events)]),
   );
   if (rows.length === 0) return html`<p>No event failed, and none was dropped or refused.</p>`;
-  return html`<table><thead><tr><th scope="col">What</th><th scope="col">Reason</th><th scope="col">Number</th></tr></thead><tbody>${rows}</tbody></table>`;
+  return html`<table>${tableOf(['What', 'Reason', 'Number'], rows)}</table>`;
 }
 
 /** A reason with its code, by which docs and metrics name it. */
@@ -149,18 +151,10 @@ function inWords(reason: string): string {
 }
 
 function answersOf({ answers }: RelayStatus): Html {
-  const rows = Object.entries(answers).map(
-    ({ 0: status, 1: number }) => html`<tr><th scope="row">${status}</th><td>${answerWords(status)}</td><td>${count(number)}</td></tr>`,
-  );
+  const rows = Object.entries(answers).map(({ 0: status, 1: number }) => [status, answerWords(status), count(number)]);
   if (rows.length === 0) return html`<p>No request was answered yet.</p>`;
-  return html`<table><thead><tr><th scope="col">Status</th><th scope="col">Meaning</th><th scope="col">Answers</th></tr></thead><tbody>${rows}</tbody></table>`;
+  return html`<table>${tableOf(['Status', 'Meaning', 'Answers'], rows)}</table>`;
 }
-
-const WHY_LOST = {
-  undeclared: 'it is not declared',
-  ill_typed: 'its value is not of the declared kind',
-  duplicate: 'the event had it twice',
-} as const;
 
 function eventsOf(events: readonly ShownEvent[], now: string): Html {
   if (events.length === 0) return html`<p>No event yet.</p>`;
@@ -174,6 +168,8 @@ function eventOf({ id, at, type, fate, fields, lost }: ShownEvent, now: string):
     ({ name, value, meaning }) =>
       html`<div><dt><code>${name}</code></dt><dd><code>${value}</code><small>${meaning ?? 'Not a declared field.'}</small></dd></div>`,
   );
-  const without = lost.map(({ name, why }) => html`<div><dt><code>${name}</code></dt><dd>Not forwarded: ${WHY_LOST[why]}.</dd></div>`);
-  return html`<details id="event-${id}"><summary id="event-${id}-summary"><code>${type}</code> ${timeOf(at, now)} <span class="${mood}">${fate.kind}</span>${reason}</summary><dl class="fields">${rows}${without}</dl></details>`;
+  const without = lost.map(({ name, why }) => html`<div><dt><code>${name}</code></dt><dd>Not forwarded: ${WHY_DROPPED[why]}.</dd></div>`);
+  const head = html`<code>${type}</code> ${timeOf(at, now)} <span class="${mood}">${fate.kind}</span>${reason}`;
+  const body = html`<dl class="fields">${rows}${without}</dl>`;
+  return html`<details id="event-${id}"><summary id="event-${id}-summary">${head}</summary>${body}</details>`;
 }

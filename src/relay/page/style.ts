@@ -1,7 +1,7 @@
 /** The style of the page. Its hash is in the policy of the page, so there is no attribute `style` anywhere. */
 export const STYLE = `
-:root { color-scheme: light dark; --ground: #f6f7f9; --sheet: #fff; --ink: #16202e; --faint: #566072; --line: #d5dae2; --good: #11703c; --bad: #b3261e;
-  --calm: #38506e; --accepted: #b9c6d8; --sent: #1257b0; --dropped: #9a5b00; }
+:root { color-scheme: light dark; --ground: #f6f7f9; --sheet: #fff; --ink: #16202e; --faint: #566072; --line: #d5dae2;
+  --good: #11703c; --bad: #b3261e; --calm: #38506e; --accepted: #b9c6d8; --sent: #1257b0; --dropped: #9a5b00; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #10151d; --sheet: #19212c; --ink: #e7ecf3; --faint: #a3afc0; --line: #323d4d; --good: #5fd693; --bad: #ff8d82;
     --calm: #a8c0e0; --accepted: #465872; --sent: #7ab8ff; --dropped: #f0b35a; }

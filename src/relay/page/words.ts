@@ -9,6 +9,8 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['unreadable', 'its line on disk could not be read'],
   ['too_large', 'larger than the endpoint takes'],
   ['aborted', 'the relay closed while it was sent'],
+  ['circuit_open', 'held back while the endpoint cannot be reached'],
+  ['busy', 'held back until a connection is free'],
   ['unknown_event', 'no declared event'],
   ['rate_limited', 'too many events in a second'],
   ['spool_full', 'the store was full'],
