@@ -276,6 +276,7 @@ test.serial('the options of the relay and of the command line are not taken from
     prefix: 'secret',
     spool: '/nowhere',
     verbatim: true,
+    showEvents: true,
     proxy: ELSEWHERE,
     maxSpoolBytes: 1,
     endpoint: ELSEWHERE,

@@ -33,6 +33,7 @@ test('a wrong or unknown option throws, with its name and value', (t) => {
     [{ allowedHosts: ['http://x'] }, /^Expected `allowedHosts` to be a list of host names/],
     [{ prefix: '..' }, /^Expected `prefix` to be 1 to 128 letters, digits or any of _ \. ~ -\.$/],
     [{ spool: '' }, /^Expected `spool` to be the path of a directory, got ""\.$/],
+    [{ showEvents: 'yes' }, /^Expected `showEvents` to be one of true, false, got "yes"\.$/],
     [{ concurrency: 0 }, /^Expected `concurrency` to be a whole number from 1 to 256, got 0\.$/],
     [{ enabled: true }, /^Expected `enabled` to be false or left out/],
     [{ logger: {} }, /^Expected `logger` to be an object with `debug\(\)` and `warn\(\)`, got an object\.$/],
