@@ -264,15 +264,40 @@ void test('the page itself cannot send an event either', async () => {
   assert.equal(relay.stats().accepted, 0);
 });
 
+/** A raw follower of the stream. @returns The status of its answer, and how to end it. */
+async function followRaw() {
+  const request = get(`${url}/status/events`);
+  const [response] = await once(request, 'response');
+  response.on('error', () => undefined).resume();
+  return { status: response.statusCode, end: () => request.destroy() };
+}
+
+void test('a tab that nobody sees does not follow, and does so again once it is seen', async () => {
+  const { page } = await open();
+  await says(page, '#link', /^Live\.$/);
+  const setHidden = (isHidden) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { value, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, isHidden);
+  await setHidden(true);
+  // The relay has room for 16.
+  const streams = [];
+  const untilMs = Date.now() + WAIT_MS;
+  while (streams.length < 16 && Date.now() < untilMs) {
+    const stream = await followRaw();
+    if (stream.status === 200) streams.push(stream);
+  }
+  assert.equal(streams.length, 16);
+  for (const stream of streams) stream.end();
+  await send(url);
+  await setHidden(false);
+  await says(page, '#totals', accepted(1));
+  await says(page, '#link', /^Live\.$/);
+});
+
 void test('a page for which there is no room asks from time to time, and follows later', async () => {
-  const streams = await Promise.all(
-    Array.from({ length: 16 }, async () => {
-      const request = get(`${url}/status/events`);
-      const [response] = await once(request, 'response');
-      response.on('error', () => undefined).resume();
-      return request;
-    }),
-  );
+  const streams = await Promise.all(Array.from({ length: 16 }, followRaw));
   const each = { ...(await openPage(browser)), origin: url };
   opened.push(each);
   const { page } = each;
@@ -282,7 +307,7 @@ void test('a page for which there is no room asks from time to time, and follows
   await send(url);
   await page.clock.runFor(5000);
   await says(page, '#totals', accepted(1));
-  for (const stream of streams) stream.destroy();
+  for (const stream of streams) stream.end();
   const link = page.locator('#link');
   for (let polls = 0; polls < 60 && (await link.innerText()) !== 'Live.'; polls += 1) await page.clock.runFor(5000);
   await says(page, '#link', /^Live\.$/);
