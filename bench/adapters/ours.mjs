@@ -45,7 +45,10 @@ export async function openLines({ endpoint, ...options }) {
 export async function openOtel({ endpoint, ...options }) {
   const { otelTransport } = await importBuild('otel/index.js');
   const { OTLPLogExporter } = await import('@opentelemetry/exporter-logs-otlp-http');
-  return open({ ...options, transport: otelTransport({ exporter: new OTLPLogExporter({ url: `${endpoint}/v1/logs` }), product: PRODUCT }) });
+  return open({
+    ...options,
+    transport: otelTransport({ exporter: new OTLPLogExporter({ url: `${endpoint}/v1/logs` }), product: PRODUCT }),
+  });
 }
 
 /** A host with our listeners attached. */

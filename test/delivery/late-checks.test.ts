@@ -117,3 +117,11 @@ test(proves('hook-rejection', 'a rejected promise as a value ends no host, where
   t.like(report.reasons, { invalid: 2, closed: 6 });
   t.true(report.fieldsDropped >= 80);
 });
+
+test(proves('hook-rejection', 'a rejected promise as a property of a payload ends no host, wherever in a turn it is read'), async (t) => {
+  const { code, stdout, stderr } = await runChild('rejected-payloads-child', []);
+  t.deepEqual([code, stderr], [0, '']);
+  const { promises, report } = JSON.parse(stdout) as { promises: number; report: DrainReport };
+  t.true(promises > 3 * 8192);
+  t.is(report.published, report.sent + report.failed + report.dropped);
+});
