@@ -8,7 +8,6 @@ import { runRelayStatus, statusLines } from '../../src/cli/relay-status.js';
 import { paintFor } from '../../src/cli/terminal.js';
 import type { CliIo } from '../../src/cli/terminal.js';
 import type { RelayStatus } from '../../src/relay/status.js';
-import { refusedPort } from '../../src/testing/collector.js';
 import { startCollector } from '../../src/testing/index.js';
 import { startHttp, startTcp } from '../helpers/loopback.js';
 import { makeFolder, RelayChild } from './helpers/relay-child.js';
@@ -16,6 +15,11 @@ import { startRig } from './helpers/relay-rig.js';
 import { until } from './helpers/until.js';
 
 const EVENT = '/v3/dag_run?status=success&task_count=3';
+
+/** A port of the system at which nothing listens. */
+const CLOSED = 9;
+
+const at = (port: number) => `http://127.0.0.1:${port}`;
 
 type Times = Parameters<typeof runRelayStatus>[3];
 
@@ -130,7 +134,7 @@ test('an idle relay and one that delivers exit with 0, one that does not deliver
   t.regex(delivering.stdout, /^Delivering since \d\d:\d\d UTC\. No event waits\.\n/);
   t.regex(delivering.stdout, /\n {2}since the start {4}1 accepted, 1 sent, 0 failed, 0 dropped\n/);
 
-  const down = await startRig(t, { forward: `http://127.0.0.1:${await refusedPort()}` });
+  const down = await startRig(t);
   await down.get(EVENT);
   await until(() => down.relay.stats().notDelivering !== undefined);
   const waiting = await run([`http://127.0.0.1:${down.port}`]);
@@ -172,7 +176,7 @@ test('the URL may have the path of events, of the status, and a prefix, which ma
 });
 
 test('--watch shows it again and again, as lines where there is no terminal, and a relay that is gone, too', async (t) => {
-  const { port, relay } = await startRig(t);
+  const { port } = await startRig(t);
   for (const kind of ['lines', 'json', 'terminal'] as const) {
     let end: (() => void) | undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
@@ -198,16 +202,13 @@ test('--watch shows it again and again, as lines where there is no terminal, and
       t.true(writes[0]?.endsWith('\u001b[K\n\u001b[J'));
     }
   }
-  await relay.close();
   let end: (() => void) | undefined;
   const stdout = { write: (text: string) => (text === '' ? undefined : [seen.push(text), end?.()]) };
   const seen: string[] = [];
   const times = { watchMs: 1, end: new Promise<void>((resolve) => (end = resolve)) };
-  t.is((await run([`127.0.0.1:${port}`, '--watch'], { io: { stdout }, times })).code, 0);
-  t.regex(seen[0] ?? '', /^\d{4}-\S+Z no relay answers at http:\/\/127\.0\.0\.1:\d+: the connection is refused\n$/);
+  t.is((await run([at(CLOSED), '--watch'], { io: { stdout }, times })).code, 0);
+  t.regex(seen[0] ?? '', /^\d{4}-\S+Z no relay answers at http:\/\/127\.0\.0\.1:9: the connection is refused\n$/);
 });
-
-const at = (port: number) => `http://127.0.0.1:${port}`;
 
 test('where no relay answers, the message says what is there', async (t) => {
   const other = await startHttp(t, (_request, response) => response.end('hello'));
@@ -222,10 +223,9 @@ test('where no relay answers, the message says what is there', async (t) => {
   const closed = await startTcp(t, (socket) => socket.destroy());
   const silent = await startTcp(t, () => undefined);
   const apart = await startRig(t, { metricsListen: '127.0.0.1:0' });
-  const refused = await refusedPort();
   const another = (port: number, status: number) => `no relay answers at ${at(port)}, but another server does (status ${status})`;
   const cases: readonly (readonly [url: string, message: string])[] = [
-    [at(refused), `no relay answers at ${at(refused)}: the connection is refused`],
+    [at(CLOSED), `no relay answers at ${at(CLOSED)}: the connection is refused`],
     [at(other.port), another(other.port, 200)],
     [at(json.port), another(json.port, 200)],
     [at(missing.port), another(missing.port, 404)],
