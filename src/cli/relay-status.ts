@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { parseArgs } from 'node:util';
 import { DEFAULT_LISTEN } from '../base/constants.js';
-import { describe, durationWords, errorCode, printable, shorten } from '../base/describe.js';
+import { describe, durationWords, errorCode, printable, shorten, sizeWords } from '../base/describe.js';
 import type { RelayStatus } from '../relay/status.js';
 import { usageError } from './command.js';
 import { CliFailure, EXIT, LIMITS } from './exit-codes.js';
@@ -290,15 +290,6 @@ function storeWords({ kind, bytes, maxBytes, isDurable }: RelayStatus['spool']):
   if (kind !== 'disk') return kind === 'queue' ? `a shared queue${isDurable ? '' : ', not on disk yet'}` : 'memory';
   const limit = maxBytes === undefined ? '' : ` of ${sizeWords(maxBytes)} (${Math.floor((bytes / maxBytes) * 100)}%)`;
   return `disk, ${sizeWords(bytes)}${limit}${isDurable ? '' : ', which does not take events now'}`;
-}
-
-/** A size in its largest unit: `512 B`, `3.2 KiB`, `64.0 MiB`. */
-function sizeWords(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let size = bytes;
-  let unit = 0;
-  for (; size >= 1024 && unit < units.length - 1; unit += 1) size /= 1024;
-  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
 }
 
 /** `2026-11-28 14:02:11 UTC` */

@@ -1,4 +1,4 @@
-/** HTML whose inserted texts are escaped, and numbers and times as the page shows them. Pure functions that never throw. */
+/** HTML whose inserted texts are escaped, tables, and numbers and times as the page shows them. Pure functions that never throw. */
 
 /** HTML that is safe to send: only `html` makes it. */
 export class Html {
@@ -61,16 +61,6 @@ export function tableOf(heads: readonly string[], rows: readonly (readonly strin
 /** A whole number with a comma at each thousand. */
 export function count(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(?:\d{3})+$)/g, ',');
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** A number of bytes in the largest unit of which it has one. */
-export function byteWords(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  for (; value >= 1024 && unit < UNITS.length - 1; unit += 1) value /= 1024;
-  return `${unit === 0 ? String(value) : value.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
 
 /** A time of day in UTC, with its date if that is not today. @param time ISO 8601 in UTC, as `now`. */

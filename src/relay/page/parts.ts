@@ -1,10 +1,10 @@
 /** The parts of the page that change, each as HTML. A page that is open replaces those that have changed. */
-import { durationWords } from '../../base/describe.js';
+import { durationWords, sizeWords } from '../../base/describe.js';
 import { WHY_DROPPED } from '../log.js';
 import { causeWords } from '../status.js';
 import type { RelayStatus } from '../status.js';
 import { chartOf, minuteRows } from './chart.js';
-import { byteWords, count, html, NOTHING, tableOf, timeOf } from './html.js';
+import { count, html, NOTHING, tableOf, timeOf } from './html.js';
 import type { Html } from './html.js';
 import type { ShownEvent } from './recent-events.js';
 import { answerWords, reasonWords } from './words.js';
@@ -106,7 +106,7 @@ function spoolOf({ spool: { kind, bytes, maxBytes, isDurable } }: RelayStatus): 
   const words = STORES[kind][isDurable ? 0 : 1];
   if (kind !== 'disk' || maxBytes === undefined) return html`<p>${words}</p>`;
   const share = Math.min(1, bytes / maxBytes);
-  const size = `${byteWords(bytes)} of ${byteWords(maxBytes)}, ${Math.round(share * 100)}%`;
+  const size = `${sizeWords(bytes)} of ${sizeWords(maxBytes)}, ${Math.round(share * 100)}%`;
   const mood = share > NEARLY_FULL ? 'bad' : 'good';
   const filled = html`<rect class="${mood}" width="${Math.round(share * 2000) / 10}" height="10"/>`;
   const bar = html`<rect class="track" width="200" height="10"/>${filled}`;

@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { Script } from 'node:vm';
 import test from 'ava';
+import { sizeWords } from '../../../src/base/describe.js';
 import { documentOf, PAGE_HEADERS } from '../../../src/relay/page/document.js';
-import { byteWords, count, html } from '../../../src/relay/page/html.js';
+import { count, html } from '../../../src/relay/page/html.js';
 import { partsOf } from '../../../src/relay/page/parts.js';
 import { SCRIPT } from '../../../src/relay/page/script.js';
 import { STYLE } from '../../../src/relay/page/style.js';
@@ -286,7 +287,7 @@ test.serial('nothing of the page is taken from a polluted Object.prototype', (t)
   }
 });
 
-test('numbers and bytes', (t) => {
+test('numbers and sizes', (t) => {
   t.deepEqual([0, 999, 1000, 1_234_567].map(count), ['0', '999', '1,000', '1,234,567']);
-  t.deepEqual([0, 1023, 1024, 67_108_864, 1024 ** 5].map(byteWords), ['0 B', '1023 B', '1.0 KiB', '64.0 MiB', '1024.0 TiB']);
+  t.deepEqual([0, 1023, 1024, 67_108_864, 1024 ** 5].map(sizeWords), ['0 B', '1023 B', '1.0 KiB', '64.0 MiB', '1024.0 TiB']);
 });
