@@ -20,6 +20,7 @@ import { retrying } from '../retry.js';
 import { steering, UNANSWERED_REASONS, UNWRITTEN_REASON } from '../transport.js';
 import type { EventOutcome, SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
 import { partialOutcome } from './answers.js';
+import { checkTls } from './certificates.js';
 import { OwnHeaders } from './own-headers.js';
 import type { HeadersOption } from './own-headers.js';
 
@@ -49,9 +50,9 @@ export interface NdjsonTransportOptions extends Omit<FetchTransportOptions, 'end
   headers?: HeadersOption | undefined;
   /** The authorities to trust instead of Node's, in PEM. @default Node's */
   ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** The certificate that the client shows, in PEM. It needs `key`. @default none */
+  /** The certificate that the client shows, in PEM, perhaps with those between it and its authority. It needs `key`. @default none */
   cert?: string | Uint8Array | undefined;
-  /** The private key of `cert`, in PEM. @default none */
+  /** The private key of `cert`, in PEM, without a passphrase. @default none */
   key?: string | Uint8Array | undefined;
   /** The most events in a request, 1 to 10,000. @default 512 */
   maxBatchSize?: number | undefined;
@@ -156,13 +157,7 @@ function checkNdjsonOptions(options: NdjsonTransportOptions): Checked {
     ...rest
   } = checked;
   const url = parseUrl(endpoint);
-  for (const { 0: name, 1: isAlone } of [
-    ['key', cert !== undefined && key === undefined],
-    ['cert', key !== undefined && cert === undefined],
-  ] as const) {
-    if (isAlone) throw new TypeError(`Expected \`${name}\` to be given, since \`cert\` and \`key\` belong together, got undefined.`);
-  }
-  const tls = ca === undefined && cert === undefined ? undefined : bare({ ...(ca !== undefined && { ca }), ...(cert && { cert, key }) });
+  const tls = checkTls({ ca, cert, key });
   const http = { ...rest, endpoint: new URL(url).origin };
   // It checks the options that both have.
   const { attemptTimeoutMs } = checkTransportOptions(http);
