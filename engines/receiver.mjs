@@ -30,7 +30,7 @@ export async function startReceiver(file) {
       appendFileSync(file, isCompressed ? body : gzipSync(body));
       posts.lines += text.split('\n').length - 1;
       posts[isCompressed ? 'compressed' : 'plain'] += 1;
-      if (posts.compressed + posts.plain === 1) request.destroy();
+      if (posts.compressed + posts.plain === 1) request.socket.destroy();
       else response.writeHead(204).end();
     });
   }).listen(0, '127.0.0.1');

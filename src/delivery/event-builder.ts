@@ -117,7 +117,7 @@ const RANDOM_BYTES = 10;
 const RANDOM_LENGTH = 22;
 
 /** Random bytes are drawn for so many ids at once: each draw asks the system. */
-const IDS_PER_DRAW = 1024;
+const IDS_PER_DRAW = 128;
 
 const DASH = 0x2d;
 const DIGITS = '0123456789abcdef';
