@@ -1,8 +1,10 @@
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import type { UsageEvent } from '../../../src/index.js';
-import { ndjsonTransport } from '../../../src/delivery/ndjson/index.js';
+import { boolean, count, createTelemetry, defineEvent, duration, hash, optional } from '../../../src/index.js';
+import type { Transport, UsageEvent } from '../../../src/index.js';
+import { ndjsonLine, ndjsonTransport } from '../../../src/delivery/ndjson/index.js';
 import type { NdjsonTransportOptions } from '../../../src/delivery/ndjson/index.js';
+import { testEnvironment } from '../../../src/testing/index.js';
 import { holdProcess } from '../../helpers/hold-process.js';
 import { startHttpProxy } from '../../helpers/http-proxy.js';
 import { ok, receiver, status } from '../../helpers/line-receiver.js';
@@ -81,4 +83,54 @@ test(proves('lines-secrets', 'a redirect to an allowed host of another origin ha
     ],
   );
   for (const request of server.requests) t.deepEqual(idsOf(request), ids);
+});
+
+test('requests that are under way at once have their own lines each', async (t) => {
+  for (const gzip of [true, false]) {
+    const { url, requests } = await receiver(t);
+    const transport = ndjsonTransport({ endpoint: url, gzip, env: {} });
+    const batches = [events.slice(0, 90), events.slice(90, 190), events.slice(190)];
+    t.deepEqual(await Promise.all(batches.map((batch) => transport.send(batch, signal))), [SENT, SENT, SENT]);
+    t.deepEqual(
+      requests.map(idsOf).toSorted((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1)),
+      batches.map((batch) => batch.map(({ id }) => id)),
+    );
+    await transport.close?.();
+  }
+});
+
+test('what a client posts is the line of each event, also if a transport around it has read or changed some', async (t) => {
+  const { url, requests } = await receiver(t);
+  const inner = ndjsonTransport({ endpoint: url, env: {} });
+  const expected = new Map<string, string>();
+  const around: Transport = {
+    maxBatchSize: 512,
+    send: (sent, abort) => {
+      const changed = sent.map((event, n) => {
+        if (n % 4 === 0) delete (event.metrics as Record<string, unknown>)['models'];
+        return n % 4 === 1 ? { ...event, kindOf: (name: string) => event.kindOf?.(name), metrics: { ...event.metrics, models: 0 } } : event;
+      });
+      const outcome = inner.send(changed, abort);
+      for (const event of changed) expected.set(event.id, ndjsonLine(event));
+      return outcome;
+    },
+    close: () => inner.close?.(),
+  };
+  const note = { description: 'What it says.', reason: 'Why it is collected.' };
+  const backfill = defineEvent('backfill', { models: count(note), took: duration(note), digest: hash(note), id: optional(count(note)) });
+  const product = { name: 'acme', version: '1.2.0' };
+  const common = { ci: { field: boolean(note), value: true } };
+  const telemetry = createTelemetry({ product, events: [backfill], common, transport: around, env: testEnvironment('acme') });
+  for (let n = 0; n < 60; n += 1) {
+    telemetry.publish('backfill', { models: n, took: n, digest: `0${1000 + n}e${1000 + n}`, ...(n % 10 === 0 && { id: n }) });
+    telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success', duration: n / 4 }] });
+  }
+  t.is((await telemetry.close({ deadlineMs: 5000 })).sent, 180);
+  t.deepEqual(new Map(requests.flatMap(({ lines }) => lines.map((line) => [line.slice(7, 43), line]))), expected);
+  const backfills = [...expected.values()].filter((line) => line.includes('"event":"backfill","acme_version":"1.2.0"'));
+  const withModels = (models: RegExp) => backfills.filter((line) => models.test(line)).length;
+  t.deepEqual(
+    [backfills.length, withModels(/"models":0,/), withModels(/"ci":true,"models":[1-9]\d?,"took":\d+\.0,"digest":"h0/)],
+    [60, 15, 30],
+  );
 });
