@@ -411,3 +411,24 @@ test('lines in a row hold no field that Object.prototype has', (t) => {
   const polluted = Object.create({ status: 'polluted' }) as Metrics;
   t.is(new NdjsonLines(event, polluted).line(event, polluted, polluted), `${START}}`);
 });
+
+const NAMES = ['a', 'b', 'c', 'field_id', 'id'];
+const rowValues = fc.oneof(anyText({ maxLength: 4 }), fc.constantFrom('x', 'y'), fc.double(), fc.nat(3), fc.boolean(), fc.constant(null));
+const rows = fc.array(fc.array(fc.tuple(fc.constantFrom(...NAMES), rowValues), { maxLength: 6 }), { minLength: 2, maxLength: 8 });
+
+test('whatever events follow each other, their lines are those of each event alone', (t) => {
+  fc.assert(
+    fc.property(rows, fc.array(fc.constantFrom(...KINDS), { minLength: 5, maxLength: 5 }), (events, kinds) => {
+      const kindOf = (name: string) => kinds[NAMES.indexOf(name)];
+      const event = { id: ID, timeMs: TIME_MS, type: 'backfill', kindOf };
+      const lines = new NdjsonLines(event, { z: 'first' });
+      for (const pairs of events) {
+        const own = Object.fromEntries(pairs) as Metrics;
+        const line = lines.line(event, own);
+        if (own['id'] === undefined || own['id'] === null) t.is(line, ndjsonLine({ ...event, metrics: { z: 'first', ...own } }));
+        else t.is(line, undefined);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
