@@ -7,6 +7,7 @@ import { boolean, collectStandardUsageMetrics, count, createTelemetry, defineEve
 import { identifierSet, oneOf, optional, version } from 'cosmos-telemetry';
 import { ndjsonLine, ndjsonTransport } from 'cosmos-telemetry/ndjson';
 import { testEnvironment } from 'cosmos-telemetry/testing';
+import { startNginx, whyNoNginx } from './nginx.mjs';
 import { startReceiver, startRelay } from './receiver.mjs';
 
 const note = { description: 'For the test of the engines.', reason: 'To see that it is read back.' };
@@ -80,7 +81,8 @@ const newer = {
   events: [defineEvent('probe', { ...probe, extra: optional(count(note)) })],
 };
 
-/** `seq` of what the newer version sends, of what is made by hand, and how many events each way has. */
+/** `seq` of what goes through nginx, of what the newer version sends, of what is made by hand, and how many events each way has. */
+const BY_NGINX = 2000;
 const NEWER = 3000;
 const BY_HAND = 4000;
 
@@ -149,19 +151,24 @@ const BY_HAND_EVENTS = [
 ];
 
 /**
- * Publishes the events. A receiver writes what `ndjsonTransport` posts to a file: from a client, from another one through a relay, and a
- * few events that are made by hand.
+ * Publishes the events. A receiver writes what `ndjsonTransport` posts to a file: from a client, from another one through a relay, what nginx keeps
+ * of a third, and a few events that are made by hand.
  *
  * @returns The expected rows by id, each with `time` in milliseconds since 1970, the lines of the file, and what was posted.
  */
 export async function writeEvents(file) {
   const expected = new Map();
+  const folder = dirname(file);
   const receiver = await startReceiver(file);
-  const relay = await startRelay({ folder: dirname(file), forward: receiver.url });
+  const relay = await startRelay({ folder, forward: receiver.url });
+  const nginx = whyNoNginx() === undefined ? await startNginx(folder) : undefined;
+  const publishProbe = (telemetry, seq) => {
+    expected.set(`probe ${seq}`, rowOf(published(seq), '1.2.0'));
+    telemetry.publish('probe', published(seq));
+  };
   await publish(acme, receiver.url, (telemetry) => {
-    for (let seq = 0; seq < NEWER; seq += 1) {
-      expected.set(`probe ${seq}`, rowOf(published(seq), '1.2.0'));
-      telemetry.publish('probe', published(seq));
+    for (let seq = 0; seq < BY_NGINX; seq += 1) {
+      publishProbe(telemetry, seq);
       if (seq % 4 !== 0) continue;
       const took = (seq % 16) * 0.25;
       const { install_deps: _, profile_strategy: __, ...values } = TASK;
@@ -176,6 +183,12 @@ export async function writeEvents(file) {
       telemetry.publish('task_instance', { ...TASK, attempt: seq, duration: took });
     }
   });
+  await publish(acme, nginx?.url ?? receiver.url, (telemetry) => {
+    // A body of one event is too small to be compressed.
+    for (let seq = BY_NGINX; seq < NEWER - 1; seq += 1) publishProbe(telemetry, seq);
+  });
+  await publish(acme, nginx?.url ?? receiver.url, (telemetry) => publishProbe(telemetry, NEWER - 1));
+  const byNginx = await nginx?.stop(file);
   await publish(newer, relay.url, (telemetry) => {
     for (let seq = NEWER; seq < BY_HAND; seq += 1) {
       expected.set(`probe ${seq}`, rowOf(published(seq), '1.3.0'));
@@ -192,7 +205,7 @@ export async function writeEvents(file) {
     const event = { id, timeMs, type: 'probe', metrics: { seq, took, word: 'plain' }, kindOf: (name) => kinds[name] };
     appendFileSync(file, gzipSync(`${ndjsonLine(event)}\n`));
   }
-  return { rows: withIds(expected, file), lines: linesOf(file), posts: receiver.posts };
+  return { rows: withIds(expected, file), lines: linesOf(file), posts: receiver.posts, byNginx };
 }
 
 /** All lines, the repeated ones too. */

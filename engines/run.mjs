@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ndjsonColumns, ndjsonStatements, readNdjsonLine } from 'cosmos-telemetry/ndjson';
 import { acme, writeEvents } from './events.mjs';
+import { whyNoNginx } from './nginx.mjs';
 import { readByPostgres, whyNoPostgres } from './postgres.mjs';
 
 /** One query for all engines. The sums are exact in any order: they are of quarters. */
@@ -98,7 +99,7 @@ function check(engine, seconds, { version, rows, sums }, { columns, expected }, 
 try {
   const file = 'events.ndjson.gz';
   const startMs = Date.now();
-  const { rows: expected, lines, posts } = await writeEvents(join(folder, file));
+  const { rows: expected, lines, posts, byNginx } = await writeEvents(join(folder, file));
   const columns = ndjsonColumns(acme);
   const table = 'usage_events';
   const statements = ndjsonStatements(columns, { table, file });
@@ -114,6 +115,14 @@ try {
       isRepeated ? 'ok' : 'FAILED',
       `a client and a relay posted ${posts.lines} lines in ${bodies}; a batch without an answer came again`,
     );
+  if (byNginx === undefined) say('SKIPPED', `nginx: ${whyNoNginx()}`);
+  else {
+    const { compressed, plain } = byNginx;
+    say(
+      compressed > 0 && plain > 0 ? 'ok' : 'FAILED',
+      `nginx kept ${compressed} compressed bodies and ${plain} others, which are among the lines`,
+    );
+  }
   const refused = lines.filter((line) => 'problem' in readNdjsonLine(line));
   say(refused.length === 0 ? 'ok' : 'FAILED', `readNdjsonLine accepts each line${refused.length === 0 ? '' : `, but not ${refused[0]}`}`);
   const facts = { columns, expected };
