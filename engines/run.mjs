@@ -117,10 +117,10 @@ try {
     );
   if (byNginx === undefined) say('SKIPPED', `nginx: ${whyNoNginx()}`);
   else {
-    const { compressed, plain } = byNginx;
+    const { compressed, plain: others } = byNginx;
     say(
-      compressed > 0 && plain > 0 ? 'ok' : 'FAILED',
-      `nginx kept ${compressed} compressed bodies and ${plain} others, which are among the lines`,
+      compressed > 0 && others > 0 ? 'ok' : 'FAILED',
+      `nginx kept ${compressed} compressed bodies and ${others} others, which are among the lines`,
     );
   }
   const refused = lines.filter((line) => 'problem' in readNdjsonLine(line));

@@ -1,4 +1,4 @@
-/* Checks `ca`, `cert` and `key` when they are given: Node ignores an authority that it cannot read, and tells of the others at each connect. */
+/* Checks `ca`, `cert` and `key` at once: Node ignores an authority that it cannot read, and tells of the others at each connect only. */
 import type { X509Certificate } from 'node:crypto';
 import { bare } from '../../base/foreign-values.js';
 import type { TlsSettings } from '../http/agents.js';
