@@ -1,5 +1,15 @@
 /** `cosmos-telemetry/otel`: hands events to an exporter of OpenTelemetry log records. It imports nothing of OpenTelemetry. */
-import { anObject, aText, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
+import {
+  anObject,
+  aText,
+  checkOptions,
+  checkValue,
+  integer,
+  MAX_TIMER_MS,
+  milliseconds,
+  readOption,
+  withMethods,
+} from '../base/check-options.js';
 import type { Check } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Transport } from '../delivery/transport.js';
@@ -126,9 +136,11 @@ export function otelTransport(options: OtelTransportOptions): Transport {
   checkValue('exporter', exporter, AN_EXPORTER);
   if (shutdownExporter) checkValue('exporter', exporter, withMethods('export', 'shutdown'));
   checkValue('product', product, anObject);
-  const scope: OtelScope = Object.freeze({ name: product.name, version: product.version });
-  checkValue('product.name', scope.name, aText);
-  checkValue('product.version', scope.version, ['a version', isVersion]);
+  const name = readOption(product, 'name', 'product.name') as string;
+  const version = readOption(product, 'version', 'product.version') as string;
+  checkValue('product.name', name, aText);
+  checkValue('product.version', version, ['a version', isVersion]);
+  const scope: OtelScope = Object.freeze({ name, version });
   const rules = { handedOver, receiverDeduplicates, shutdownExporter };
   return new ExporterTransport({ exporter, scope, resource, maxBatchSize, lingerMs, timeoutMs, ...rules }, systemClock);
 }
