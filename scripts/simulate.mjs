@@ -1,13 +1,17 @@
-// Simulates nights of a fleet: `npm run simulate -- [HOSTS] [--seed N] [--usual] [--sweep] [--chart FILE]`, with 10,000 hosts by default.
+// Simulates nights of a fleet: `npm run simulate -- [HOSTS] [--seed N] [--jobs N] [--usual] [--sweep] [--chart FILE]`, with 10,000 hosts by
+// default.
 //
 // The hosts run the package's own emitter, buffer, pacing, breaker and retries, on a virtual clock and against a simulated endpoint. The same
 // arguments give the same figures. The exit code is 1 if a promise is broken, or an event is not accounted for. `--usual`
-// simulates no outage, `--sweep` also tries longer times, and `--chart` writes the chart of docs/scale.md.
+// simulates no outage, `--sweep` also tries longer times, and `--chart` writes the chart of docs/scale.md. Each night is a process of its own,
+// and `--jobs` of them run at a time.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import PQueue from 'p-queue';
 import { chart } from './simulate/chart.mjs';
 import { Fleet } from './simulate/fleet.mjs';
-import { NIGHT, peakOverMean, simulate } from './simulate/simulation.mjs';
+import { nightInProcess } from './simulate/night.mjs';
+import { NIGHT, peakOverMean } from './simulate/simulation.mjs';
 
 const HOUR_MS = 3_600_000;
 const MIDNIGHT_MS = 24 * HOUR_MS;
@@ -35,6 +39,7 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seed: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '1' },
     usual: { type: 'boolean', default: false },
     sweep: { type: 'boolean', default: false },
     chart: { type: 'string' },
@@ -42,8 +47,10 @@ const { values: options, positionals } = parseArgs({
 });
 const hosts = Number((positionals[0] ?? '10000').replaceAll(/[_,]/g, ''));
 const seed = Number(options.seed);
+const jobs = Number(options.jobs);
 if (!Number.isInteger(hosts) || hosts < 1) throw new TypeError(`Expected the number of hosts, got ${positionals[0]}.`);
 if (!Number.isInteger(seed)) throw new TypeError(`Expected \`--seed\` to be a whole number, got ${options.seed}.`);
+if (!Number.isInteger(jobs) || jobs < 1) throw new TypeError(`Expected \`--jobs\` to be a whole number from 1, got ${options.jobs}.`);
 
 const fleet = new Fleet(hosts, seed);
 const broken = [];
@@ -57,9 +64,9 @@ const check = (holds, text) => {
   if (!holds) broken.push(text);
 };
 
-/** Runs one night, prints it, and checks its accounts. */
-async function night(scene, spreadMs) {
-  const result = await simulate(fleet, { spreadMs, seed, ...(scene !== NO_OUTAGE && { outage: scene }) });
+/** Prints one night, and checks its accounts. */
+async function shown(scene, spreadMs, running) {
+  const result = await running;
   const { published, sent, failed, dropped, pending } = result.stats;
   const whole = peakOverMean(result, NIGHT.fromMs, NIGHT.untilMs);
   const [fromMs, untilMs] = scene === NO_OUTAGE ? [NIGHT.fromMs, NIGHT.untilMs] : [scene.untilMs, scene.untilMs + HOUR_MS / 2];
@@ -85,11 +92,26 @@ async function night(scene, spreadMs) {
 console.log(
   `${count(hosts)} hosts, seed ${seed}: ${count(fleet.runs)} runs a day. Peaks are requests in 10 s over the day's mean; \`after\` is the half hour after an outage.`,
 );
+const queue = new PQueue({ concurrency: jobs });
+const run = (scene, spreadMs) => {
+  const { fromMs, untilMs } = scene;
+  const away = fromMs === undefined ? {} : { outage: { fromMs, untilMs } };
+  const running = queue.add(() => nightInProcess({ hosts, seed, spreadMs, ...away }));
+  // Awaited later, each in its turn.
+  running.catch(() => {});
+  return { scene, spreadMs, running };
+};
+const scenes = options.usual ? [NO_OUTAGE] : [NO_OUTAGE, LATE, WORST];
+const planned = scenes.flatMap((scene) => [run(scene, 0), run(scene, SPREAD_MS)]);
+const swept = options.sweep ? SWEEP_MS.flatMap((spreadMs) => scenes.map((scene) => run(scene, spreadMs))) : [];
 /** What was simulated: without `spreadMs` and with a minute of it. */
 const nights = [];
-for (const scene of options.usual ? [NO_OUTAGE] : [NO_OUTAGE, LATE, WORST])
-  nights.push({ scene, without: await night(scene, 0), with: await night(scene, SPREAD_MS) });
-if (options.sweep) for (const spreadMs of SWEEP_MS) for (const { scene } of nights) await night(scene, spreadMs);
+for (const { scene, spreadMs, running } of planned) {
+  const seen = await shown(scene, spreadMs, running);
+  if (spreadMs === 0) nights.push({ scene, without: seen });
+  else nights.at(-1).with = seen;
+}
+for (const { scene, spreadMs, running } of swept) await shown(scene, spreadMs, running);
 
 const [usual, ...outages] = nights;
 console.log(`\nWith spreadMs of a minute, and a mean of ${usual.with.result.meanPerS.toFixed(2)} requests/s:`);
