@@ -38,8 +38,8 @@ export type { OtelLogRecord, OtelResource, OtelScope } from './records.js';
  */
 export interface OtelTransportOptions {
   /**
-   * The exporter, such as `OTLPLogExporter` of `@opentelemetry/exporter-logs-otlp-http` or `-proto`. Not a `LoggerProvider`: that only
-   * queues records, and reports nothing of them.
+   * The exporter, such as `OTLPLogExporter` of `@opentelemetry/exporter-logs-otlp-http`, `-proto` or `-grpc`. Not a `LoggerProvider`: that
+   * only queues records, and reports nothing of them.
    */
   exporter: OtelExporter;
   /** The product: the instrumentation scope of the records, and the first part of their event names. */
@@ -90,7 +90,7 @@ const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) 
 
 /**
  * Delivers events as log records by an exporter of OpenTelemetry. Its callback decides what counts as `sent`. No package of OpenTelemetry
- * is needed but the exporter, and whatever version it has.
+ * is needed but the exporter, and whatever version it has. It tries nothing again: put `retrying(circuitBreaker(...))` around it.
  *
  * - A record has the time and the name of its event (`acme.dag_run`), the declared fields as attributes, and the event's id as
  *   `log.record.uid`. A duration is always a double, a count an integer. Fields without a value are left out.
