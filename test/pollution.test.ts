@@ -386,16 +386,18 @@ test.serial(
   },
 );
 
+/** An event of a relay. */
+const made = (seq: number): PendingEvent => ({
+  seq,
+  target: `/${seq}`,
+  acceptedAtMs: 0,
+  sinceMs: seq,
+  mayBeSecond: false,
+  isWaiting: false,
+});
+
 test.serial('numbers as names add nothing to an event, the events of a relay and the addresses of a host', (t) => {
   const tick = defineEvent('tick', {});
-  const made = (seq: number): PendingEvent => ({
-    seq,
-    target: `/${seq}`,
-    acceptedAtMs: 0,
-    sinceMs: seq,
-    mayBeSecond: false,
-    isWaiting: false,
-  });
   const seen = () => {
     const pending = new PendingEvents<PendingEvent>();
     const none = [pending.oldestSeq, pending.oldestSinceMs];
