@@ -133,7 +133,7 @@ async function faults(node, job, title) {
     console.log(`       closed in ${report.closeMs} ms, the process lived on for ${report.livedOnMs} ms, ${requests.length} requests`);
   }
   const outage = await run(node, { ...job, scenario: 'outage', urls: { fault: all[0].url } });
-  expect(`${title}: an outage loses nothing`, [outage.pendingBefore, outage.failed, outage.reasons], [2, 0, { deadline: 2 }]);
+  expect(`${title}: an outage loses nothing`, [outage.pending, outage.failed, outage.dropped], [2, 0, 0]);
   const report = await run(node, { ...job, scenario: 'shutdown', urls: { fault: silent } });
   expect(
     `${title}: a shutdown that hangs`,

@@ -84,8 +84,9 @@ const SCENARIOS = {
     const telemetry = open(retrying(circuitBreaker(otelTransport({ exporter: exporterOf(urls.fault), product, lingerMs: 0 }))));
     publish(telemetry, events);
     await telemetry.drain({ deadlineMs: 1500 });
-    const { pending } = telemetry.stats();
-    return { ...(await closed(telemetry, 300)), pendingBefore: pending };
+    const { pending, failed, dropped } = telemetry.stats();
+    await closed(telemetry, 300);
+    return { pending, failed, dropped };
   },
   // Its own exporter is shut down, and `close()` waits for no longer than its deadline.
   shutdown: async () => {
