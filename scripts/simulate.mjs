@@ -87,7 +87,7 @@ async function shown(scene, spreadMs, running) {
     `sent ${count(sent).padStart(10)}`,
     `at once ${count(result.mostActive).padStart(7)} hosts`,
     `${count(result.peakMiB)} MiB`,
-    `${result.tookS.toFixed(0)} s`,
+    `${result.tookS.toFixed(0)} s, processor ${result.processorS.toFixed(0)} s`,
   ];
   console.log(row.join('  '));
   if (published !== sent + failed + dropped + pending || sent !== published)

@@ -7,7 +7,7 @@ import { simulate } from './simulation.mjs';
 
 const FILE = fileURLToPath(import.meta.url);
 
-/** @param options `hosts`, `seed`, and the options of `simulate`. @returns what `simulate` does, and the peak of memory */
+/** @param options `hosts`, `seed`, and the options of `simulate`. @returns what `simulate` does, and what the process used */
 export async function nightInProcess(options) {
   // Typed arrays arrive as such.
   const child = fork(FILE, { serialization: 'advanced' });
@@ -24,7 +24,11 @@ function fail(end) {
 }
 
 if (process.argv[1] === FILE && process.send !== undefined) {
+  // The parent was killed.
+  process.once('disconnect', () => process.exit());
   const [{ hosts, seed, ...options }] = await once(process, 'message');
   const result = await simulate(new Fleet(hosts, seed), { ...options, seed });
-  process.send({ ...result, peakMiB: Math.round(process.resourceUsage().maxRSS / 1024) }, () => process.disconnect());
+  const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+  const used = { peakMiB: Math.round(maxRSS / 1024), processorS: (userCPUTime + systemCPUTime) / 1e6 };
+  process.send({ ...result, ...used }, () => process.disconnect());
 }
