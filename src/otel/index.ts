@@ -97,9 +97,8 @@ const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) 
  * - A success is `sent`. OpenTelemetry's exporters report a success also where the receiver has rejected records (`partialSuccess`).
  * - `connect`, `unavailable` (the receiver said 429, 502, 503 or 504) and `exporter_busy` are `retryable`; any other status is `rejected`.
  * - `timeout`, `network`, `export_failed`, `exporter_error` and `grpc_{code}` are unknown results: see `receiverDeduplicates`.
- * - OpenTelemetry's OTLP exporters try again by themselves, also after a timeout or a reset. So a receiver may get a record twice,
- *   whatever the
- *   options say.
+ * - OpenTelemetry's OTLP exporters for HTTP try again by themselves, also after a timeout or a reset. So a receiver may get a record
+ *   twice, whatever the options say.
  *
  * It aborts nothing that an exporter has begun, for exporters cannot be told to.
  *
