@@ -271,7 +271,8 @@ class WireFields {
       if (!Object.prototype.hasOwnProperty.call(values, name)) continue;
       const value: unknown = values[name];
       if (value === undefined) continue;
-      let field = order[place];
+      // A list that is too short would give what `Object.prototype` holds at that index.
+      let field = place < order.length ? order[place] : undefined;
       if (field?.name !== name) order[place] = field = this.#byName.get(name);
       place += 1;
       if (field?.accepts(value) === true) {

@@ -1,7 +1,7 @@
 /*
  * The extension point of delivery: what a transport is, what its outcomes mean, and the helpers that call and wrap one safely.
  */
-import { givenOptions } from '../base/check-options.js';
+import { givenOptions, readOption } from '../base/check-options.js';
 import { given } from '../base/foreign-values.js';
 import type { SendSignal } from '../base/platform-types.js';
 import type { FieldKind } from '../events/fields.js';
@@ -299,13 +299,15 @@ export function attemptThen(
  * Wraps a transport: `send` is replaced, everything else is forwarded to the inner one.
  *
  * @param onLastCall Called before the inner transport's own `lastCall`.
+ * @throws TypeError with the name of a property that cannot be read.
  */
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (isLast: boolean) => void): Transport {
+  // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
+  const batching = givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes', 'bytesOf']);
   return {
-    // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
-    ...givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes', 'bytesOf']),
+    ...batching,
     // Anything else is left to the check of the options.
-    ...(typeof given(inner, 'bytesOf') === 'function' && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
+    ...(typeof batching.bytesOf === 'function' && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
     send,
     close: () => given(inner, 'close')?.call(inner),
     [steering]: {
@@ -316,7 +318,7 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
       limitConnects: (limitMs, isFirm) => inner[steering]?.limitConnects?.(limitMs, isFirm),
       optedOut: (rule, isMachine) => inner[steering]?.optedOut?.(rule, isMachine),
       letGo: () => inner[steering]?.letGo?.(),
-      ...(inner[steering]?.shows && { shows: (event) => inner[steering]?.shows?.(event) ?? '' }),
+      ...(readOption(inner, steering)?.shows && { shows: (event) => inner[steering]?.shows?.(event) ?? '' }),
     },
   };
 }

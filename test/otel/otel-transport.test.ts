@@ -47,6 +47,7 @@ const coded = (code: unknown, more: object = {}): OtelExportResult => ({
   error: Object.assign(new Error('hunter2'), { code }, more),
 });
 const said = (message: string): OtelExportResult => ({ code: 1, error: new Error(message) });
+const grpc = (message: string): OtelExportResult => ({ code: 1, error: Object.assign(new Error(message), { code: 14 }) });
 
 const RESULTS: readonly [name: string, result: unknown, outcome: object][] = [
   ['a success', { code: 0 }, { kind: 'sent' }],
@@ -71,6 +72,18 @@ const RESULTS: readonly [name: string, result: unknown, outcome: object][] = [
   ['a reset', coded('ECONNRESET'), { kind: 'rejected', reason: 'network', cause: 'reset' }],
   ['an answer that is no HTTP', coded('HPE_INVALID_CONSTANT'), { kind: 'rejected', reason: 'network', cause: 'parse' }],
   ['UNAVAILABLE of gRPC', coded(14), { kind: 'rejected', reason: 'grpc_14' }],
+  ['a reset of gRPC', grpc('14 UNAVAILABLE: read ECONNRESET'), { kind: 'rejected', reason: 'grpc_14' }],
+  [
+    'no connection of gRPC',
+    grpc('14 UNAVAILABLE: No connection established. Last error: null. Resolution note: '),
+    { kind: 'retryable', reason: 'connect' },
+  ],
+  [
+    'no address of gRPC',
+    grpc('14 UNAVAILABLE: Name resolution failed for target dns:otel.test:4317'),
+    { kind: 'retryable', reason: 'connect', cause: 'no_address' },
+  ],
+  ['these words without the code', said('14 UNAVAILABLE: No connection established'), { kind: 'rejected', reason: 'export_failed' }],
   ['an unknown code', coded('EWHAT'), { kind: 'rejected', reason: 'export_failed' }],
   ['status 200 of a failure', coded(200), { kind: 'rejected', reason: 'export_failed' }],
   ['no code', FAILED, { kind: 'rejected', reason: 'export_failed' }],

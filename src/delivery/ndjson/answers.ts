@@ -49,7 +49,7 @@ const OPENING_BRACE = 0x7b;
 
 /** The statuses by id, null for one with several; undefined if the body is none of ours. */
 function errorsOf(answer: readonly Uint8Array[]): Map<string, number | null> | undefined {
-  if (answer[0]?.[0] !== OPENING_BRACE) return undefined;
+  if (answer.at(0)?.at(0) !== OPENING_BRACE) return undefined;
   try {
     const parsed = JSON.parse(Buffer.concat(answer).toString()) as { errors?: unknown };
     const errors = given(parsed, 'errors');
