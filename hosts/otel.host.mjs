@@ -1,9 +1,10 @@
-// Real exporters of OpenTelemetry: the last for Node 20 and the newest, JSON and protobuf, with a receiver that decodes both and one that fails.
+// Real exporters of OpenTelemetry: the last for Node 20 and the newest; JSON, protobuf and gRPC; with receivers that decode all and some that fail.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startGrpcCollector } from './otel/grpc-collector.mjs';
 import { startOtlpCollector } from './otel/otlp-collector.mjs';
 
 const HERE = import.meta.dirname;
@@ -14,7 +15,11 @@ const SDKS = [
 ];
 const MANY = 20_000;
 const failures = [];
-const { requests, base, stalled, refused, close } = await startOtlpCollector();
+const http = await startOtlpCollector();
+const grpc = await startGrpcCollector();
+const { base, stalled, refused } = http;
+/** What the receivers have read. */
+const receivers = { http, proto: http, grpc };
 
 function expect(title, seen, expected) {
   const isFine = JSON.stringify(seen) === JSON.stringify(expected);
@@ -24,7 +29,7 @@ function expect(title, seen, expected) {
 
 /** Runs one scenario. @returns what it printed, and how long the process lived on after that */
 async function run(node, job) {
-  requests.length = 0;
+  for (const { requests } of [http, grpc]) requests.length = 0;
   const child = spawn(node, ['--no-warnings', PROGRAM, JSON.stringify(job)], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   let saidAtMs = 0;
@@ -39,16 +44,17 @@ async function run(node, job) {
   return { ...(said === '' ? {} : JSON.parse(said)), livedOnMs: Math.round(performance.now() - saidAtMs) };
 }
 
-const recordsAt = (path) => requests.filter(({ url }) => url.startsWith(path)).flatMap(({ records }) => records);
+const recordsAt = (format, path) => receivers[format].requests.filter(({ url }) => url.startsWith(path)).flatMap(({ records }) => records);
 const isBalanced = ({ published, sent, failed, dropped, pending }) => published === sent + failed + dropped + pending;
 
 /** The attributes that are compared. `tool` has no value. */
 const kept = ({ seconds, rows, cached, layer, tool, acme_version: version }) => ({ seconds, rows, cached, layer, tool, version });
 
 /** Every event arrives once, with its kinds, its time and its id. */
-async function deliver(node, job, title) {
-  const report = await run(node, { ...job, scenario: 'deliver', events: 2, urls: { ok: `${base}/ok` } });
-  const records = recordsAt('/ok');
+async function deliver(node, job, urls, title) {
+  const { requests } = receivers[job.format];
+  const report = await run(node, { ...job, scenario: 'deliver', events: 2, urls });
+  const records = recordsAt(job.format, '/ok');
   const ids = records.map(({ attributes }) => attributes['log.record.uid'][1]);
   const [first] = records;
   expect(`${title}: Node`, report.node, job.version);
@@ -81,12 +87,12 @@ async function deliver(node, job, title) {
   expect(`${title}: ids of version 7`, new Set(ids.filter((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-/.test(id))).size, 2);
   expect(`${title}: one request`, requests.length, 1);
 
-  const many = await run(node, { ...job, scenario: 'deliver', events: MANY, urls: { ok: `${base}/ok` } });
-  const all = recordsAt('/ok');
+  const many = await run(node, { ...job, scenario: 'deliver', events: MANY, urls });
+  const all = recordsAt(job.format, '/ok');
   const rows = new Set(all.map(({ attributes }) => attributes.rows[1]));
   expect(`${title}: ${MANY} events, each once`, [many.sent, all.length, rows.size], [MANY, MANY, MANY]);
-  const left = await run(node, { ...job, scenario: 'leave', events: 3, urls: { ok: `${base}/ok` } });
-  expect(`${title}: a process that ends delivers`, [recordsAt('/ok').length, left.livedOnMs < 5000], [3, true]);
+  const left = await run(node, { ...job, scenario: 'leave', events: 3, urls });
+  expect(`${title}: a process that ends delivers`, [recordsAt(job.format, '/ok').length, left.livedOnMs < 5000], [3, true]);
 }
 
 /** What becomes of two events, and that `close()` keeps its deadline. An exporter has 1.5 s. */
@@ -102,16 +108,33 @@ const FAULTS = [
   // OpenTelemetry's exporters say nothing of it: see docs/otel.md.
   { name: 'partial success', url: `${base}/partial`, reasons: {} },
 ];
+/** Of a call of gRPC a status comes, and not whether it was counted. */
+const GRPC_FAULTS = [
+  { name: 'refused', url: grpc.urls.refused, reasons: { connect: 2 } },
+  { name: 'silent', url: grpc.urls.silent, reasons: { grpc_4: 2 } },
+  { name: 'stalled', url: grpc.urls.stalled, reasons: { grpc_4: 2 } },
+  { name: 'reset', url: grpc.urls.reset, reasons: { grpc_14: 2 } },
+  { name: 'UNAVAILABLE', url: grpc.urls.unavailable, reasons: { grpc_14: 2 } },
+  { name: 'RESOURCE_EXHAUSTED (full)', url: grpc.urls.exhausted, reasons: { grpc_8: 2 } },
+  { name: 'INVALID_ARGUMENT', url: grpc.urls.invalid, reasons: { grpc_3: 2 } },
+  { name: 'UNAUTHENTICATED', url: grpc.urls.unauthenticated, reasons: { grpc_16: 2 } },
+  { name: 'partial success', url: grpc.urls.partial, reasons: {} },
+];
 
 async function faults(node, job, title) {
-  for (const { name, url, reasons } of FAULTS) {
+  const { requests } = receivers[job.format];
+  const { all, silent } =
+    job.format === 'grpc' ? { all: GRPC_FAULTS, silent: grpc.urls.silent } : { all: FAULTS, silent: `${base}/silent` };
+  for (const { name, url, reasons } of all) {
     const report = await run(node, { ...job, scenario: 'fault', urls: { fault: url } });
     const expected = Object.keys(reasons).length === 0 ? [2, 0] : [0, 2];
     expect(`${title}: ${name}: sent, failed, reasons`, [report.sent, report.failed, report.reasons], [...expected, reasons]);
     expect(`${title}: ${name}: accounts, and the deadline of 300 ms`, [isBalanced(report), report.lateMs <= 50], [true, true]);
     console.log(`       closed in ${report.closeMs} ms, the process lived on for ${report.livedOnMs} ms, ${requests.length} requests`);
   }
-  const report = await run(node, { ...job, scenario: 'shutdown', urls: { fault: `${base}/silent` } });
+  const outage = await run(node, { ...job, scenario: 'outage', urls: { fault: all[0].url } });
+  expect(`${title}: an outage loses nothing`, [outage.pending, outage.failed, outage.dropped], [2, 0, 0]);
+  const report = await run(node, { ...job, scenario: 'shutdown', urls: { fault: silent } });
   expect(
     `${title}: a shutdown that hangs`,
     [report.timedOut, isBalanced(report), report.failed, report.lateMs <= 50],
@@ -128,10 +151,10 @@ async function page(node, folder, title) {
     .replace('https://otel.acme.example', `${base}/ok`)
     .replaceAll(/'cosmos-telemetry(\/\w+)?'/g, (_, entry = '') => `'${join(HERE, '../dist', entry, 'index.js')}'`);
   writeFileSync(file, program);
-  requests.length = 0;
+  http.requests.length = 0;
   const child = spawn(node, ['--no-warnings', file], { stdio: 'inherit', env: {}, cwd: tmpdir(), timeout: 30_000 });
   const [code] = await once(child, 'close');
-  const names = recordsAt('/ok').map(({ eventName }) => eventName);
+  const names = recordsAt('http', '/ok').map(({ eventName }) => eventName);
   expect(`${title}: the program of docs/otel.md`, [code, names], [0, ['acme.dag_run', 'acme.task_instance']]);
 }
 
@@ -178,11 +201,11 @@ try {
     types(folder, name);
     await page(node, folder, name);
     const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
-    for (const format of ['http', 'proto']) {
-      const title = `${name}, ${format === 'http' ? 'JSON' : 'protobuf'}`;
+    for (const format of ['http', 'proto', 'grpc']) {
+      const title = `${name}, ${{ http: 'JSON', proto: 'protobuf', grpc: 'gRPC' }[format]}`;
       const job = { folder, format, version };
-      await deliver(node, job, title);
-      const urls = { ok: `${base}/ok`, refused, silent: `${base}/silent` };
+      const urls = format === 'grpc' ? grpc.urls : { ok: `${base}/ok`, refused, silent: `${base}/silent` };
+      await deliver(node, job, urls, title);
       const { rules, failed } = await run(node, { ...job, scenario: 'contract', urls });
       expect(`${title}: the contract of transports`, [rules > 10, failed], [true, []]);
       await faults(node, job, title);
@@ -191,7 +214,8 @@ try {
     expect(`${name}: no export is traced`, { sent, seen }, { sent: 1, seen: [false, true, true] });
   }
 } finally {
-  close();
+  http.close();
+  grpc.close();
 }
 for (const failure of failures) console.log(`FAILED: ${failure}`);
 process.exit(failures.length === 0 ? 0 : 1);

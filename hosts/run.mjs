@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.host.mjs'));
 const failed = files.filter((name) => {
   console.log(`\n── ${name}`);
-  return spawnSync(process.execPath, [join(import.meta.dirname, name)], { stdio: 'inherit', timeout: 240_000 }).status !== 0;
+  return spawnSync(process.execPath, [join(import.meta.dirname, name)], { stdio: 'inherit', timeout: 480_000 }).status !== 0;
 });
 console.log(
   `\n${files.length - failed.length} of ${files.length} hosts are fine${failed.length === 0 ? '' : `; these are not: ${failed.join(', ')}`}`,

@@ -3,14 +3,19 @@ import { EventEmitter } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { integer, checkOptions } from '../src/base/check-options.js';
+import { Ledger } from '../src/base/ledger.js';
 import { toProgram } from '../src/cli/program.js';
 import { noticeOf } from '../src/notice/privacy-notice.js';
+import { EventBuilder } from '../src/delivery/event-builder.js';
+import { AddressHistory } from '../src/delivery/http/address-history.js';
 import { connectionOptions } from '../src/delivery/http/agents.js';
 import { decideProxy } from '../src/delivery/http/proxy.js';
 import { trustedEnvironment } from '../src/opt-out/variables.js';
 import { checkRelayOptions } from '../src/relay/options.js';
+import { PendingEvents } from '../src/relay/spool/pending-events.js';
+import type { PendingEvent } from '../src/relay/spool/pending-events.js';
 import { recordingTransport, startCollector } from '../src/testing/index.js';
-import { createTelemetry } from '../src/index.js';
+import { createTelemetry, defineEvent } from '../src/index.js';
 import type { Seen } from './helpers/polluted-callback-child.js';
 import type { Pollution } from './helpers/polluted-child.js';
 import { runChild } from './helpers/run-child.js';
@@ -344,4 +349,78 @@ test.serial('how many events are ready is not read from Object.prototype', async
   } finally {
     Reflect.deleteProperty(Object.prototype, 'ready');
   }
+});
+
+/** What lists that are too short give, if code reads them by index. It fits everything that the package keeps in lists. */
+const AT_AN_INDEX = { seq: 0, fromSeq: 0, timeMs: 1, sinceMs: -1, name: 'n', accepts: () => true, pair: () => '&n=taken', family: 6 };
+const INDEXES = Object.fromEntries(Array.from({ length: 70 }, (_, index) => [String(index), AT_AN_INDEX]));
+
+test.serial(
+  proves('prototype-pollution', 'numbers as names do not hold drain() and close(), and let no undeclared field pass'),
+  async (t) => {
+    const transport = recordingTransport();
+    const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: {} });
+    const publish = () => {
+      telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
+      const metrics = { status: 'success', task_count: 1, acme_task_count: 1, n: 'undeclared' } as const;
+      telemetry.publish('dag_run', metrics);
+    };
+    // What it loads with its first event is not what is tested.
+    publish();
+    await telemetry.drain({ deadlineMs: 60_000 });
+    for (const [name, value] of Object.entries(INDEXES)) {
+      // oxlint-disable-next-line eslint/no-extend-native -- that is what is tested
+      Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: false, writable: true });
+    }
+    const reports: unknown[] = [];
+    try {
+      publish();
+      reports.push(await telemetry.drain({ deadlineMs: 5000 }));
+      publish();
+      reports.push(await telemetry.close({ deadlineMs: 5000 }));
+    } finally {
+      for (const name of Object.keys(INDEXES)) Reflect.deleteProperty(Object.prototype, name);
+    }
+    t.like(reports[0], { timedOut: false, sent: 6, pending: 0, fieldsDropped: 2 });
+    t.like(reports[1], { timedOut: false, sent: 9, pending: 0, fieldsDropped: 3 });
+    t.false(transport.events.some(({ metrics }) => 'n' in metrics));
+  },
+);
+
+/** An event of a relay. */
+const made = (seq: number): PendingEvent => ({
+  seq,
+  target: `/${seq}`,
+  acceptedAtMs: 0,
+  sinceMs: seq,
+  mayBeSecond: false,
+  isWaiting: false,
+});
+
+test.serial('numbers as names add nothing to an event, the events of a relay and the addresses of a host', (t) => {
+  const tick = defineEvent('tick', {});
+  const seen = () => {
+    const pending = new PendingEvents<PendingEvent>();
+    const none = [pending.oldestSeq, pending.oldestSinceMs];
+    for (const seq of [3, 1, 2]) pending.add(made(seq));
+    const taken = pending.take(5).map(({ seq }) => seq);
+    const found = [
+      { address: '192.0.2.1', family: 4 },
+      { address: '192.0.2.2', family: 4 },
+    ];
+    const event = {
+      seq: 0,
+      definition: { ...tick, metadata: undefined },
+      metrics: { n: 'x' },
+      packed: undefined,
+      timeMs: 1,
+      built: undefined,
+    };
+    const target = new EventBuilder({}, new Ledger()).build(event).requestTarget();
+    const addresses = new AddressHistory().order('a.test', found).addresses.length;
+    return { none, taken, left: pending.take(1).length, addresses, target };
+  };
+  const expected = { none: [undefined, Infinity], taken: [1, 2, 3], left: 0, addresses: 2, target: '/v3/tick?' };
+  t.deepEqual(seen(), expected);
+  t.deepEqual(withPollution(INDEXES, seen), expected);
 });

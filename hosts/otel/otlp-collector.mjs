@@ -53,7 +53,8 @@ function valuesOf(attributes = []) {
   );
 }
 
-function recordsOf(body, isJson) {
+/** The records of one export. */
+export function readRecords(body, isJson = false) {
   const request = isJson ? JSON.parse(body.toString()) : Request.toObject(Request.decode(body), { longs: String });
   return request.resourceLogs.flatMap(({ resource, scopeLogs }) =>
     scopeLogs.flatMap(({ scope, logRecords }) =>
@@ -87,7 +88,7 @@ export async function startOtlpCollector() {
     request.on('error', () => {});
     for await (const chunk of request) chunks.push(chunk);
     const isJson = request.headers['content-type'] === 'application/json';
-    requests.push({ url: request.url, isJson, records: recordsOf(Buffer.concat(chunks), isJson) });
+    requests.push({ url: request.url, isJson, records: readRecords(Buffer.concat(chunks), isJson) });
     response.setHeader('content-type', request.headers['content-type']);
     if (how === 'ok') response.end(isJson ? '{}' : '');
     else if (how === 'partial') partial(response, isJson);

@@ -2,7 +2,17 @@
 // the URLs of the receivers. It prints what it has seen as JSON.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { count, createTelemetry, defineEvent, duration, boolean as flag, identifier, nullable } from '../../dist/index.js';
+import {
+  circuitBreaker,
+  count,
+  createTelemetry,
+  defineEvent,
+  duration,
+  boolean as flag,
+  identifier,
+  nullable,
+  retrying,
+} from '../../dist/index.js';
 import { otelTransport } from '../../dist/otel/index.js';
 import { transportContract } from '../../dist/testing/index.js';
 
@@ -19,7 +29,9 @@ const exported = defineEvent(
   'An export ended.',
 );
 
-const exporterOf = (url, more = {}) => new OTLPLogExporter({ url: `${url}/v1/logs`, timeoutMillis: 1500, ...more });
+/** For gRPC there is no path: its service has a name. */
+const exporterOf = (url, more = {}) =>
+  new OTLPLogExporter({ url: format === 'grpc' ? url : `${url}/v1/logs`, timeoutMillis: 1500, ...more });
 const resource = resourceFromAttributes({ 'service.name': 'scheduler', 'acme.region': Promise.resolve('eu') });
 const open = (transport, more = {}) =>
   createTelemetry({ product, events: [exported], transport, env: {}, maxPendingEvents: 50_000, ...more });
@@ -66,6 +78,15 @@ const SCENARIOS = {
     publish(telemetry, events);
     await telemetry.drain({ deadlineMs: 3000 });
     return closed(telemetry, 300);
+  },
+  // What docs/otel.md puts around it: events wait while there is no connection.
+  outage: async () => {
+    const telemetry = open(retrying(circuitBreaker(otelTransport({ exporter: exporterOf(urls.fault), product, lingerMs: 0 }))));
+    publish(telemetry, events);
+    await telemetry.drain({ deadlineMs: 1500 });
+    const { pending, failed, dropped } = telemetry.stats();
+    await closed(telemetry, 300);
+    return { pending, failed, dropped };
   },
   // Its own exporter is shut down, and `close()` waits for no longer than its deadline.
   shutdown: async () => {

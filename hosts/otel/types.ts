@@ -1,4 +1,5 @@
 // The exporters of OpenTelemetry fit the types of `cosmos-telemetry/otel`, without a cast.
+import { OTLPLogExporter as GrpcExporter } from '@opentelemetry/exporter-logs-otlp-grpc';
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http';
 import { OTLPLogExporter as ProtobufExporter } from '@opentelemetry/exporter-logs-otlp-proto';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
@@ -12,6 +13,7 @@ const product = { name: 'acme', version: '1.2.0' };
 for (const exporter of [
   new OTLPLogExporter(),
   new ProtobufExporter(),
+  new GrpcExporter(),
   new ConsoleLogRecordExporter(),
   new InMemoryLogRecordExporter(),
   any,

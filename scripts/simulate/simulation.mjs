@@ -17,9 +17,6 @@ export const NIGHT = { startMs: 22 * HOUR_MS, fromMs: 22.5 * HOUR_MS, untilMs: 2
 /** Runs of five tasks of an hour end, then a probe comes within two hours, and what waits is sent within another one. */
 const LAST_MS = NIGHT.untilMs + 10 * HOUR_MS;
 
-/** The most that a process may use. Hosts that wait are most of it. */
-const residentMiB = () => Math.round(process.memoryUsage.rss() / 2 ** 20);
-
 /**
  * @param fleet the hosts
  * @param options.spreadMs the option of each client
@@ -37,7 +34,6 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
   });
   const endpoint = new Endpoint(world, outage, { startMs: NIGHT.startMs, endMs: LAST_MS });
   const shared = share(world, endpoint, { spreadMs, seed, skipsHeartbeats });
-  let peakMiB = residentMiB();
   let mostActive = 0;
   let openRuns = 0;
 
@@ -70,7 +66,6 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
       publishFrom(number, minuteMs, fleet.run(number, minuteOfDay), 0);
     }
     await world.runUntil(minuteMs + MINUTE_MS - 1);
-    peakMiB = Math.max(peakMiB, residentMiB());
     mostActive = Math.max(mostActive, active.size);
   }
   // No run begins any more; those that are open end, and what waits is sent.
@@ -86,7 +81,6 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
     meanPerS: (fleet.runs * MEAN_EVENTS_PER_RUN) / (DAY_MS / 1000),
     stats: shared.ledger.snapshot(pending),
     mostActive,
-    peakMiB,
     tookS: (Date.now() - startedMs) / 1000,
     timers: world.steps,
   };

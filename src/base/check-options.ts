@@ -18,31 +18,61 @@ export type Filled<O> = { readonly [K in keyof O]-?: Exclude<O[K], undefined> };
  * @throws TypeError with the name and the value, for an unknown key or a wrong value.
  */
 export function checkOptions<O extends object>(name: string, options: O, checks: Checks<O>): O {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`Expected \`${name}\` to be an object, got ${describe(options)}.`);
-  }
-  for (const { 0: key, 1: value } of Object.entries(options)) {
-    if (Object.hasOwn(checks, key)) continue;
-    throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${key.slice(0, 64)}\` with ${describe(value)}.`);
+  let unknown: string | undefined;
+  checkValue(name, options, [
+    anObject[0],
+    (value) => {
+      if (!anObject[1](value)) return false;
+      unknown = Object.keys(options).find((key) => !Object.hasOwn(checks, key));
+      return true;
+    },
+  ]);
+  if (unknown !== undefined) {
+    const value = describe(readOption(options, unknown as keyof O));
+    throw new TypeError(`Expected \`${name}\` to have known keys only, got \`${unknown.slice(0, 64)}\` with ${value}.`);
   }
   const checked = givenOptions(options, Object.keys(checks) as (keyof O)[]);
   for (const { 0: key, 1: value } of Object.entries(checked)) checkValue(key, value, checks[key as keyof O]);
   return checked;
 }
 
-/** The options that are given, in a copy without a prototype: nothing that a polluted `Object.prototype` holds is among them. */
+/**
+ * The options that are given, in a copy without a prototype: nothing that a polluted `Object.prototype` holds is among them.
+ *
+ * @throws TypeError with the name of one that cannot be read.
+ */
 export function givenOptions<O extends object>(options: O, names: readonly (keyof O)[]): O {
   const copy = Object.create(null) as O;
   for (const name of names) {
-    const value = given(options, name);
+    const value = readOption(options, name);
     if (value !== undefined) copy[name] = value;
   }
   return copy;
 }
 
-/** @throws TypeError with the name and the value, if the check fails. */
+/**
+ * The value of one option, as `given` reads it. What a getter or a proxy throws is not shown: it may hold a password.
+ *
+ * @throws TypeError with the name, if the property cannot be read.
+ */
+export function readOption<O extends object, K extends keyof O>(options: O, key: K, name = String(key)): O[K] | undefined {
+  try {
+    return given(options, key);
+  } catch {
+    throw new TypeError(`Expected \`${name}\` to be readable, got a property that throws.`);
+  }
+}
+
+/** @throws TypeError with the name and the value, if the check fails, or if the value throws when it is looked at. */
 export function checkValue(name: string, value: unknown, { 0: expected, 1: accepts }: Check): void {
-  if (!accepts(value)) throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}.`);
+  let got = 'one that throws when it is read';
+  try {
+    if (accepts(value)) return;
+    got = describe(value);
+  } catch {
+    // What it throws is not shown.
+  }
+  throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${got}.`);
 }
 
 /** The longest delay of Node's timers, in milliseconds. A timer with a longer delay fires after 1 ms. */

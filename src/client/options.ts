@@ -1,13 +1,23 @@
 /*
  * What `createTelemetry` takes, and the check of it.
  */
-import { aFunction, anObject, anyOf, checkOptions, checkValue, integer, milliseconds, withMethods } from '../base/check-options.js';
+import {
+  aFunction,
+  anObject,
+  anyOf,
+  checkOptions,
+  checkValue,
+  integer,
+  milliseconds,
+  readOption,
+  withMethods,
+} from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { DEFAULTS } from '../base/constants.js';
-import { given } from '../base/foreign-values.js';
 import type { Logger } from '../base/log.js';
 import type { Environment } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
+import { steering } from '../delivery/transport.js';
 import type { Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import { checkDescription, DESCRIPTION_CHECKS } from '../events/description.js';
@@ -144,9 +154,13 @@ export function checkTelemetryOptions(all: TelemetryOptions): CheckedOptions {
   if (transport === undefined && options.endpoint === undefined) {
     throw new TypeError('Expected `endpoint` to be a URL, got undefined: there is no default, and no `transport` was given.');
   }
-  for (const key of Object.keys(BATCHING_CHECKS) as (keyof typeof BATCHING_CHECKS)[]) {
-    const value = transport && given(transport, key);
-    if (value !== undefined) checkValue(key, value, BATCHING_CHECKS[key]);
+  if (transport !== undefined) {
+    for (const key of Object.keys(BATCHING_CHECKS) as (keyof typeof BATCHING_CHECKS)[]) {
+      const value = readOption(transport, key, `transport.${key}`);
+      if (value !== undefined) checkValue(key, value, BATCHING_CHECKS[key]);
+    }
+    // A strict mock throws for each name that it does not know. That must be said now, and not when the process ends.
+    readOption(transport, steering, `transport[${String(steering)}]`);
   }
   const limits = { ...DEFAULTS } as Limits;
   for (const key of Object.keys(DEFAULTS) as (keyof Limits)[]) limits[key] = options[key] ?? DEFAULTS[key];

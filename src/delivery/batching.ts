@@ -19,10 +19,14 @@ export interface BatchingOptions {
   maxPendingEvents?: number;
 }
 
-/** Read once, and checked again: a getter may answer otherwise than when the options were checked. */
+/** Read once, and checked again: a getter may answer otherwise than when the options were checked, or throw. */
 function limitOf(transport: Transport, name: 'maxBatchSize' | 'lingerMs' | 'maxBatchBytes'): number | undefined {
-  const value: unknown = given(transport, name);
-  return typeof value === 'number' && value > 0 ? value : undefined;
+  try {
+    const value: unknown = given(transport, name);
+    return typeof value === 'number' && value > 0 ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Tells the batches of a transport. */

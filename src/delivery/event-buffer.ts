@@ -89,7 +89,8 @@ export class EventBuffer {
 
   /** The sequence number of the oldest waiting event; `nextSeq` if none waits. */
   get oldestSeq(): number {
-    return this.#returned[0]?.seq ?? this.#nextSeq - this.#inRing;
+    // `at` and not an index, here and below: a list that is too short would give what `Object.prototype` holds at that index.
+    return this.#returned.at(0)?.seq ?? this.#nextSeq - this.#inRing;
   }
 
   /**
@@ -133,12 +134,12 @@ export class EventBuffer {
   /** The time of the oldest event in the ring; those of older events are forgotten. */
   #timeAt(seq: number): number {
     const times = this.#times;
-    while ((times[this.#firstTime + 1]?.fromSeq ?? Infinity) <= seq) this.#firstTime += 1;
+    while ((times.at(this.#firstTime + 1)?.fromSeq ?? Infinity) <= seq) this.#firstTime += 1;
     if (this.#firstTime >= FIRST_SLOTS && this.#firstTime * 2 >= times.length) {
       times.splice(0, this.#firstTime);
       this.#firstTime = 0;
     }
-    return times[this.#firstTime]?.timeMs ?? 0;
+    return times.at(this.#firstTime)?.timeMs ?? 0;
   }
 
   /** Checks what was pushed unchecked. The check may call the host's logger, which may publish. */

@@ -1,7 +1,7 @@
 /*
  * The extension point of delivery: what a transport is, what its outcomes mean, and the helpers that call and wrap one safely.
  */
-import { givenOptions } from '../base/check-options.js';
+import { givenOptions, readOption } from '../base/check-options.js';
 import { given } from '../base/foreign-values.js';
 import type { SendSignal } from '../base/platform-types.js';
 import type { FieldKind } from '../events/fields.js';
@@ -41,6 +41,27 @@ export interface UsageEvent {
    * name that is not declared. Each event of a client has it; an event that a test makes may lack it. Never throws.
    */
   kindOf?: ((name: string) => FieldKind | undefined) | undefined;
+  /**
+   * What `metrics` is made of; undefined once they were read: whoever has them may have changed them.
+   * @internal
+   */
+  readonly [eventParts]?: EventParts | undefined;
+}
+
+/**
+ * Key of {@link EventParts}, registered like {@link steering}.
+ *
+ * @internal
+ */
+export const eventParts: unique symbol = Symbol.for('cosmos-telemetry.parts');
+
+/** The metrics of an event before they are put into one object, which takes as long as to write them. No name is in two parts. @internal */
+export interface EventParts {
+  /** Those that all events of a type have: the same object for each of them. */
+  readonly base: Readonly<UsageMetrics>;
+  /** The event's own. A value may be undefined. */
+  readonly own: Readonly<UsageMetrics>;
+  readonly metadata: Readonly<UsageMetrics> | undefined;
 }
 
 /** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */
@@ -278,13 +299,15 @@ export function attemptThen(
  * Wraps a transport: `send` is replaced, everything else is forwarded to the inner one.
  *
  * @param onLastCall Called before the inner transport's own `lastCall`.
+ * @throws TypeError with the name of a property that cannot be read.
  */
 export function decorate(inner: Transport, send: Transport['send'], onLastCall?: (isLast: boolean) => void): Transport {
+  // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
+  const batching = givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes', 'bytesOf']);
   return {
-    // Left out if the inner transport has none: code that asks with `in` tells absent from undefined.
-    ...givenOptions<Partial<Transport>>(inner, ['maxBatchSize', 'lingerMs', 'maxBatchBytes', 'bytesOf']),
+    ...batching,
     // Anything else is left to the check of the options.
-    ...(typeof given(inner, 'bytesOf') === 'function' && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
+    ...(typeof batching.bytesOf === 'function' && { bytesOf: (event) => inner.bytesOf?.(event) ?? NaN }),
     send,
     close: () => given(inner, 'close')?.call(inner),
     [steering]: {
@@ -295,7 +318,7 @@ export function decorate(inner: Transport, send: Transport['send'], onLastCall?:
       limitConnects: (limitMs, isFirm) => inner[steering]?.limitConnects?.(limitMs, isFirm),
       optedOut: (rule, isMachine) => inner[steering]?.optedOut?.(rule, isMachine),
       letGo: () => inner[steering]?.letGo?.(),
-      ...(inner[steering]?.shows && { shows: (event) => inner[steering]?.shows?.(event) ?? '' }),
+      ...(readOption(inner, steering)?.shows && { shows: (event) => inner[steering]?.shows?.(event) ?? '' }),
     },
   };
 }

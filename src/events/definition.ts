@@ -1,5 +1,5 @@
 // Declarations of events, and the types that follow from them.
-import { anyOf, checkOptions } from '../base/check-options.js';
+import { anyOf, checkOptions, readOption } from '../base/check-options.js';
 import type { Checks } from '../base/check-options.js';
 import { NAME_PATTERN } from '../base/constants.js';
 import { describe } from '../base/describe.js';
@@ -101,8 +101,9 @@ export function defineEvent<const T extends string, const F extends Fields>(
   if (typeof fields !== 'object' || fields === null) {
     throw new TypeError(`Expected \`fields\` of event \`${type}\` to be an object of fields, got ${describe(fields)}.`);
   }
-  for (const { 0: name, 1: field } of Object.entries(fields)) {
+  for (const name of Object.keys(fields)) {
     assertName(`field name of event \`${type}\``, name);
+    const field: unknown = readOption(fields, name, `fields.${name}`);
     if (!isField(field)) {
       throw new TypeError(`Expected field \`${name}\` of event \`${type}\` to be made by count(), oneOf() or another kind.`);
     }

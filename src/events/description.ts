@@ -1,7 +1,7 @@
 /*
  * The description of a product: the options that the client, the privacy notice and the command share, and their checks.
  */
-import { aFunction, anObject, anyOf, aText, aUrl, checkOptions, checkValue } from '../base/check-options.js';
+import { aFunction, anObject, anyOf, aText, aUrl, checkOptions, checkValue, readOption } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
@@ -265,9 +265,10 @@ function checkCommon(
   const taken = new Set([...standard, ...[...definitions.values()].flatMap((each) => Object.keys({ ...each.fields, ...each.metadata }))]);
   const fields: Record<string, Field> = {};
   const values: Record<string, MetricValue> = {};
-  for (const { 0: name, 1: entry } of Object.entries(common)) {
+  for (const name of Object.keys(common)) {
     assertName('a name in `common`', name);
     const option = `common.${name}`;
+    const entry = readOption(common, name, option) as CommonField;
     if (taken.has(name)) throw new TypeError(`Expected \`${option}\` to have a name of its own: an event has a field of that name.`);
     const { field, value } = checkOptions<CommonField>(option, entry, { field: ANYTHING, value: ANYTHING });
     if (!isField(field)) throw new TypeError(`Expected \`${option}.field\` to be made by boolean(), oneOf() or another kind.`);

@@ -255,8 +255,12 @@ export function optional<T extends MetricValue>(inner: Field<T>): Field<T, true>
 /** Whether a value is a field with a description and a reason. */
 export function isField(value: unknown): value is Field {
   if (typeof value !== 'object' || value === null) return false;
-  const { accepts, kind, description, reason } = value as Partial<Record<keyof Field, unknown>>;
-  return typeof accepts === 'function' && typeof kind === 'string' && saysSomething(description) && saysSomething(reason);
+  try {
+    const { accepts, kind, description, reason } = value as Partial<Record<keyof Field, unknown>>;
+    return typeof accepts === 'function' && typeof kind === 'string' && saysSomething(description) && saysSomething(reason);
+  } catch {
+    return false;
+  }
 }
 
 /** Whether a value is a text that is not blank. */

@@ -1,7 +1,8 @@
 // All events that a product may send, and the digest of its DAGs.
 import { COSMOS } from '../base/constants.js';
 import { describe } from '../base/describe.js';
-import { bare, given } from '../base/foreign-values.js';
+import { givenOptions } from '../base/check-options.js';
+import { bare } from '../base/foreign-values.js';
 import { dagRunFields, dbtDocsAccessFields, metadataFields } from './dag-run.js';
 import type { DagRunFields } from './dag-run.js';
 import { defineEvent, isDaily } from './definition.js';
@@ -142,9 +143,8 @@ export function productEvents(
   const definitions = new Map(standardEvents(product, choices).map((definition) => [definition.type, definition]));
   for (const event of own as readonly EventDefinition[]) {
     // Checked again: `events` may come from JavaScript, or from another copy of the package.
-    const checked = defineEvent(event?.type, event?.fields, event?.description, {
-      daily: event && given(event, 'daily'),
-    });
+    const { daily: isOnceADay, ...given } = givenOptions(Object(event) as EventDefinition, ['type', 'fields', 'description', 'daily']);
+    const checked = defineEvent(given.type, given.fields, given.description, { daily: isOnceADay });
     const { type, fields, description } = checked;
     if (STANDARD_EVENTS.includes(type as StandardEvent)) {
       throw new TypeError(`Expected \`events\` not to have the name of a standard event, got ${describe(type)}.`);

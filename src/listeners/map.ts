@@ -1,6 +1,7 @@
 /*
  * Translates what a host emits into the events of `HostEvents`, by functions that its adapter gives.
  */
+import { readOption } from '../base/check-options.js';
 import { describe } from '../base/describe.js';
 import { ignoreRejection, isThenable } from '../base/foreign-values.js';
 import { isObject } from './host-reader.js';
@@ -48,14 +49,15 @@ export type HostMap<M extends string = string> = Readonly<Record<M, (...args: an
 type Translate = (...args: readonly unknown[]) => unknown;
 
 /** @throws TypeError for a map without functions. */
-export function checkedMap(map: unknown): [name: string, translate: Translate][] {
-  const entries = Object.entries(map as Record<string, unknown>);
-  if (entries.length === 0) throw new TypeError('Expected `map` to have a function for at least one event, got an object without keys.');
-  for (const { 0: name, 1: translate } of entries) {
-    if (typeof translate === 'function') continue;
-    throw new TypeError(`Expected \`map['${name.slice(0, 64)}']\` to be a function, got ${describe(translate)}.`);
-  }
-  return entries as [string, Translate][];
+export function checkedMap(map: HostMap): [name: string, translate: Translate][] {
+  const names = Object.keys(map);
+  if (names.length === 0) throw new TypeError('Expected `map` to have a function for at least one event, got an object without keys.');
+  return names.map((name) => {
+    const option = `map['${name.slice(0, 64)}']`;
+    const translate = readOption(map, name, option);
+    if (typeof translate === 'function') return [name, translate];
+    throw new TypeError(`Expected \`${option}\` to be a function, got ${describe(translate)}.`);
+  });
 }
 
 /** Calls the function, and hands its report to a listener: at once, or when its promise is settled. */

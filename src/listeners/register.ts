@@ -1,8 +1,9 @@
 /*
  * Registers the listeners of a product at its hosts, and unregisters them.
  */
+import { readOption } from '../base/check-options.js';
 import { describe } from '../base/describe.js';
-import { given, ignoreRejection } from '../base/foreign-values.js';
+import { ignoreRejection } from '../base/foreign-values.js';
 import { COSMOS } from '../base/constants.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Log } from '../base/log.js';
@@ -242,7 +243,7 @@ export class ListenerRegistry {
     if (unknown !== undefined) throw new TypeError(`Expected \`events\` to rename known events, got ${describe(unknown)}.`);
     const taken = new Set<string>();
     return (Object.keys(listeners) as (keyof HostEvents)[]).map((event) => {
-      const name = given(names, event) ?? event;
+      const name = readOption(names, event, `events['${event}']`) ?? event;
       if (typeof name !== 'string' || name === '') {
         throw new TypeError(`Expected \`events['${event}']\` to be an event name, got ${describe(name)}.`);
       }
@@ -304,7 +305,11 @@ function methodsOf(host: unknown): Methods {
 }
 
 function hasMethod(host: object, name: string): boolean {
-  return typeof (host as Record<string, unknown>)[name] === 'function';
+  try {
+    return typeof (host as Record<string, unknown>)[name] === 'function';
+  } catch {
+    return false;
+  }
 }
 
 function call(host: object, method: string, name: string, handler: HostHandler): void {

@@ -1,5 +1,15 @@
 /** `cosmos-telemetry/otel`: hands events to an exporter of OpenTelemetry log records. It imports nothing of OpenTelemetry. */
-import { anObject, aText, checkOptions, checkValue, integer, MAX_TIMER_MS, milliseconds, withMethods } from '../base/check-options.js';
+import {
+  anObject,
+  aText,
+  checkOptions,
+  checkValue,
+  integer,
+  MAX_TIMER_MS,
+  milliseconds,
+  readOption,
+  withMethods,
+} from '../base/check-options.js';
 import type { Check } from '../base/check-options.js';
 import { systemClock } from '../base/clock.js';
 import type { Transport } from '../delivery/transport.js';
@@ -28,8 +38,8 @@ export type { OtelLogRecord, OtelResource, OtelScope } from './records.js';
  */
 export interface OtelTransportOptions {
   /**
-   * The exporter, such as `OTLPLogExporter` of `@opentelemetry/exporter-logs-otlp-http` or `-proto`. Not a `LoggerProvider`: that only
-   * queues records, and reports nothing of them.
+   * The exporter, such as `OTLPLogExporter` of `@opentelemetry/exporter-logs-otlp-http`, `-proto` or `-grpc`. Not a `LoggerProvider`: that
+   * only queues records, and reports nothing of them.
    */
   exporter: OtelExporter;
   /** The product: the instrumentation scope of the records, and the first part of their event names. */
@@ -80,16 +90,15 @@ const NO_RESOURCE: OtelResource = Object.freeze({ attributes: Object.freeze({}) 
 
 /**
  * Delivers events as log records by an exporter of OpenTelemetry. Its callback decides what counts as `sent`. No package of OpenTelemetry
- * is needed but the exporter, and whatever version it has.
+ * is needed but the exporter, and whatever version it has. It tries nothing again: put `retrying(circuitBreaker(...))` around it.
  *
  * - A record has the time and the name of its event (`acme.dag_run`), the declared fields as attributes, and the event's id as
  *   `log.record.uid`. A duration is always a double, a count an integer. Fields without a value are left out.
  * - A success is `sent`. OpenTelemetry's exporters report a success also where the receiver has rejected records (`partialSuccess`).
  * - `connect`, `unavailable` (the receiver said 429, 502, 503 or 504) and `exporter_busy` are `retryable`; any other status is `rejected`.
  * - `timeout`, `network`, `export_failed`, `exporter_error` and `grpc_{code}` are unknown results: see `receiverDeduplicates`.
- * - OpenTelemetry's OTLP exporters try again by themselves, also after a timeout or a reset. So a receiver may get a record twice,
- *   whatever the
- *   options say.
+ * - OpenTelemetry's OTLP exporters for HTTP try again by themselves, also after a timeout or a reset. So a receiver may get a record
+ *   twice, whatever the options say.
  *
  * It aborts nothing that an exporter has begun, for exporters cannot be told to.
  *
@@ -126,9 +135,11 @@ export function otelTransport(options: OtelTransportOptions): Transport {
   checkValue('exporter', exporter, AN_EXPORTER);
   if (shutdownExporter) checkValue('exporter', exporter, withMethods('export', 'shutdown'));
   checkValue('product', product, anObject);
-  const scope: OtelScope = Object.freeze({ name: product.name, version: product.version });
-  checkValue('product.name', scope.name, aText);
-  checkValue('product.version', scope.version, ['a version', isVersion]);
+  const name = readOption(product, 'name', 'product.name') as string;
+  const version = readOption(product, 'version', 'product.version') as string;
+  checkValue('product.name', name, aText);
+  checkValue('product.version', version, ['a version', isVersion]);
+  const scope: OtelScope = Object.freeze({ name, version });
   const rules = { handedOver, receiverDeduplicates, shutdownExporter };
   return new ExporterTransport({ exporter, scope, resource, maxBatchSize, lingerMs, timeoutMs, ...rules }, systemClock);
 }

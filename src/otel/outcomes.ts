@@ -52,6 +52,9 @@ const UNCONNECTED: ReadonlySet<Cause> = new Set(['no_address', 'refused', 'unrea
 const UNAVAILABLE_TEXT = 'Export failed with retryable status';
 const TIMEOUT_TEXT = 'Request timed out';
 
+/** What `@grpc/grpc-js` says, beside the code 14, of a call that it has not begun: it has no connection, or no address. */
+const GRPC_UNCONNECTED = /^14 UNAVAILABLE: (?:No connection established|(Name resolution failed))/;
+
 function failureOf(
   { code, syscall, message }: Partial<Record<'code' | 'syscall' | 'message', unknown>>,
   isImmediate: boolean,
@@ -60,6 +63,9 @@ function failureOf(
   const status = typeof code === 'number' && Number.isInteger(code) ? code : -1;
   if (status >= 300 && status < 600) return { kind: RETRYABLE_STATUSES.has(status) ? 'retryable' : 'rejected', reason: `http_${status}` };
   if (isImmediate) return { kind: 'retryable', reason: 'exporter_busy' };
+  const unconnected = typeof message === 'string' ? GRPC_UNCONNECTED.exec(message) : null;
+  if (status === 14 && unconnected !== null)
+    return { kind: 'retryable', reason: CONNECT_REASON, ...(unconnected[1] !== undefined && { cause: 'no_address' }) };
   // The codes of gRPC do not tell whether the call was counted.
   if (status >= 0 && status <= 16) return unknownOutcome(`grpc_${status}`, rules);
   const cause = causeOfCode(code);

@@ -1,10 +1,9 @@
 /** What `createRelay` takes, its defaults and checks, and the addresses that a relay listens at. */
 import { networkInterfaces } from 'node:os';
-import { aFunction, anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
+import { aFunction, anObject, anyOf, aUrl, checkOptions, integer, milliseconds, readOption, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
 import { COSMOS_ENDPOINT, DAG_FACTORY_ENDPOINT, DEFAULT_LISTEN } from '../base/constants.js';
 import { describe, hrefOf } from '../base/describe.js';
-import { isPolluted } from '../base/foreign-values.js';
 import { optionalFact } from '../base/machine.js';
 import type { Environment, UrlObject } from '../base/platform-types.js';
 import { A_LIST_OF_HOSTS, A_PROXY } from '../delivery/http/fetch-transport.js';
@@ -175,8 +174,8 @@ export interface RelaySettings extends Record<keyof typeof RELAY_DEFAULTS, numbe
 
 /** @throws TypeError naming the option and its value. Credentials are redacted, and a prefix is not shown. */
 export function checkRelayOptions(given: RelayOptions): { settings: RelaySettings; options: RelayOptions } {
-  if (given?.prefix !== undefined && !isPolluted(given, 'prefix') && !CHECKS.prefix[1](given.prefix))
-    throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
+  const secret = readOption(Object(given) as RelayOptions, 'prefix');
+  if (secret !== undefined && !CHECKS.prefix[1](secret)) throw new TypeError(`Expected \`prefix\` to be ${CHECKS.prefix[0]}.`);
   const options = checkOptions<RelayOptions>('options of createRelay', given, CHECKS);
   const {
     allowRemote = false,

@@ -164,7 +164,7 @@ function scriptOf(script: OutcomeScript): (event: RecordedEvent | undefined, ind
   const list = (Array.isArray(script) ? [...script] : [script]) as SendOutcome[];
   const last = list.at(-1);
   if (last === undefined) throw new TypeError('recordingTransport: outcomes must not be an empty list');
-  return (_event, index) => list[index] ?? last;
+  return (_event, index) => list.at(index) ?? last;
 }
 
 function unlessAborted(outcome: PromiseLike<SendOutcome>, signal: AbortSignal): Promise<SendOutcome> {

@@ -65,7 +65,7 @@ function alternate(addresses: readonly LookupAddress[]): LookupAddress[] {
   const first = addresses.filter(({ family }) => family === addresses[0]?.family);
   const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
   const longest = Math.max(first.length, second.length);
-  return Array.from({ length: longest }, (_, index) => [first[index], second[index]])
+  return Array.from({ length: longest }, (_, index) => [first.at(index), second.at(index)])
     .flat()
     .filter((address) => address !== undefined);
 }

@@ -229,7 +229,7 @@ export class FetchTransport implements Transport {
 
   async send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     if (this.#isClosed || signal.aborted) return this.#attempts.abortedUnwritten;
-    const event = events[0];
+    const event = events.at(0);
     if (event === undefined || events.length > this.maxBatchSize) return INVALID;
     let url: string;
     try {

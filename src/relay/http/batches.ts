@@ -165,7 +165,7 @@ function refusalOf(stored: 'full' | 'rate_limited' | undefined): { status: numbe
 
 /** The answer to a batch none of whose events could be taken, for one reason that passes: the same as to a single event. */
 function commonReason(errors: readonly EventError[]): 'rate_limited' | 'spool_full' | 'spool_unavailable' | undefined {
-  const reason = errors[0]?.reason;
+  const reason = errors.at(0)?.reason;
   if (reason !== RATE_LIMITED.reason && reason !== FULL.reason && reason !== UNAVAILABLE.reason) return undefined;
   return errors.every((error) => error.reason === reason) ? reason : undefined;
 }

@@ -64,7 +64,7 @@ export class MarkWriter {
       const first = records[index];
       let length = 1;
       if (first?.segment !== undefined) {
-        while (isAt(records[index + length], first.segment, first.slot + length)) length += 1;
+        while (isAt(records.at(index + length), first.segment, first.slot + length)) length += 1;
         this.write(first.segment, first.slot, mark.repeat(length));
       }
       index += length;

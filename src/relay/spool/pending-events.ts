@@ -27,12 +27,12 @@ export class PendingEvents<E extends PendingEvent> {
 
   /** The number of the oldest event that waits. */
   get oldestSeq(): number | undefined {
-    return this.#heap[0]?.seq;
+    return this.#heap.at(0)?.seq;
   }
 
   /** The start of the longest wait, of all events: an event that is being sent waits, too. It is infinite if there is none. */
   get oldestSinceMs(): number {
-    let oldest = this.#heap[0]?.sinceMs ?? Infinity;
+    let oldest = this.#heap.at(0)?.sinceMs ?? Infinity;
     for (const { sinceMs } of this.#taken.values()) oldest = Math.min(oldest, sinceMs);
     return oldest;
   }
@@ -119,15 +119,15 @@ export class PendingEvents<E extends PendingEvent> {
 
   #shift(): E | undefined {
     const heap = this.#heap;
-    const first = heap[0];
+    const first = heap.at(0);
     const last = heap.pop();
     if (first === undefined || last === undefined || heap.length === 0) return first;
     let index = 0;
     for (;;) {
       let below = 2 * index + 1;
-      const left = heap[below];
+      const left = heap.at(below);
       if (left === undefined) break;
-      const right = heap[below + 1];
+      const right = heap.at(below + 1);
       if (right !== undefined && right.seq < left.seq) below += 1;
       const child = heap[below] as E;
       if (last.seq < child.seq) break;

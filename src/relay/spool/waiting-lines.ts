@@ -22,7 +22,7 @@ export class AppendQueue {
 
   /** The oldest one. */
   get first(): WaitingAppend | undefined {
-    return this.#waiting[0];
+    return this.#waiting.at(0);
   }
 
   add(append: WaitingAppend): void {

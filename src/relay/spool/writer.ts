@@ -72,7 +72,7 @@ export class GroupCommit {
     });
     this.#watchdog = new DiskWatchdog({
       clock: options.clock,
-      waitingSinceMs: () => (this.#inFlight?.appends[0] ?? this.#queue.first)?.sinceMs,
+      waitingSinceMs: () => (this.#inFlight?.appends.at(0) ?? this.#queue.first)?.sinceMs,
       onOverdue: () => {
         this.#onDiskHangs();
         this.#onHang?.();
