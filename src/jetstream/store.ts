@@ -41,8 +41,7 @@ export interface JetstreamStoreOptions extends JetstreamOptions {
  *
  * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
  * @returns The value of the option `store` of `createRelay`. `listen()` rejects with a JetstreamError: `stream_unfit` for a stream that is
- * no
- * work queue, `unreachable` with `required`.
+ * no work queue, `credentials_unusable` for a file that cannot be used, and with `required` also `unreachable` and `unauthorized`.
  * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not
  * installed.
  * @example
@@ -124,9 +123,11 @@ class JetstreamStore implements RelayStore {
     if (error === undefined || (!isRequired && !(error instanceof JetstreamError))) return;
     await this.close(0);
     const { servers } = this.#settings;
-    throw error instanceof JetstreamError
-      ? error
-      : new JetstreamError('unreachable', `no server of NATS with JetStream answers at ${servers.join(', ')}`, { cause: error });
+    if (error instanceof JetstreamError) throw error;
+    const at = `${servers.join(', ')} (${wordsOf(error)})`;
+    throw error instanceof LinkError && error.reason === 'unauthorized'
+      ? new JetstreamError('unauthorized', `NATS refuses the credentials, or they lack a permission: ${at}`, { cause: error })
+      : new JetstreamError('unreachable', `no server of NATS with JetStream answers at ${at}`, { cause: error });
   }
 
   get length(): number {
@@ -256,8 +257,7 @@ class JetstreamStore implements RelayStore {
   #onFailed(error: unknown): void {
     const { clock, log } = this.#relay;
     if (this.#closing !== undefined) return;
-    const why = error instanceof LinkError ? error.reason : error instanceof JetstreamError ? error.message : 'unknown';
-    if (!this.#isAway) log.warn('queue_unreachable', `the queue cannot be used (${why}): events are kept in memory`);
+    if (!this.#isAway) log.warn('queue_unreachable', `the queue cannot be used (${wordsOf(error)}): events are kept in memory`);
     this.#isAway = true;
     if (this.#retry !== undefined) return;
     // Relays that lost the same server do not return in step.
@@ -364,4 +364,10 @@ class JetstreamStore implements RelayStore {
       else this.#onConfirmed = resolve;
     });
   }
+}
+
+/** Why the queue cannot be used, without a text of the client: that may hold anything. */
+function wordsOf(error: unknown): string {
+  if (error instanceof JetstreamError) return error.message;
+  return error instanceof LinkError ? `${error.reason}${error.why === undefined ? '' : `, ${error.why}`}` : 'unknown';
 }

@@ -37,7 +37,7 @@ interface Pull {
 }
 
 /** How the server behaves. */
-export type Mode = 'open' | 'refused' | 'silent' | 'no_stream' | 'unauthorized';
+export type Mode = 'open' | 'refused' | 'silent' | 'no_stream' | 'unauthorized' | 'untrusted' | 'plain';
 
 const named = (name: string): Error => Object.assign(new Error(name), { name });
 
@@ -68,6 +68,8 @@ export class StandInNats implements NatsClient {
     await Promise.resolve();
     if (this.mode === 'refused') throw named('ConnectionError');
     if (this.mode === 'unauthorized') throw named('AuthorizationError');
+    if (this.mode === 'untrusted') throw Object.assign(new Error('not trusted'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
+    if (this.mode === 'plain') throw Object.assign(named('ConnectionError'), { message: "server does not support 'tls'" });
     if (this.mode === 'silent') return new Promise(() => undefined);
     const connection = new StandInConnection(this);
     this.#connections.add(connection);
