@@ -99,6 +99,27 @@ try {
     void transport.close();
   }
 
+  // Two relays that get the same event by POST: the queue takes its id once.
+  {
+    const relays = [await startRelay(nats.url, { stream: 'TWICE' }), await startRelay(nats.url, { stream: 'TWICE' })];
+    const line = `${JSON.stringify({ id: crypto.randomUUID(), time: '2026-11-28T22:30:00.000Z', event: 'dag_run', status: 'success' })}\n`;
+    const answers = [];
+    for (const { url } of relays) {
+      const headers = { 'content-type': 'application/x-ndjson' };
+      const response = await fetch(`${url}/astronomer-cosmos/v3/events`, { method: 'POST', headers, body: line });
+      answers.push(await response.text());
+    }
+    await until(() => relays.some(({ relay }) => relay.stats().sent > 0));
+    await sleep(200);
+    const reports = await Promise.all(relays.map(({ end }) => end(1000)));
+    const counts = reports.map(({ report: { accepted, duplicates } }) => `${accepted}+${duplicates}`);
+    const arrived = relays.reduce((sum, { collector }) => sum + collector.requests.length, 0);
+    check(
+      arrived === 1 && counts.join() === '1+0,0+1' && answers.every((text) => text.startsWith('accepted by the queue')),
+      `the same event at two relays is delivered once; accepted + duplicates: ${counts.join(', ')}`,
+    );
+  }
+
   // The transport, whatever the network does: the outcome, and the end of the client within its deadline.
   const hung = await silentServer();
   const cut = await startFront(nats.port);

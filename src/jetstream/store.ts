@@ -146,8 +146,8 @@ class JetstreamStore implements RelayStore {
     return this.#pending.oldestSeq ?? this.#nextSeq;
   }
 
-  append(target: string): Promise<Stored> {
-    return this.#closing === undefined ? this.#outbox.append(target) : Promise.resolve('full');
+  append(target: string, id?: string): Promise<Stored | 'duplicate'> {
+    return this.#closing === undefined ? this.#outbox.append(target, id) : Promise.resolve('full');
   }
 
   take(limit: number): StoredEvent[] {
@@ -189,7 +189,7 @@ class JetstreamStore implements RelayStore {
       recovered: 0,
       maybeSentTwice: this.#maybeSentTwice,
       tornLines: this.#unreadable,
-      queue: { isReachable: this.#facts !== undefined, held: this.#outbox.held },
+      queue: { isReachable: this.#facts !== undefined, held: this.#outbox.held, duplicates: this.#outbox.duplicates },
     };
   }
 

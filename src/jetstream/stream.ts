@@ -40,6 +40,7 @@ export interface StreamFacts {
 interface ApiAnswer {
   readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
   readonly config?: Readonly<Record<string, unknown>>;
+  readonly duplicate?: boolean;
 }
 
 /** Codes of the server: https://github.com/nats-io/nats-server/blob/main/server/errors.json */
@@ -179,9 +180,10 @@ const MAY_BE_SECOND = 'Cosmos-May-Be-Second';
 export const MESSAGE_OVERHEAD_BYTES = 256;
 
 /**
- * What became of a publish: `stored`; `full`, which is certainly not stored; or why that is unknown or must be tried again.
+ * What became of a publish: `stored`; `duplicate` if the stream had its id; `full`, which is certainly not stored; or why that is unknown or
+ * must be tried again.
  */
-export type Published = 'stored' | 'full' | LinkError['reason'] | 'stream_error';
+export type Published = 'stored' | 'duplicate' | 'full' | LinkError['reason'] | 'stream_error';
 
 /** Publishes an event once. Never rejects. */
 export async function publishEvent(
@@ -193,7 +195,7 @@ export async function publishEvent(
     const { data } = await link.request(subjectOf(stream), event.target, publishTimeoutMs, headersOf(client, event));
     const answer = parse(data);
     const error = answer === undefined ? undefined : given(answer, 'error');
-    if (answer !== undefined && error === undefined && 'seq' in answer) return 'stored';
+    if (answer !== undefined && error === undefined && 'seq' in answer) return given(answer, 'duplicate') === true ? 'duplicate' : 'stored';
     return /^(?:maximum|insufficient|resource)/.test(error?.description ?? '') ? 'full' : 'stream_error';
   } catch (error) {
     return error instanceof LinkError ? error.reason : 'stream_error';

@@ -53,6 +53,7 @@ const UNUSABLE: EventOutcome = { kind: 'rejected', reason: 'credentials_unusable
 /** The outcome of an event, by what became of its publish. A repeat is safe: the event has an id. */
 const OUTCOMES: Readonly<Record<Published, EventOutcome>> = {
   stored: SENT,
+  duplicate: SENT,
   full: { kind: 'retryable', reason: 'stream_full' },
   connect: NOT_CONNECTED,
   timeout: { kind: 'retryable', reason: 'timeout', cause: 'slow' },

@@ -121,13 +121,17 @@ export class RelayCore {
   }
 
   /** Stores an event. Never rejects. @returns Where it was stored; undefined if the store cannot be opened. */
-  async accept(target: string, dropped: readonly DroppedField[]): Promise<Stored | undefined> {
+  async accept(target: string, dropped: readonly DroppedField[], id?: string): Promise<Stored | undefined> {
     const { log, parts } = this.#options;
     if (this.#store === undefined) await this.open().catch(() => undefined);
     const store = this.#store;
     if (store === undefined) return undefined;
     const { text, lost } = this.#textOf(target);
-    const stored = await store.append(text);
+    const stored = await store.append(text, id);
+    if (stored === 'duplicate') {
+      this.#ledger.duplicates += 1;
+      return store.stats().isDurable ? 'disk' : 'queue';
+    }
     if (stored !== 'full') this.#queued += 1;
     this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
     for (const fields of [dropped, lost]) {
@@ -158,7 +162,7 @@ export class RelayCore {
       if (stored !== undefined && stored !== 'full') this.#ledger.duplicates += 1;
       return stored;
     }
-    const appending = this.accept(line, dropped);
+    const appending = this.accept(line, dropped, id);
     this.#appending.set(id, appending);
     const stored = await appending;
     this.#appending.delete(id);
@@ -215,7 +219,7 @@ export class RelayCore {
       published: counts.published + held,
       accepted: store.queue === undefined ? ledger.published - this.#recovered : this.#queued,
       failedBy: Object.fromEntries(ledger.failedBy),
-      duplicates: ledger.duplicates,
+      duplicates: ledger.duplicates + (store.queue?.duplicates ?? 0),
       refusedBy: Object.fromEntries(ledger.refusedBy),
       attemptsFailedBy: Object.fromEntries(ledger.attemptsFailedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),

@@ -156,8 +156,8 @@ test('with TLS the servers are tried one by one, and the last failure is the out
   client.mode = 'unauthorized';
   const servers = ['tls://10.0.0.1', 'tls://10.0.0.2'];
   t.deepEqual(await send(client, { servers }), { kind: 'rejected', reason: 'unauthorized' });
-  t.deepEqual(new Set(client.connects.flatMap((options) => options['servers'])), new Set(servers));
-  t.is(client.connects.length, 2);
+  const tried = client.connects.flatMap((options) => options['servers']);
+  t.true(tried.length === 2 && servers.every((server) => tried.includes(server)), tried.join(' '));
   client.mode = 'untrusted';
   t.deepEqual(await send(client, { servers }), { kind: 'retryable', reason: 'connect', cause: 'tls_untrusted' });
   client.mode = 'plain';

@@ -114,10 +114,10 @@ test('a server that is away is an error only if it is required', async (t) => {
   t.is(error.code, 'unreachable');
   const { store, log, counts } = await openStore(client);
   t.is(await store.append(EVENT), 'memory');
-  t.deepEqual(store.stats().queue, { isReachable: false, held: 1 });
+  t.deepEqual(store.stats().queue, { isReachable: false, held: 1, duplicates: 0 });
   client.mode = 'open';
   await until(() => store.length === 1);
-  t.deepEqual(store.stats().queue, { isReachable: true, held: 0 });
+  t.deepEqual(store.stats().queue, { isReachable: true, held: 0, duplicates: 0 });
   t.deepEqual([log, counts.stored], [['queue_unreachable', 'queue_reached'], 1]);
   t.is(await store.close(), 0);
 });
