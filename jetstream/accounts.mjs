@@ -12,12 +12,11 @@ function sign(issuer, subject, name, nats, until) {
   return `${signed}.${base64(issuer.sign(Buffer.from(signed)))}`;
 }
 
-/** The configuration of a server, credentials of a user that it takes, and the secrets in them. */
-export function accountOf() {
+/** The configuration of a server with what the account may store, credentials of a user that it takes, and the secrets in them. */
+export function accountOf(storage = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 }) {
   const [operator, account, system, user] = [nkeys.createOperator(), nkeys.createAccount(), nkeys.createAccount(), nkeys.createUser()];
   const none = { subs: -1, data: -1, payload: -1 };
   const limits = { ...none, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 };
-  const storage = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
   const jwtOf = (pair, name, more) => sign(operator, pair, name, { limits: { ...limits, ...more }, type: 'account', version: 2 });
   const seed = Buffer.from(user.getSeed()).toString();
   const credentialsUntil = (until) => {

@@ -29,6 +29,18 @@ export class Checks {
 export async function startFront(port) {
   const sockets = new Set();
   let mode = 'open';
+  /** Messages until the cut, and what is done at it. */
+  let left = Infinity;
+  let onCut;
+  let cuts = 0;
+  const count = () => {
+    left -= 1;
+    if (left > 0) return;
+    left = Infinity;
+    cuts += 1;
+    onCut?.();
+    for (const each of sockets) each.resetAndDestroy();
+  };
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     if (mode === 'reset') {
@@ -42,7 +54,11 @@ export async function startFront(port) {
       [socket, inner],
       [inner, socket],
     ]) {
-      from.on('data', (chunk) => mode === 'open' && to.write(chunk));
+      from.on('data', (chunk) => {
+        if (mode !== 'open') return;
+        to.write(chunk);
+        count();
+      });
       from.on('close', () => to.destroy());
     }
   });
@@ -53,6 +69,14 @@ export async function startFront(port) {
     set: (next) => {
       mode = next;
       if (next === 'reset') for (const socket of sockets) socket.resetAndDestroy();
+    },
+    /** Cuts all connections after so many messages, once. */
+    cutAfter: (messages, then) => {
+      left = messages;
+      onCut = then;
+    },
+    get cuts() {
+      return cuts;
     },
     end: () => {
       server.close();

@@ -32,6 +32,10 @@ interface OutboxOptions {
   readonly maxAgeMs: number;
   /** What is known of the stream; undefined while nothing can be published. */
   readonly facts: () => StreamFacts | undefined;
+  /** Called when nobody takes events. */
+  readonly onStreamLost: () => void;
+  /** Called for each accepted event that turns out to be too large for the queue: it is forgotten. */
+  readonly onTooLarge: () => void;
 }
 
 /** One event that the queue has not confirmed. */
@@ -174,9 +178,14 @@ export class Outbox {
       if (this.#retry === undefined && this.#events.size > 0) this.#flushMore();
       return;
     }
-    if (published === 'full' && event.answer !== undefined) {
+    if (event.answer !== undefined && (published === 'full' || published === 'too_large')) {
       this.#remove(event);
       event.answer('full');
+      return;
+    }
+    if (published === 'too_large') {
+      this.#remove(event);
+      this.#options.onTooLarge();
       return;
     }
     event.answer?.('memory');
@@ -184,6 +193,7 @@ export class Outbox {
     this.#retry.unref();
     // A connection that is dead does not say so.
     if (published === 'timeout') link.drop();
+    if (published === 'no_stream') this.#options.onStreamLost();
   }
 
   /** Goes on with the next held event, if there are more than are published at a time. */
