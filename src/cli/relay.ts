@@ -192,6 +192,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['attempt-timeout-ms', limit('attemptTimeoutMs', 'MS', 'time limit for an attempt to send')],
   ['backoff-ms', limit('backoffMs', 'MS', 'longest first wait after a failure; doubles each time')],
   ['max-backoff-ms', limit('maxBackoffMs', 'MS', 'longest wait after a failure')],
+  ['spread-ms', limit('spreadMs', 'MS', 'longest random delay of an event, so that many relays do not send at once')],
   [
     'allowed-redirect-host',
     { key: 'allowedRedirectHosts', value: 'NAME', about: 'host that the endpoint may redirect to; repeatable', isList: true },

@@ -77,6 +77,8 @@ export interface SharedQueueStats {
   readonly held: number;
   /** Events that were accepted into `held`, and whose id the queue had already when it was asked to take them. @default 0 */
   readonly duplicates?: number | undefined;
+  /** The most events that this process fetches before it has sent some. @default not known */
+  readonly maxFetched?: number | undefined;
 }
 
 /**

@@ -204,7 +204,12 @@ class JetstreamStore implements RelayStore {
       recovered: 0,
       maybeSentTwice: this.#maybeSentTwice,
       tornLines: this.#unreadable,
-      queue: { isReachable: this.#facts !== undefined, held: this.#outbox.held, duplicates: this.#outbox.duplicates },
+      queue: {
+        isReachable: this.#facts !== undefined,
+        held: this.#outbox.held,
+        duplicates: this.#outbox.duplicates,
+        maxFetched: this.#prefetch,
+      },
     };
   }
 

@@ -296,7 +296,7 @@ export class RelayCore {
   #startPump(store: RelayStore): Pump {
     const { gate, log, options, parts, settings } = this.#options;
     const { machine } = parts;
-    const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
+    const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs, spreadMs } = settings;
     const transport = relayTransport({
       settings,
       options,
@@ -318,14 +318,17 @@ export class RelayCore {
       maxBackoffMs,
       concurrency,
       drainConcurrency,
+      spreadMs,
       sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,
       hasRoom: () => this.#hasRoom(store),
     });
   }
 
-  /** Whether pending events take less than half of the spool; without a spool, whether few enough are pending. */
+  /** Whether pending events take less than half of the spool, or of what is fetched from a queue; else, whether few enough are pending. */
   #hasRoom(store: RelayStore): boolean {
     const { spool, maxSpoolBytes } = this.#options.settings;
+    const maxFetched = store.stats().queue?.maxFetched;
+    if (maxFetched !== undefined) return 2 * store.length < maxFetched;
     return spool === undefined ? store.length < MAX_IN_MEMORY_AT_HIGH_LOAD : store.stats().bytes < maxSpoolBytes / 2;
   }
 

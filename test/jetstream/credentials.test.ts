@@ -8,6 +8,7 @@ import { JetstreamError, jetstreamStore, jetstreamTransport } from '../../src/je
 import type { JetstreamOptions, SendOutcome, UsageEvent } from '../../src/jetstream/index.js';
 import { StandInNats } from './stand-in-nats.js';
 import { holdProcess } from '../helpers/hold-process.js';
+import { proves } from '../helpers/promises.js';
 
 holdProcess(test);
 
@@ -76,7 +77,7 @@ test('a file of credentials, or the seed of an nkey, is what the client signs wi
   }
 });
 
-test('a file that cannot be used is an error that names it, and nothing of what is in it', async (t) => {
+test(proves('queue-access', 'a file that cannot be used is an error that names it, and nothing of what is in it'), async (t) => {
   const damaged = CREDENTIALS.replace('eyJ0', 'damaged-secret');
   for (const [options, words] of [
     [{ credentialsFile: join(folder, 'missing') }, /missing \(`credentialsFile`\) cannot be read: ENOENT$/],
@@ -125,31 +126,34 @@ test('a file is read for each connection', async (t) => {
   await transport.close?.();
 });
 
-test('with tls://, a file of TLS or `connection.tls`, each server must speak TLS, and the certificate is for its address', async (t) => {
-  const caFile = file('authority');
-  const [certFile, keyFile] = [file('certificate'), file('key')];
-  const ca = [Buffer.from('authority')];
-  for (const [options, expected] of [
-    [{ servers: 'tls://nats.acme.example:4222' }, {}],
-    [{ servers: 'nats://nats.acme.example', caFile }, { ca }],
-    [
-      { servers: '127.0.0.1:4222', caFile },
-      { ca, host: '127.0.0.1' },
-    ],
-    [{ servers: 'TLS://[::1]:4222' }, { host: '::1' }],
-    [
-      { servers: 'nats.acme.example', certFile, keyFile },
-      { cert: Buffer.from('certificate'), key: Buffer.from('key') },
-    ],
-    [{ servers: '127.0.0.1', connection: { tls: { host: 'nats.acme.example' } } }, { host: 'nats.acme.example' }],
-    [{ servers: '127.0.0.1', connection: { tls: null } }, null],
-    [{ servers: '127.0.0.1' }, undefined],
-  ] as const) {
-    const client = new StandInNats();
-    t.deepEqual(await send(client, options), SENT);
-    t.deepEqual(client.connects[0]?.['tls'], expected);
-  }
-});
+test(
+  proves('queue-access', 'with tls:// or a file of TLS each server must speak TLS, and the certificate is for its address'),
+  async (t) => {
+    const caFile = file('authority');
+    const [certFile, keyFile] = [file('certificate'), file('key')];
+    const ca = [Buffer.from('authority')];
+    for (const [options, expected] of [
+      [{ servers: 'tls://nats.acme.example:4222' }, {}],
+      [{ servers: 'nats://nats.acme.example', caFile }, { ca }],
+      [
+        { servers: '127.0.0.1:4222', caFile },
+        { ca, host: '127.0.0.1' },
+      ],
+      [{ servers: 'TLS://[::1]:4222' }, { host: '::1' }],
+      [
+        { servers: 'nats.acme.example', certFile, keyFile },
+        { cert: Buffer.from('certificate'), key: Buffer.from('key') },
+      ],
+      [{ servers: '127.0.0.1', connection: { tls: { host: 'nats.acme.example' } } }, { host: 'nats.acme.example' }],
+      [{ servers: '127.0.0.1', connection: { tls: null } }, null],
+      [{ servers: '127.0.0.1' }, undefined],
+    ] as const) {
+      const client = new StandInNats();
+      t.deepEqual(await send(client, options), SENT);
+      t.deepEqual(client.connects[0]?.['tls'], expected);
+    }
+  },
+);
 
 test('with TLS the servers are tried one by one, and the last failure is the outcome', async (t) => {
   const client = new StandInNats();

@@ -9,6 +9,7 @@ import { lineOf, newId, post } from '../relay/helpers/batch.js';
 import { until } from '../relay/helpers/until.js';
 import { StandInNats } from './stand-in-nats.js';
 import { holdProcess } from '../helpers/hold-process.js';
+import { proves } from '../helpers/promises.js';
 
 holdProcess(test);
 
@@ -29,7 +30,7 @@ async function startRelay(client: StandInNats, forward: string): Promise<{ relay
 
 const QUEUED = '200 accepted by the queue, which may not have it on disk yet';
 
-test('two relays that get the same event send it once, and the second counts a repeat', async (t) => {
+test(proves('queue-same-id', 'two relays that get the same event send it once, and the second counts a repeat'), async (t) => {
   const client = new StandInNats();
   const collector = await startCollector();
   const [first, second] = [await startRelay(client, collector.url), await startRelay(client, collector.url)];

@@ -265,6 +265,7 @@ test('--help names every flag', async (t) => {
     'attempt-timeout-ms MS',
     'backoff-ms MS',
     'max-backoff-ms MS',
+    'spread-ms MS',
     'allowed-redirect-host NAME',
     'proxy URL',
     'no-proxy',
