@@ -11,9 +11,10 @@ const folder = mkdtempSync(join(tmpdir(), 'cosmos-nats-newest-'));
 const kind = process.argv.includes('--figures') ? '.figures.mjs' : '.suite.mjs';
 const files = readdirSync(here).filter((name) => name.endsWith(kind));
 
+const run = (command, args) => spawnSync(command, args, { stdio: 'ignore', timeout: 300_000 }).status === 0;
+
 /** @returns The folder with the newest server; undefined where it cannot be installed. */
 function newest() {
-  const run = (command, args) => spawnSync(command, args, { stdio: 'ignore', timeout: 300_000 }).status === 0;
   const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '-r', join(here, 'requirements.txt')];
   const isThere = run(process.env.PYTHON ?? 'python3', ['-m', 'venv', folder]) && run(join(folder, 'bin', 'python'), install);
   return isThere ? join(folder, 'bin') : undefined;
