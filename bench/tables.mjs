@@ -182,7 +182,7 @@ const TABLES = {
       ]),
   ],
   ndjson: [
-    'Batches, 60,000 events at once',
+    'Batches, 60,000 events at once, five times',
     (found) =>
       listed(found, 'ndjson', [
         ['events per second', 'eventsPerS'],

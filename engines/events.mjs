@@ -1,11 +1,14 @@
-// Events of a real client, as a file of gzip members, and what each of them was when it was published.
+// Events that real clients post, as a file of gzip members, and what each of them was when it was published.
 import { createHash } from 'node:crypto';
 import { appendFileSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { boolean, collectStandardUsageMetrics, count, createTelemetry, defineEvent, duration, hash, identifier } from 'cosmos-telemetry';
 import { identifierSet, oneOf, optional, version } from 'cosmos-telemetry';
-import { ndjsonLine } from 'cosmos-telemetry/ndjson';
+import { ndjsonLine, ndjsonTransport } from 'cosmos-telemetry/ndjson';
 import { testEnvironment } from 'cosmos-telemetry/testing';
+import { startNginx, whyNoNginx } from './nginx.mjs';
+import { startReceiver, startRelay } from './receiver.mjs';
 
 const note = { description: 'For the test of the engines.', reason: 'To see that it is read back.' };
 
@@ -78,7 +81,8 @@ const newer = {
   events: [defineEvent('probe', { ...probe, extra: optional(count(note)) })],
 };
 
-/** `seq` of what the newer version sends, of what is made by hand, and how many events each way has. */
+/** `seq` of what goes through nginx, of what the newer version sends, of what is made by hand, and how many events each way has. */
+const BY_NGINX = 2000;
 const NEWER = 3000;
 const BY_HAND = 4000;
 
@@ -147,16 +151,24 @@ const BY_HAND_EVENTS = [
 ];
 
 /**
- * Publishes the events and writes them to a file.
+ * Publishes the events. A receiver writes what `ndjsonTransport` posts to a file: from a client, from another one through a relay, what nginx keeps
+ * of a third, and a few events that are made by hand.
  *
- * @returns The expected rows by id, each with `time` in milliseconds since 1970, and the lines of the file.
+ * @returns The expected rows by id, each with `time` in milliseconds since 1970, the lines of the file, and what was posted.
  */
 export async function writeEvents(file) {
   const expected = new Map();
-  await publish(acme, file, (telemetry) => {
-    for (let seq = 0; seq < NEWER; seq += 1) {
-      expected.set(`probe ${seq}`, rowOf(published(seq), '1.2.0'));
-      telemetry.publish('probe', published(seq));
+  const folder = dirname(file);
+  const receiver = await startReceiver(file);
+  const relay = await startRelay({ folder, forward: receiver.url });
+  const nginx = whyNoNginx() === undefined ? await startNginx(folder) : undefined;
+  const publishProbe = (telemetry, seq) => {
+    expected.set(`probe ${seq}`, rowOf(published(seq), '1.2.0'));
+    telemetry.publish('probe', published(seq));
+  };
+  await publish(acme, receiver.url, (telemetry) => {
+    for (let seq = 0; seq < BY_NGINX; seq += 1) {
+      publishProbe(telemetry, seq);
       if (seq % 4 !== 0) continue;
       const took = (seq % 16) * 0.25;
       const { install_deps: _, profile_strategy: __, ...values } = TASK;
@@ -171,12 +183,20 @@ export async function writeEvents(file) {
       telemetry.publish('task_instance', { ...TASK, attempt: seq, duration: took });
     }
   });
-  await publish(newer, file, (telemetry) => {
+  await publish(acme, nginx?.url ?? receiver.url, (telemetry) => {
+    // A body of one event is too small to be compressed.
+    for (let seq = BY_NGINX; seq < NEWER - 1; seq += 1) publishProbe(telemetry, seq);
+  });
+  await publish(acme, nginx?.url ?? receiver.url, (telemetry) => publishProbe(telemetry, NEWER - 1));
+  const byNginx = await nginx?.stop(file);
+  await publish(newer, relay.url, (telemetry) => {
     for (let seq = NEWER; seq < BY_HAND; seq += 1) {
       expected.set(`probe ${seq}`, rowOf(published(seq), '1.3.0'));
       telemetry.publish('probe', published(seq));
     }
   });
+  await relay.stop();
+  receiver.close();
   const kinds = { seq: 'count', took: 'duration', word: 'oneOf' };
   for (const [index, { timeMs, took }] of BY_HAND_EVENTS.entries()) {
     const seq = BY_HAND + index;
@@ -185,11 +205,7 @@ export async function writeEvents(file) {
     const event = { id, timeMs, type: 'probe', metrics: { seq, took, word: 'plain' }, kindOf: (name) => kinds[name] };
     appendFileSync(file, gzipSync(`${ndjsonLine(event)}\n`));
   }
-  // A batch that arrived twice, as after an answer that was lost.
-  const all = readFileSync(file);
-  const second = all.indexOf(Buffer.from([0x1f, 0x8b, 0x08]), 1);
-  appendFileSync(file, all.subarray(0, second));
-  return { rows: withIds(expected, file), lines: linesOf(file) };
+  return { rows: withIds(expected, file), lines: linesOf(file), posts: receiver.posts, byNginx };
 }
 
 /** All lines, the repeated ones too. */
@@ -210,17 +226,12 @@ function withIds(expected, file) {
   return rows;
 }
 
-async function publish(description, file, run) {
-  const transport = {
-    maxBatchSize: 512,
-    send: async (events) => {
-      const lines = events.map((event) => ndjsonLine(event));
-      appendFileSync(file, gzipSync(`${lines.join('\n')}\n`));
-      return { kind: 'sent' };
-    },
-  };
-  const telemetry = createTelemetry({ ...description, transport, env: testEnvironment('acme'), maxPendingEvents: 10_000 });
+async function publish(description, endpoint, run) {
+  const env = testEnvironment('acme');
+  const transport = ndjsonTransport({ endpoint, env });
+  const telemetry = createTelemetry({ ...description, transport, env, maxPendingEvents: 10_000 });
   run(telemetry);
+  await telemetry.drain({ deadlineMs: 30_000 });
   const report = await telemetry.close();
   if (report.sent !== report.published || report.pending > 0) throw new Error(`not all events were sent: ${JSON.stringify(report)}`);
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ndjsonColumns, ndjsonStatements, readNdjsonLine } from 'cosmos-telemetry/ndjson';
 import { acme, writeEvents } from './events.mjs';
+import { whyNoNginx } from './nginx.mjs';
 import { readByPostgres, whyNoPostgres } from './postgres.mjs';
 
 /** One query for all engines. The sums are exact in any order: they are of quarters. */
@@ -98,13 +99,30 @@ function check(engine, seconds, { version, rows, sums }, { columns, expected }, 
 try {
   const file = 'events.ndjson.gz';
   const startMs = Date.now();
-  const { rows: expected, lines } = await writeEvents(join(folder, file));
+  const { rows: expected, lines, posts, byNginx } = await writeEvents(join(folder, file));
   const columns = ndjsonColumns(acme);
   const table = 'usage_events';
   const statements = ndjsonStatements(columns, { table, file });
   const linesFile = join(folder, 'lines.ndjson');
   writeFileSync(linesFile, `${lines.join('\n')}\n`);
   console.log(`${expected.size} events in ${lines.length} lines, written in ${((Date.now() - startMs) / 1000).toFixed(1)} s`);
+  const bodies = `${posts.compressed} compressed bodies and ${posts.plain} others`;
+  // One answer was lost.
+  const isRepeated = lines.length > expected.size && posts.compressed > 1;
+  if (posts.wrong.length > 0) say('FAILED', `the receiver got what is no body of lines: ${posts.wrong[0]}`);
+  else
+    say(
+      isRepeated ? 'ok' : 'FAILED',
+      `a client and a relay posted ${posts.lines} lines in ${bodies}; a batch without an answer came again`,
+    );
+  if (byNginx === undefined) say('SKIPPED', `nginx: ${whyNoNginx()}`);
+  else {
+    const { compressed, plain: others } = byNginx;
+    say(
+      compressed > 0 && others > 0 ? 'ok' : 'FAILED',
+      `nginx kept ${compressed} compressed bodies and ${others} others, which are among the lines`,
+    );
+  }
   const refused = lines.filter((line) => 'problem' in readNdjsonLine(line));
   say(refused.length === 0 ? 'ok' : 'FAILED', `readNdjsonLine accepts each line${refused.length === 0 ? '' : `, but not ${refused[0]}`}`);
   const facts = { columns, expected };

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { configFilePlaces } from '../src/notice/opt-outs.js';
-import { DEFAULT_LISTEN } from '../src/relay/options.js';
+import { DEFAULT_LISTEN } from '../src/base/constants.js';
 import { OWN_SUBDIRECTORY } from '../src/relay/spool/directory.js';
 import { FILE_MODE } from '../src/relay/spool/files.js';
 import { DEFAULT_MAX_AGE_MS } from '../src/relay/spool/options.js';

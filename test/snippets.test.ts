@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { startCollector } from '../src/testing/index.js';
+import { refusedPort, startCollector } from '../src/testing/index.js';
 import { guardedEnv } from './helpers/guarded-env.js';
 import { blocksOf, pageOf, ROOT } from './helpers/pages.js';
 import { compileSnippets } from './helpers/snippets.js';
@@ -99,6 +100,35 @@ test.serial('the server of README.md starts', async (t) => {
   t.true(script.includes('.listen(8787)'));
   // On any port, and only until it listens.
   await run(process.execPath, ['-e', script.replace('.listen(8787)', '.listen(0, () => process.exit())')], { timeout: 20_000 });
+});
+
+test.serial('the receiver of docs/ndjson.md keeps what the program beside it posts', async (t) => {
+  const [receive, program] = blocksOf('js', ['docs/ndjson.md']);
+  const port = String(await refusedPort());
+  // In build/, where the package is found by its name.
+  const folder = path.join(ROOT, 'build', 'lines');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  for (const [name, block] of Object.entries({ 'receive.mjs': receive, 'try.mjs': program })) {
+    t.true(block?.text.includes('8787'));
+    writeFileSync(path.join(folder, name), block?.text.replace('8787', port) ?? '');
+  }
+  const { env } = machine(t);
+  const receiver = execFile(process.execPath, ['receive.mjs'], { cwd: folder });
+  t.teardown(() => receiver.kill());
+  for (let isThere = false; !isThere; )
+    isThere = await fetch(`http://127.0.0.1:${port}`, { method: 'POST' }).then(
+      () => true,
+      () => false,
+    );
+  rmSync(path.join(folder, 'events.ndjson.gz'));
+  const { stdout, stderr } = await run(process.execPath, ['try.mjs'], { cwd: folder, env: guardedEnv(env), timeout: 20_000 });
+  t.deepEqual([stdout, stderr], ['2\n', '']);
+  const lines = linesOf(gunzipSync(readFileSync(path.join(folder, 'events.ndjson.gz'))).toString());
+  t.deepEqual(
+    lines.map((line) => (JSON.parse(line) as { event: string }).event),
+    ['dag_run', 'task_instance'],
+  );
 });
 
 test.serial('README.md is short: the first code comes early, and the commands that CI runs are in it', (t) => {

@@ -9,8 +9,8 @@ const nowhere = {
   forceFlush: () => Promise.resolve(),
 };
 
-export function open({ endpoint, capacity } = {}) {
-  const exporter = endpoint === undefined ? nowhere : new OTLPLogExporter({ url: `${endpoint}/v1/logs` });
+export function open({ endpoint, capacity, compression } = {}) {
+  const exporter = endpoint === undefined ? nowhere : new OTLPLogExporter({ url: `${endpoint}/v1/logs`, compression });
   const processor = new BatchLogRecordProcessor({ exporter, ...(capacity !== undefined && { maxQueueSize: capacity }) });
   const provider = new LoggerProvider({ processors: [processor] });
   const logger = provider.getLogger('bench');

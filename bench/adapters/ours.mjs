@@ -36,16 +36,19 @@ export function open({ endpoint, concurrency, capacity, transport = encodesOnly,
 }
 
 /** With the transport of lines. */
-export async function openLines({ endpoint, ...options }) {
+export async function openLines({ endpoint, gzip, ...options }) {
   const { ndjsonTransport } = await importBuild('delivery/ndjson/index.js');
-  return open({ ...options, transport: ndjsonTransport({ endpoint: `${endpoint}/ingest`, env: {} }) });
+  return open({ ...options, transport: ndjsonTransport({ endpoint: `${endpoint}/ingest`, env: {}, gzip }) });
 }
 
 /** Through the exporter of OpenTelemetry that its own row uses, too. Loaded late: the quick run does without its packages. */
 export async function openOtel({ endpoint, ...options }) {
   const { otelTransport } = await importBuild('otel/index.js');
   const { OTLPLogExporter } = await import('@opentelemetry/exporter-logs-otlp-http');
-  return open({ ...options, transport: otelTransport({ exporter: new OTLPLogExporter({ url: `${endpoint}/v1/logs` }), product: PRODUCT }) });
+  return open({
+    ...options,
+    transport: otelTransport({ exporter: new OTLPLogExporter({ url: `${endpoint}/v1/logs` }), product: PRODUCT }),
+  });
 }
 
 /** A host with our listeners attached. */

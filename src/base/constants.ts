@@ -15,6 +15,9 @@ export const COSMOS_ENDPOINT = 'https://astronomer.gateway.scarf.sh/astronomer-c
 /** Base URL of Astronomer's gateway for DAG Factory, where a relay sends its events. */
 export const DAG_FACTORY_ENDPOINT = 'https://astronomer.gateway.scarf.sh/dag-factory';
 
+/** Where a relay listens by default, and where `relay status` asks. */
+export const DEFAULT_LISTEN = '127.0.0.1:8787';
+
 /** The wire version in every request path. Versions 1 and 2, which put values into the path, are obsolete. */
 export const WIRE_VERSION = 'v3';
 

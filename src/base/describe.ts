@@ -1,4 +1,4 @@
-// Values, file errors and places as text that is safe to show: short, on one line, without secrets.
+// Values, durations, file errors and places as text that is safe to show: short, on one line, without secrets.
 import { types } from './foreign-values.js';
 
 const SCHEME = /^[a-z][a-z\d+.-]*:(?=[/\\])/i;
@@ -88,8 +88,20 @@ export function shorten(value: string): string {
   return printable(value.length > MAX_VALUE_LENGTH ? `${value.slice(0, MAX_VALUE_LENGTH - 1)}…` : value);
 }
 
-function printable(text: string): string {
+/** A text on one line, without characters that a terminal would obey. */
+export function printable(text: string): string {
   // Avoids the pattern below for nearly all texts: it takes 0.5 ms to compile, in each process that has opted out.
   if (/^[\x20-\x7e]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+/** A duration in whole units of the largest that it has: `45 s`, `3 min`, `26 h`, `3 d`. Days are counted from two on. */
+export function durationWords(durationMs: number): string {
+  if (durationMs < MINUTE_MS) return `${Math.floor(Math.max(0, durationMs) / 1000)} s`;
+  if (durationMs < HOUR_MS) return `${Math.floor(durationMs / MINUTE_MS)} min`;
+  return durationMs < 2 * DAY_MS ? `${Math.floor(durationMs / HOUR_MS)} h` : `${Math.floor(durationMs / DAY_MS)} d`;
 }

@@ -9,10 +9,13 @@ const cli = createTelemetryCliWith(
     [
       'relay',
       {
-        summary: "Receive Cosmos' events on loopback, store them on disk and deliver them.",
-        usage: '[options]',
-        // Imported only here: the other commands do not load the relay.
-        run: async (args, io, program) => (await import('./relay.js')).runRelay(args, io, program),
+        summary: "Receive Cosmos' events on loopback, store them on disk and deliver them; or show whether a relay does.",
+        usage: '[status [URL]] [options]',
+        // Imported only here: the other commands, `relay status` among them, do not load the relay.
+        run: async (args, io, program) =>
+          args[0] === 'status'
+            ? (await import('./relay-status.js')).runRelayStatus(args.slice(1), io, program)
+            : (await import('./relay.js')).runRelay(args, io, program),
       },
     ],
   ]),

@@ -1,8 +1,8 @@
 /*
  * The `telemetry` command as a whole: it finds the command, runs it, and writes what it returns; help and version are here.
  */
-import { createRequire } from 'node:module';
 import { errorCode } from '../base/describe.js';
+import { packageVersion } from '../base/package-version.js';
 import { parseCommandLine } from './command.js';
 import { CliFailure, EXIT, LIMITS } from './exit-codes.js';
 import type { Command, CommandContext, CommandResult, Service } from './command.js';
@@ -163,15 +163,6 @@ function textOf(lines: readonly string[]): string {
 function versionLine({ product, command }: Program): string {
   const own = `cosmos-telemetry ${packageVersion()}`;
   return product.version === undefined ? own : `${command}: ${product.name} ${product.version}, ${own}`;
-}
-
-/** Written into the bundle by `scripts/bundle.mjs`: a program that bundles this package has no package.json of ours. */
-declare const PACKAGE_VERSION: string | undefined;
-
-function packageVersion(): string {
-  if (typeof PACKAGE_VERSION === 'string') return PACKAGE_VERSION;
-  const { version } = createRequire(import.meta.url)('cosmos-telemetry/package.json') as { version: string };
-  return version;
 }
 
 const OPTIONS = [

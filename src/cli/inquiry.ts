@@ -9,6 +9,7 @@ import { Log } from '../base/log.js';
 import { readConfigFile } from '../base/machine.js';
 import type { Environment } from '../base/platform-types.js';
 import { optOutTable } from '../notice/opt-outs.js';
+import { ruleWords } from '../opt-out/rule-words.js';
 import { PERMISSION_CODE, permissionFlag, unknownOf } from '../opt-out/rule.js';
 import { explainSettings, isUndecided, resolveSettingsWith } from '../opt-out/settings.js';
 import type { Rule, SettingsMachine, SettingsOptions } from '../opt-out/settings.js';
@@ -195,31 +196,6 @@ export function inquiryJson(inquiry: Inquiry, { program }: CommandContext) {
     policyFiles,
     problems,
   };
-}
-
-/** A rule and where it is set. */
-export function ruleWords(rule: Rule): string {
-  const { name, value, source } = rule;
-  const unknown = unknownOf(rule);
-  switch (source.kind) {
-    case 'env':
-      return `${name}=${value} in the environment`;
-    case 'file':
-      return `${fileWords(name, value, unknown)}, ${placeName(source.path ?? '', source.line)}`;
-    case 'option':
-      return `${name}: ${value}, in the program`;
-    case 'default':
-      return 'the default: on, unless a rule opts out';
-    default:
-      return name;
-  }
-}
-
-function fileWords(name: string, value: string, unknown: Rule['unknown']): string {
-  if (unknown === 'unreadable') return `${name} cannot be read (${value})`;
-  if (unknown === 'malformed') return `${name} cannot be used (${value}), a no if it stays so for a minute`;
-  const isUnusable = (name === CONFIG_FILE || name === POLICY_FILE) && value !== 'true' && value !== 'false';
-  return isUnusable ? `${name} cannot be used (${value})` : `${name} = ${value}`;
 }
 
 function isTracking(name: string): boolean {

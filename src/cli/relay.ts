@@ -1,25 +1,23 @@
 /*
  * The command `relay`: its flags, and a relay that runs until a signal.
  */
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../base/clock.js';
-import { errorCode, placeName, shorten } from '../base/describe.js';
+import { DEFAULT_LISTEN } from '../base/constants.js';
+import { errorCode, shorten } from '../base/describe.js';
 import { jetstreamStore } from '../jetstream/index.js';
 import type { JetstreamStoreOptions } from '../jetstream/index.js';
 import { createRelay } from '../relay/index.js';
 import type { Relay } from '../relay/index.js';
 import { jsonLines, LOG_LEVELS } from '../relay/log.js';
 import type { LogLevel } from '../relay/log.js';
-import { DEFAULT_DRAIN_DEADLINE_MS, DEFAULT_LISTEN, RELAY_DEFAULTS } from '../relay/options.js';
+import { DEFAULT_DRAIN_DEADLINE_MS, RELAY_DEFAULTS } from '../relay/options.js';
 import type { RelayOptions } from '../relay/options.js';
 import { usageError } from './command.js';
 import { CliFailure, EXIT, LIMITS } from './exit-codes.js';
+import { endOf, readPrefix } from './service.js';
 import { columns, TEXT_WIDTH, writeTo } from './terminal.js';
 import type { CliIo } from './terminal.js';
-
-/** The signals that end the relay. */
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
  * Runs a relay until SIGTERM or SIGINT, then delivers events until the drain deadline and leaves the rest in the spool. Not for
@@ -53,37 +51,12 @@ export async function runRelay(args: readonly string[], io: CliIo, program: stri
   return EXIT.ok;
 }
 
-async function readPrefix(file: string): Promise<string> {
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch (error) {
-    throw new CliFailure(`${placeName(file, undefined)} cannot be read (${errorCode(error)})`);
-  }
-}
-
 function create(make: () => Relay): Relay {
   try {
     return make();
   } catch (error) {
     throw new CliFailure(describeFailure(error), EXIT.usage);
   }
-}
-
-/** Waits for the first signal. A second one then ends the process at once, since no handler is left. */
-function endOf(target: NodeJS.Process): { readonly signalled: Promise<void>; forget: () => void } {
-  let resolveSignalled: (() => void) | undefined;
-  const signalled = new Promise<void>((resolve) => {
-    resolveSignalled = resolve;
-  });
-  const forget = (): void => {
-    for (const signal of SIGNALS) target.off(signal, onSignal);
-  };
-  function onSignal(): void {
-    forget();
-    resolveSignalled?.();
-  }
-  for (const signal of SIGNALS) target.on(signal, onSignal);
-  return { signalled, forget };
 }
 
 /** Messages for the errors of listening. */
@@ -177,7 +150,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'host name that clients may use; repeatable', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'secret first part of every path' }],
   ['prefix-file', { key: 'prefixFile', value: 'FILE', about: 'file with the prefix; other users can see a command line' }],
-  ['metrics-listen', { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for /metrics, /healthz and /readyz' }],
+  ['metrics-listen', { key: 'metricsListen', value: 'HOST:PORT', about: 'separate address for /metrics, /statusz, /healthz and /readyz' }],
   ['verbatim', { key: 'verbatim', value: '', about: 'forward every event and field, also undeclared ones' }],
   ['max-spool-bytes', limit('maxSpoolBytes', 'BYTES', 'largest size of the pending events')],
   ['max-age-ms', limit('maxAgeMs', 'MS', 'longest time that an event may be pending')],
@@ -281,8 +254,10 @@ function helpText(program: string): string {
   const rows = [...RELAY_FLAGS].map(([name, { value, about }]) => [`--${name}${value === '' ? '' : ` ${value}`}`, about] as const);
   const lines = [
     `Usage: ${program} relay [options]`,
+    `       ${program} relay status [URL] [options]`,
     '',
     "Receive Cosmos' usage events on loopback, answer each at once, store it on disk, and deliver it later.",
+    '`relay status` shows whether a running relay delivers; it has a help of its own.',
     '',
     'Options:',
     ...columns(rows, [MAX_FLAG_WIDTH], TEXT_WIDTH, '  '),

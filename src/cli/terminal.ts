@@ -74,11 +74,19 @@ export function widthOf(stream: CliStream): number {
  *
  * @returns Why it could not be written: a code such as `ENOSPC`. `EPIPE` is no error: the reader has ended, as in `| head`.
  */
-export function writeTo(stream: CliStream, text: string): Promise<string | undefined> {
+export async function writeTo(stream: CliStream, text: string): Promise<string | undefined> {
+  const code = await tryToWrite(stream, text);
+  return code === READER_ENDED ? undefined : code;
+}
+
+/** The code of a stream whose reader has ended, as in `| head`. */
+export const READER_ENDED = 'EPIPE';
+
+/** The same, for what goes on writing: it has to know that the reader has ended. */
+export function tryToWrite(stream: CliStream, text: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const done = (error: unknown): void => {
-      const code = error === undefined || error === null ? undefined : errorCode(error);
-      resolve(code === 'EPIPE' ? undefined : code);
+      resolve(error === undefined || error === null ? undefined : errorCode(error));
     };
     try {
       if (!(stream instanceof Writable)) {

@@ -13,7 +13,8 @@ import type { DeclaredEvent } from '../events/product-events.js';
 import { pythonFloat, pythonStr, quotePlus, urlencode } from '../wire/python.js';
 import type { MetricValue, UsageMetrics } from '../wire/python.js';
 import type { TakenEvent } from './event-buffer.js';
-import type { UsageEvent } from './transport.js';
+import { eventParts } from './transport.js';
+import type { EventParts, UsageEvent } from './transport.js';
 
 /** What all events of one type share. */
 interface Shared {
@@ -111,37 +112,52 @@ export class EventBuilder {
   }
 }
 
-/** The random digits of an id, its variant included. */
-const RANDOM_DIGITS = 19;
+/** The random bytes of an id, version and variant included, and their length as text: `7xxx-vxxx-xxxxxxxxxxxx`. */
+const RANDOM_BYTES = 10;
+const RANDOM_LENGTH = 22;
 
 /** Random bytes are drawn for so many ids at once: each draw asks the system. */
-const IDS_PER_DRAW = 1024;
+const IDS_PER_DRAW = 128;
 
-let randomDigits = '';
-let digitsUsed = 0;
+const DASH = 0x2d;
+const DIGITS = '0123456789abcdef';
+
+let random = '';
+let randomUsed = 0;
 let lastTimeMs = -1;
 let lastTimeDigits = '';
 
+/** The random parts of many ids. One text for all: an id of many small texts takes four times the memory. */
+function drawRandom(): string {
+  // Named here: a host that sends nothing loads no cryptography.
+  const bytes = process.getBuiltinModule('node:crypto').randomBytes(IDS_PER_DRAW * RANDOM_BYTES);
+  const text = Buffer.allocUnsafe(IDS_PER_DRAW * RANDOM_LENGTH);
+  let end = 0;
+  for (let index = 0; index < bytes.length; index += 1) {
+    const byte = bytes[index] ?? 0;
+    const place = index % RANDOM_BYTES;
+    if (place === 2 || place === 4) text[end++] = DASH;
+    const set = place === 0 ? 0x70 | (byte & 0x0f) : place === 2 ? 0x80 | (byte & 0x3f) : byte;
+    text[end++] = DIGITS.charCodeAt(set >> 4);
+    text[end++] = DIGITS.charCodeAt(set & 15);
+  }
+  return text.toString('latin1');
+}
+
 /** A UUIDv7 (RFC 9562): the time, and 74 random bits that are the event's own. */
 export function uuidOf(timeMs: number): string {
-  if (digitsUsed === randomDigits.length) {
-    // Named here: a host that sends nothing loads no cryptography.
-    const { randomBytes } = process.getBuiltinModule('node:crypto');
-    randomDigits = randomBytes((IDS_PER_DRAW * RANDOM_DIGITS) / 2).toString('hex');
-    digitsUsed = 0;
+  if (randomUsed === random.length) {
+    random = drawRandom();
+    randomUsed = 0;
   }
   if (timeMs !== lastTimeMs) {
     const digits = Math.max(0, Math.trunc(timeMs)).toString(16).padStart(12, '0').slice(-12);
-    lastTimeDigits = `${digits.slice(0, 8)}-${digits.slice(8)}-7`;
+    lastTimeDigits = `${digits.slice(0, 8)}-${digits.slice(8)}-`;
     lastTimeMs = timeMs;
   }
-  const at = digitsUsed;
-  digitsUsed += RANDOM_DIGITS;
-  const code = randomDigits.charCodeAt(at + 3);
-  // Two random bits: the codes of `a` to `f` begin one too low for that.
-  const variant = '89ab'.charAt((code + (code >> 6)) & 3);
-  const random = randomDigits;
-  return `${lastTimeDigits}${random.slice(at, at + 3)}-${variant}${random.slice(at + 4, at + 7)}-${random.slice(at + 7, digitsUsed)}`;
+  const at = randomUsed;
+  randomUsed += RANDOM_LENGTH;
+  return lastTimeDigits + random.slice(at, randomUsed);
 }
 
 /** The key that `console.log` and `util.inspect` look up. A registered symbol, so that `node:util` need not be loaded. */
@@ -155,15 +171,15 @@ class BuiltEvent implements UsageEvent {
   declare readonly metrics: Readonly<UsageMetrics>;
   // Collected at the first access, because most transports need the request target only. It is an own property all the same:
   // transports copy events, write them as JSON and post them to workers.
-  // Without a prototype: `Object.defineProperty` reads inherited properties of a descriptor, too.
   static readonly #ownMetrics = {
-    __proto__: null,
     configurable: true,
     enumerable: true,
     get(this: BuiltEvent) {
       return (this.#metrics ??= this.#collect());
     },
   };
+  /** `Object.defineProperty` reads inherited properties, too. It takes three times as long with a descriptor that inherits none. */
+  static readonly #bareMetrics = bare(this.#ownMetrics);
   readonly #taken: TakenEvent;
   readonly #shared: Shared;
   readonly #metadata: Metadata | null | undefined;
@@ -180,7 +196,8 @@ class BuiltEvent implements UsageEvent {
     this.#shared = shared;
     this.#metadata = metadata;
     this.#query = query;
-    Object.defineProperty(this, 'metrics', BuiltEvent.#ownMetrics);
+    const plain = BuiltEvent.#ownMetrics;
+    Object.defineProperty(this, 'metrics', 'set' in plain || 'value' in plain || 'writable' in plain ? BuiltEvent.#bareMetrics : plain);
   }
 
   requestTarget(): string {
@@ -189,6 +206,12 @@ class BuiltEvent implements UsageEvent {
 
   kindOf(name: string): FieldKind | undefined {
     return this.#shared.declared[name]?.kind;
+  }
+
+  get [eventParts](): EventParts | undefined {
+    // A transport may hand on an object that has this one as its prototype.
+    if (!(#shared in this) || this.#metrics !== undefined) return undefined;
+    return { base: this.#shared.base, own: this.#taken.metrics, metadata: this.#metadata?.metrics };
   }
 
   #encode(): string {

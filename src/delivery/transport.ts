@@ -41,6 +41,27 @@ export interface UsageEvent {
    * name that is not declared. Each event of a client has it; an event that a test makes may lack it. Never throws.
    */
   kindOf?: ((name: string) => FieldKind | undefined) | undefined;
+  /**
+   * What `metrics` is made of; undefined once they were read: whoever has them may have changed them.
+   * @internal
+   */
+  readonly [eventParts]?: EventParts | undefined;
+}
+
+/**
+ * Key of {@link EventParts}, registered like {@link steering}.
+ *
+ * @internal
+ */
+export const eventParts: unique symbol = Symbol.for('cosmos-telemetry.parts');
+
+/** The metrics of an event before they are put into one object, which takes as long as to write them. No name is in two parts. @internal */
+export interface EventParts {
+  /** Those that all events of a type have: the same object for each of them. */
+  readonly base: Readonly<UsageMetrics>;
+  /** The event's own. A value may be undefined. */
+  readonly own: Readonly<UsageMetrics>;
+  readonly metadata: Readonly<UsageMetrics> | undefined;
 }
 
 /** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */

@@ -1,6 +1,5 @@
 /** The relay without HTTP: it opens the store, accepts events into it, has the pump send them, and counts. */
 import { access } from 'node:fs/promises';
-import { checkValue, withMethods } from '../base/check-options.js';
 import { settlesWithin } from '../base/clock.js';
 import { uuidOf } from '../delivery/event-builder.js';
 import { ndjsonTransportWith } from '../delivery/ndjson/ndjson-transport.js';
@@ -11,20 +10,18 @@ import { loadMetrics } from './metrics.js';
 import type { Metrics } from './metrics.js';
 import { RETRY_WHEN_FULL_MS } from './options.js';
 import type { RelayOptions, RelaySettings } from './options.js';
+import type { DeliveryRecord } from './delivery-record.js';
 import { dropExpired, Pump, RelayLedger } from './pump.js';
 import { becomesLine, idIn, lineOfTarget, readmit } from './event-lines.js';
 import { SeenIds } from './seen-ids.js';
 import type { DroppedField } from './declared-fields.js';
 import type { TargetOptions } from './request-target.js';
-import type { RelayStore, RelayStoreOptions, RelayStoreStats, Stored } from '../delivery/relay-store.js';
+import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
-import { relayTransport } from './wiring.js';
+import { openGiven, relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
-
-/** What the option `store` returns. */
-const A_STORE = withMethods('append', 'take', 'putBack', 'settle', 'expire', 'clear', 'close', 'stats');
 
 /** How much longer than the timeout of an attempt a transport may take. */
 const TRANSPORT_GRACE_MS = 1000;
@@ -98,6 +95,16 @@ export class RelayCore {
 
   get isClosing(): boolean {
     return this.#isClosing;
+  }
+
+  /** What attempts have shown; undefined before the store is open, and if telemetry was opted out of by then. */
+  get record(): DeliveryRecord | undefined {
+    return this.#pump?.record;
+  }
+
+  /** Whether a file could be opened now: without a free descriptor, nothing can be sent. */
+  get hasFreeDescriptor(): boolean {
+    return (this.#options.parts.hasFreeDescriptor ?? hasFreeDescriptor)();
   }
 
   /** Opens the store, once. A failed call may be repeated. @throws (rejects) as the store does. */
@@ -195,7 +202,7 @@ export class RelayCore {
     if (store?.queue?.isReachable === false) return 'ready_without_queue';
     const isOnDisk = settings.spool !== undefined || options.store !== undefined;
     if (isOnDisk && store?.isDurable === false && store.queue === undefined) return 'ready_in_memory';
-    if (!(this.#options.parts.hasFreeDescriptor ?? hasFreeDescriptor)()) return 'ready_without_descriptors';
+    if (!this.hasFreeDescriptor) return 'ready_without_descriptors';
     if (this.#pump?.isOffline === true) return 'ready_offline';
     if (this.#pump?.isPaused === true) return 'ready_paused';
     return store?.queue !== undefined && !store.isDurable ? 'ready_in_queue' : undefined;
@@ -226,9 +233,9 @@ export class RelayCore {
       isAccepting: this.notReady() === undefined,
       isPaused: this.#pump?.isPaused ?? false,
       isOffline: this.#pump?.isOffline ?? false,
-      breaker: this.#pump?.breaker ?? 'closed',
+      breaker: this.record?.breaker ?? 'closed',
       notDelivering: this.#notDelivering(),
-      lastSentAtMs: this.#pump?.lastSentAtMs,
+      lastSentAtMs: this.record?.lastSentAtMs,
       isOptedOut: this.#options.gate.state === 'shut',
       store: { ...store, recovered: this.#recovered },
     };
@@ -236,7 +243,7 @@ export class RelayCore {
 
   #notDelivering(): string | undefined {
     const { state } = this.#options.gate;
-    if (state === 'open') return this.#pump?.failure;
+    if (state === 'open') return this.record?.failure;
     return state === 'shut' ? 'opted_out' : 'undecided';
   }
 
@@ -416,13 +423,6 @@ export class RelayCore {
       throw error;
     }
   }
-}
-
-/** Opens the store of the option `store`. @throws (rejects) as it does; TypeError for a value that is no store. */
-async function openGiven(open: NonNullable<RelayOptions['store']>, options: RelayStoreOptions): Promise<RelayStore> {
-  const store: unknown = await open(options);
-  checkValue('store', store, A_STORE);
-  return store as RelayStore;
 }
 
 /** Whether an opt-out is known, with the environment as it is now. */

@@ -30,6 +30,9 @@ interface Verdict {
   readonly why: Exclude<DroppedField['why'], 'duplicate'> | undefined;
 }
 
+/** Kinds whose values hardly come again. Remembered, they would drive out the others, and each keeps the query that it is a part of. */
+const HARDLY_REPEATED: ReadonlySet<Field['kind'] | undefined> = new Set(['hash', 'duration'] as const);
+
 /** How many verdicts an event type remembers. */
 const MAX_VERDICTS = 1000;
 
@@ -66,7 +69,7 @@ export class DeclaredFields {
       name,
       why: declared === undefined ? 'undeclared' : isValid ? undefined : 'ill_typed',
     };
-    if (isRemembered) {
+    if (isRemembered && !HARDLY_REPEATED.has(declared?.field.kind)) {
       if (this.#verdicts.size >= MAX_VERDICTS) this.#verdicts.clear();
       this.#verdicts.set(pair, verdict);
     }

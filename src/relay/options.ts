@@ -2,7 +2,7 @@
 import { networkInterfaces } from 'node:os';
 import { aFunction, anObject, anyOf, aUrl, checkOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
-import { COSMOS_ENDPOINT, DAG_FACTORY_ENDPOINT } from '../base/constants.js';
+import { COSMOS_ENDPOINT, DAG_FACTORY_ENDPOINT, DEFAULT_LISTEN } from '../base/constants.js';
 import { describe, hrefOf } from '../base/describe.js';
 import { isPolluted } from '../base/foreign-values.js';
 import { optionalFact } from '../base/machine.js';
@@ -145,9 +145,6 @@ export const RELAY_DEFAULTS = {
   maxBackoffMs: 60_000,
   spreadMs: 0,
 } as const;
-
-/** The default of `listen`. */
-export const DEFAULT_LISTEN = '127.0.0.1:8787';
 
 /** The default of `close({ deadlineMs })`, in milliseconds. */
 export const DEFAULT_DRAIN_DEADLINE_MS = 5000;

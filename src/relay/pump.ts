@@ -6,18 +6,18 @@ import { Dispatcher } from '../delivery/dispatcher.js';
 import type { DispatcherOptions } from '../delivery/dispatcher.js';
 import type { TakenEvent } from '../delivery/event-buffer.js';
 import { NextTick, Heartbeat } from '../delivery/pacing.js';
-import { BUSY_REASON, causeOf, CONNECT_REASON, OPEN_REASON, steering, UNWRITTEN_REASON } from '../delivery/transport.js';
+import { causeOf, steering } from '../delivery/transport.js';
 import type { EventOutcome, Transport } from '../delivery/transport.js';
 import type { EventDefinition } from '../events/definition.js';
 import type { Gate } from '../opt-out/gate.js';
 import type { RelayStore, StoredEvent } from '../delivery/relay-store.js';
 import { backoff } from './backoff.js';
 import type { BackoffOptions } from './backoff.js';
+import { DeliveryRecord } from './delivery-record.js';
 import type { RelayLog } from './log.js';
 import { isOfDagFactory } from './path-forms.js';
 import { Refusals } from './refusals.js';
 import { RelayedEvent } from './relayed-event.js';
-import type { RelayStats } from './types.js';
 
 /** What a pump needs. */
 interface PumpOptions extends BackoffOptions {
@@ -43,12 +43,6 @@ interface PumpOptions extends BackoffOptions {
 /** The pause after each round of attempts while the load is high. */
 const LOAD_PAUSE_MS = 50;
 
-/** The reasons of answers of a server. */
-const ANSWERED = /^(?:http_\d+|redirect_refused)$/;
-
-/** Reasons of what was not tried: the breaker held it back, or it had no turn. They say nothing new of the endpoint. */
-const UNTRIED_REASONS: ReadonlySet<string> = new Set([OPEN_REASON, CONNECT_REASON, BUSY_REASON, UNWRITTEN_REASON]);
-
 /** A `drain()` that is waiting. */
 interface Drain {
   readonly untilMs: number;
@@ -67,14 +61,15 @@ export class Pump {
   /** Whether only events that stepped aside wait, and the dispatcher's pause lasts until one has its turn. */
   #isHeld = false;
   #drain: Drain | undefined;
-  #breaker: RelayStats['breaker'] = 'closed';
-  #failure: string | undefined;
-  #lastSentAtMs: number | undefined;
+  /** What the outcomes of attempts show. */
+  readonly record: DeliveryRecord;
 
   constructor(options: PumpOptions) {
     const { clock, gate } = options;
     this.#options = options;
     this.#load = options.load ?? new IntakeLoad(clock);
+    this.record = new DeliveryRecord({ clock, log: options.log, pending: () => this.pending });
+    this.record.setUndecided(gate.state === 'unknown');
     this.#refusals = new Refusals({ ...options, onResumed: this.#onResumed });
     this.#dispatcher = new Dispatcher({
       ...options,
@@ -109,21 +104,6 @@ export class Pump {
   /** Whether the endpoint cannot be reached. */
   get isOffline(): boolean {
     return this.#dispatcher.isOffline;
-  }
-
-  /** The circuit breaker, as the outcomes of attempts show it. */
-  get breaker(): RelayStats['breaker'] {
-    return this.#breaker;
-  }
-
-  /** Why the last attempt failed: its cause, or else its reason. Undefined if it did not, and before the first. */
-  get failure(): string | undefined {
-    return this.#failure;
-  }
-
-  /** When an event was sent last, by the wall clock. */
-  get lastSentAtMs(): number | undefined {
-    return this.#lastSentAtMs;
   }
 
   /** The store calls this at once when it has more events. */
@@ -250,26 +230,11 @@ export class Pump {
     const { hasRoom, ledger, spreadMs = 0, store } = this.#options;
     const cause = causeOf(outcome);
     if (cause !== undefined) add(ledger.attemptsFailedBy, cause, 1);
-    this.#observe(outcome, cause);
+    this.record.observe(outcome, cause);
     if (outcome.kind !== 'deferred') store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#endDrainIfDone();
     else if (spreadMs === 0 && this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
   };
-
-  #observe(outcome: EventOutcome, cause: string | undefined): void {
-    if (outcome.kind === 'sent') {
-      this.#breaker = 'closed';
-      this.#failure = undefined;
-      this.#lastSentAtMs = this.#options.clock.wallNow();
-    } else if (outcome.kind !== 'aborted' && outcome.kind !== 'refused') {
-      const { reason } = outcome;
-      if (reason === OPEN_REASON) this.#breaker = 'open';
-      else if (reason === CONNECT_REASON) this.#breaker = 'half_open';
-      // An answer closes the circuit, whatever its status.
-      else if (ANSWERED.test(reason)) this.#breaker = 'closed';
-      if (cause !== undefined || !UNTRIED_REASONS.has(reason)) this.#failure = cause ?? reason;
-    }
-  }
 
   #endDrainIfDone(): void {
     const drain = this.#drain;
@@ -287,6 +252,8 @@ export class Pump {
     const { gate, store, ledger, log, sendCapMs } = this.#options;
     gate.checkAttempt();
     if (this.#isStopped || gate.state === 'shut') return;
+    this.record.setUndecided(gate.state === 'unknown');
+    this.record.say(this.isOffline || this.isPaused);
     dropExpired(store, ledger, log);
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapMs);

@@ -15,6 +15,7 @@ import { boundedServer, closeServer, ConnectionLimit, startServers } from './htt
 import { RelayLog } from './log.js';
 import { authority, checkNoLoop, checkRelayOptions, DEFAULT_DRAIN_DEADLINE_MS } from './options.js';
 import type { ListenAddress, RelayOptions, RelaySettings } from './options.js';
+import { StatusSource } from './status-source.js';
 import type { Relay, RelayAddress, RelayReport, RelayStats } from './types.js';
 import { defaultParts } from './wiring.js';
 import type { RelayParts } from './wiring.js';
@@ -61,6 +62,7 @@ class RelayServer implements Relay {
   readonly #hosts: AllowedHosts;
   readonly #requestHandler: RequestHandler;
   readonly #operations: Operations;
+  readonly #status: StatusSource;
   readonly #answers = new Answers();
   #servers: Server[] = [];
   #listening: Promise<RelayAddress> | undefined;
@@ -72,7 +74,11 @@ class RelayServer implements Relay {
     const parts = bare(replaced);
     const { clock } = parts.machine;
     const log = new RelayLog(options.logger, clock);
-    const { gate } = openGate({ product: COSMOS, env: settings.env, enabled: options.enabled }, parts.machine, log);
+    const {
+      gate,
+      question,
+      settings: optOuts,
+    } = openGate({ product: COSMOS, env: settings.env, enabled: options.enabled }, parts.machine, log);
     this.#settings = settings;
     this.#parts = parts;
     this.#hasStore = options.store !== undefined;
@@ -87,7 +93,18 @@ class RelayServer implements Relay {
     this.#core = new RelayCore({ options, settings, targetOptions, parts, gate, log, relay: this });
     this.#allowedHosts = [...settings.allowedHosts, ...serviceNames(settings.allowedHosts, parts.machine.readFile)];
     this.#hosts = new AllowedHosts(settings.listen, this.#allowedHosts);
-    this.#operations = new Operations(this.#core, this.#answers);
+    const { machine } = parts;
+    this.#status = new StatusSource({
+      relay: this,
+      core: this.#core,
+      settings,
+      hasStore: this.#hasStore,
+      gate,
+      question,
+      optOuts,
+      machine,
+    });
+    this.#operations = new Operations(this.#core, this.#answers, this.#status);
     this.#requestHandler = new RequestHandler({
       hosts: this.#hosts,
       prefix: new SecretPrefix(settings.prefix),
@@ -100,6 +117,7 @@ class RelayServer implements Relay {
     });
     this.handler = (request, response) => {
       void this.#core.openForHandler();
+      this.#status.start();
       this.#requestHandler.handle(request as IncomingMessage, response as ServerResponse);
     };
   }
@@ -127,6 +145,7 @@ class RelayServer implements Relay {
     try {
       this.#assertNotClosed();
       await this.#core.open();
+      this.#status.start();
       await this.#parts.loadDelivery?.();
       this.#assertNotClosed();
       const address = await this.#startServer(listen, this.#requestHandler.handle);
@@ -190,6 +209,7 @@ class RelayServer implements Relay {
     const { clock } = this.#parts.machine;
     const startedAtMs = clock.now();
     this.#core.stopAccepting();
+    this.#status.close();
     // A logger that calls `close()` gets this promise: it is stored by the time the first line is logged.
     await Promise.resolve();
     if (this.#isListening) this.#log.info('closing', 'new events are refused');

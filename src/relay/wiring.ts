@@ -1,4 +1,5 @@
 /** The concrete parts of a relay: its machine, its store, and the transport to the endpoint. */
+import { checkValue, withMethods } from '../base/check-options.js';
 import { COSMOS } from '../base/constants.js';
 import type { Clock } from '../base/clock.js';
 import { thisMachine } from '../base/machine.js';
@@ -21,7 +22,7 @@ import type { RelayOptions, RelaySettings } from './options.js';
 import type { RelayedEvent } from './relayed-event.js';
 import { machineBoot, memoryStore, openSpool } from './spool/index.js';
 import type { SpoolOptions } from './spool/index.js';
-import type { RelayStore } from '../delivery/relay-store.js';
+import type { RelayStore, RelayStoreOptions } from '../delivery/relay-store.js';
 
 /** The parts that tests replace. */
 export interface RelayParts {
@@ -53,6 +54,16 @@ export const defaultParts: RelayParts = {
     return directory === undefined ? memoryStore(shared) : openSpool({ ...shared, ...rest, directory });
   },
 };
+
+/** What the option `store` returns. */
+const A_STORE = withMethods('append', 'take', 'putBack', 'settle', 'expire', 'clear', 'close', 'stats');
+
+/** Opens the store of the option `store`. @throws (rejects) as it does; TypeError for a value that is no store. */
+export async function openGiven(open: NonNullable<RelayOptions['store']>, options: RelayStoreOptions): Promise<RelayStore> {
+  const store: unknown = await open(options);
+  checkValue('store', store, A_STORE);
+  return store as RelayStore;
+}
 
 /** Measures each attempt. */
 function timed(inner: Transport, clock: Pick<Clock, 'now'>, observe: (seconds: number) => void): Transport {

@@ -63,10 +63,14 @@ interface Key {
 const MAX_KEYS = 1024;
 const keys = new Map<string, Key>();
 
+function keyOf(name: string): Key {
+  const key = ndjsonKey(name);
+  return { prefix: `,"${key}":`, key, lastText: undefined, lastKind: undefined, lastPair: '' };
+}
+
 function newKey(name: string): Key | undefined {
   if (!NAME.test(name)) return undefined;
-  const key = ndjsonKey(name);
-  const made: Key = { prefix: `,"${key}":`, key, lastText: undefined, lastKind: undefined, lastPair: '' };
+  const made = keyOf(name);
   if (keys.size >= MAX_KEYS) keys.clear();
   keys.set(name, made);
   return made;
@@ -110,10 +114,93 @@ export function ndjsonLine(event: NdjsonEvent): string {
   return `${line}}`;
 }
 
+type Metrics = NdjsonEvent['metrics'];
+
+/** The key of a field of a known kind. */
+interface DeclaredKey extends Key {
+  readonly kind: string | undefined;
+}
+
+/** An event of a client, whose id, type and names are checked. Events of one type have the same kinds. */
+type OwnEvent = Omit<NdjsonEvent, 'metrics'>;
+
+/**
+ * The lines of many events of one type: the fields that all of them have are written once, and a field that is in the same place as in the
+ * line before is not looked up.
+ */
+export class NdjsonLines {
+  /** Undefined if one of these fields gets another key. */
+  readonly #base: string | undefined;
+  readonly #fields = new Map<string, DeclaredKey>();
+  /** The fields of the line before. */
+  readonly #order: DeclaredKey[] = [];
+  #place = 0;
+  #timeMs: number | undefined;
+  /** What follows the id, up to the event's own fields. */
+  #afterId = '';
+
+  /** @param base The fields that each line begins with. */
+  constructor(event: OwnEvent, base: Metrics) {
+    const pairs = this.#pairs(event, base);
+    this.#base = pairs === undefined ? undefined : `","event":"${event.type}"${pairs}`;
+  }
+
+  /**
+   * The line that {@link ndjsonLine} makes of the same fields.
+   *
+   * @param own The event's own fields. None of them is in `base`.
+   * @param more Further ones, which follow.
+   * @returns Undefined for an event with a field that gets another key.
+   */
+  line(event: OwnEvent, own: Metrics, more?: Metrics): string | undefined {
+    const { id, timeMs } = event;
+    if (this.#base === undefined) return undefined;
+    if (timeMs !== this.#timeMs || this.#afterId === '') {
+      this.#afterId = ['","time":"', timeText(timeMs), this.#base].join('');
+      this.#timeMs = timeMs;
+    }
+    this.#place = 0;
+    const pairs = this.#pairs(event, own);
+    const morePairs = more === undefined ? '' : this.#pairs(event, more);
+    return pairs === undefined || morePairs === undefined ? undefined : `{"id":"${id}${this.#afterId}${pairs}${morePairs}}`;
+  }
+
+  #pairs(event: OwnEvent, metrics: Metrics): string | undefined {
+    const order = this.#order;
+    let place = this.#place;
+    let pairs = '';
+    for (const name in metrics) {
+      if (!Object.prototype.hasOwnProperty.call(metrics, name)) continue;
+      const value = metrics[name];
+      if (value === undefined || value === null) continue;
+      let field = order[place];
+      if (field?.key !== name) {
+        field = this.#fieldOf(event, name);
+        if (field === undefined) return undefined;
+        order[place] = field;
+      }
+      place += 1;
+      pairs += typeof value === 'string' ? textPair(field, value, field.kind) : plainPair(field, value, field.kind);
+    }
+    this.#place = place;
+    return pairs;
+  }
+
+  #fieldOf(event: OwnEvent, name: string): DeclaredKey | undefined {
+    let field = this.#fields.get(name);
+    if (field === undefined && !OWN_KEYS.has(name)) {
+      field = { ...keyOf(name), kind: event.kindOf?.(name) };
+      this.#fields.set(name, field);
+    }
+    return field;
+  }
+}
+
 function textPair(key: Key, text: string, kind: string | undefined): string {
   if (kind === 'count' || kind === 'duration' || kind === 'boolean') return '';
   if (text !== key.lastText || kind !== key.lastKind) {
-    key.lastPair = key.prefix + jsonText(kind === 'hash' ? HASH_LETTER + text : fromWire(text, kind));
+    // Joined it is one piece, and so is whatever it is a part of written faster: `+` would keep two.
+    key.lastPair = [key.prefix, jsonText(kind === 'hash' ? HASH_LETTER + text : fromWire(text, kind))].join('');
     key.lastText = text;
     key.lastKind = kind;
   }

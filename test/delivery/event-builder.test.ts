@@ -2,6 +2,8 @@ import { inspect } from 'node:util';
 import { deflateSync } from 'node:zlib';
 import test from 'ava';
 import { EventBuilder } from '../../src/delivery/event-builder.js';
+import { eventParts } from '../../src/delivery/transport.js';
+import type { UsageEvent } from '../../src/delivery/transport.js';
 import { dagRunFields, metadataFields } from '../../src/events/dag-run.js';
 import { defineEvent } from '../../src/events/definition.js';
 import type { Fields } from '../../src/events/definition.js';
@@ -314,4 +316,18 @@ test('an event is encoded when a transport asks for its request target, and once
   const encoded = reads;
   t.is(event.requestTarget(), '/v3/own?models=7&took=1.5');
   t.is(reads, encoded);
+});
+
+test('an event tells its parts until its metrics were read, since a transport may have changed those', (t) => {
+  const { build } = setUp({ cosmos_version: '1.12.0' });
+  const packed = pack({ total_dbt_models: 13 });
+  const event = build({ status: 'success', task_count: 1 }, { packed, definition: DAG_RUN });
+  const next = build({ status: 'success', task_count: 2 }, { packed, definition: DAG_RUN });
+  const base = { cosmos_version: '1.12.0' };
+  t.deepEqual(event[eventParts], { base, own: { status: 'success', task_count: 1 }, metadata: { total_dbt_models: 13 } });
+  t.is(event[eventParts]?.base, next[eventParts]?.base);
+  t.is((Object.create(event) as UsageEvent)[eventParts], undefined);
+  t.is(event.metrics['task_count'], 1);
+  t.is(event[eventParts], undefined);
+  t.deepEqual(next[eventParts]?.own, { status: 'success', task_count: 2 });
 });

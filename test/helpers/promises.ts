@@ -66,6 +66,13 @@ export const PROMISES = [
   'test-kit-opt-outs',
   'machine-facts',
 
+  'lines-same-id',
+  'lines-each-event',
+  'lines-secrets',
+  'lines-close',
+  'otel-callback',
+  'otel-close',
+
   'relay-bytes',
   'relay-sigkill',
   'relay-endpoint-away',

@@ -24,7 +24,10 @@ const ofThisContext = (): unknown => {
   return Promise.reject(new Error('hunter2'));
 };
 /** The promises of a context that has a queue of microtasks of its own. */
-const ofAnother = runInContext('() => Promise.reject(new Error("hunter2"))', createContext({}, { microtaskMode: 'afterEvaluate' })) as () => unknown;
+const ofAnother = runInContext(
+  '() => Promise.reject(new Error("hunter2"))',
+  createContext({}, { microtaskMode: 'afterEvaluate' }),
+) as () => unknown;
 
 /** An object that has some properties, and a rejected promise for every other one. */
 function rejecting(own: object, make: () => unknown): object {

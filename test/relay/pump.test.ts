@@ -232,13 +232,18 @@ test('it knows the state of the breaker, why nothing is delivered, and when an e
   const { pump, clock } = startPumpRig(t, {
     events,
     endpoint: () => {
-      seen.push([pump.breaker, pump.failure, pump.lastSentAtMs === undefined ? undefined : pump.lastSentAtMs - Date.UTC(2026, 0, 1)]);
+      const { record } = pump;
+      seen.push([
+        record.breaker,
+        record.failure,
+        record.lastSentAtMs === undefined ? undefined : record.lastSentAtMs - Date.UTC(2026, 0, 1),
+      ]);
       return outcomes[attempt++];
     },
   });
   while (attempt < outcomes.length && clock.now() < 600_000) await clock.advance(10);
   await clock.advance(10);
-  const sentAtMs = (pump.lastSentAtMs ?? NaN) - Date.UTC(2026, 0, 1);
+  const sentAtMs = (pump.record.lastSentAtMs ?? NaN) - Date.UTC(2026, 0, 1);
   t.true(sentAtMs > 0 && sentAtMs <= clock.now());
   t.deepEqual(seen, [
     ['closed', undefined, undefined],

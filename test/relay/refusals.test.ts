@@ -289,7 +289,11 @@ for (const [name, outcome] of LATER) {
     rig.settings.endpoint = () => SENT;
     await rig.clock.advance(5 * MINUTE_MS);
     t.deepEqual(rig.accounts(), { sent: 6, failed: 0, dropped: 0, pending: 0 });
-    t.deepEqual(rig.log, []);
+    // No pause. The log says in turn that nothing could be sent for ten seconds, and that it can again.
+    const codes = rig.log.map((line) => /^warn \[telemetry\] (\w+): /.exec(line)?.[1]);
+    t.true(codes.length > 0);
+    t.true(codes.every((code, index) => code === (index % 2 === 0 ? 'delivery_stopped' : 'delivery_resumed')));
+    t.is(codes.at(-1), 'delivery_resumed');
   });
 }
 

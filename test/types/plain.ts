@@ -137,6 +137,7 @@ import type {
   RelayOptions,
   RelayReport,
   RelayStats,
+  RelayStatus,
   RelayStoreOptions,
   RelayStoreStats,
   SharedQueueStats,
@@ -461,6 +462,8 @@ export async function cli(): Promise<number> {
   const acme: TelemetryCli = createTelemetryCli(options);
   return acme.run(['status'], io);
 }
+
+export const isDelivering = ({ state, lastFailure }: RelayStatus): boolean => state === 'delivering' || lastFailure?.at === undefined;
 
 export async function relay(request: HttpRequest, response: HttpResponse): Promise<number> {
   const quiet: RelayLogger = { ...logger, info: undefined };

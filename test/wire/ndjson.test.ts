@@ -1,7 +1,7 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import { anyText } from '../helpers/arbitraries.js';
-import { ndjsonKey, ndjsonLine, readNdjsonLine } from '../../src/wire/ndjson.js';
+import { ndjsonKey, ndjsonLine, NdjsonLines, readNdjsonLine } from '../../src/wire/ndjson.js';
 import type { NdjsonEvent, NdjsonProblem } from '../../src/wire/ndjson.js';
 import type { UsageEvent } from '../../src/index.js';
 
@@ -361,4 +361,74 @@ test('a line with mistakes is refused, or what is read is what JSON.parse reads'
 
 test('any text is read without an exception', (t) => {
   fc.assert(fc.property(fc.oneof(fc.json(), anyText()), (text) => t.true('problem' in readNdjsonLine(text))));
+});
+
+const BASE = { acme_version: '1.2.0', retries: 3 };
+const ROW_KINDS: Readonly<Record<string, string>> = {
+  acme_version: 'version',
+  retries: 'count',
+  status: 'oneOf',
+  took: 'duration',
+  models: 'count',
+  cached: 'boolean',
+  digest: 'hash',
+  total: 'count',
+};
+/** Two events in a row share their time. */
+const eventInRow = (n: number) => ({ ...eventWith({}, ROW_KINDS), timeMs: TIME_MS + (n >> 1) });
+
+test('lines in a row are those of each event alone', (t) => {
+  const rows: [own: Metrics, more: Metrics | undefined, pairs: string][] = [
+    [{ status: 'ok', took: 7 }, undefined, ',"status":"ok","took":7.0'],
+    [{ status: 'ok', took: 7.5 }, undefined, ',"status":"ok","took":7.5'],
+    [{ took: 7, status: 'ok' }, undefined, ',"took":7.0,"status":"ok"'],
+    [{ models: 7, cached: false, digest: '0e1' }, undefined, ',"models":7,"cached":false,"digest":"h0e1"'],
+    [{ status: 'o"k', models: undefined, took: null, cached: true }, { total: 9 }, ',"status":"o\\"k","cached":true,"total":9'],
+    [{}, { total: 2 ** 53 }, ',"total":9007199254740991'],
+    [{ status: 'ok', took: 1 }, undefined, ',"status":"ok","took":1.0'],
+  ];
+  const lines = new NdjsonLines(eventInRow(0), BASE);
+  for (const [n, [own, more, pairs]] of rows.entries()) {
+    const line = lines.line(eventInRow(n), own, more);
+    t.is(line, `${START.replace('203Z', `${203 + (n >> 1)}Z`)},"acme_version":"1.2.0","retries":3${pairs}}`);
+    t.is(line, ndjsonLine({ ...eventInRow(n), metrics: { ...BASE, ...own, ...more } }));
+  }
+});
+
+test('a field of a name that lines begin with is left to the line of one event', (t) => {
+  const event = eventWith({}, { models: 'count' });
+  for (const name of ['id', 'time', 'event']) {
+    const lines = new NdjsonLines(event, {});
+    t.is(lines.line(event, { models: 1, [name]: 'x' }), undefined);
+    t.is(lines.line(event, {}, { [name]: 'x' }), undefined);
+    t.is(lines.line(event, { models: 1, took: 2 }), `${START},"models":1,"took":2.0}`);
+    t.is(new NdjsonLines(event, { [name]: 'x' }).line(event, {}), undefined);
+  }
+});
+
+test('lines in a row hold no field that Object.prototype has', (t) => {
+  const event = eventWith({});
+  const polluted = Object.create({ status: 'polluted' }) as Metrics;
+  t.is(new NdjsonLines(event, polluted).line(event, polluted, polluted), `${START}}`);
+});
+
+const NAMES = ['a', 'b', 'c', 'field_id', 'id'];
+const rowValues = fc.oneof(anyText({ maxLength: 4 }), fc.constantFrom('x', 'y'), fc.double(), fc.nat(3), fc.boolean(), fc.constant(null));
+const rows = fc.array(fc.array(fc.tuple(fc.constantFrom(...NAMES), rowValues), { maxLength: 6 }), { minLength: 2, maxLength: 8 });
+
+test('whatever events follow each other, their lines are those of each event alone', (t) => {
+  fc.assert(
+    fc.property(rows, fc.array(fc.constantFrom(...KINDS), { minLength: 5, maxLength: 5 }), (events, kinds) => {
+      const kindOf = (name: string) => kinds[NAMES.indexOf(name)];
+      const event = { id: ID, timeMs: TIME_MS, type: 'backfill', kindOf };
+      const lines = new NdjsonLines(event, { z: 'first' });
+      for (const pairs of events) {
+        const own = Object.fromEntries(pairs) as Metrics;
+        const line = lines.line(event, own);
+        if (own['id'] === undefined || own['id'] === null) t.is(line, ndjsonLine({ ...event, metrics: { z: 'first', ...own } }));
+        else t.is(line, undefined);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });

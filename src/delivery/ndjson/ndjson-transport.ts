@@ -11,15 +11,16 @@ import { describe, hrefOf } from '../../base/describe.js';
 import { bare, bareStreamOptions } from '../../base/foreign-values.js';
 import { Log } from '../../base/log.js';
 import type { UrlObject } from '../../base/platform-types.js';
-import { ndjsonLine } from '../../wire/ndjson.js';
+import { ndjsonLine, NdjsonLines } from '../../wire/ndjson.js';
 import { circuitBreaker } from '../circuit-breaker.js';
 import type { TlsSettings } from '../http/agents.js';
 import { checkTransportOptions, FetchTransport, loadClient } from '../http/fetch-transport.js';
 import type { FetchTransportOptions, FetchTransportParts } from '../http/fetch-transport.js';
 import { retrying } from '../retry.js';
-import { steering, UNANSWERED_REASONS, UNWRITTEN_REASON } from '../transport.js';
-import type { EventOutcome, SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
+import { eventParts, steering, UNANSWERED_REASONS, UNWRITTEN_REASON } from '../transport.js';
+import type { EventOutcome, EventParts, SendOutcome, Steering, Transport, UsageEvent } from '../transport.js';
 import { partialOutcome } from './answers.js';
+import { checkTls } from './certificates.js';
 import { OwnHeaders } from './own-headers.js';
 import type { HeadersOption } from './own-headers.js';
 
@@ -49,9 +50,9 @@ export interface NdjsonTransportOptions extends Omit<FetchTransportOptions, 'end
   headers?: HeadersOption | undefined;
   /** The authorities to trust instead of Node's, in PEM. @default Node's */
   ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** The certificate that the client shows, in PEM. It needs `key`. @default none */
+  /** The certificate that the client shows, in PEM, perhaps with those between it and its authority. It needs `key`. @default none */
   cert?: string | Uint8Array | undefined;
-  /** The private key of `cert`, in PEM. @default none */
+  /** The private key of `cert`, in PEM, without a passphrase. @default none */
   key?: string | Uint8Array | undefined;
   /** The most events in a request, 1 to 10,000. @default 512 */
   maxBatchSize?: number | undefined;
@@ -156,13 +157,7 @@ function checkNdjsonOptions(options: NdjsonTransportOptions): Checked {
     ...rest
   } = checked;
   const url = parseUrl(endpoint);
-  for (const { 0: name, 1: isAlone } of [
-    ['key', cert !== undefined && key === undefined],
-    ['cert', key !== undefined && cert === undefined],
-  ] as const) {
-    if (isAlone) throw new TypeError(`Expected \`${name}\` to be given, since \`cert\` and \`key\` belong together, got undefined.`);
-  }
-  const tls = ca === undefined && cert === undefined ? undefined : bare({ ...(ca !== undefined && { ca }), ...(cert && { cert, key }) });
+  const tls = checkTls({ ca, cert, key });
   const http = { ...rest, endpoint: new URL(url).origin };
   // It checks the options that both have.
   const { attemptTimeoutMs } = checkTransportOptions(http);
@@ -196,6 +191,38 @@ const GZIP_OPTIONS = { level: 1 };
 /** After so many requests without a 413, twice as many events are tried in one. */
 const GROW_AFTER = 32;
 
+/** So many lines are one text: V8 has a costlier place for larger ones than these. */
+const LINES_PER_WRITE = 64;
+
+const FIRST_BYTES = 65_536;
+const MAX_KEPT_BYTES = 1_048_576;
+
+/** The text of one request, in memory that is used again: to get and to free it would cost more than to fill it. */
+class TextBuffer {
+  #bytes: Buffer | undefined;
+  #length = 0;
+
+  get bytes(): Uint8Array {
+    return (this.#bytes ?? Buffer.alloc(0)).subarray(0, this.#length);
+  }
+
+  clear(): void {
+    if (this.#bytes !== undefined && this.#bytes.length > MAX_KEPT_BYTES) this.#bytes = undefined;
+    this.#length = 0;
+  }
+
+  write(text: string): void {
+    // UTF-8 has at most three bytes for each unit of a text.
+    const needed = this.#length + 3 * text.length;
+    const old = this.#bytes;
+    if (old === undefined || old.length < needed) {
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, 2 * needed));
+      old?.copy(this.#bytes, 0, 0, this.#length);
+    }
+    this.#length += this.#bytes?.write(text, this.#length) ?? 0;
+  }
+}
+
 /** One attempt for each batch; more if the server wants smaller ones. */
 class NdjsonTransport implements Transport {
   readonly maxBatchSize: number;
@@ -209,6 +236,9 @@ class NdjsonTransport implements Transport {
   /** Requests of that many events since the last 413. */
   #accepted = 0;
 
+  readonly #text = new TextBuffer();
+  /** By what all events of a type have. */
+  readonly #lines = new WeakMap<EventParts['base'], NdjsonLines>();
   readonly [steering]: Steering;
 
   constructor(checked: Checked, parts: NdjsonTransportParts & { clock: Clock }) {
@@ -226,28 +256,23 @@ class NdjsonTransport implements Transport {
 
   async send(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     if (signal.aborted) return UNWRITTEN;
-    let lines: string[];
-    try {
-      lines = events.map((event) => lineOf(event, this.#clock));
-    } catch {
-      return INVALID;
-    }
+    const { length } = events;
     const untilMs = this.#clock.now() + this.#checked.attemptTimeoutMs;
     const outcomes: EventOutcome[] = [];
-    while (outcomes.length < lines.length) {
+    while (outcomes.length < length) {
       const from = outcomes.length;
-      const end = Math.min(lines.length, from + this.#limit);
-      const outcome = await this.#post(lines.slice(from, end), events.slice(from, end), signal);
+      const end = Math.min(length, from + this.#limit);
+      const outcome = await this.#post(events.slice(from, end), signal);
       if (outcome.kind === 'partial') outcomes.push(...outcome.outcomes);
       else if (!isTooLarge(outcome)) {
         // Without an acceptance there is no reason to try the rest.
-        const count = (outcome.kind === 'sent' ? end : lines.length) - from;
+        const count = (outcome.kind === 'sent' ? end : length) - from;
         for (let index = 0; index < count; index += 1) outcomes.push(outcome);
       } else if (end - from === 1) outcomes.push(TOO_LARGE);
       this.#learn(end - from, outcome);
       // The dispatcher ends a send that takes too long. What was not tried goes back.
-      if (outcomes.length < lines.length && (signal.aborted || this.#clock.now() >= untilMs)) {
-        while (outcomes.length < lines.length) outcomes.push(UNWRITTEN);
+      if (outcomes.length < length && (signal.aborted || this.#clock.now() >= untilMs)) {
+        while (outcomes.length < length) outcomes.push(UNWRITTEN);
       }
     }
     const [first] = outcomes;
@@ -271,7 +296,7 @@ class NdjsonTransport implements Transport {
     }
   }
 
-  async #post(lines: readonly string[], events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
+  async #post(events: readonly UsageEvent[], signal: AbortSignal): Promise<SendOutcome> {
     const { url, headers, gzip, attemptTimeoutMs } = this.#checked;
     const ownHeaders = await headers.read(signal, attemptTimeoutMs, this.#clock);
     if (signal.aborted) return UNWRITTEN;
@@ -282,12 +307,18 @@ class NdjsonTransport implements Transport {
       );
       return HEADERS_FAILED;
     }
-    let body: Uint8Array = Buffer.from(`${lines.join('\n')}\n`);
-    const content: Record<string, string> = { 'content-type': 'application/x-ndjson' };
-    if (gzip && body.length > GZIP_ABOVE_BYTES) {
-      body = process.getBuiltinModule('node:zlib').gzipSync(body, bareStreamOptions(GZIP_OPTIONS));
-      content['content-encoding'] = 'gzip';
+    let text: Uint8Array;
+    try {
+      text = this.#textOf(events);
+    } catch {
+      return INVALID;
     }
+    const content: Record<string, string> = { 'content-type': 'application/x-ndjson' };
+    let body: Uint8Array;
+    if (gzip && text.length > GZIP_ABOVE_BYTES) {
+      body = process.getBuiltinModule('node:zlib').gzipSync(text, bareStreamOptions(GZIP_OPTIONS));
+      content['content-encoding'] = 'gzip';
+    } else body = Buffer.from(text);
     content['content-length'] = String(body.length);
     const outcome = await this.#http.attempt(url, signal, {
       body,
@@ -298,6 +329,28 @@ class NdjsonTransport implements Transport {
     });
     // The receiver knows a line that it has already: what may have been read may be sent again.
     return outcome.kind === 'rejected' && UNANSWERED_REASONS.has(outcome.reason) ? { ...outcome, kind: 'retryable' } : outcome;
+  }
+
+  /** The lines are not kept while the request is under way: the garbage collector would carry each piece of them along. */
+  #textOf(events: readonly UsageEvent[]): Uint8Array {
+    const text = this.#text;
+    text.clear();
+    for (let from = 0; from < events.length; from += LINES_PER_WRITE) {
+      const lines = events.slice(from, from + LINES_PER_WRITE).map((event) => this.#partsLineOf(event) ?? lineOf(event, this.#clock));
+      // An empty text at the end puts a newline after the last line.
+      lines.push('');
+      text.write(lines.join('\n'));
+    }
+    return text.bytes;
+  }
+
+  #partsLineOf(event: UsageEvent): string | undefined {
+    const { [eventParts]: given } = event;
+    if (given === undefined) return undefined;
+    const { base, own, metadata } = given;
+    let lines = this.#lines.get(base);
+    if (lines === undefined) this.#lines.set(base, (lines = new NdjsonLines(event, base)));
+    return lines.line(event, own, metadata);
   }
 }
 

@@ -151,6 +151,23 @@ export class Answers {
     response.writeHead(status, headers).end(body);
   }
 
+  /** Answers with a document that is true at this moment only. */
+  sendJson(response: ServerResponse, document: object): void {
+    this.count(200);
+    const body = `${JSON.stringify(document)}\n`;
+    const headers = [
+      'content-type',
+      'application/json',
+      'content-length',
+      String(Buffer.byteLength(body)),
+      'cache-control',
+      'no-store',
+      'x-content-type-options',
+      'nosniff',
+    ];
+    response.writeHead(200, headers).end(body);
+  }
+
   /** Counts an answer, and returns it as bytes for a connection without a request that could be parsed. They close the connection. */
   raw(name: AnswerName): string {
     const { status, headers, body } = PREPARED.get(name) ?? prepare(name);

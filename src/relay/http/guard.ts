@@ -21,7 +21,7 @@ const BROWSER_HEADERS: ReadonlySet<string> = new Set(['origin', 'referer', 'acce
 const NODE_FETCH_SIGNS: ReadonlySet<string> = new Set(['accept-language: *', 'sec-fetch-mode: cors']);
 
 /** The paths that are asked for by machines other than clients. */
-export type OperationsPath = '/healthz' | '/readyz' | '/metrics';
+export type OperationsPath = '/healthz' | '/readyz' | '/metrics' | '/statusz';
 
 /** What a guard asks of the target, if it needs to know. */
 export interface TargetFacts {
@@ -34,8 +34,8 @@ export interface TargetFacts {
 /**
  * Why a request is refused before its target is read; undefined if it is not. Never throws.
  *
- * @param target Load balancers ask for `/healthz` and `/readyz` with HEAD, and in HTTP/1.0 without a Host; a HEAD for `/metrics` asks if
- *   they are there.
+ * @param target Load balancers ask for `/healthz` and `/readyz` with HEAD, and in HTTP/1.0 without a Host; a HEAD for `/metrics` or
+ *   `/statusz` asks if they are there.
  */
 export function guard(request: IncomingMessage, hosts: AllowedHosts, target: TargetFacts): AnswerName | undefined {
   const { method, httpVersion, rawHeaders, socket } = request;

@@ -1,12 +1,13 @@
 /**
- * From a request to its answer: guard, secret prefix, target, then the store for an event, or `/healthz`, `/readyz`, `/metrics`. Every
- * answer is named in `answers.ts`.
+ * From a request to its answer: guard, secret prefix, target, then the store for an event, or `/healthz`, `/readyz`, `/metrics`,
+ * `/statusz`. Every answer is named in `answers.ts`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../base/clock.js';
 import type { Gate } from '../../opt-out/gate.js';
 import type { RelayCore } from '../core.js';
 import type { Metrics } from '../metrics.js';
+import type { RelayStatus } from '../status.js';
 import { isBatchTarget, parseTarget } from '../request-target.js';
 import type { EventTarget, ParsedTarget, TargetOptions } from '../request-target.js';
 import { ANSWER_TO_STORED } from './answers.js';
@@ -114,23 +115,26 @@ export class RequestHandler {
 function ignore(): void {}
 
 function operationsPathOf(path: string): OperationsPath | undefined {
-  return path === '/healthz' || path === '/readyz' || path === '/metrics' ? path : undefined;
+  return path === '/healthz' || path === '/readyz' || path === '/metrics' || path === '/statusz' ? path : undefined;
 }
 
-/** `/healthz`, `/readyz` and `/metrics`. */
+/** `/healthz`, `/readyz`, `/metrics` and `/statusz`. */
 export class Operations {
   readonly #core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>;
   readonly #answers: Answers;
+  readonly #source: { status(): RelayStatus };
 
-  constructor(core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>, answers: Answers) {
+  constructor(core: Pick<RelayCore, 'readyBut' | 'notReady' | 'metrics'>, answers: Answers, source: { status(): RelayStatus }) {
     this.#core = core;
     this.#answers = answers;
+    this.#source = source;
   }
 
-  /** Answers a request for one of the three paths; any other is unknown. */
+  /** Answers a request for one of the four paths; any other is unknown. */
   answer(path: string, response: ServerResponse): void {
     if (path === '/healthz') this.#answers.send(response, 'alive');
     else if (path === '/readyz') this.#answers.send(response, this.#core.notReady() ?? this.#core.readyBut ?? 'ready');
+    else if (path === '/statusz') this.#answers.sendJson(response, this.#source.status());
     else if (path !== '/metrics') this.#answers.send(response, 'unknown_path');
     else void this.#render(this.#core.metrics, response);
   }

@@ -26,7 +26,7 @@ export interface Recovered {
   readonly nextSeq: number;
   /** Number of the next segment. */
   readonly nextNumber: number;
-  /** Lines that could not be read, or whose target was not admitted. */
+  /** Lines that could not be read. Whether a target may be sent is asked when it is read to be sent. */
   readonly tornLines: number;
   /** Whether the directory has a file with the last stamp. */
   readonly hasAges: boolean;
@@ -41,8 +41,6 @@ interface RecoveryOptions {
   readonly files: SpoolFiles;
   readonly clock: AgeClock;
   readonly maxAgeMs: number;
-  /** @returns The part of a target that may be sent; undefined for none. Another version, or an attacker, may have written the file. */
-  readonly admit: (target: string) => string | undefined;
   /** Called with the target of each line, also of one that is settled. */
   readonly onRead?: ((target: string) => void) | undefined;
   readonly onTakenBack: OnTakenBack;
@@ -92,7 +90,6 @@ class SegmentReader {
   readonly #files: SpoolFiles;
   readonly #clock: AgeClock;
   readonly #maxAgeMs: number;
-  readonly #admit: RecoveryOptions['admit'];
   readonly #onRead: RecoveryOptions['onRead'];
   readonly #onTakenBack: OnTakenBack;
   readonly #log: Pick<Log, 'warn'>;
@@ -115,14 +112,13 @@ class SegmentReader {
   #nextSeq = 0;
   #tornLines = 0;
 
-  constructor({ files, clock, maxAgeMs, admit, onRead, onTakenBack, log }: RecoveryOptions) {
+  constructor({ files, clock, maxAgeMs, onRead, onTakenBack, log }: RecoveryOptions) {
     this.#onRead = onRead;
     this.#log = log;
     this.#maxAgeMs = maxAgeMs;
     this.#onTakenBack = onTakenBack;
     this.#files = files;
     this.#clock = clock;
-    this.#admit = admit;
   }
 
   async read(segment: Segment): Promise<void> {
@@ -192,12 +188,7 @@ class SegmentReader {
     this.#onRead?.(line.target);
     const mark = marks[line.mark];
     if (mark === MARK.done) return undefined;
-    const target = this.#admit(line.target);
-    if (target === undefined) {
-      this.#tornLines += 1;
-      return undefined;
-    }
-    const record = new EventRecord(line.seq, target, line.stamp, mark !== MARK.waiting);
+    const record = new EventRecord(line.seq, line.target, line.stamp, mark !== MARK.waiting);
     record.isRenewed = line.isRenewed;
     record.segment = segment.number;
     record.slot = line.mark;
@@ -286,8 +277,7 @@ class SegmentReader {
 
   async #targetOf({ segment = 0, offset, lineBytes }: EventRecord): Promise<string | undefined> {
     const bytes = await this.#segments.get(segment)?.read(this.#files, offset, lineBytes);
-    const line = bytes === undefined ? undefined : parseLineBytes(bytes);
-    return line === undefined ? undefined : this.#admit(line.target);
+    return bytes === undefined ? undefined : parseLineBytes(bytes)?.target;
   }
 
   /** Without it the lines alone tell the ages. @returns Undefined if there is no such file. */

@@ -217,11 +217,12 @@ class Spool implements RelayStore {
     return admit === undefined ? target : admit(target);
   }
 
-  /** Their lines are gone, or not as they were written: they cannot be sent. */
+  /** Their lines are gone, not as they were written, or not what this relay may send. */
   readonly #dropUnreadable = (records: readonly EventRecord[]): void => {
     const { log, onUnreadable } = this.#options;
     this.#onDisk(() => this.#segments.settle(records));
-    log.warn('spool_unreadable', `${records.length} events of the spool are lost: their lines on disk were deleted or changed`);
+    const why = 'their lines on disk were deleted or changed, or hold what this relay may not send';
+    log.warn('spool_unreadable', `${records.length} events of the spool are lost: ${why}`);
     onUnreadable?.(records.length);
   };
 
@@ -276,8 +277,7 @@ class Spool implements RelayStore {
     }
     const { path } = this.#lease;
     await takeLeftBehind(path, this.#places);
-    const admit = (target: string): string | undefined => this.#admit(target);
-    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, admit, onRead, onTakenBack: this.#onTakenBack, log }).catch(
+    const recovered = await recover(path, { files, clock: this.#ages, maxAgeMs, onRead, onTakenBack: this.#onTakenBack, log }).catch(
       (error: unknown) => {
         throw unusable(path, 'read', error);
       },

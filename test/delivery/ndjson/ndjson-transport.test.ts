@@ -1,9 +1,5 @@
-import { createServer } from 'node:http';
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { createPrivateKey } from 'node:crypto';
 import { inspect } from 'node:util';
-import { gunzipSync } from 'node:zlib';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { createTelemetry } from '../../../src/index.js';
@@ -13,53 +9,9 @@ import type { NdjsonTransportOptions } from '../../../src/delivery/ndjson/index.
 import { steering } from '../../../src/delivery/transport.js';
 import { refusedPort, silentServer, testEnvironment, transportContract } from '../../../src/testing/index.js';
 import { selfSignedCertificate } from '../../helpers/certificate.js';
-
-/** A request as the receiver read it. */
-interface Received {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly bytes: number;
-  readonly lines: readonly string[];
-  readonly endsWithNewline: boolean;
-}
-
-type Answer = (request: Received, response: ServerResponse) => void;
-
-const ok: Answer = (_request, response) => void response.writeHead(200).end();
-const status =
-  (code: number, headers: Record<string, string> = {}, body = ''): Answer =>
-  (_request, response) =>
-    void response.writeHead(code, headers).end(body);
-
-/** A receiver on the loopback interface that decodes what it is sent. A list of answers is used in order; the last one repeats. */
-async function receiver(t: { teardown(end: () => void): unknown }, answers: Answer | Answer[] = ok, tls?: object) {
-  const requests: Received[] = [];
-  const script = [answers].flat();
-  const server = (tls === undefined ? createServer() : createSecureServer(tls)).on('request', (message, response) => {
-    const chunks: Buffer[] = [];
-    message.on('data', (chunk: Buffer) => chunks.push(chunk));
-    message.on('end', () => {
-      const raw = Buffer.concat(chunks);
-      const text = (message.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw).toString();
-      const { method = '', url = '', headers } = message;
-      const received = { method, url, headers, bytes: raw.length, lines: text.trimEnd().split('\n'), endsWithNewline: text.endsWith('\n') };
-      requests.push(received);
-      const answer = script.length > 1 ? script.shift() : script[0];
-      answer?.(received, response);
-    });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  // It holds the process until its test is over: a transport does not.
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  return { url: `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}/ingest?source=acme`, port, requests };
-}
+import { ok, receiver, status } from '../../helpers/line-receiver.js';
+import type { Answer } from '../../helpers/line-receiver.js';
+import { proves } from '../../helpers/promises.js';
 
 const ends: (() => unknown)[] = [];
 const received = await receiver({ teardown: (end) => ends.push(end) });
@@ -158,7 +110,7 @@ test('413 halves the batch, and the next batch begins with what was accepted', a
 
 const picky: Answer = ({ lines }, response) => void response.writeHead(lines.some((line) => line.includes('"n":2,')) ? 413 : 200).end();
 
-test('one event that is too large is refused, and the others are sent', async (t) => {
+test(proves('lines-each-event', 'one event that is too large is refused, and the others are sent'), async (t) => {
   const { url } = await receiver(t, picky);
   const transport = open(t, { endpoint: url });
   const outcome = (await transport.send(events(4), signal)) as Extract<SendOutcome, { kind: 'partial' }>;
@@ -176,7 +128,7 @@ test('after many requests without a 413 larger ones are tried again', async (t) 
   t.is(requests.at(-1)?.lines.length, 8);
 });
 
-test('a body names the events that were not accepted', async (t) => {
+test(proves('lines-each-event', 'a body names the events that were not accepted'), async (t) => {
   const errors = [
     { id: event(1).id, status: 400, reason: 'unknown_event' },
     { id: event(2).id, status: 503 },
@@ -196,6 +148,40 @@ test('a body names the events that were not accepted', async (t) => {
   ];
   t.deepEqual(await transport.send(events(5), signal), { kind: 'partial', outcomes } as SendOutcome, '207');
   t.deepEqual(await transport.send(events(5), signal), { kind: 'partial', outcomes } as SendOutcome, '200');
+});
+
+test('an entry with 429 is tried again as an answer of 429 is: at once but for the backoff, or after Retry-After', async (t) => {
+  const body = JSON.stringify({ errors: [{ id: event(1).id, status: 429 }] });
+  const { url } = await receiver(t, [status(207, {}, body), status(207, { 'retry-after': '7' }, body)]);
+  const transport = open(t, { endpoint: url });
+  const outcomeOf = async () => {
+    const outcome = await transport.send(events(2), signal);
+    return outcome.kind === 'partial' ? outcome.outcomes : outcome;
+  };
+  t.deepEqual(await outcomeOf(), [SENT, { kind: 'retryable', reason: 'http_429' }]);
+  t.deepEqual(await outcomeOf(), [SENT, { kind: 'deferred', waitMs: 7000, reason: 'http_429' }]);
+});
+
+test('an event that one answer both refuses and accepts is tried again, since its line has an id', async (t) => {
+  const statuses = [
+    [400, 200],
+    [200, 400, 200],
+    [400, undefined],
+  ];
+  for (const named of statuses) {
+    const errors = [
+      ...named.map((code) => ({ id: event(0).id, status: code })),
+      { id: event(1).id, status: 400 },
+      { id: event(1).id, status: 400 },
+    ];
+    const { url, requests } = await receiver(t, [status(207, {}, JSON.stringify({ errors })), ok]);
+    const transport = open(t, { endpoint: url });
+    const outcome = await transport.send(events(3), signal);
+    const refused = { kind: 'rejected', reason: 'http_400' };
+    const unknown = { kind: 'retryable', reason: 'contradicted' };
+    t.deepEqual(outcome, { kind: 'partial', outcomes: [unknown, refused, SENT] } as SendOutcome, JSON.stringify(named));
+    t.is(requests.length, 1);
+  }
 });
 
 test('the answer to a large batch may name each of its events', async (t) => {
@@ -232,7 +218,7 @@ test('only the events that are to be repeated are sent again', async (t) => {
   t.true(requests[1]?.lines[0]?.includes(event(1).id));
 });
 
-test('what may have been read is sent again, with the same ids: a reset, and a time that is up', async (t) => {
+test(proves('lines-same-id', 'what may have been read is sent again, with the same ids: a reset, and a time that is up'), async (t) => {
   const faults: [Answer, string][] = [
     [(_request, response) => void response.destroy(), 'network'],
     [() => undefined, 'timeout'],
@@ -296,7 +282,7 @@ test('headers are those of the option, asked for before each attempt', async (t)
   t.is(requests[0]?.headers['x-source'], 'acme');
 });
 
-test('without the headers that it should have, nothing is sent, and no value is shown', async (t) => {
+test(proves('lines-secrets', 'without the headers that it should have, nothing is sent, and no value is shown'), async (t) => {
   const { url, requests } = await receiver(t);
   const lines: string[] = [];
   const logger = { debug: (line: string) => lines.push(line), warn: (line: string) => lines.push(line) };
@@ -317,6 +303,9 @@ test('without the headers that it should have, nothing is sent, and no value is 
   t.is(requests.length, 0);
   t.true(lines.length > 0 && lines.every((line) => !line.includes('hunter2')), lines.join('\n'));
 });
+
+const PAIR = selfSignedCertificate();
+const LOCKED_KEY = createPrivateKey(PAIR.key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'hunter2' });
 
 const WRONG: readonly [object, string][] = [
   [{ endpoint: 'ftp://a.test' }, 'Expected `endpoint` to be an http or https URL without credentials and fragment, got "ftp://a.test".'],
@@ -341,23 +330,35 @@ const WRONG: readonly [object, string][] = [
   [{ headers: 'hunter2' }, 'Expected `headers` to be an object of texts, or a function that gives one.'],
   [{ cert: 'hunter2' }, 'Expected `key` to be given, since `cert` and `key` belong together, got undefined.'],
   [{ key: 'hunter2' }, 'Expected `cert` to be given, since `cert` and `key` belong together, got undefined.'],
+  [{ ca: 'hunter2' }, 'Expected `ca` to be certificates in PEM, which it is not.'],
+  [{ ca: [PAIR.cert, Buffer.from('hunter2')] }, 'Expected `ca` to be certificates in PEM, which it is not.'],
+  [{ ca: PAIR.cert + PAIR.cert.replace('MII', 'hunter2') }, 'Expected `ca` to be certificates in PEM, which it is not.'],
+  [{ ca: [] }, 'Expected `ca` to be certificates in PEM, which it is not.'],
+  [{ ca: PAIR.key }, 'Expected `ca` to be certificates in PEM, which it is not.'],
+  [{ cert: 'hunter2', key: PAIR.key }, 'Expected `cert` to be a certificate in PEM, which it is not.'],
+  [{ cert: PAIR.cert, key: 'hunter2' }, 'Expected `key` to be a private key in PEM without a passphrase, which it is not.'],
+  [{ cert: PAIR.cert, key: LOCKED_KEY }, 'Expected `key` to be a private key in PEM without a passphrase, which it is not.'],
+  [{ cert: PAIR.cert, key: PAIR.cert }, 'Expected `key` to be a private key in PEM without a passphrase, which it is not.'],
+  [{ cert: PAIR.cert, key: selfSignedCertificate().key }, 'Expected `key` to be the private key of `cert`, which it is not.'],
+  [{ cert: PAIR.cert, key: 7 }, 'Expected `key` to be a text or bytes in PEM, got 7.'],
   [{ maxBatchSize: 0 }, 'Expected `maxBatchSize` to be a whole number from 1 to 10000, got 0.'],
   [{ lingerMs: -1 }, 'Expected `lingerMs` to be a number of milliseconds from 0 to 3600000, got -1.'],
   [{ proxy: 7 }, 'Expected `proxy` to be a URL or false, got 7.'],
   [{ url: 'x' }, 'Expected `options of ndjsonTransport` to have known keys only, got `url` with "x".'],
 ];
 
-for (const [options, message] of WRONG) {
-  test(`a wrong option throws: ${message}`, (t) => {
+for (const [index, [options, message]] of WRONG.entries()) {
+  test(`wrong option ${index} throws: ${message}`, (t) => {
     const error = t.throws(() => ndjsonTransport({ endpoint: 'https://a.test', ...options }), { instanceOf: TypeError, message });
-    t.false(String(error?.stack).includes('hunter2'));
+    t.false(inspect(error, { depth: 9 }).includes('hunter2'));
   });
 }
 
 test('printing a transport shows no secret, and what debug mode shows is the line', (t) => {
-  const secrets = { headers: { authorization: 'hunter2' }, ca: 'hunter2', cert: 'hunter2', key: 'hunter2' };
-  const transport = ndjsonTransport({ endpoint: 'https://a.test/x', ...secrets });
-  t.false(inspect(transport, { depth: 9, showHidden: true }).includes('hunter2'));
+  const { cert, key } = selfSignedCertificate();
+  const transport = ndjsonTransport({ endpoint: 'https://a.test/x', headers: { authorization: 'hunter2' }, ca: cert, cert, key });
+  const printed = inspect(transport, { depth: 9, showHidden: true, maxStringLength: null });
+  t.false(printed.includes('hunter2') || printed.includes(key.slice(40, 60)));
   const shown = transport[steering]?.shows?.(event(1));
   t.is(
     shown,
@@ -407,13 +408,14 @@ const FAULTS: Readonly<Record<string, (t: ExecutionContext) => Promise<string>>>
 };
 
 for (const [name, endpointOf] of Object.entries(FAULTS)) {
-  test.serial(`close() ends within its deadline, and the accounts balance: ${name}`, async (t) => {
+  test.serial(proves('lines-close', `close() ends within its deadline, and the accounts balance: ${name}`), async (t) => {
     const transport = ndjsonTransport({ endpoint: await endpointOf(t), env: {}, lingerMs: 0 });
     const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: testEnvironment('acme') });
     for (let n = 0; n < 350; n += 1) telemetry.reportRun({ status: 'success', tasks: [{ owned: true, status: 'success' }] });
     const startedAtMs = performance.now();
     const { published, sent, failed, dropped, pending } = await telemetry.close({ deadlineMs: 400 });
     const tookMs = performance.now() - startedAtMs;
+    t.log(`close({ deadlineMs: 400 }) took ${Math.round(tookMs)} ms`);
     t.true(tookMs < 450 + 200, `${tookMs} ms`);
     t.is(published, 700);
     t.is(sent + failed + dropped, 700);
