@@ -135,7 +135,9 @@ async function slowEndpoint() {
   const reports = await Promise.all(relays.map(({ end }) => end(3000)));
   const twice = reports.reduce((sum, { report }) => sum + report.store.maybeSentTwice, 0);
   check(
-    [1, 2, 3, 4].every((count) => slow.numbers.filter((each) => each === count).length === 1) && twice === 0 && reports.every(({ isBalanced }) => isBalanced),
+    [1, 2, 3, 4].every((count) => slow.numbers.filter((each) => each === count).length === 1) &&
+      twice === 0 &&
+      reports.every(({ isBalanced }) => isBalanced),
     `slow endpoint: each event is sent once in ${slow.numbers.length} requests, ${twice} count as maybe twice`,
   );
 }

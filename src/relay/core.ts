@@ -18,7 +18,7 @@ import type { DroppedField } from './declared-fields.js';
 import type { TargetOptions } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
-import { openGiven, relayTransport } from './wiring.js';
+import { hasRoom, openGiven, relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
@@ -28,9 +28,6 @@ const TRANSPORT_GRACE_MS = 1000;
 
 /** How much longer than the deadline of a close the disk may take. */
 export const DISK_GRACE_MS = 1000;
-
-/** Without a spool, sending pauses at high load only while fewer events than this are pending: they end with the process. */
-const MAX_IN_MEMORY_AT_HIGH_LOAD = 2000;
 
 /** What a core needs. */
 interface CoreOptions {
@@ -327,16 +324,8 @@ export class RelayCore {
       drainConcurrency,
       spreadMs,
       sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,
-      hasRoom: () => this.#hasRoom(store),
+      hasRoom: () => hasRoom(store, settings),
     });
-  }
-
-  /** Whether pending events take less than half of the spool, or of what is fetched from a queue; else, whether few enough are pending. */
-  #hasRoom(store: RelayStore): boolean {
-    const { spool, maxSpoolBytes } = this.#options.settings;
-    const maxFetched = store.stats().queue?.maxFetched;
-    if (maxFetched !== undefined) return 2 * store.length < maxFetched;
-    return spool === undefined ? store.length < MAX_IN_MEMORY_AT_HIGH_LOAD : store.stats().bytes < maxSpoolBytes / 2;
   }
 
   readonly #onStored = (events: number): void => {
