@@ -1,109 +1,23 @@
 // The store and the transport where the network refuses, is silent, resets, or the stream is full; and processes that end.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as client from '@nats-io/transport-node';
 import { createTelemetry } from '../dist/index.js';
-import { jetstreamStore, jetstreamTransport } from '../dist/jetstream/index.js';
-import { createRelay } from '../dist/relay/index.js';
-import { refusedPort, silentServer, startCollector } from '../dist/testing/index.js';
+import { jetstreamTransport } from '../dist/jetstream/index.js';
+import { refusedPort, silentServer } from '../dist/testing/index.js';
+import { Checks, EVENT, event, never, quick, startFront, startRelay, until } from './lib.mjs';
 import { startNats } from './server.mjs';
 
 const GRACE_MS = 50;
-const EVENT = '/v3/dag_run?status=success&task_count=1';
 const nats = await startNats();
-let isFine = true;
-const check = (isRight, text) => {
-  isFine &&= isRight;
-  console.log(`${isRight ? 'ok' : 'NOT'}: ${text}`);
-};
-
-/** A way to the server that can be cut: `silent` keeps connections and passes nothing on, `reset` ends each one. */
-async function startFront() {
-  const sockets = new Set();
-  let mode = 'open';
-  const server = createServer((socket) => {
-    socket.on('error', () => undefined);
-    if (mode === 'reset') {
-      socket.resetAndDestroy();
-      return;
-    }
-    sockets.add(socket);
-    const inner = connect(nats.port, '127.0.0.1');
-    inner.on('error', () => undefined);
-    for (const [from, to] of [
-      [socket, inner],
-      [inner, socket],
-    ]) {
-      from.on('data', (chunk) => mode === 'open' && to.write(chunk));
-      from.on('close', () => to.destroy());
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `nats://127.0.0.1:${server.address().port}`,
-    set: (next) => {
-      mode = next;
-      if (next === 'reset') for (const socket of sockets) socket.resetAndDestroy();
-    },
-    end: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
-
-const event = () => ({
-  id: crypto.randomUUID(),
-  timeMs: Date.now(),
-  type: 'dag_run',
-  metrics: {},
-  requestTarget: () => EVENT,
-});
-const never = new AbortController().signal;
-const quick = { client, connectTimeoutMs: 500, publishTimeoutMs: 500 };
-
-async function until(isSo, limitMs = 10_000) {
-  const untilMs = performance.now() + limitMs;
-  while (!(await isSo()) && performance.now() < untilMs) await sleep(10);
-  return isSo();
-}
-
-/** A relay whose endpoint is a collector. */
-async function startRelay(servers, options = {}) {
-  const collector = await startCollector();
-  const relay = createRelay({
-    listen: '127.0.0.1:0',
-    forward: collector.url,
-    env: {},
-    backoffMs: 20,
-    maxBackoffMs: 100,
-    store: jetstreamStore({ ...quick, servers, ...options }),
-  });
-  const { url } = await relay.listen().catch(async (error) => {
-    await collector.close();
-    throw error;
-  });
-  const ask = async (path = EVENT) => {
-    const response = await fetch(`${url}${path}`);
-    return [response.status, (await response.text()).trim()];
-  };
-  const end = async (deadlineMs) => {
-    const startedAtMs = performance.now();
-    const report = await relay.close({ deadlineMs });
-    await collector.close();
-    const { published, sent, failed, dropped, pending } = report;
-    return { report, tookMs: performance.now() - startedAtMs, isBalanced: published === sent + failed + dropped + pending };
-  };
-  return { relay, collector, ask, end };
-}
+const checks = new Checks();
+const { check } = checks;
 
 try {
   // A relay, and a server that is away and comes back.
   for (const mode of ['reset', 'silent']) {
-    const front = await startFront();
+    const front = await startFront(nats.port);
     const { relay, ask, end } = await startRelay(front.url, { stream: `AWAY_${mode}` });
     check((await ask())[1].startsWith('accepted by the queue'), `${mode}: at first the queue takes an event`);
     check((await ask('/readyz'))[1].includes('before it is on disk'), `${mode}: /readyz says that the queue does not sync`);
@@ -148,7 +62,10 @@ try {
     const config = { name: 'FULL', subjects: ['FULL.events'], retention: 'workqueue', discard: 'new', storage: 'file', max_bytes: 4096 };
     await connection.request('$JS.API.STREAM.CREATE.FULL', JSON.stringify(config));
     const transport = jetstreamTransport({ ...quick, servers: nats.url, stream: 'FULL' });
-    const outcome = await transport.send(Array.from({ length: 40 }, event), never);
+    const outcome = await transport.send(
+      Array.from({ length: 40 }, () => event()),
+      never,
+    );
     const kinds = outcome.outcomes.map(({ kind, reason }) => reason ?? kind);
     const taken = kinds.filter((kind) => kind === 'sent').length;
     check(
@@ -182,9 +99,30 @@ try {
     void transport.close();
   }
 
+  // Two relays that get the same event by POST: the queue takes its id once.
+  {
+    const relays = [await startRelay(nats.url, { stream: 'TWICE' }), await startRelay(nats.url, { stream: 'TWICE' })];
+    const line = `${JSON.stringify({ id: crypto.randomUUID(), time: '2026-11-28T22:30:00.000Z', event: 'dag_run', status: 'success' })}\n`;
+    const answers = [];
+    for (const { url } of relays) {
+      const headers = { 'content-type': 'application/x-ndjson' };
+      const response = await fetch(`${url}/astronomer-cosmos/v3/events`, { method: 'POST', headers, body: line });
+      answers.push(await response.text());
+    }
+    await until(() => relays.some(({ relay }) => relay.stats().sent > 0));
+    await sleep(200);
+    const reports = await Promise.all(relays.map(({ end }) => end(1000)));
+    const counts = reports.map(({ report: { accepted, duplicates } }) => `${accepted}+${duplicates}`);
+    const arrived = relays.reduce((sum, { collector }) => sum + collector.requests.length, 0);
+    check(
+      arrived === 1 && counts.join() === '1+0,0+1' && answers.every((text) => text.startsWith('accepted by the queue')),
+      `the same event at two relays is delivered once; accepted + duplicates: ${counts.join(', ')}`,
+    );
+  }
+
   // The transport, whatever the network does: the outcome, and the end of the client within its deadline.
   const hung = await silentServer();
-  const cut = await startFront();
+  const cut = await startFront(nats.port);
   cut.set('reset');
   const ways = {
     refused: [`nats://127.0.0.1:${await refusedPort()}`, 'connect'],
@@ -237,4 +175,4 @@ try {
 } finally {
   await nats.end();
 }
-process.exitCode = isFine ? 0 : 1;
+process.exitCode = checks.isFine ? 0 : 1;

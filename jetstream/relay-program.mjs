@@ -3,14 +3,14 @@ import * as client from '@nats-io/transport-node';
 import { jetstreamStore } from '../dist/jetstream/index.js';
 import { createRelay } from '../dist/relay/index.js';
 
-const { servers, forward } = JSON.parse(process.argv[2]);
+const { servers, forward, stream, ackWaitMs = 2000 } = JSON.parse(process.argv[2]);
 const relay = createRelay({
   listen: '127.0.0.1:0',
   forward,
   env: {},
   backoffMs: 50,
   maxBackoffMs: 200,
-  store: jetstreamStore({ client, servers, ackWaitMs: 2000, prefetch: 64 }),
+  store: jetstreamStore({ client, servers, stream, ackWaitMs, prefetch: 64 }),
 });
 const { url } = await relay.listen();
 console.log(url);

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** The version of nats-server on this machine; undefined without one. Debian's package puts it where only root looks. */
-export function serverVersion() {
-  const { stdout } = spawnSync('nats-server', ['--version'], { env: withSbin(), encoding: 'utf8' });
+export function serverVersion(env = process.env) {
+  const { stdout } = spawnSync('nats-server', ['--version'], { env: withSbin(env), encoding: 'utf8' });
   return /v?(\d+\.\d+\.\d+)/.exec(stdout ?? '')?.[1];
 }
 
-function withSbin() {
-  return { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+function withSbin(env = process.env) {
+  return { ...env, PATH: `${env.PATH}:/usr/sbin` };
 }
 
 /** A free port. Whoever asks for it must take it soon. */

@@ -99,6 +99,10 @@ interface Flag {
     | 'jetstream'
     | 'jetstreamStream'
     | 'jetstreamReplicas'
+    | 'jetstreamCredentials'
+    | 'jetstreamCa'
+    | 'jetstreamCert'
+    | 'jetstreamKey'
     | 'prefixFile'
     | 'drainDeadlineMs'
     | 'logLevel'
@@ -135,6 +139,13 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ],
   ['jetstream-stream', { key: 'jetstreamStream', value: 'NAME', about: 'stream of that queue (COSMOS_TELEMETRY)' }],
   ['jetstream-replicas', { key: 'jetstreamReplicas', value: 'N', about: 'servers that keep each event, if the stream is created (1)' }],
+  [
+    'jetstream-credentials',
+    { key: 'jetstreamCredentials', value: 'FILE', about: 'file of credentials, an nkey, user:password, or a token' },
+  ],
+  ['jetstream-ca', { key: 'jetstreamCa', value: 'FILE', about: "authorities in PEM for the server's certificate; TLS is required" }],
+  ['jetstream-cert', { key: 'jetstreamCert', value: 'FILE', about: 'certificate in PEM that the server checks; TLS is required' }],
+  ['jetstream-key', { key: 'jetstreamKey', value: 'FILE', about: 'key of that certificate' }],
   ['allow-remote', { key: 'allowRemote', value: '', about: 'allow an address that other machines can reach' }],
   ['allowed-host', { key: 'allowedHosts', value: 'NAME', about: 'host name that clients may use; repeatable', isList: true }],
   ['prefix', { key: 'prefix', value: 'SECRET', about: 'secret first part of every path' }],
@@ -158,6 +169,7 @@ export const RELAY_FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
   ['attempt-timeout-ms', limit('attemptTimeoutMs', 'MS', 'time limit for an attempt to send')],
   ['backoff-ms', limit('backoffMs', 'MS', 'longest first wait after a failure; doubles each time')],
   ['max-backoff-ms', limit('maxBackoffMs', 'MS', 'longest wait after a failure')],
+  ['spread-ms', limit('spreadMs', 'MS', 'longest random delay of an event, so that many relays do not send at once')],
   [
     'allowed-redirect-host',
     { key: 'allowedRedirectHosts', value: 'NAME', about: 'host that the endpoint may redirect to; repeatable', isList: true },
@@ -204,9 +216,13 @@ export function parseRelayFlags(args: readonly string[], program: string): Relay
     given[key] = isList === true ? [...((given[key] as string[] | undefined) ?? []), value] : value;
   }
   const { help, drainDeadlineMs = DEFAULT_DRAIN_DEADLINE_MS, logLevel = 'info', prefixFile, ...others } = given;
-  const { jetstream: servers, jetstreamStream: stream, jetstreamReplicas: replicas, ...options } = others;
-  if (servers === undefined && (stream ?? replicas) !== undefined)
-    throw usageError('--jetstream-stream and --jetstream-replicas need --jetstream', command);
+  const { jetstream: servers, jetstreamStream: stream, jetstreamReplicas: replicas, jetstreamCredentials, ...rest } = others;
+  const { jetstreamCa: caFile, jetstreamCert: certFile, jetstreamKey: keyFile, ...options } = rest;
+  const jetstream = { servers, stream, replicas, credentialsFile: jetstreamCredentials, caFile, certFile, keyFile };
+  if (servers === undefined && Object.values(jetstream).some((value) => value !== undefined))
+    throw usageError('the options --jetstream-... need --jetstream', command);
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw usageError('--jetstream-cert and --jetstream-key need each other', command);
   if (servers !== undefined && options['spool'] !== undefined)
     throw usageError('relay takes --jetstream or --spool, and not both', command);
   if (prefixFile !== undefined && options['prefix'] !== undefined)
@@ -214,7 +230,7 @@ export function parseRelayFlags(args: readonly string[], program: string): Relay
   return {
     wantsHelp: help === true,
     options,
-    jetstream: servers === undefined ? undefined : ({ servers, stream, replicas } as JetstreamStoreOptions),
+    jetstream: servers === undefined ? undefined : (jetstream as JetstreamStoreOptions),
     prefixFile: prefixFile as string | undefined,
     drainDeadlineMs: drainDeadlineMs as number,
     logLevel: logLevel as LogLevel,

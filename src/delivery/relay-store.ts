@@ -75,6 +75,10 @@ export interface SharedQueueStats {
   readonly isReachable: boolean;
   /** Events that this relay has accepted and the queue has not confirmed yet. They are in the memory of this process alone. */
   readonly held: number;
+  /** Events that were accepted into `held`, and whose id the queue had already when it was asked to take them. @default 0 */
+  readonly duplicates?: number | undefined;
+  /** The most events that this process fetches before it has sent some. @default not known */
+  readonly maxFetched?: number | undefined;
 }
 
 /**
@@ -128,8 +132,13 @@ export interface RelayStore {
   readonly nextSeq: number;
   /** The number of the oldest event that waits; `nextSeq` if none waits. */
   readonly oldestSeq: number;
-  /** Stores one event. Resolves once the event is as safe as the answer says; never rejects. */
-  append(target: string): Promise<Stored>;
+  /**
+   * Stores one event. Resolves once the event is as safe as the answer says; never rejects.
+   *
+   * @param id The UUID of the event, if it came with one. A queue that relays share may drop an event whose id it has; another store need not.
+   * @returns Where it is; `duplicate` if the queue had an event with this id, so that nothing was stored.
+   */
+  append(target: string, id?: string): Promise<Stored | 'duplicate'>;
   /** Takes the oldest events that are ready, at most `limit`. On disk they are marked as begun. Never throws. */
   take(limit: number): StoredEvent[];
   /** Returns events that were taken: they wait again, in their old order. Never throws. */

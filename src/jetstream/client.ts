@@ -1,6 +1,7 @@
 /** The client of NATS: what is used of it, how it is loaded, and the options that name a server and a stream. */
 import { checkOptions, givenOptions, integer, milliseconds, withMethods } from '../base/check-options.js';
 import type { Check, Checks } from '../base/check-options.js';
+import { given as valueOf } from '../base/foreign-values.js';
 
 /**
  * The headers of a message.
@@ -66,6 +67,10 @@ export interface NatsClient {
   connect(options: Record<string, unknown>): Promise<NatsConnection>;
   /** Makes empty headers. Never throws. */
   headers(): NatsHeaders;
+  /** Signs in by the text of a file of credentials. Needed for such a `credentialsFile` only. Never throws. */
+  credsAuthenticator?(credentials: Uint8Array): unknown;
+  /** Signs in by the seed of an nkey. Needed for such a `credentialsFile` only. Never throws. */
+  nkeyAuthenticator?(seed: Uint8Array): unknown;
 }
 
 /**
@@ -75,13 +80,32 @@ export interface NatsClient {
  * const options: JetstreamOptions = { servers: 'nats://nats.acme.example:4222', stream: 'TELEMETRY', replicas: 3 };
  */
 export interface JetstreamOptions {
-  /** One or more servers of one cluster. @default 'nats://127.0.0.1:4222' @example ['nats://nats-0:4222', 'nats://nats-1:4222'] */
+  /**
+   * One or more servers of one cluster. If one begins with `tls://`, all must speak TLS.
+   *
+   * @default 'nats://127.0.0.1:4222'
+   * @example ['nats://nats-0:4222', 'nats://nats-1:4222']
+   */
   servers?: string | readonly string[] | undefined;
   /**
    * Further options for `connect()` of the client: `user`, `pass`, `token`, `tls`, `authenticator`. They are never logged.
    * @default none
    */
   connection?: object | undefined;
+  /**
+   * A file with what signs in: credentials of `nsc` (`.creds`), the seed of an nkey, `user:password`, or a token without a colon. It is read
+   * for each connection, so a new one takes a file that was replaced. It is never logged.
+   *
+   * @default none
+   * @example '/run/secrets/nats.creds'
+   */
+  credentialsFile?: string | undefined;
+  /** A file in PEM with the authorities that the server's certificate may be from. The servers must speak TLS then. @default Node's own */
+  caFile?: string | undefined;
+  /** A file in PEM with a certificate for the server to check, with `keyFile`. The servers must speak TLS then. @default none */
+  certFile?: string | undefined;
+  /** The key of `certFile`, in PEM. @default none */
+  keyFile?: string | undefined;
   /**
    * The stream. It is created if it is missing: letters, digits, `_` and `-`. Its events have the subject `STREAM.events`. @default
    * 'COSMOS_TELEMETRY'
@@ -115,6 +139,7 @@ export interface JetstreamOptions {
 export interface JetstreamSettings {
   readonly servers: readonly string[];
   readonly connection: object;
+  readonly files: Pick<JetstreamOptions, 'credentialsFile' | 'caFile' | 'certFile' | 'keyFile'>;
   readonly stream: string;
   readonly replicas: number;
   readonly syncsAlways: boolean;
@@ -124,7 +149,7 @@ export interface JetstreamSettings {
 }
 
 /**
- * Why a stream cannot be used. `code` is `client_missing`, `unreachable` or `stream_unfit`.
+ * Why a stream cannot be used. `code` is `client_missing`, `unreachable`, `unauthorized`, `credentials_unusable` or `stream_unfit`.
  *
  * @example
  * const isHere = (error: unknown) => !(error instanceof JetstreamError) || error.code !== 'client_missing';
@@ -133,7 +158,7 @@ export class JetstreamError extends Error {
   /** Its name. */
   override readonly name = 'JetstreamError';
   /** What is wrong. */
-  readonly code: 'client_missing' | 'unreachable' | 'stream_unfit';
+  readonly code: 'client_missing' | 'unreachable' | 'unauthorized' | 'credentials_unusable' | 'stream_unfit';
 
   /** @param message For a person. @internal */
   constructor(code: JetstreamError['code'], message: string, options?: ErrorOptions) {
@@ -167,6 +192,7 @@ const STREAM = /^[\w-]{1,64}$/;
 const isServer = (value: unknown): boolean => typeof value === 'string' && SERVER.test(value);
 const YES_OR_NO: Check = ['true or false', (value) => typeof value === 'boolean'];
 const A_TIMEOUT = milliseconds(1, 3_600_000);
+const A_FILE: Check = ['the path of a file', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')];
 
 const CHECKS: Checks<JetstreamOptions> = {
   servers: [
@@ -174,6 +200,10 @@ const CHECKS: Checks<JetstreamOptions> = {
     (value) => isServer(value) || (Array.isArray(value) && value.length > 0 && value.every(isServer)),
   ],
   connection: ['an object', (value) => typeof value === 'object' && value !== null],
+  credentialsFile: A_FILE,
+  caFile: A_FILE,
+  certFile: A_FILE,
+  keyFile: A_FILE,
   stream: ['1 to 64 letters, digits or any of _ -', (value) => typeof value === 'string' && STREAM.test(value)],
   replicas: integer(1, 5),
   syncsAlways: YES_OR_NO,
@@ -198,19 +228,30 @@ export function checkJetstreamOptions<O extends JetstreamOptions>(
   // A credential in a URL would be in the message of the error.
   const checked = checkOptions<O>(name, withoutUserInfo(given), { ...CHECKS, ...more } as unknown as Checks<O>);
   const { servers = DEFAULT_SERVER, connection = {}, stream = 'COSMOS_TELEMETRY', replicas = 1, syncsAlways = false } = checked;
+  const { credentialsFile, caFile, certFile, keyFile } = checked;
+  if ((certFile === undefined) !== (keyFile === undefined)) throw new TypeError('Expected `certFile` and `keyFile` together.');
+  if (
+    credentialsFile !== undefined &&
+    SIGNING.some((option) => valueOf<Record<string, unknown>, string>({ ...connection }, option) !== undefined)
+  )
+    throw new TypeError('Expected `credentialsFile` or credentials in `connection`, and not both.');
   const { connectTimeoutMs = 5000, publishTimeoutMs = 5000, client = findClient() } = checked;
   const list = typeof servers === 'string' ? [servers] : [...servers];
+  const files = { credentialsFile, caFile, certFile, keyFile };
   return {
-    settings: { servers: list, connection, stream, replicas, syncsAlways, connectTimeoutMs, publishTimeoutMs, client },
+    settings: { servers: list, connection, files, stream, replicas, syncsAlways, connectTimeoutMs, publishTimeoutMs, client },
     options: checked,
   };
 }
+
+/** The options of the client that sign in. */
+const SIGNING = ['user', 'pass', 'token', 'authenticator'];
 
 function withoutUserInfo<O extends JetstreamOptions>(options: O): O {
   if (typeof options !== 'object' || options === null) return options;
   const { servers } = givenOptions<JetstreamOptions>(options, NAMES);
   const texts: unknown[] = Array.isArray(servers) ? servers : [servers];
   if (texts.some((text) => typeof text === 'string' && text.includes('@')))
-    throw new TypeError('Expected `servers` to hold no credentials: give `user` and `pass`, or `token`, in `connection`.');
+    throw new TypeError('Expected `servers` to hold no credentials: give them in a file, as `credentialsFile`.');
   return options;
 }

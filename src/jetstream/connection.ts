@@ -6,7 +6,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
+import { errorCode } from '../base/describe.js';
+import { causeOfCode } from '../delivery/http/causes.js';
+import type { Cause } from '../delivery/transport.js';
+import { JetstreamError } from './client.js';
 import type { JetstreamSettings, NatsConnection, NatsHeaders, NatsMessage } from './client.js';
+import { readAccess, tlsFor } from './credentials.js';
 
 /** The sockets that a dial opens. The client hands none of them out, and a dial that hangs must not hold the process. */
 const dialing = new AsyncLocalStorage<Set<Socket>>();
@@ -35,10 +40,13 @@ export type LinkFailure = 'connect' | 'timeout' | 'network' | 'no_stream' | 'too
 /** Thrown by the methods of {@link Link}. Its message is never logged. */
 export class LinkError extends Error {
   readonly reason: LinkFailure;
+  /** More of a `connect` that failed, if it is known. */
+  readonly why: Cause | undefined;
 
-  constructor(reason: LinkFailure, options?: ErrorOptions) {
+  constructor(reason: LinkFailure, options?: ErrorOptions & { why?: Cause | undefined }) {
     super(reason, options);
     this.reason = reason;
+    this.why = options?.why;
   }
 }
 
@@ -84,7 +92,7 @@ export class Link {
     return this.#connection?.info?.max_payload;
   }
 
-  /** The connection; it is made if there is none. @throws (rejects) LinkError */
+  /** The connection; it is made if there is none. @throws (rejects) LinkError; JetstreamError `credentials_unusable` */
   connect(): Promise<NatsConnection> {
     if (this.#isClosed) return Promise.reject(new LinkError('connect'));
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
@@ -165,23 +173,14 @@ export class Link {
 
   async #connect(): Promise<NatsConnection> {
     const { clock, settings } = this.#options;
-    const { client, connection: extra, connectTimeoutMs, servers } = settings;
+    const { connectTimeoutMs, servers } = settings;
     const sockets = new Set<Socket>();
     this.#sockets = sockets;
     watchSockets();
     const limitMs = (connectTimeoutMs + DIAL_GRACE_MS) * servers.length;
     let timer: Timer | undefined;
     try {
-      const dial = dialing.run(sockets, () =>
-        client.connect({
-          ...extra,
-          servers: [...servers],
-          timeout: connectTimeoutMs,
-          reconnect: false,
-          waitOnFirstConnect: false,
-          noAsyncTraces: true,
-        }),
-      );
+      const dial = dialing.run(sockets, () => dialOne(settings, () => this.#sockets === sockets && !this.#isClosed));
       const overdue = new Promise<never>((_, reject) => {
         timer = clock.setTimeout(() => reject(new LinkError('connect')), limitMs);
         timer.unref();
@@ -198,7 +197,7 @@ export class Link {
     } catch (error) {
       if (this.#sockets === sockets) this.drop();
       else for (const socket of sockets) socket.destroy();
-      throw error instanceof LinkError ? error : new LinkError(isAuthorization(error) ? 'unauthorized' : 'connect', { cause: error });
+      throw error instanceof LinkError || error instanceof JetstreamError ? error : connectError(error);
     } finally {
       if (timer !== undefined) clock.clearTimeout(timer);
     }
@@ -222,10 +221,32 @@ export class Link {
   /** A connection holds the process only while something is in flight. */
   #hold(): void {
     for (const socket of this.#sockets) {
-      if (this.#inFlight > 0) socket.ref();
+      // That of a server which was tried before. The client takes away our listener for its end.
+      if (socket.destroyed) this.#sockets.delete(socket);
+      else if (this.#inFlight > 0) socket.ref();
       else socket.unref();
     }
   }
+}
+
+/** Connects to one of the servers. @throws (rejects) JetstreamError; the errors of the client. */
+async function dialOne(settings: JetstreamSettings, isWanted: () => boolean): Promise<NatsConnection> {
+  const { client, connectTimeoutMs, servers } = settings;
+  const { options, tls } = await readAccess(settings);
+  const common = { ...options, timeout: connectTimeoutMs, reconnect: false, waitOnFirstConnect: false, noAsyncTraces: true };
+  if (tls === undefined && isWanted()) return client.connect({ ...common, servers: [...servers] });
+  let failure: unknown = new LinkError('connect');
+  // Each by itself, since the options of TLS differ. Not all relays begin with the same one.
+  const first = Math.floor(Math.random() * servers.length);
+  for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
+    if (tls === undefined || !isWanted()) break;
+    try {
+      return await client.connect({ ...common, servers: [server], tls: tlsFor(server, tls) });
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** @returns Whether they are stopped. Requests have time limits, so a connection that is dead is found without them. */
@@ -248,13 +269,23 @@ function isAuthorization(error: unknown): boolean {
   return /^(?:Authorization|PermissionViolation|UserAuthenticationExpired)Error$/.test(nameOf(error));
 }
 
+function connectError(error: unknown): LinkError {
+  if (isAuthorization(error)) return new LinkError('unauthorized', { cause: error });
+  const { cause, message } = error instanceof Error ? error : { cause: undefined, message: '' };
+  // The server speaks no TLS.
+  const isPlain = message === "server does not support 'tls'";
+  const why = isPlain ? 'tls' : (causeOfCode(errorCode(error)) ?? causeOfCode(errorCode(cause)));
+  return new LinkError('connect', { cause: error, why });
+}
+
 /** Nobody listens on the subject: there is no such stream, it has no leader now, or the server has no JetStream. */
 const NO_RESPONDERS = /^NoResponders(?:Error)?$/;
 
 function reasonOf(error: unknown): LinkFailure {
   const name = nameOf(error);
-  if (NO_RESPONDERS.test(name) || (error instanceof Error && NO_RESPONDERS.test(nameOf(error.cause)))) return 'no_stream';
+  const inner = error instanceof Error ? error.cause : undefined;
+  if (NO_RESPONDERS.test(name) || NO_RESPONDERS.test(nameOf(inner))) return 'no_stream';
   if (name === 'TimeoutError') return 'timeout';
   if (name === 'InvalidArgumentError') return 'too_large';
-  return isAuthorization(error) ? 'unauthorized' : 'network';
+  return isAuthorization(error) || isAuthorization(inner) ? 'unauthorized' : 'network';
 }

@@ -9,13 +9,21 @@ import type { Delivery } from './stream.js';
 /** How long the server keeps a request for events. */
 const EXPIRES_MS = 30_000;
 
-/** A request that has not ended so long after that is lost, and the connection with it. */
-const GRACE_MS = 5000;
+/** How often the server says that it has no event. */
+const HEARTBEAT_MS = 5000;
+
+/** Without a sign for so long, the request is lost: its consumer was deleted (nats-server 2.9 does not say so), or the connection is dead. */
+const SILENCE_MS = 12_000;
 
 /** The wait after an answer that says neither that there are events nor that there are none now. */
 const RETRY_MS = 500;
 
 const NS_PER_MS = 1_000_000;
+
+const HEARTBEAT = 100;
+
+/** Nobody listens: the stream or its consumer is gone, or has no leader now. */
+const NO_RESPONDERS = 503;
 
 /** The request has expired, or no event waits. */
 const ENDED: ReadonlySet<number> = new Set([404, 408]);
@@ -31,6 +39,8 @@ interface FetcherOptions {
   /** There is no request while fewer events than this would be asked for. */
   readonly atLeast: number;
   readonly onDelivery: (delivery: Delivery) => void;
+  /** Called when nobody answers requests for events. */
+  readonly onStreamLost: () => void;
 }
 
 /** Asks for events while there is room, for as long as one connection lasts. */
@@ -72,8 +82,9 @@ export class Fetcher {
   #ask(events: number): void {
     const { link, stream } = this.#options;
     this.#asked = events;
-    this.#wait(EXPIRES_MS + GRACE_MS, () => link.drop());
-    link.publish(nextSubject(stream), JSON.stringify({ batch: events, expires: EXPIRES_MS * NS_PER_MS }), this.#inbox);
+    this.#listen();
+    const request = { batch: events, expires: EXPIRES_MS * NS_PER_MS, idle_heartbeat: HEARTBEAT_MS * NS_PER_MS };
+    link.publish(nextSubject(stream), JSON.stringify(request), this.#inbox);
   }
 
   readonly #onMessage = (message: NatsMessage): void => {
@@ -85,16 +96,24 @@ export class Fetcher {
     if (delivery === undefined) return this.#onStatus(message.headers?.code ?? 0);
     this.#asked -= 1;
     if (this.#asked <= 0) this.#end();
+    else this.#listen();
     this.#options.onDelivery(delivery);
     this.wake();
   };
 
   #onStatus(code: number): void {
-    // A heartbeat.
-    if (code === 100) return;
+    if (code === HEARTBEAT) {
+      if (this.#asked > 0) this.#listen();
+      return;
+    }
     this.#end();
-    if (ENDED.has(code)) this.wake();
+    if (code === NO_RESPONDERS) this.#options.onStreamLost();
+    else if (ENDED.has(code)) this.wake();
     else this.#wait(RETRY_MS, this.#retry);
+  }
+
+  #listen(): void {
+    this.#wait(SILENCE_MS, this.#options.onStreamLost);
   }
 
   readonly #retry = (): void => {

@@ -32,6 +32,10 @@ interface OutboxOptions {
   readonly maxAgeMs: number;
   /** What is known of the stream; undefined while nothing can be published. */
   readonly facts: () => StreamFacts | undefined;
+  /** Called when nobody takes events. */
+  readonly onStreamLost: () => void;
+  /** Called for each accepted event that turns out to be too large for the queue: it is forgotten. */
+  readonly onTooLarge: () => void;
 }
 
 /** One event that the queue has not confirmed. */
@@ -46,7 +50,7 @@ interface OutgoingEvent {
   mayBeStoredSinceMs: number | undefined;
   isInFlight: boolean;
   /** Answers the client; undefined once that is done. The event is then accepted. */
-  answer: ((stored: Stored) => void) | undefined;
+  answer: ((stored: Stored | 'duplicate') => void) | undefined;
 }
 
 /** The events that wait for the confirmation of the queue. */
@@ -56,6 +60,7 @@ export class Outbox {
   #bytes = 0;
   #retry: Timer | undefined;
   #onEmpty: (() => void) | undefined;
+  #duplicates = 0;
   #isClosed = false;
 
   constructor(options: OutboxOptions) {
@@ -69,15 +74,20 @@ export class Outbox {
     return held;
   }
 
+  /** Events that were held, and whose id the queue had already. */
+  get duplicates(): number {
+    return this.#duplicates;
+  }
+
   /** Publishes an event, or keeps it if that is not possible now. Never rejects. */
-  append(target: string): Promise<Stored> {
+  append(target: string, id: string = randomUUID()): Promise<Stored | 'duplicate'> {
     const { clock, facts, maxBytes } = this.#options;
     const bytes = Buffer.byteLength(target) + MESSAGE_OVERHEAD_BYTES;
     if (this.#isClosed || this.#bytes + bytes > maxBytes) return Promise.resolve('full');
     return new Promise((resolve) => {
       const timer = clock.setTimeout(() => event.answer?.('memory'), ANSWER_WITHIN_MS);
       const event: OutgoingEvent = {
-        id: randomUUID(),
+        id,
         target,
         acceptedAtMs: clock.wallNow(),
         sinceMs: clock.now(),
@@ -159,15 +169,23 @@ export class Outbox {
     if (NOT_STORED.has(published)) event.mayBeStoredSinceMs = before;
     // It was cleared meanwhile.
     if (!this.#events.has(event)) return;
-    if (published === 'stored') {
+    if (published === 'stored' || published === 'duplicate') {
       this.#remove(event);
-      event.answer?.(facts()?.isDurable === true ? 'disk' : 'queue');
+      // What an earlier attempt may have stored is no repeat.
+      const isRepeat = published === 'duplicate' && before === undefined;
+      if (isRepeat && event.answer === undefined) this.#duplicates += 1;
+      event.answer?.(isRepeat ? 'duplicate' : facts()?.isDurable === true ? 'disk' : 'queue');
       if (this.#retry === undefined && this.#events.size > 0) this.#flushMore();
       return;
     }
-    if (published === 'full' && event.answer !== undefined) {
+    if (event.answer !== undefined && (published === 'full' || published === 'too_large')) {
       this.#remove(event);
       event.answer('full');
+      return;
+    }
+    if (published === 'too_large') {
+      this.#remove(event);
+      this.#options.onTooLarge();
       return;
     }
     event.answer?.('memory');
@@ -175,6 +193,7 @@ export class Outbox {
     this.#retry.unref();
     // A connection that is dead does not say so.
     if (published === 'timeout') link.drop();
+    if (published === 'no_stream') this.#options.onStreamLost();
   }
 
   /** Goes on with the next held event, if there are more than are published at a time. */

@@ -5,12 +5,15 @@ import { settlesWithin } from '../base/clock.js';
 import type { RelayStore, RelayStoreOptions, RelayStoreStats, Stored, StoredEvent } from '../delivery/relay-store.js';
 import { PendingEvents } from '../relay/spool/pending-events.js';
 import type { PendingEvent } from '../relay/spool/pending-events.js';
+import { Acknowledgements } from './acknowledgements.js';
+import { ageOf } from './age.js';
 import { checkJetstreamOptions, JetstreamError } from './client.js';
 import type { JetstreamOptions, JetstreamSettings } from './client.js';
 import { Link, LinkError } from './connection.js';
+import type { LinkFailure } from './connection.js';
 import { Fetcher } from './fetcher.js';
 import { Outbox } from './outbox.js';
-import { ACK, ensureConsumer, ensureStream, forgetRequests, IN_PROGRESS, NAK } from './stream.js';
+import { ensureConsumer, ensureStream, forgetRequests, IN_PROGRESS, NAK } from './stream.js';
 import type { Delivery, StreamFacts, StreamLimits } from './stream.js';
 
 /**
@@ -41,8 +44,7 @@ export interface JetstreamStoreOptions extends JetstreamOptions {
  *
  * @param options By default the stream COSMOS_TELEMETRY of a server on this machine.
  * @returns The value of the option `store` of `createRelay`. `listen()` rejects with a JetstreamError: `stream_unfit` for a stream that is
- * no
- * work queue, `unreachable` with `required`.
+ * no work queue, `credentials_unusable` for a file that cannot be used, and with `required` also `unreachable` and `unauthorized`.
  * @throws TypeError naming the option and its value; JetstreamError `client_missing` if the package `@nats-io/transport-node` is not
  * installed.
  * @example
@@ -65,17 +67,17 @@ export function jetstreamStore(options: JetstreamStoreOptions = {}): (options: R
 
 /** An event that this process fetched. */
 interface FetchedEvent extends PendingEvent {
-  readonly streamSeq: string;
-  /** That of its latest delivery. */
-  ackSubject: string;
+  readonly key: string;
+  /** That of its latest delivery; undefined if its stream was deleted. */
+  ackSubject: string | undefined;
 }
 
 /** Waits before the next dial. */
 const FIRST_WAIT_MS = 250;
 const MAX_WAIT_MS = 5000;
 
-/** The wait before acknowledgements are repeated that the server did not confirm. */
-const ACK_RETRY_MS = 1000;
+/** A queue that is lost again sooner is no success: the waits grow on. */
+const STABLE_MS = 10_000;
 
 /** The default limit of a close. */
 const CLOSE_MS = 5000;
@@ -91,10 +93,9 @@ class JetstreamStore implements RelayStore {
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #pending = new PendingEvents<FetchedEvent>();
-  /** The events of `#pending`, by their number in the stream. */
+  readonly #acks: Acknowledgements;
+  /** The events of `#pending`, by their keys. */
   readonly #fetched = new Map<string, FetchedEvent>();
-  /** Settled events whose acknowledgement the server has not confirmed, with its subject. */
-  readonly #unconfirmed = new Map<string, string>();
   #facts: StreamFacts | undefined;
   #fetcher: Fetcher | undefined;
   #signs: Timer | undefined;
@@ -105,8 +106,11 @@ class JetstreamStore implements RelayStore {
   #unreadable = 0;
   #lost = 0;
   #isAway = false;
+  /** By the monotonic clock. */
+  #upSinceMs = 0;
+  /** When the stream was made, as the server says. */
+  #created: string | undefined;
   #closing: Promise<number> | undefined;
-  #onConfirmed: (() => void) | undefined;
 
   constructor(relay: RelayStoreOptions, settings: JetstreamSettings, prefetch: number, ackWaitMs: number) {
     const { clock, maxAgeMs, maxBytes } = relay;
@@ -115,7 +119,17 @@ class JetstreamStore implements RelayStore {
     this.#prefetch = prefetch;
     this.#limits = { maxBytes, maxAgeMs, ackWaitMs };
     this.#link = new Link({ settings, clock, onDown: this.#onDown });
-    this.#outbox = new Outbox({ link: this.#link, settings, clock, maxBytes, maxAgeMs, facts: () => this.#facts });
+    this.#acks = new Acknowledgements(this.#link, clock, settings.publishTimeoutMs);
+    this.#outbox = new Outbox({
+      link: this.#link,
+      settings,
+      clock,
+      maxBytes,
+      maxAgeMs,
+      facts: () => this.#facts,
+      onStreamLost: this.#onStreamLost,
+      onTooLarge: this.#onTooLarge,
+    });
   }
 
   /** @throws (rejects) JetstreamError */
@@ -124,9 +138,11 @@ class JetstreamStore implements RelayStore {
     if (error === undefined || (!isRequired && !(error instanceof JetstreamError))) return;
     await this.close(0);
     const { servers } = this.#settings;
-    throw error instanceof JetstreamError
-      ? error
-      : new JetstreamError('unreachable', `no server of NATS with JetStream answers at ${servers.join(', ')}`, { cause: error });
+    if (error instanceof JetstreamError) throw error;
+    const at = `${servers.join(', ')} (${wordsOf(error)})`;
+    throw error instanceof LinkError && error.reason === 'unauthorized'
+      ? new JetstreamError('unauthorized', `NATS refuses the credentials, or they lack a permission: ${at}`, { cause: error })
+      : new JetstreamError('unreachable', `no server of NATS with JetStream answers at ${at}`, { cause: error });
   }
 
   get length(): number {
@@ -145,8 +161,8 @@ class JetstreamStore implements RelayStore {
     return this.#pending.oldestSeq ?? this.#nextSeq;
   }
 
-  append(target: string): Promise<Stored> {
-    return this.#closing === undefined ? this.#outbox.append(target) : Promise.resolve('full');
+  append(target: string, id?: string): Promise<Stored | 'duplicate'> {
+    return this.#closing === undefined ? this.#outbox.append(target, id) : Promise.resolve('full');
   }
 
   take(limit: number): StoredEvent[] {
@@ -188,7 +204,12 @@ class JetstreamStore implements RelayStore {
       recovered: 0,
       maybeSentTwice: this.#maybeSentTwice,
       tornLines: this.#unreadable,
-      queue: { isReachable: this.#facts !== undefined, held: this.#outbox.held },
+      queue: {
+        isReachable: this.#facts !== undefined,
+        held: this.#outbox.held,
+        duplicates: this.#outbox.duplicates,
+        maxFetched: this.#prefetch,
+      },
     };
   }
 
@@ -207,6 +228,8 @@ class JetstreamStore implements RelayStore {
       if (this.#closing === undefined && this.#link.isUp) this.#onUp(facts, ackWaitMs);
       return undefined;
     } catch (error) {
+      // A connection that is dead does not say so.
+      if (error instanceof LinkError && error.reason === 'timeout') this.#link.drop();
       this.#onFailed(error);
       return error;
     }
@@ -216,7 +239,9 @@ class JetstreamStore implements RelayStore {
     const { clock, log } = this.#relay;
     const { connection, stream } = this.#settings;
     this.#facts = facts;
-    this.#waitMs = FIRST_WAIT_MS;
+    this.#upSinceMs = clock.now();
+    if (this.#created !== undefined && this.#created !== facts.created) this.#onOtherStream();
+    this.#created = facts.created;
     if (this.#isAway) log.warn('queue_reached', 'the queue can be reached again');
     this.#isAway = false;
     const { inboxPrefix } = connection as { inboxPrefix?: unknown };
@@ -228,21 +253,43 @@ class JetstreamStore implements RelayStore {
       room: () => this.#prefetch - this.#fetched.size,
       atLeast: Math.ceil(this.#prefetch / 2),
       onDelivery: this.#onDelivery,
+      onStreamLost: this.#onStreamLost,
     });
-    this.#confirmAgain();
+    this.#acks.repeat();
     this.#outbox.flush();
     const giveSigns = (): void => {
-      for (const { ackSubject } of this.#pending.all()) this.#link.publish(ackSubject, IN_PROGRESS);
+      for (const { ackSubject } of this.#pending.all()) if (ackSubject !== undefined) this.#link.publish(ackSubject, IN_PROGRESS);
       this.#signs = clock.setTimeout(giveSigns, ackWaitMs / SIGNS);
       this.#signs.unref();
     };
     giveSigns();
   }
 
-  readonly #onDown = (): void => {
-    const wasUp = this.#facts !== undefined;
+  readonly #onDown = (): void => this.#leave('network');
+
+  /** Nobody takes events or requests for them: the stream or its consumer is gone, or has no leader now. Both are looked for, and made. */
+  readonly #onStreamLost = (): void => this.#leave('no_stream');
+
+  #leave(reason: LinkFailure): void {
+    if (this.#facts === undefined) return;
+    if (this.#relay.clock.now() - this.#upSinceMs >= STABLE_MS) this.#waitMs = FIRST_WAIT_MS;
     this.#stopFetching();
-    if (wasUp) this.#onFailed(new LinkError('network'));
+    this.#onFailed(new LinkError(reason));
+  }
+
+  /** The stream was deleted, and its events with it: those that are here are all that is left, and are sent. */
+  #onOtherStream(): void {
+    this.#relay.log.warn('queue_replaced', 'the stream was deleted and made anew: events that waited in it are lost');
+    this.#acks.forget();
+    for (const event of this.#fetched.values()) event.ackSubject = undefined;
+    this.#fetched.clear();
+  }
+
+  readonly #onTooLarge = (): void => {
+    this.#relay.log.warn('event_too_large', 'an event is larger than a message of the queue may be: it is dropped');
+    this.#unreadable += 1;
+    this.#relay.onStored(1);
+    this.#relay.onUnreadable(1);
   };
 
   #stopFetching(): void {
@@ -256,8 +303,7 @@ class JetstreamStore implements RelayStore {
   #onFailed(error: unknown): void {
     const { clock, log } = this.#relay;
     if (this.#closing !== undefined) return;
-    const why = error instanceof LinkError ? error.reason : error instanceof JetstreamError ? error.message : 'unknown';
-    if (!this.#isAway) log.warn('queue_unreachable', `the queue cannot be used (${why}): events are kept in memory`);
+    if (!this.#isAway) log.warn('queue_unreachable', `the queue cannot be used (${wordsOf(error)}): events are kept in memory`);
     this.#isAway = true;
     if (this.#retry !== undefined) return;
     // Relays that lost the same server do not return in step.
@@ -271,71 +317,53 @@ class JetstreamStore implements RelayStore {
   }
 
   readonly #onDelivery = (delivery: Delivery): void => {
-    const { streamSeq, ackSubject } = delivery;
+    const { key, ackSubject } = delivery;
     if (this.#closing !== undefined) return this.#link.publish(ackSubject, NAK);
     // Its fate is known, and the server does not know that yet.
-    if (this.#unconfirmed.has(streamSeq)) return void this.#acknowledge(streamSeq, ackSubject);
-    const known = this.#fetched.get(streamSeq);
+    if (this.#acks.has(key)) return this.#acks.send(key, ackSubject);
+    const known = this.#fetched.get(key);
     if (known === undefined) this.#add(delivery);
     else known.ackSubject = ackSubject;
   };
 
-  #add({ streamSeq, ackSubject, target, acceptedAtMs, mayBeSecond }: Delivery): void {
+  #add(delivery: Delivery): void {
+    const { key, ackSubject, target, mayBeSecond } = delivery;
     const { admit, clock, onStored, onUnreadable } = this.#relay;
     const admitted = admit(target);
     if (admitted === undefined) {
       this.#unreadable += 1;
-      void this.#acknowledge(streamSeq, ackSubject);
+      this.#acks.send(key, ackSubject);
       onStored(1);
       onUnreadable(1);
       return;
     }
     const wallMs = clock.wallNow();
-    const ageMs = Math.max(0, wallMs - (acceptedAtMs ?? wallMs));
+    const ageMs = ageOf(delivery, wallMs, this.#relay.maxAgeMs, this.#facts?.maxAgeMs);
     const event: FetchedEvent = {
       seq: this.#nextSeq,
       target: admitted,
-      acceptedAtMs: acceptedAtMs ?? wallMs,
+      acceptedAtMs: Math.round(wallMs - ageMs),
       sinceMs: clock.now() - ageMs,
       mayBeSecond,
       isWaiting: true,
-      streamSeq,
+      key,
       ackSubject,
     };
     this.#nextSeq += 1;
     if (mayBeSecond) this.#maybeSentTwice += 1;
-    this.#fetched.set(streamSeq, event);
+    this.#fetched.set(key, event);
     this.#pending.add(event);
     onStored(1);
   }
 
   #confirm(events: readonly FetchedEvent[]): void {
-    for (const { streamSeq, ackSubject } of events) {
-      this.#fetched.delete(streamSeq);
-      void this.#acknowledge(streamSeq, ackSubject);
+    for (const { key, ackSubject } of events) {
+      if (ackSubject === undefined) continue;
+      this.#fetched.delete(key);
+      this.#acks.send(key, ackSubject);
     }
     this.#fetcher?.wake();
   }
-
-  /** Has the server delete an event. Until it confirms that, the event may come again. Never rejects. */
-  async #acknowledge(streamSeq: string, ackSubject: string): Promise<void> {
-    const { clock } = this.#relay;
-    this.#unconfirmed.set(streamSeq, ackSubject);
-    if (!this.#link.isUp) return;
-    try {
-      await this.#link.request(ackSubject, ACK, this.#settings.publishTimeoutMs);
-      this.#unconfirmed.delete(streamSeq);
-      if (this.#unconfirmed.size === 0) this.#onConfirmed?.();
-    } catch (error) {
-      if (error instanceof LinkError && error.reason === 'timeout') this.#link.drop();
-      // The consumer has no leader now.
-      else if (this.#link.isUp && this.#closing === undefined) clock.setTimeout(this.#confirmAgain, ACK_RETRY_MS).unref();
-    }
-  }
-
-  readonly #confirmAgain = (): void => {
-    for (const [streamSeq, ackSubject] of this.#unconfirmed) void this.#acknowledge(streamSeq, ackSubject);
-  };
 
   async #close(withinMs: number): Promise<number> {
     const { clock } = this.#relay;
@@ -346,9 +374,11 @@ class JetstreamStore implements RelayStore {
     if (this.#fetcher !== undefined) await settlesWithin(this.#withdraw(this.#fetcher), leftMs(), clock);
     // Other relays get them at once, in their order.
     const held = [...this.#pending.all()].sort((left, right) => left.seq - right.seq);
-    for (const { ackSubject } of held) this.#link.publish(ackSubject, NAK);
-    this.#lost = this.#storedHere(await this.#outbox.close(this.#link.isUp ? leftMs() : 0));
-    await settlesWithin(Promise.all([this.#allConfirmed(), this.#link.flush()]), leftMs(), clock);
+    for (const { ackSubject } of held) if (ackSubject !== undefined) this.#link.publish(ackSubject, NAK);
+    // Their stream is gone, and they with this process.
+    const orphans = this.#pending.removeIf(({ ackSubject }) => ackSubject === undefined).length;
+    this.#lost = orphans + this.#storedHere(await this.#outbox.close(this.#link.isUp ? leftMs() : 0));
+    await settlesWithin(Promise.all([this.#acks.end(), this.#link.flush()]), leftMs(), clock);
     this.#link.close();
     return this.#lost;
   }
@@ -357,11 +387,10 @@ class JetstreamStore implements RelayStore {
     await fetcher.stop();
     await forgetRequests(this.#link, this.#settings);
   }
+}
 
-  #allConfirmed(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#unconfirmed.size === 0 || !this.#link.isUp) resolve();
-      else this.#onConfirmed = resolve;
-    });
-  }
+/** Why the queue cannot be used, without a text of the client: that may hold anything. */
+function wordsOf(error: unknown): string {
+  if (error instanceof JetstreamError) return error.message;
+  return error instanceof LinkError ? `${error.reason}${error.why === undefined ? '' : `, ${error.why}`}` : 'unknown';
 }

@@ -34,17 +34,27 @@ export interface StreamFacts {
   /** Whether an event that it confirmed survives the loss of a server, or a power loss. */
   readonly isDurable: boolean;
   readonly duplicateWindowMs: number;
+  /** How old the server lets an event become; undefined for no limit. */
+  readonly maxAgeMs: number | undefined;
+  /** When it was made: another stream of the same name has another time. */
+  readonly created: string | undefined;
 }
 
 /** What the server answers to a request about a stream. */
 interface ApiAnswer {
   readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string };
   readonly config?: Readonly<Record<string, unknown>>;
+  readonly duplicate?: boolean;
+  readonly created?: string;
 }
 
 /** Codes of the server: https://github.com/nats-io/nats-server/blob/main/server/errors.json */
+/** The servers have no leader now. */
+const UNAVAILABLE = 10_008;
 const STREAM_NOT_FOUND = 10_059;
 const STREAM_NAME_IN_USE = 10_058;
+/** Larger than a message of the stream may be. */
+const TOO_LARGE = 10_054;
 const CONSUMER_EXISTS: ReadonlySet<number | undefined> = new Set([10_013, 10_105, 10_148]);
 
 /** The subject of the events of a stream. */
@@ -57,6 +67,7 @@ async function ask(link: Link, subject: string, body: object | undefined, timeou
   const { data } = await link.request(subject, body === undefined ? '' : JSON.stringify(body), timeoutMs);
   const answer = parse(data);
   if (answer === undefined) throw new LinkError('network');
+  if (answer.error?.err_code === UNAVAILABLE) throw new LinkError('no_stream');
   return answer;
 }
 
@@ -99,15 +110,16 @@ export async function ensureStream(link: Link, settings: JetstreamSettings, limi
   return factsOf(answer, settings);
 }
 
-function factsOf({ error, config }: ApiAnswer, { stream, syncsAlways }: JetstreamSettings): StreamFacts {
+function factsOf({ error, config, created }: ApiAnswer, { stream, syncsAlways }: JetstreamSettings): StreamFacts {
   if (config === undefined) throw unfit(`the stream ${stream} cannot be used: ${words(error)}`);
-  const { retention, storage, subjects, discard, num_replicas: replicas, duplicate_window: window } = config;
+  const { retention, storage, subjects, discard, num_replicas: replicas, duplicate_window: window, max_age: age } = config;
   if (retention !== 'workqueue') throw unfit(`the stream ${stream} is no work queue: its retention must be "workqueue"`);
   if (discard !== 'new') throw unfit(`the stream ${stream} drops old events when it is full: its "discard" must be "new"`);
   if (!Array.isArray(subjects) || !subjects.includes(subjectOf(stream)))
     throw unfit(`the stream ${stream} does not have the subject ${subjectOf(stream)}`);
   const isSafe = storage === 'file' && (syncsAlways || Number(replicas) >= SAFE_REPLICAS);
-  return { isDurable: isSafe, duplicateWindowMs: Number(window) / NS_PER_MS };
+  const maxAgeMs = Number(age) / NS_PER_MS;
+  return { isDurable: isSafe, duplicateWindowMs: Number(window) / NS_PER_MS, maxAgeMs: maxAgeMs > 0 ? maxAgeMs : undefined, created };
 }
 
 /**
@@ -135,7 +147,11 @@ export async function ensureConsumer(link: Link, settings: JetstreamSettings, { 
   const { config } = answer;
   if (config === undefined) throw unfit(`the consumer ${CONSUMER} of the stream ${stream} cannot be used: ${words(answer.error)}`);
   if (config['ack_policy'] !== 'explicit') throw unfit(`the consumer ${CONSUMER} of the stream ${stream} must acknowledge explicitly`);
-  return Number(config['ack_wait']) / NS_PER_MS;
+  if (Number(config['max_deliver'] ?? -1) > 0)
+    throw unfit(`the consumer ${CONSUMER} of the stream ${stream} gives events up: its "max_deliver" must be -1`);
+  if (config['deliver_subject'] !== undefined)
+    throw unfit(`the consumer ${CONSUMER} of the stream ${stream} must be one that is asked for events`);
+  return Number(config['ack_wait']) / NS_PER_MS || ackWaitMs;
 }
 
 /**
@@ -179,9 +195,10 @@ const MAY_BE_SECOND = 'Cosmos-May-Be-Second';
 export const MESSAGE_OVERHEAD_BYTES = 256;
 
 /**
- * What became of a publish: `stored`; `full`, which is certainly not stored; or why that is unknown or must be tried again.
+ * What became of a publish: `stored`; `duplicate` if the stream had its id; `full`, which is certainly not stored; or why that is unknown or
+ * must be tried again.
  */
-export type Published = 'stored' | 'full' | LinkError['reason'] | 'stream_error';
+export type Published = 'stored' | 'duplicate' | 'full' | LinkError['reason'] | 'stream_error';
 
 /** Publishes an event once. Never rejects. */
 export async function publishEvent(
@@ -190,10 +207,13 @@ export async function publishEvent(
   event: QueuedEvent,
 ): Promise<Published> {
   try {
+    // A server ends the connection at a message that is larger with its headers, and the client looks at its payload alone.
+    if (Buffer.byteLength(event.target) + MESSAGE_OVERHEAD_BYTES > (link.maxBytes ?? Infinity)) return 'too_large';
     const { data } = await link.request(subjectOf(stream), event.target, publishTimeoutMs, headersOf(client, event));
     const answer = parse(data);
     const error = answer === undefined ? undefined : given(answer, 'error');
-    if (answer !== undefined && error === undefined && 'seq' in answer) return 'stored';
+    if (answer !== undefined && error === undefined && 'seq' in answer) return given(answer, 'duplicate') === true ? 'duplicate' : 'stored';
+    if (error?.err_code === TOO_LARGE) return 'too_large';
     return /^(?:maximum|insufficient|resource)/.test(error?.description ?? '') ? 'full' : 'stream_error';
   } catch (error) {
     return error instanceof LinkError ? error.reason : 'stream_error';
@@ -210,8 +230,10 @@ function headersOf(client: NatsClient, { id, acceptedAtMs, mayBeSecond }: Queued
 
 /** An event that the server delivered. */
 export interface Delivery {
-  /** Its number in the stream. */
-  readonly streamSeq: string;
+  /** Its number in the stream, and its time: another stream of the same name has the same numbers. */
+  readonly key: string;
+  /** By the clock of the server, in milliseconds since 1970. */
+  readonly storedAtMs: number;
   /** The subject of its acknowledgement. */
   readonly ackSubject: string;
   readonly target: string;
@@ -229,11 +251,12 @@ export function readDelivery({ data, headers, reply }: NatsMessage): Delivery | 
   if (reply === undefined || !reply.startsWith('$JS.ACK.')) return undefined;
   const parts = reply.split('.');
   const first = parts.length === SHORT_ACK_PARTS ? 4 : 6;
-  const { [first]: deliveries, [first + 1]: streamSeq } = parts;
-  if (deliveries === undefined || streamSeq === undefined) return undefined;
+  const { [first]: deliveries, [first + 1]: streamSeq, [first + 3]: timeNs } = parts;
+  if (deliveries === undefined || streamSeq === undefined || timeNs === undefined) return undefined;
   const acceptedAtMs = Number(headers?.get(ACCEPTED_AT));
   return {
-    streamSeq,
+    key: `${streamSeq}.${timeNs}`,
+    storedAtMs: Number(timeNs) / NS_PER_MS,
     ackSubject: reply,
     target: Buffer.from(data).toString(),
     acceptedAtMs: Number.isFinite(acceptedAtMs) && acceptedAtMs > 0 ? acceptedAtMs : undefined,

@@ -4,7 +4,7 @@ import { systemClock } from '../base/clock.js';
 import type { SendSignal } from '../base/platform-types.js';
 import { CONNECT_REASON, steering } from '../delivery/transport.js';
 import type { EventOutcome, SendOutcome, Transport, UsageEvent } from '../delivery/transport.js';
-import { checkJetstreamOptions } from './client.js';
+import { checkJetstreamOptions, JetstreamError } from './client.js';
 import type { JetstreamOptions, JetstreamSettings } from './client.js';
 import { Link, LinkError } from './connection.js';
 import { publishEvent } from './stream.js';
@@ -46,12 +46,14 @@ export function jetstreamTransport(options: JetstreamTransportOptions = {}): Tra
 
 const SENT: EventOutcome = { kind: 'sent', handedOver: true };
 const ABORTED: EventOutcome = { kind: 'aborted' };
-const NOT_CONNECTED: EventOutcome = { kind: 'retryable', reason: CONNECT_REASON };
+const NOT_CONNECTED = { kind: 'retryable', reason: CONNECT_REASON } as const satisfies EventOutcome;
 const UNAUTHORIZED: EventOutcome = { kind: 'rejected', reason: 'unauthorized' };
+const UNUSABLE: EventOutcome = { kind: 'rejected', reason: 'credentials_unusable' };
 
 /** The outcome of an event, by what became of its publish. A repeat is safe: the event has an id. */
 const OUTCOMES: Readonly<Record<Published, EventOutcome>> = {
   stored: SENT,
+  duplicate: SENT,
   full: { kind: 'retryable', reason: 'stream_full' },
   connect: NOT_CONNECTED,
   timeout: { kind: 'retryable', reason: 'timeout', cause: 'slow' },
@@ -100,7 +102,10 @@ class JetstreamTransport implements Transport {
       await this.#link.connect();
       return undefined;
     } catch (error) {
-      return error instanceof LinkError && error.reason === 'unauthorized' ? UNAUTHORIZED : NOT_CONNECTED;
+      if (error instanceof JetstreamError) return UNUSABLE;
+      if (!(error instanceof LinkError)) return NOT_CONNECTED;
+      if (error.reason === 'unauthorized') return UNAUTHORIZED;
+      return error.why === undefined ? NOT_CONNECTED : { ...NOT_CONNECTED, cause: error.why };
     }
   }
 

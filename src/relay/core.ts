@@ -18,7 +18,7 @@ import type { RecentEvents } from './page/recent-events.js';
 import type { TargetOptions } from './request-target.js';
 import type { RelayStore, RelayStoreStats, Stored } from '../delivery/relay-store.js';
 import type { Relay, RelayStats } from './types.js';
-import { exists, openGiven, relayTransport } from './wiring.js';
+import { exists, hasRoom, openGiven, relayTransport } from './wiring.js';
 import type { RelayParts, StoreRequest } from './wiring.js';
 
 const NO_STORE: RelayStoreStats = { waiting: 0, bytes: 0, isDurable: false, recovered: 0, maybeSentTwice: 0, tornLines: 0 };
@@ -28,9 +28,6 @@ const TRANSPORT_GRACE_MS = 1000;
 
 /** How much longer than the deadline of a close the disk may take. */
 export const DISK_GRACE_MS = 1000;
-
-/** Without a spool, sending pauses at high load only while fewer events than this are pending: they end with the process. */
-const MAX_IN_MEMORY_AT_HIGH_LOAD = 2000;
 
 /** What a core needs. */
 interface CoreOptions {
@@ -130,13 +127,17 @@ export class RelayCore {
   }
 
   /** Stores an event. Never rejects. @returns Where it was stored; undefined if the store cannot be opened. */
-  async accept(target: string, dropped: readonly DroppedField[]): Promise<Stored | undefined> {
+  async accept(target: string, dropped: readonly DroppedField[], id?: string): Promise<Stored | undefined> {
     const { log, parts } = this.#options;
     if (this.#store === undefined) await this.open().catch(() => undefined);
     const store = this.#store;
     if (store === undefined) return undefined;
     const { text, lost } = this.#textOf(target);
-    const stored = await store.append(text);
+    const stored = await store.append(text, id);
+    if (stored === 'duplicate') {
+      this.#ledger.duplicates += 1;
+      return store.stats().isDurable ? 'disk' : 'queue';
+    }
     if (stored !== 'full') this.#queued += 1;
     this.#full = stored === 'full' ? { length: store.length, untilMs: parts.machine.clock.now() + RETRY_WHEN_FULL_MS } : undefined;
     if (stored !== 'full') this.#options.recent?.accepted(text, [...dropped, ...lost]);
@@ -168,7 +169,7 @@ export class RelayCore {
       if (stored !== undefined && stored !== 'full') this.#ledger.duplicates += 1;
       return stored;
     }
-    const appending = this.accept(line, dropped);
+    const appending = this.accept(line, dropped, id);
     this.#appending.set(id, appending);
     const stored = await appending;
     this.#appending.delete(id);
@@ -225,7 +226,7 @@ export class RelayCore {
       published: counts.published + held,
       accepted: store.queue === undefined ? ledger.published - this.#recovered : this.#queued,
       failedBy: Object.fromEntries(ledger.failedBy),
-      duplicates: ledger.duplicates,
+      duplicates: ledger.duplicates + (store.queue?.duplicates ?? 0),
       refusedBy: Object.fromEntries(ledger.refusedBy),
       attemptsFailedBy: Object.fromEntries(ledger.attemptsFailedBy),
       droppedBy: Object.fromEntries(ledger.droppedBy),
@@ -302,7 +303,7 @@ export class RelayCore {
   #startPump(store: RelayStore): Pump {
     const { gate, log, options, parts, recent, settings } = this.#options;
     const { machine } = parts;
-    const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs } = settings;
+    const { attemptTimeoutMs, concurrency, drainConcurrency, backoffMs, maxBackoffMs, spreadMs } = settings;
     const transport = relayTransport({
       settings,
       options,
@@ -325,15 +326,10 @@ export class RelayCore {
       maxBackoffMs,
       concurrency,
       drainConcurrency,
+      spreadMs,
       sendCapMs: attemptTimeoutMs + TRANSPORT_GRACE_MS,
-      hasRoom: () => this.#hasRoom(store),
+      hasRoom: () => hasRoom(store, settings),
     });
-  }
-
-  /** Whether pending events take less than half of the spool; without a spool, whether few enough are pending. */
-  #hasRoom(store: RelayStore): boolean {
-    const { spool, maxSpoolBytes } = this.#options.settings;
-    return spool === undefined ? store.length < MAX_IN_MEMORY_AT_HIGH_LOAD : store.stats().bytes < maxSpoolBytes / 2;
   }
 
   readonly #onStored = (events: number): void => {

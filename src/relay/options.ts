@@ -120,6 +120,12 @@ export interface RelayOptions {
   backoffMs?: number | undefined;
   /** The upper bound of every backoff, in milliseconds. @default 60_000 */
   maxBackoffMs?: number | undefined;
+  /**
+   * The longest random delay of an event, in milliseconds, for many relays whose hosts begin in the same minute, and that return after the
+   * same outage; 0 to 3,600,000. `close` ends it, and nothing waits while the store is more than half full.
+   * @default 0
+   */
+  spreadMs?: number | undefined;
   /** Hosts to which the endpoint may redirect, in addition to its own. @default [] @example ['gateway.example.com'] */
   allowedRedirectHosts?: readonly string[] | undefined;
   /** The URL of a proxy to the endpoint, or `false` for none. @default the environment's; never for a loopback endpoint */
@@ -147,6 +153,7 @@ export const RELAY_DEFAULTS = {
   attemptTimeoutMs: 10_000,
   backoffMs: 1000,
   maxBackoffMs: 60_000,
+  spreadMs: 0,
 } as const;
 
 /** The default of `close({ deadlineMs })`, in milliseconds. */
@@ -289,6 +296,7 @@ const CHECKS: Checks<RelayOptions> = {
   attemptTimeoutMs: A_TIMEOUT,
   backoffMs: A_TIMEOUT,
   maxBackoffMs: A_TIMEOUT,
+  spreadMs: milliseconds(0, HOUR_MS),
   allowedRedirectHosts: A_LIST_OF_HOSTS,
   proxy: A_PROXY,
   enabled: ['false or left out (it can only opt out)', (value) => value === false],

@@ -37,6 +37,8 @@ interface PumpOptions extends BackoffOptions {
   sendCapMs: number;
   /** Whether the store has room for more events. If not, sending does not pause, since only sending makes room. */
   hasRoom: () => boolean;
+  /** The longest random delay of an event, in milliseconds. @default 0 */
+  spreadMs?: number | undefined;
   /** @default the load of this process */
   load?: Pick<IntakeLoad, 'add' | 'isHigh'>;
 }
@@ -78,11 +80,14 @@ export class Pump {
       buffer: bufferOf(options, this.#take),
       builder: { build: unbuilt },
       limit: this.#limit,
-      spreadMs: 0,
-      isUrgent: () => this.#drain !== undefined,
+      // What has no room does not wait: only sending makes room.
+      isUrgent: () => this.#drain !== undefined || !options.hasRoom(),
       onSettled: this.#onSettled,
     });
-    this.#nextTick = new NextTick(clock, () => this.#dispatcher.startWorkers());
+    this.#nextTick = new NextTick(clock, () => {
+      this.#dispatcher.spread();
+      this.#dispatcher.startWorkers();
+    });
     this.#heartbeat = new Heartbeat(clock, this.#beat);
     gate.whenShut(this.#onOptOut);
     this.#heartbeat.keepGoing();
@@ -225,14 +230,14 @@ export class Pump {
   };
 
   readonly #onSettled = (outcome: EventOutcome, taken: readonly TakenEvent[]): void => {
-    const { hasRoom, ledger, recent, store } = this.#options;
+    const { hasRoom, ledger, recent, spreadMs = 0, store } = this.#options;
     const cause = causeOf(outcome);
     if (cause !== undefined) add(ledger.attemptsFailedBy, cause, 1);
     this.record.observe(outcome, cause);
     if (recent !== undefined) for (const { target, acceptedAtMs } of storedOf(taken)) recent.settled(target, acceptedAtMs, outcome);
     if (outcome.kind !== 'deferred') store.settle(storedOf(taken));
     if (this.#drain !== undefined) this.#endDrainIfDone();
-    else if (this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
+    else if (spreadMs === 0 && this.#load.isHigh && hasRoom()) this.#dispatcher.pause.backOff(LOAD_PAUSE_MS);
   };
 
   #endDrainIfDone(): void {

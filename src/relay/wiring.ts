@@ -175,3 +175,13 @@ function transportTo(endpoint: string, { settings, options, gate, log, machine, 
     },
   );
 }
+
+/** Without a spool, sending pauses at high load only while fewer events than this are pending: they end with the process. */
+const MAX_IN_MEMORY_AT_HIGH_LOAD = 2000;
+
+/** Whether pending events take less than half of the spool, or of what is fetched from a queue; else, whether few enough are pending. */
+export function hasRoom(store: RelayStore, { spool, maxSpoolBytes }: Pick<RelaySettings, 'spool' | 'maxSpoolBytes'>): boolean {
+  const maxFetched = store.stats().queue?.maxFetched;
+  if (maxFetched !== undefined) return 2 * store.length < maxFetched;
+  return spool === undefined ? store.length < MAX_IN_MEMORY_AT_HIGH_LOAD : store.stats().bytes < maxSpoolBytes / 2;
+}

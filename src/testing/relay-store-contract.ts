@@ -155,7 +155,7 @@ async function append(store: RelayStore, ...targets: readonly string[]): Promise
 const appended = new WeakMap<RelayStore, number>();
 
 /** Stores an event, and waits until it has come out of the queue, if the store is one. */
-async function appendOne(store: RelayStore, target: string): Promise<Stored> {
+async function appendOne(store: RelayStore, target: string): Promise<Stored | 'duplicate'> {
   if (store.stats().queue === undefined) return store.append(target);
   if (!appended.has(store)) appended.set(store, store.nextSeq);
   const stored = await store.append(target);

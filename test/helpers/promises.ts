@@ -94,6 +94,12 @@ export const PROMISES = [
   'relay-descriptors',
   'relay-undecided',
   'relay-opt-out',
+
+  'queue-accounts',
+  'queue-same-id',
+  'queue-lost',
+  'queue-clock',
+  'queue-access',
 ] as const;
 
 export type PromiseId = (typeof PROMISES)[number];

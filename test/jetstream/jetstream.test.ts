@@ -10,6 +10,7 @@ import { relayStoreContract, startCollector, transportContract } from '../../src
 import { until } from '../relay/helpers/until.js';
 import { StandInNats } from './stand-in-nats.js';
 import { holdProcess } from '../helpers/hold-process.js';
+import { proves } from '../helpers/promises.js';
 
 holdProcess(test);
 
@@ -114,10 +115,10 @@ test('a server that is away is an error only if it is required', async (t) => {
   t.is(error.code, 'unreachable');
   const { store, log, counts } = await openStore(client);
   t.is(await store.append(EVENT), 'memory');
-  t.deepEqual(store.stats().queue, { isReachable: false, held: 1 });
+  t.deepEqual(store.stats().queue, { isReachable: false, held: 1, duplicates: 0, maxFetched: 256 });
   client.mode = 'open';
   await until(() => store.length === 1);
-  t.deepEqual(store.stats().queue, { isReachable: true, held: 0 });
+  t.deepEqual(store.stats().queue, { isReachable: true, held: 0, duplicates: 0, maxFetched: 256 });
   t.deepEqual([log, counts.stored], [['queue_unreachable', 'queue_reached'], 1]);
   t.is(await store.close(), 0);
 });
@@ -229,7 +230,7 @@ async function startRelay(
   };
 }
 
-test('two relays share a queue: each event is delivered once, and the accounts of each balance', async (t) => {
+test(proves('queue-accounts', 'two relays share a queue: each event is delivered once, and the accounts of each balance'), async (t) => {
   const client = new StandInNats();
   const collector = await startCollector();
   const store = jetstreamStore({ client, prefetch: 4 });

@@ -37,7 +37,7 @@ interface Pull {
 }
 
 /** How the server behaves. */
-export type Mode = 'open' | 'refused' | 'silent' | 'no_stream' | 'unauthorized';
+export type Mode = 'open' | 'refused' | 'silent' | 'no_stream' | 'unauthorized' | 'untrusted' | 'plain';
 
 const named = (name: string): Error => Object.assign(new Error(name), { name });
 
@@ -46,6 +46,13 @@ export class StandInNats implements NatsClient {
   mode: Mode = 'open';
   /** Requests of these subjects get no answer, and what they do is done. */
   unanswered: RegExp | undefined;
+  /** Nobody answers requests of these subjects. */
+  deaf: RegExp | undefined;
+  /** The most bytes of a message. */
+  maxPayload = 4096;
+  /** What the answer about the consumer says beside what it was made with. */
+  consumerMore: Record<string, unknown> = {};
+  #generation = 1;
   /** What a stream that exists already is configured with. */
   config: Record<string, unknown> | undefined;
   /** The options of each connect. */
@@ -68,6 +75,8 @@ export class StandInNats implements NatsClient {
     await Promise.resolve();
     if (this.mode === 'refused') throw named('ConnectionError');
     if (this.mode === 'unauthorized') throw named('AuthorizationError');
+    if (this.mode === 'untrusted') throw Object.assign(new Error('not trusted'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
+    if (this.mode === 'plain') throw Object.assign(named('ConnectionError'), { message: "server does not support 'tls'" });
     if (this.mode === 'silent') return new Promise(() => undefined);
     const connection = new StandInConnection(this);
     this.#connections.add(connection);
@@ -87,6 +96,18 @@ export class StandInNats implements NatsClient {
     this.#deliver();
   }
 
+  /** Deletes the stream with its events and its consumer, and tells nobody. */
+  deleteStream(): void {
+    this.config = undefined;
+    this.#consumer = undefined;
+    this.stored.length = 0;
+    this.#pulls.length = 0;
+    this.#ids.clear();
+    this.#seq = 0;
+    this.#generation += 1;
+    this.deaf = /events$/;
+  }
+
   /** Forgets the pulls of a subscription that ends. */
   forgetInbox(inbox: string): void {
     for (const pull of this.#pulls.filter((each) => each.inbox === inbox)) this.#pulls.splice(this.#pulls.indexOf(pull), 1);
@@ -98,6 +119,7 @@ export class StandInNats implements NatsClient {
     if (subject.startsWith('$JS.ACK.')) return this.#acknowledge(Number(subject.split('.')[5]), payload);
     const [, what] = /^\$JS\.API\.(.+)/.exec(subject) ?? [];
     if (what?.startsWith('STREAM.INFO')) return this.#answer(this.config, 10_059);
+    if (what?.startsWith('STREAM.CREATE')) this.deaf = undefined;
     if (what?.startsWith('STREAM.CREATE')) return this.#answer((this.config = JSON.parse(payload) as Record<string, unknown>));
     if (what?.startsWith('CONSUMER.INFO')) return this.#answer(this.#consumer, 10_014);
     if (what?.startsWith('CONSUMER.DURABLE.CREATE')) {
@@ -119,7 +141,8 @@ export class StandInNats implements NatsClient {
   }
 
   #answer(config: Record<string, unknown> | undefined, missing?: number): string {
-    return JSON.stringify(config === undefined ? { error: { code: 404, err_code: missing, description: 'not found' } } : { config });
+    if (config === undefined) return JSON.stringify({ error: { code: 404, err_code: missing, description: 'not found' } });
+    return JSON.stringify({ config: missing === 10_014 ? { ...config, ...this.consumerMore } : config, created: `${this.#generation}` });
   }
 
   #store(target: string, headers: NatsHeaders | undefined): string {
@@ -161,7 +184,7 @@ export class StandInNats implements NatsClient {
 }
 
 class StandInConnection implements NatsConnection {
-  readonly info = { max_payload: 4096 };
+  readonly info: { max_payload: number };
   readonly #server: StandInNats;
   readonly #subscriptions = new Map<string, Callback>();
   readonly #closed: Promise<void>;
@@ -171,6 +194,7 @@ class StandInConnection implements NatsConnection {
 
   constructor(server: StandInNats) {
     this.#server = server;
+    this.info = { max_payload: server.maxPayload };
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -183,7 +207,7 @@ class StandInConnection implements NatsConnection {
   request(subject: string, payload = '', options: { headers?: NatsHeaders; timeout: number } = { timeout: 1000 }): Promise<NatsMessage> {
     if (this.#isClosed) return Promise.reject(named('ClosedConnectionError'));
     if (payload.length > this.info.max_payload) return Promise.reject(named('InvalidArgumentError'));
-    if (this.#server.mode === 'no_stream') return Promise.reject(named('NoResponders'));
+    if (this.#server.mode === 'no_stream' || this.#server.deaf?.test(subject) === true) return Promise.reject(named('NoResponders'));
     const answer = this.#server.mode === 'open' ? this.#server.take(this, subject, payload, options.headers) : undefined;
     const isAnswered = answer !== undefined && this.#server.unanswered?.test(subject) !== true;
     return new Promise((resolve, reject) => {

@@ -207,7 +207,9 @@ test('a wrong command line is an error in one line', async (t) => {
     [['--prefix', 'a/b'], 2, /: Expected `prefix` to be 1 to 128 letters, digits or any of _ \. ~ -\.\n$/],
     [['--prefix', 'a', '--prefix-file', 'b'], 2, /: relay takes --prefix or --prefix-file, and not both; see/],
     [['--jetstream', 'nats://127.0.0.1', '--spool', '/tmp/x'], 2, /: relay takes --jetstream or --spool, and not both; see/],
-    [['--jetstream-stream', 'S'], 2, /: --jetstream-stream and --jetstream-replicas need --jetstream; see/],
+    [['--jetstream-stream', 'S'], 2, /: the options --jetstream-\.\.\. need --jetstream; see/],
+    [['--jetstream-credentials', '/a'], 2, /: the options --jetstream-\.\.\. need --jetstream; see/],
+    [['--jetstream', 'nats://a', '--jetstream-cert', '/a'], 2, /: --jetstream-cert and --jetstream-key need each other; see/],
     [['--jetstream', 'nats://me:secret@127.0.0.1'], 2, /: Expected `servers` to hold no credentials/],
     // It is no dependency of this package.
     [['--jetstream', 'nats://127.0.0.1'], 2, /needs the package @nats-io\/transport-node: npm install/],
@@ -240,6 +242,10 @@ test('--help names every flag', async (t) => {
     'jetstream URL',
     'jetstream-stream NAME',
     'jetstream-replicas N',
+    'jetstream-credentials FILE',
+    'jetstream-ca FILE',
+    'jetstream-cert FILE',
+    'jetstream-key FILE',
     'allow-remote',
     'allowed-host NAME',
     'prefix SECRET',
@@ -260,6 +266,7 @@ test('--help names every flag', async (t) => {
     'attempt-timeout-ms MS',
     'backoff-ms MS',
     'max-backoff-ms MS',
+    'spread-ms MS',
     'allowed-redirect-host NAME',
     'proxy URL',
     'no-proxy',
@@ -277,8 +284,17 @@ function read(file: string): string {
 
 test('the flags of the queue are the options of jetstreamStore', (t) => {
   const args = ['--jetstream', 'nats://a', '--jetstream', 'nats://b', '--jetstream-stream', 'S', '--jetstream-replicas', '3'];
-  const { jetstream, options } = parseRelayFlags(args, 'cosmos-telemetry');
-  t.deepEqual(jetstream, { servers: ['nats://a', 'nats://b'], stream: 'S', replicas: 3 });
+  const files = ['--jetstream-credentials', '/1', '--jetstream-ca', '/2', '--jetstream-cert', '/3', '--jetstream-key', '/4'];
+  const { jetstream, options } = parseRelayFlags([...args, ...files], 'cosmos-telemetry');
+  t.deepEqual(jetstream, {
+    servers: ['nats://a', 'nats://b'],
+    stream: 'S',
+    replicas: 3,
+    credentialsFile: '/1',
+    caFile: '/2',
+    certFile: '/3',
+    keyFile: '/4',
+  });
   t.deepEqual(options, {});
   t.is(parseRelayFlags([], 'cosmos-telemetry').jetstream, undefined);
 });

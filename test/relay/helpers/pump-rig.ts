@@ -14,18 +14,22 @@ interface PumpRigOptions {
   endpoint: Endpoint;
   concurrency?: number;
   random?: () => number;
+  spreadMs?: number;
   /** What the endpoint does with a batch. @default it takes one event at a time */
   batches?: { size: number; endpoint: (targets: readonly string[]) => SendOutcome };
 }
 
 /** A pump on a clock of the test, for an endpoint that the test plays. The sum of the accounts is checked at each attempt. */
-export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrency = 1, random = () => 0.5, batches }: PumpRigOptions) {
+export function startPumpRig(
+  t: ExecutionContext,
+  { events, endpoint, concurrency = 1, random = () => 0.5, spreadMs, batches }: PumpRigOptions,
+) {
   const clock = new VirtualClock();
   const log: string[] = [];
   const attempts: { target: string; atMs: number }[] = [];
   const open: { target: string; answer: (outcome: SendOutcome) => void }[] = [];
   let mostOpen = 0;
-  const settings = { isOptedOut: false, endpoint };
+  const settings = { isOptedOut: false, hasRoom: true, endpoint };
   const store = new StandInStore((stored) => pump.onStored(stored), events);
   const ledger = new RelayLedger();
   ledger.published = events.length;
@@ -67,7 +71,8 @@ export function startPumpRig(t: ExecutionContext, { events, endpoint, concurrenc
     concurrency,
     drainConcurrency: 24,
     sendCapMs: 600_000,
-    hasRoom: () => true,
+    hasRoom: () => settings.hasRoom,
+    spreadMs,
     load: { add: () => undefined, isHigh: false },
   });
   t.teardown(() => pump.stop());

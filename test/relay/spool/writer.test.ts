@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import type { RelayStore, Stored } from '../../../src/delivery/relay-store.js';
+import type { RelayStore } from '../../../src/delivery/relay-store.js';
 import { FaultyFiles, ON_THE_WAY } from './faulty-files.js';
 import { appendAll, freshDirectory, linesOf, openRig, spoolFiles, targetsOf, turn, untilDurable } from './rig.js';
 import { proves } from '../../helpers/promises.js';
@@ -10,7 +10,7 @@ test('appends that arrive while a write is in flight share the next write and it
   const faulty = new FaultyFiles();
   const gate = faulty.hold('file.datasync');
   const { store, told } = await openRig(t, { directory: freshDirectory(t), fs: faulty.files });
-  const answers: Stored[] = [];
+  const answers: Awaited<ReturnType<RelayStore['append']>>[] = [];
   const append = (target: string): Promise<void> => store.append(target).then((stored) => void answers.push(stored));
   const first = append('/first');
   await gate.arrived();
@@ -153,7 +153,7 @@ for (const call of ON_THE_WAY) {
     const { store, clock, lines, told, reopen } = await openRig(t, { directory, fs: faulty.files });
     const disk = faulty.hold(call);
     t.teardown(() => disk.end());
-    const answers: Stored[] = [];
+    const answers: Awaited<ReturnType<RelayStore['append']>>[] = [];
     const append = (target: string): void => void store.append(target).then((stored) => answers.push(stored));
     append('/first');
     append('/second');
