@@ -119,7 +119,9 @@ function countEvent(answers, { type, day, fields }) {
 function pair(name, value) {
   const text = value === null ? 'None' : value === true ? 'True' : value === false ? 'False' : String(value);
   const quoted = name === 'airflow_version' ? encodeURIComponent(text) : text;
-  return `${name}=${encodeURIComponent(quoted).replaceAll('%20', '+').replaceAll(/[!'()*]/g, (found) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`)}`;
+  return `${name}=${encodeURIComponent(quoted)
+    .replaceAll('%20', '+')
+    .replaceAll(/[!'()*]/g, (found) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`)}`;
 }
 
 /** What was made of a value of a field. Most come again and again. */
@@ -168,7 +170,10 @@ function jsonLine(event) {
 }
 
 /** Eight hex digits. */
-const hex = (random) => Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0');
+const hex = (random) =>
+  Math.floor(random() * 2 ** 32)
+    .toString(16)
+    .padStart(8, '0');
 
 /** Lines that are no event, each with the reason that a report gives. */
 const BROKEN = {
@@ -357,7 +362,12 @@ export function writeFleet(file, { events, seed, format }) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const { values } = parseArgs({
-    options: { events: { type: 'string' }, seed: { type: 'string' }, out: { type: 'string' }, format: { type: 'string', default: 'nginx' } },
+    options: {
+      events: { type: 'string' },
+      seed: { type: 'string' },
+      out: { type: 'string' },
+      format: { type: 'string', default: 'nginx' },
+    },
   });
   const events = Number(values.events);
   const seed = Number(values.seed ?? 1);

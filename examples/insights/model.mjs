@@ -54,7 +54,10 @@ class Values {
     return [...this.#bad.values()].map(({ field, events, texts }) => ({
       field,
       events,
-      examples: [...texts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).slice(0, MAX_EXAMPLES).map(([text]) => text),
+      examples: [...texts]
+        .toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+        .slice(0, MAX_EXAMPLES)
+        .map(([text]) => text),
     }));
   }
 }
@@ -128,7 +131,9 @@ export function answersOf({ format, counted, repeated }, { product, daily }) {
   }
   const notUnderstood = [...reasons].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([reason, lines]) => ({ reason, lines }));
   if (events === 0) {
-    throw new InputError(`No line is an event: ${notUnderstood.map(({ reason, lines }) => `${reason} ${lines}`).join(', ') || 'no lines'}.`);
+    throw new InputError(
+      `No line is an event: ${notUnderstood.map(({ reason, lines }) => `${reason} ${lines}`).join(', ') || 'no lines'}.`,
+    );
   }
 
   const days = new Map();
@@ -146,12 +151,20 @@ export function answersOf({ format, counted, repeated }, { product, daily }) {
     if (row.event === 'dag_run') day.runs += row.events;
     if (row.day < version.first) version.first = row.day;
     if (row.day > version.last) version.last = row.day;
-    add(entry(versionDays.events, row.day, () => new Map()), name, row.events);
+    add(
+      entry(versionDays.events, row.day, () => new Map()),
+      name,
+      row.events,
+    );
     if (row.event !== daily) continue;
     day.installations += row.events;
     if (isCi) day.ci += row.events;
     version.installations += row.events;
-    add(entry(versionDays.installations, row.day, () => new Map()), name, row.events);
+    add(
+      entry(versionDays.installations, row.day, () => new Map()),
+      name,
+      row.events,
+    );
   }
   // Wrong values are noted once: here for `status`, and there for the others.
   for (const { status, events: number } of counted.outcomes) values.read('status', status, number);

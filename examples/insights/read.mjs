@@ -1,8 +1,10 @@
 // Reads files by DuckDB: the groups that a report counts. DuckDB splits and counts; values are decoded afterwards, each distinct one once.
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs';
+import { closeSync, createReadStream, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { constants, gunzipSync } from 'node:zlib';
+import { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { constants, createGunzip, gunzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { columnsOf } from './columns.mjs';
 
@@ -60,6 +62,23 @@ function inflate(file, head) {
   }
 }
 
+/**
+ * Decompresses files once for their checksums: DuckDB does not look at them, and counts what a damaged or cut off file begins with.
+ *
+ * @throws InputError that names the file.
+ */
+async function checkCompressed(files) {
+  for (const { file, isGzip } of files) {
+    if (!isGzip) continue;
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+    try {
+      await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), createGunzip({ chunkSize: 1 << 20 }), nowhere);
+    } catch (error) {
+      throw new InputError(`${file} is damaged or cut off: ${error.code}.`);
+    }
+  }
+}
+
 const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
 
 /** As DuckDB reads it: a path is a pattern there. */
@@ -93,10 +112,10 @@ const OLD_QUERY = OLD_SEGMENTS.map(
 
 /** The parts of each line of an access log. `reason` says why a line is no event. */
 function parsedLog(lines, columns) {
-  const values = Object.entries(columns).map(([name, { field }]) => {
-    const key = `&${field}=`;
-    return `CASE WHEN contains(query, '${key}') THEN split_part(substr(query, strpos(query, '${key}') + ${key.length}), '&', 1) END AS "${name}"`;
-  });
+  // The first value of a name. Without one it is empty, and an empty value says nothing.
+  const values = Object.entries(columns).map(
+    ([name, { field }]) => `nullif(split_part(split_part(query, '&${field}=', 2), '&', 1), '') AS "${name}"`,
+  );
   return `
     WITH lines AS (${lines}),
     parts AS (
@@ -238,6 +257,8 @@ export async function readFiles(files, { product, format, memory = '1GB' }) {
   const other = others.find((each) => each.format !== first.format);
   if (other !== undefined) throw new InputError(`${first.file} is ${first.format}, and ${other.file} is ${other.format}: run twice.`);
   const columns = columnsOf(product);
+  const checked = checkCompressed(inspected);
+  checked.catch(() => undefined);
   const folder = mkdtempSync(join(tmpdir(), 'cosmos-telemetry-insights-'));
   let database;
   try {
@@ -255,13 +276,11 @@ export async function readFiles(files, { product, format, memory = '1GB' }) {
       counted = await countGroups(connection, 'FROM facts', columns);
     }
     counted.reasons.push(...(await rejectedLines(connection)));
+    await checked;
     connection.closeSync();
     return { format: first.format, counted, repeated };
   } catch (error) {
     if (/memory_limit|Out of Memory/i.test(String(error))) throw new InputError(`--memory ${memory}: ${error.message.split('\n')[0]}`);
-    if (/gzip|GZIP|Invalid Input Error: .*decompress/i.test(String(error))) {
-      throw new InputError(`A compressed file is damaged: ${error.message.split('\n')[0]}`);
-    }
     throw error;
   } finally {
     database?.closeSync();
