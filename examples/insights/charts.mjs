@@ -89,16 +89,15 @@ export function dayBars(title, { first, last }, rows, { names, isShare = false }
     [50, 'middle', middle],
     [100, 'end', last],
   ].filter(([at]) => first !== last || at === 0);
+  const levels = [0, 0.5, 1].map((at) => ({
+    y: HEIGHT - BOTTOM - at * inner,
+    said: at === 0 ? '' : isShare ? `${at * 100}%` : number(top * at),
+  }));
   return (
     `<svg role="img" aria-label="${escape(title)}" width="100%" height="${HEIGHT}">` +
-    [0, 0.5, 1]
-      .map((at) => {
-        const y = HEIGHT - BOTTOM - at * inner;
-        const said = isShare ? `${at * 100}%` : number(top * at);
-        return `<line class="grid" x1="0" x2="100%" y1="${y}" y2="${y}"/>${at === 0 ? '' : `<text x="0" y="${y - 5}">${said}</text>`}`;
-      })
-      .join('') +
+    levels.map(({ y }) => `<line class="grid" x1="0" x2="100%" y1="${y}" y2="${y}"/>`).join('') +
     bars.join('') +
+    levels.map(({ y, said }) => `<text x="0" y="${y - 5}">${said}</text>`).join('') +
     ticks.map(([x, anchor, day]) => `<text x="${x}%" y="${HEIGHT - 6}" text-anchor="${anchor}">${day}</text>`).join('') +
     '</svg>'
   );

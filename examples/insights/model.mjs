@@ -18,9 +18,19 @@ export function wilson(failed, all) {
   return { rate: share, low: failed === 0 ? 0 : middle - half, high: failed === all ? 1 : middle + half };
 }
 
-/** Newer versions first; those of another form last. */
+/** The numbers of a version, and what follows them. */
+const partsOf = (version) => /^([\d.]*\d)?(.*)$/.exec(version);
+
+/** Newer versions first, and a release before its candidates. What has another form is last. */
 export function compareVersions(one, other) {
-  return other.localeCompare(one, 'en', { numeric: true });
+  const [, release = '', rest] = partsOf(one);
+  const [, otherRelease = '', otherRest] = partsOf(other);
+  const isBefore = (text) => /^[-.]?(?:a|b|c|rc|alpha|beta|dev|pre|next)/i.test(text);
+  return (
+    otherRelease.localeCompare(release, 'en', { numeric: true }) ||
+    Number(isBefore(rest)) - Number(isBefore(otherRest)) ||
+    otherRest.localeCompare(rest, 'en', { numeric: true })
+  );
 }
 
 /** Reads values as they were sent, and notes those that their column does not accept. */

@@ -7,20 +7,20 @@ const MAX_ROWS = 50;
 
 const STYLE = `
 :root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--soft:#57606a;--line:#d5dae0;--c0:#1f6feb;--c1:#d9730d;--c2:#1a7f5a;--c3:#8a4fd0;
---c4:#b35900;--c5:#0e7c86;--c6:#bf3989;--c7:#7d8590}
+--c4:#9a7500;--c5:#0e7c86;--c6:#bf3989;--c7:#7d8590}
 @media (prefers-color-scheme:dark){:root{--back:#0f1318;--text:#e6edf3;--soft:#9da7b3;--line:#323a44;--c0:#58a6ff;--c1:#f0883e;--c2:#3fb98a;
---c3:#b28cf0;--c4:#d6a24a;--c5:#4cc3cf;--c6:#f085c0;--c7:#8b949e}}
+--c3:#b28cf0;--c4:#d9c04f;--c5:#4cc3cf;--c6:#f085c0;--c7:#8b949e}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--back);color:var(--text);font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.2rem;margin:2.2rem 0 .4rem}h3{font-size:1rem;margin:1.2rem 0 .3rem}
 p{max-width:44rem}.soft,caption,dt{color:var(--soft)}
-figure{margin:.8rem 0}svg text{fill:var(--soft);font-size:12px}.grid{stroke:var(--line)}.interval{stroke:var(--text);stroke-width:2}
+figure{margin:.8rem 0}svg text{fill:var(--soft);font-size:12px;paint-order:stroke;stroke:var(--back);stroke-width:3px}.grid{stroke:var(--line)}.interval{stroke:var(--text);stroke-width:2}
 .s0{fill:var(--c0)}.s1{fill:var(--c1)}.s2{fill:var(--c2)}.s3{fill:var(--c3)}.s4{fill:var(--c4)}.s5{fill:var(--c5)}.s6{fill:var(--c6)}.s7{fill:var(--c7)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.3rem 0;list-style:none;font-size:.9rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:.3rem 0}th,td{padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th:first-child,td.text{text-align:left;overflow-wrap:anywhere}td.wide{width:35%;min-width:6rem}.bar{display:block;margin-top:.3rem}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.8rem;margin:1rem 0}dd{margin:0;font-size:1.5rem;font-weight:600}
+th:first-child,td.text{text-align:left;overflow-wrap:anywhere;min-width:5.5rem}td.wide{width:35%;min-width:6rem}.bar{display:block;margin-top:.3rem}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.8rem;margin:1rem 0}dt{font-size:.9rem}dd{margin:0;font-size:1.5rem;font-weight:600}
 summary{cursor:pointer;padding:.3rem 0}a,summary{color:var(--c0)}:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 `;
 
@@ -209,12 +209,12 @@ function failures(id, caption, rows) {
   const top = Math.max(0.01, ...shown.map(({ interval, succeeded, failed }) => (succeeded + failed < 30 ? interval.rate : interval.high)));
   const columns = [
     { head: 'Version', cell: ({ version }) => said(version) },
-    { head: 'Failed', cell: ({ failed }) => number(failed) },
-    { head: 'Succeeded', cell: ({ succeeded }) => number(succeeded) },
-    { head: 'Neither', cell: ({ others }) => number(others) },
     { head: 'Rate', cell: ({ interval }) => percent(interval.rate) },
     { head: '95% interval', cell: ({ interval }) => `${percent(interval.low)} to ${percent(interval.high)}` },
     { head: `0% to ${percent(top)}`, isWide: true, isRaw: true, cell: ({ interval }) => whisker(interval, top) },
+    { head: 'Failed', cell: ({ failed }) => number(failed) },
+    { head: 'Succeeded', cell: ({ succeeded }) => number(succeeded) },
+    { head: 'Neither', cell: ({ others }) => number(others) },
   ];
   const left = known.length - shown.length;
   return `<h3>${caption}</h3>${table(`t-failed-${id}`, `${caption} that failed, by version`, columns, shown)}${left > 0 ? `<p>Without ${number(left)} versions of few events.</p>` : ''}`;
