@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# DuckDB does not look at the checksum of a .gz file: one that is wrong gives no error in 1.5.6 and 2.0.1. A file that is cut off in the middle
-# gives no error in 1.5.6, which counts the rows that are there; 2.0.1 refuses it. `gzip -t` refuses both files. So a download that stopped
-# early gives numbers that look right.
+# DuckDB does not look at the checksum of a .gz file: one that is wrong gives no error in 1.5.6 and 2.0.1. A file that is cut off in the
+# middle gives no error in 1.5.6, which counts the rows that are there; 2.0.1 refuses it. `gzip -t` refuses both files. So a download that
+# stopped early gives numbers that look right.
 # Usage: bash findings/duckdb-damaged-gzip.sh        Needs Python with venv. Exits with 1 if the versions behave differently.
 set -euo pipefail
 
@@ -18,8 +18,9 @@ for name, content in {"whole": whole, "cut": whole[: len(whole) // 2], "wrong": 
     with open(f"{name}.csv.gz", "wb") as file:
         file.write(content)
     try:
-        query = f"SELECT count(*) FROM read_csv('{name}.csv.gz', columns = {{'a': 'BIGINT', 'b': 'DOUBLE'}}, auto_detect = false, delim = ',')"
-        print(name, duckdb.sql(query).fetchone()[0], end=" ")
+        columns = "{'a': 'BIGINT', 'b': 'DOUBLE'}"
+        query = f"SELECT count(*) FROM read_csv('{name}.csv.gz', columns = {columns}, auto_detect = false, delim = ',')"
+        print(name, duckdb.sql(query).fetchall()[0][0], end=" ")
     except duckdb.Error:
         print(name, "refused", end=" ")
 PYTHON

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # DuckDB 2.0.1 guesses the type of a column of NDJSON by its first rows. If these are all null, the type is "NULL", and each later value is
-# lost: no error, no warning, and the number of rows is right. 1.5.6 takes such a column for JSON and keeps the values. With declared columns both
-# keep them.
+# lost: no error, no warning, and the number of rows is right. 1.5.6 takes such a column for JSON and keeps the values. With declared columns
+# both keep them.
 # Usage: bash findings/duckdb-late-values.sh        Needs Python with venv. Exits with 1 if the versions behave differently.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ with open("late.ndjson", "w") as file:
     for index in range(60000):
         file.write(json.dumps({"id": index, "value": None if index < 50000 else "x"}) + "\n")
 for columns in ["", ", columns = {'id': 'BIGINT', 'value': 'VARCHAR'}"]:
-    rows, values = duckdb.sql(f"SELECT count(*), count(value) FROM read_json('late.ndjson'{columns})").fetchone()
+    rows, values = duckdb.sql(f"SELECT count(*), count(value) FROM read_json('late.ndjson'{columns})").fetchall()[0]
     print("declared" if columns else "guessed", rows, values, end=" ")
 PYTHON
 said=''

@@ -29,6 +29,8 @@ function roundUp(value) {
   return power * [1, 2, 5, 10].find((step) => step * power >= value);
 }
 
+const sumOf = ({ parts }) => parts.reduce((sum, part) => sum + part, 0);
+
 const dayNumber = (day) => Date.parse(day) / DAY_MS;
 
 /** The longest range that a chart of days has. */
@@ -66,7 +68,6 @@ export function dayBars(title, { first, last }, rows, { names, isShare = false }
   const shown = rows.filter(({ day }) => day >= first && day <= last);
   const start = dayNumber(first);
   const width = 100 / (dayNumber(last) - start + 1);
-  const sumOf = ({ parts }) => parts.reduce((sum, part) => sum + part, 0);
   const top = isShare ? 1 : roundUp(Math.max(...shown.map(sumOf)));
   const inner = HEIGHT - TOP - BOTTOM;
   const bars = shown.flatMap((row) => {
@@ -114,7 +115,8 @@ export function legend(names) {
 
 /** A bar in a cell of a table. The number is beside it. */
 export function bar(share, series = 0) {
-  return `<svg class="bar" aria-hidden="true" width="100%" height="14"><rect class="s${series}" width="${round(share * 100)}%" height="14"/></svg>`;
+  const rect = `<rect class="s${series}" width="${round(share * 100)}%" height="14"/>`;
+  return `<svg class="bar" aria-hidden="true" width="100%" height="14">${rect}</svg>`;
 }
 
 /** A share and its interval in a cell of a table, as a point on a line. `top` is the share at the right end. */

@@ -234,13 +234,19 @@ function* eventsOf(total, random) {
 
 const DOCS = { storage_type: 's3', docs_dir_configured: true, uses_custom_conn: false, has_custom_name: false };
 
+/** As Cosmos writes them: sorted, each once. */
+function modesOf(mode, second) {
+  if (second === undefined || second === mode) return mode;
+  return mode < second ? `${mode}__${second}` : `${second}__${mode}`;
+}
+
 function run({ mode, second, database }, { failing }, random) {
   return {
     dag_hash: hex(random) + hex(random) + hex(random) + hex(random),
     status: random() * 1000 < failing * 2 ? 'failed' : 'success',
     task_count: 1 + lower(random, 60),
     cosmos_task_count: 1 + lower(random, 40),
-    execution_modes: [...new Set(second === undefined ? [mode] : [mode, second])].toSorted().join('__'),
+    execution_modes: modesOf(mode, second),
     used_automatic_load_mode: true,
     invocation_mode: 'dbt_runner',
     database: random() < 0.8 ? database : null,

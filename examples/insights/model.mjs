@@ -21,11 +21,12 @@ export function wilson(failed, all) {
 /** The numbers of a version, and what follows them. */
 const partsOf = (version) => /^([\d.]*\d)?(.*)$/.exec(version);
 
+const isBefore = (rest) => /^[-.]?(?:a|b|c|rc|alpha|beta|dev|pre|next)/i.test(rest);
+
 /** Newer versions first, and a release before its candidates. What has another form is last. */
 export function compareVersions(one, other) {
   const [, release = '', rest] = partsOf(one);
   const [, otherRelease = '', otherRest] = partsOf(other);
-  const isBefore = (text) => /^[-.]?(?:a|b|c|rc|alpha|beta|dev|pre|next)/i.test(text);
   return (
     otherRelease.localeCompare(release, 'en', { numeric: true }) ||
     Number(isBefore(rest)) - Number(isBefore(otherRest)) ||

@@ -124,7 +124,8 @@ function parsedLog(lines, columns) {
       FROM lines
     ),
     targets AS (
-      SELECT moment, code, is_format AND moment IS NOT NULL AND NOT contains(target, ' ') AND regexp_full_match(code, '\\d{3}') AS is_format,
+      SELECT moment, code,
+        is_format AND moment IS NOT NULL AND NOT contains(target, ' ') AND regexp_full_match(code, '\\d{3}') AS is_format,
         split_part(target, '?', 1) AS path,
         CASE WHEN contains(target, '?') THEN '&' || substr(target, strpos(target, '?') + 1) ELSE '' END AS own_query
       FROM (SELECT *, CASE WHEN starts_with(whole, '/astronomer-cosmos/') THEN substr(whole, 19) ELSE whole END AS target FROM parts)
@@ -136,7 +137,8 @@ function parsedLog(lines, columns) {
     named AS (
       SELECT *, CASE
           WHEN starts_with(path, '/v3/') THEN substr(path, 5)
-          WHEN len(segments) = CASE WHEN path[3] = '1' THEN ${NUMBER_OF_SEGMENTS.v1} ELSE ${NUMBER_OF_SEGMENTS.v2} END THEN segments[${TYPE_AT}]
+          WHEN len(segments) = CASE path[3] WHEN '1' THEN ${NUMBER_OF_SEGMENTS.v1} ELSE ${NUMBER_OF_SEGMENTS.v2} END
+          THEN segments[${TYPE_AT}]
         END AS type,
         CASE WHEN segments IS NULL THEN own_query ELSE ${OLD_QUERY} END AS query
       FROM split
@@ -165,7 +167,7 @@ function parsedLines(lines, columns) {
     ),
     judged AS (
       SELECT found, CASE WHEN regexp_full_match(found[2], '\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z') THEN
-          CASE WHEN try_cast(substr(found[2], 1, 23) AS TIMESTAMP) IS NOT NULL THEN try_cast(substr(found[2], 1, 10) AS DATE) END END AS day,
+          try_cast(substr(found[2], 1, 23) AS TIMESTAMP)::DATE END AS day,
         CASE WHEN regexp_full_match(found[1], '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}') THEN try_cast(found[1] AS UUID) END AS id,
         is_object
       FROM found
@@ -235,7 +237,8 @@ async function rejectedLines(connection) {
   const tables = await connection.runAndReadAll(`SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'`);
   if (tables.currentRowCount === 0) return [];
   const reader = await connection.runAndReadAll(`
-    SELECT CASE error_type WHEN 'INVALID ENCODING' THEN 'not_utf8' WHEN 'LINE SIZE OVER MAXIMUM' THEN 'too_long' ELSE 'not_format' END AS reason,
+    SELECT
+      CASE error_type WHEN 'INVALID ENCODING' THEN 'not_utf8' WHEN 'LINE SIZE OVER MAXIMUM' THEN 'too_long' ELSE 'not_format' END AS reason,
       count(DISTINCT (scan_id, file_id, line, byte_position))::DOUBLE AS lines FROM reject_errors GROUP BY ALL`);
   return reader.getRowObjectsJS();
 }

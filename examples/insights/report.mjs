@@ -14,13 +14,18 @@ const STYLE = `
 body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--back);color:var(--text);font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.2rem;margin:2.2rem 0 .4rem}h3{font-size:1rem;margin:1.2rem 0 .3rem}
 p{max-width:44rem}.soft,caption,dt{color:var(--soft)}
-figure{margin:.8rem 0}svg text{fill:var(--soft);font-size:12px;paint-order:stroke;stroke:var(--back);stroke-width:3px}.grid{stroke:var(--line)}.interval{stroke:var(--text);stroke-width:2}
-.s0{fill:var(--c0)}.s1{fill:var(--c1)}.s2{fill:var(--c2)}.s3{fill:var(--c3)}.s4{fill:var(--c4)}.s5{fill:var(--c5)}.s6{fill:var(--c6)}.s7{fill:var(--c7)}
+figure{margin:.8rem 0}svg text{fill:var(--soft);font-size:12px;paint-order:stroke;stroke:var(--back);stroke-width:3px}
+.grid{stroke:var(--line)}.interval{stroke:var(--text);stroke-width:2}
+.s0{fill:var(--c0)}.s1{fill:var(--c1)}.s2{fill:var(--c2)}.s3{fill:var(--c3)}.s4{fill:var(--c4)}.s5{fill:var(--c5)}
+.s6{fill:var(--c6)}.s7{fill:var(--c7)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.3rem 0;list-style:none;font-size:.9rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;padding:.3rem 0}th,td{padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th:first-child,td.text{text-align:left;overflow-wrap:anywhere;min-width:5.5rem}td.wide{width:35%;min-width:6rem}.bar{display:block;margin-top:.3rem}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.8rem;margin:1rem 0}dt{font-size:.9rem}dd{margin:0;font-size:1.5rem;font-weight:600}
+caption{text-align:left;padding:.3rem 0}
+th,td{padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
+th:first-child,td.text{text-align:left;overflow-wrap:anywhere;min-width:5.5rem}
+td.wide{width:35%;min-width:6rem}.bar{display:block;margin-top:.3rem}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.8rem;margin:1rem 0}
+dt{font-size:.9rem}dd{margin:0;font-size:1.5rem;font-weight:600}
 summary{cursor:pointer;padding:.3rem 0}a,summary{color:var(--c0)}:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 `;
 
@@ -56,13 +61,14 @@ function table(id, caption, columns, rows) {
       return `<td${name}>${content}</td>`;
     });
   return (
-    `<div class="scroll" role="region" tabindex="0" aria-label="Table: ${escape(caption)}"><table id="${id}"><caption>${escape(caption)}</caption><thead><tr>${head}</tr></thead>` +
+    `<div class="scroll" role="region" tabindex="0" aria-label="Table: ${escape(caption)}"><table id="${id}">` +
+    `<caption>${escape(caption)}</caption><thead><tr>${head}</tr></thead>` +
     `<tbody>${rows.map((row) => `<tr>${cells(row).join('')}</tr>`).join('\n')}</tbody></table></div>`
   );
 }
 
 /** The first rows, and the sum of the others as one. */
-function bounded(rows, sum) {
+function bounded(rows, restOfNames) {
   if (rows.length <= MAX_ROWS) return rows;
   const kept = rows.slice(0, MAX_ROWS);
   return [...kept, sum(rows.slice(MAX_ROWS))];
@@ -74,12 +80,26 @@ const section = (id, title, ...content) =>
   `<section aria-labelledby="${id}"><h2 id="${id}">${escape(title)}</h2>${content.join('\n')}</section>`;
 const figure = (chart, names) => `<figure>${names.length > 1 ? legend(names) : ''}${chart}</figure>`;
 
-function overview({ events, versions, days, hasDaily, repeated, notUnderstood }) {
-  const most = Math.max(...days.map(({ installations }) => installations));
+// What stands for the rows that a table leaves out.
+const restOfVersions = (rest) => ({
+  version: `${number(rest.length)} others`,
+  events: total(rest, 'events'),
+  installations: total(rest, 'installations'),
+  first: rest.map(({ first }) => first).toSorted()[0],
+  last: rest
+    .map(({ last }) => last)
+    .toSorted()
+    .at(-1),
+});
+const restOfNames = (rest) => ({ name: `${number(rest.length)} others`, tasks: total(rest, 'tasks'), runs: total(rest, 'runs') });
+const restOfHosts = (rest) => ({ version: `${number(rest.length)} others`, events: total(rest, 'events') });
+
+function overview({ days, hasDaily, repeated, notUnderstood, ...answers }) {
+  const most = Math.max(...days.map((each) => each.installations));
   const facts = [
-    ['events', 'Events', number(events)],
+    ['events', 'Events', number(answers.events)],
     ['days', 'Days with events', number(days.length)],
-    ['versions', 'Versions', number(versions.filter(({ version }) => version !== '').length)],
+    ['versions', 'Versions', number(answers.versions.filter(({ version }) => version !== '').length)],
     ['most', 'Most installations in a day', hasDaily ? number(most) : 'not known'],
     ['repeated', 'Repeated lines, removed', number(repeated)],
     ['broken', 'Lines not understood', number(total(notUnderstood, 'lines'))],
@@ -93,8 +113,8 @@ function installations({ days, hasDaily, daily, format }, range) {
     return section(
       'h-installations',
       title,
-      `<p>No event is of type <code>${escape(daily)}</code>, so nothing here tells how many installations there are. If your product has a daily event
-of another name, say <code>--daily NAME</code>.</p>`,
+      `<p>No event is of type <code>${escape(daily)}</code>, so nothing here tells how many installations there are. If your product has a
+daily event of another name, say <code>--daily NAME</code>.</p>`,
     );
   }
   const hasCi = days.some(({ ci }) => ci > 0);
@@ -108,8 +128,8 @@ of another name, say <code>--daily NAME</code>.</p>`,
   return section(
     'h-installations',
     title,
-    `<p>Counted by the event <code>${escape(daily)}</code>, which an installation, a config folder, sends at most once a day. A machine that makes a new
-home at each start, as a container does, counts each time; an installation without a writable folder or without network does not count.
+    `<p>Counted by the event <code>${escape(daily)}</code>, which an installation, a config folder, sends at most once a day. A machine that makes
+a new home at each start, as a container does, counts each time; an installation without a writable folder or without network does not count.
 ${format === 'nginx' ? 'The day is that on which the request arrived.' : 'The day is that of the sender’s clock.'}</p>`,
     figure(dayBars(`${title}, from ${range.first} to ${range.last}`, range, rows, { names }), names),
     detail('The numbers', table('t-installations', title, columns, days)),
@@ -164,16 +184,6 @@ function versions(answers, range) {
     { head: 'First day', cell: ({ first }) => first },
     { head: 'Last day', cell: ({ last }) => last },
   ];
-  const sum = (rest) => ({
-    version: `${number(rest.length)} others`,
-    events: total(rest, 'events'),
-    installations: total(rest, 'installations'),
-    first: rest.map(({ first }) => first).toSorted()[0],
-    last: rest
-      .map(({ last }) => last)
-      .toSorted()
-      .at(-1),
-  });
   const byDay = [{ head: 'Day (UTC)', cell: ({ day }) => day }].concat(
     names.map((name, index) => ({ head: name, cell: ({ parts }) => number(parts[index]) })),
   );
@@ -183,14 +193,13 @@ function versions(answers, range) {
     'Versions over time',
     `<p>The share of each day’s ${basis}.</p>`,
     figure(dayBars(`Versions, from ${range.first} to ${range.last}`, range, rows, { names, isShare: true }), names),
-    table('t-versions', 'All days together', columns, bounded(answers.versions, sum)),
+    table('t-versions', 'All days together', columns, bounded(answers.versions, restOfVersions)),
     detail('Each day', table('t-version-days', hasDaily ? 'Installations by version' : 'Events by version', byDay, rows)),
   );
 }
 
 function shares(id, title, words, rows) {
-  const sum = (rest) => ({ name: `${number(rest.length)} others`, tasks: total(rest, 'tasks'), runs: total(rest, 'runs') });
-  const shown = bounded(rows, sum);
+  const shown = bounded(rows, restOfNames);
   const most = Math.max(1, ...shown.map(({ tasks, runs }) => Math.max(tasks, runs)));
   const columns = [
     { head: 'Name', cell: ({ name }) => said(name) },
@@ -217,7 +226,8 @@ function failures(id, caption, rows) {
     { head: 'Neither', cell: ({ others }) => number(others) },
   ];
   const left = known.length - shown.length;
-  return `<h3>${caption}</h3>${table(`t-failed-${id}`, `${caption} that failed, by version`, columns, shown)}${left > 0 ? `<p>Without ${number(left)} versions of few events.</p>` : ''}`;
+  const note = left > 0 ? `<p>Without ${number(left)} versions of few events.</p>` : '';
+  return `<h3>${caption}</h3>${table(`t-failed-${id}`, `${caption} that failed, by version`, columns, shown)}${note}`;
 }
 
 function hosts({ airflow, python }) {
@@ -225,13 +235,12 @@ function hosts({ airflow, python }) {
     { head: 'Version', cell: ({ version }) => said(version) },
     { head: 'Events', cell: (row) => number(row.events) },
   ];
-  const sum = (rest) => ({ version: `${number(rest.length)} others`, events: total(rest, 'events') });
   return section(
     'h-hosts',
     'Airflow and Python',
     '<p>Of all events, so who runs more counts more.</p>',
-    table('t-airflow', 'Airflow', columns, bounded(airflow, sum)),
-    table('t-python', 'Python', columns, bounded(python, sum)),
+    table('t-airflow', 'Airflow', columns, bounded(airflow, restOfHosts)),
+    table('t-python', 'Python', columns, bounded(python, restOfHosts)),
   );
 }
 
@@ -257,7 +266,8 @@ function leftOut({ notUnderstood, badValues, repeated, format, lines, days }, ra
       `${format === 'ndjson' ? `, and ${number(repeated)} repeated the id of an earlier line` : ''}.</p>`,
     notUnderstood.length > 0 ? table('t-not-understood', 'Lines that were not understood', columns, notUnderstood) : '',
     badValues.length > 0
-      ? `<p>These values are none of their field. Their events are counted, as if they had said nothing there.</p>${table('t-bad-values', 'Values that were not understood', fields, badValues)}`
+      ? '<p>These values are none of their field. Their events are counted, as if they had said nothing there.</p>' +
+          table('t-bad-values', 'Values that were not understood', fields, badValues)
       : '',
     outside > 0 ? `<p>${number(outside)} events are of days outside of the charts, and in the tables: clocks may be wrong.</p>` : '',
   );
@@ -267,7 +277,7 @@ function caveats({ format, daily, hasDaily }) {
   const list = [
     'Runs are not users. No event has an id of a person or a machine, so nobody is counted twice or followed, and nobody can be counted.',
     hasDaily
-      ? `Installations are counted by <code>${escape(daily)}</code>, day by day. The numbers of two days must not be added: an installation is in both.`
+      ? `Installations are counted by <code>${escape(daily)}</code>. Do not add the numbers of two days: an installation is in both.`
       : 'Without a daily event no number here is one of installations.',
     'Whoever opted out is missing, and no number says how many they are. They may differ from the others.',
     'How much is missing otherwise is not known: machines without network, proxies, full buffers, processes that were killed.',
@@ -275,9 +285,11 @@ function caveats({ format, daily, hasDaily }) {
       ? 'An address of a sender in a log would not be read; the documented format has none.'
       : 'No address of a sender is in these files.',
     format === 'nginx'
-      ? 'Requests have no id. A request that was answered with an error may have been sent again, so only those answered with 2xx are counted. A line that is in two of the files counts twice.'
+      ? 'Requests have no id. One that was answered with an error may have been sent again, so only those answered with 2xx are counted. ' +
+        'A line that is in two of the files counts twice.'
       : 'A batch may arrive twice. Of lines with the same id the first one is counted.',
-    'An interval is Wilson’s, of 95%: if events were independent, it would contain the true rate in 19 of 20 cases. They are not: a workflow that is broken fails each time it runs. So the true uncertainty is larger.',
+    'An interval is Wilson’s, of 95%: if events were independent, it would contain the true rate in 19 of 20 cases. They are not: ' +
+      'a workflow that is broken fails each time it runs. So the true uncertainty is larger.',
     'Versions differ in who uses them, and when. A higher rate is a reason to look, and no proof.',
     'Anyone who knows the endpoint can send anything.',
   ];
@@ -295,6 +307,8 @@ export function reportOf(answers) {
   const hash = createHash('sha256').update(STYLE).digest('base64');
   const title = `${product}: usage from ${days[0].day} to ${days.at(-1).day}`;
   const intervals = 'The share of those that failed among those that failed or succeeded, with Wilson’s 95% interval.';
+  const { tasks, runs } = answers.outcomes;
+  const failed = [`<p>${intervals}</p>`, failures('tasks', 'Tasks', tasks), failures('runs', 'Runs', runs)];
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -312,7 +326,7 @@ export function reportOf(answers) {
 ${overview(answers)}
 ${installations(answers, range)}
 ${versions(answers, range)}
-${section('h-failures', 'Failures by version', `<p>${intervals}</p>`, failures('tasks', 'Tasks', answers.outcomes.tasks), failures('runs', 'Runs', answers.outcomes.runs))}
+${section('h-failures', 'Failures by version', ...failed)}
 ${shares('databases', 'Databases', 'How many tasks and runs name each kind of database.', answers.databases)}
 ${shares('modes', 'Execution modes', 'A run has the modes of all its tasks, and counts for each of them.', answers.modes)}
 ${hosts(answers)}

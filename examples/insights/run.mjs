@@ -1,5 +1,5 @@
-// Reports of made-up fleets, whose numbers are known, and one of them in a real Chromium: `npm run test:insights`, which says what it leaves
-// out. `-- --screenshots` also makes the pictures of the docs.
+// Reports of made-up fleets, whose numbers are known, and one of them in a real Chromium: `npm run test:insights`, which says what it
+// leaves out. `-- --screenshots` also makes the pictures of the docs.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 

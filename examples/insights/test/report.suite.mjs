@@ -61,6 +61,8 @@ const REASONS = {
   bad_event: '`event` is missing, or no name of an event',
 };
 
+const shareText = (share) => `${(Math.min(1, Math.max(0, share)) * 100).toFixed(1)}%`;
+
 /** A share and Wilson's interval, by the textbook's formula of the roots of a quadratic equation. */
 function wilsonTexts(failed, all) {
   const z = 1.959963984540054;
@@ -68,8 +70,7 @@ function wilsonTexts(failed, all) {
   const b = -2 * (failed / all) - z ** 2 / all;
   const c = (failed / all) ** 2;
   const root = Math.sqrt(Math.max(0, b ** 2 - 4 * a * c));
-  const text = (share) => `${(Math.min(1, Math.max(0, share)) * 100).toFixed(1)}%`;
-  return [text(failed / all), `${text((-b - root) / (2 * a))} to ${text((-b + root) / (2 * a))}`];
+  return [shareText(failed / all), `${shareText((-b - root) / (2 * a))} to ${shareText((-b + root) / (2 * a))}`];
 }
 
 function compareReport(html, answers) {
@@ -99,7 +100,8 @@ function compareReport(html, answers) {
     first,
     last,
   ]);
-  assert.deepEqual(versions.toSorted(), wanted.toSorted());
+  assert.deepEqual(new Set(versions.map(String)), new Set(wanted.map(String)));
+  assert.equal(versions.length, wanted.length);
   const [, head] = /<table id="t-version-days">.*?<thead><tr>(.*?)<\/tr>/s.exec(html);
   const names = [...head.matchAll(/<th scope="col">(.*?)<\/th>/g)].map(([, name]) => name).slice(1);
   assert.deepEqual(names, ['1.10.2', '1.11.0', '1.11.1', '1.12.0', '1.12.1', '1.13.0rc1', '1.13.0'], 'from old to new');
@@ -173,10 +175,21 @@ function compareFleet(format, files, answers) {
   assert.doesNotMatch(html, /<script|<img|onerror=alert\(2\)>|https?:\/\/|<link|<iframe|\sstyle=|\son\w+="/);
 }
 
+/** The lines of a small fleet. */
+function linesOf(format, seed) {
+  const lines = [];
+  makeFleet({ events: 500, seed, format, write: (each) => lines.push(String(each)) });
+  return lines.join('\n');
+}
+
+const rounded = ({ low, high }) => [low.toFixed(4), high.toFixed(4)];
+
 const EVENT = 'cosmos_version=1.12.0&airflow_version=3.0.2&status=failed&database=duckdb&execution_mode=local';
 const line = (query, path = '/v3/task_instance') => `2026-03-02T06:00:11+00:00 204 ${path}?${query}\n`;
-const json = (id, more) =>
-  `${JSON.stringify({ id: `019a2b3c-4d5e-7f60-8a9b-${String(id).padStart(12, '0')}`, time: '2026-03-02T06:00:11.000Z', event: 'task_instance', ...more })}\n`;
+const json = (number, more) => {
+  const id = `019a2b3c-4d5e-7f60-8a9b-${String(number).padStart(12, '0')}`;
+  return `${JSON.stringify({ id, time: '2026-03-02T06:00:11.000Z', event: 'task_instance', ...more })}\n`;
+};
 
 /** The report of a text that is written to a file. */
 function reportOfText(text, ...args) {
@@ -210,13 +223,8 @@ try {
       compareFleet(format, [at("[1]* it's.log"), at('b?.gz.old')], answers);
     });
     test(`${format}: the same seed gives the same lines, and another one others`, () => {
-      const made = (seed) => {
-        const lines = [];
-        makeFleet({ events: 500, seed, format, write: (each) => lines.push(String(each)) });
-        return lines.join('\n');
-      };
-      assert.equal(made(5), made(5));
-      assert.notEqual(made(5), made(6));
+      assert.equal(linesOf(format, 5), linesOf(format, 5));
+      assert.notEqual(linesOf(format, 5), linesOf(format, 6));
     });
   }
   test('the lines of the fleet are those of the package', () => {
@@ -317,7 +325,6 @@ try {
   });
   test("Wilson's interval is the published one", () => {
     // Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
-    const rounded = ({ low, high }) => [low.toFixed(4), high.toFixed(4)];
     assert.deepEqual(rounded(wilson(81, 263)), ['0.2553', '0.3662']);
     assert.deepEqual(rounded(wilson(15, 148)), ['0.0624', '0.1605']);
     assert.deepEqual(rounded(wilson(0, 20)), ['0.0000', '0.1611']);
