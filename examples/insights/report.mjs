@@ -68,7 +68,7 @@ function table(id, caption, columns, rows) {
 }
 
 /** The first rows, and the sum of the others as one. */
-function bounded(rows, restOfNames) {
+function bounded(rows, sum) {
   if (rows.length <= MAX_ROWS) return rows;
   const kept = rows.slice(0, MAX_ROWS);
   return [...kept, sum(rows.slice(MAX_ROWS))];
@@ -128,8 +128,9 @@ daily event of another name, say <code>--daily NAME</code>.</p>`,
   return section(
     'h-installations',
     title,
-    `<p>Counted by the event <code>${escape(daily)}</code>, which an installation, a config folder, sends at most once a day. A machine that makes
-a new home at each start, as a container does, counts each time; an installation without a writable folder or without network does not count.
+    `<p>Counted by the event <code>${escape(daily)}</code>, which an installation, a config folder, sends at most once a day. A machine that
+makes a new home at each start, as a container does, counts each time; an installation without a writable folder or without network does
+not count.
 ${format === 'nginx' ? 'The day is that on which the request arrived.' : 'The day is that of the sender’s clock.'}</p>`,
     figure(dayBars(`${title}, from ${range.first} to ${range.last}`, range, rows, { names }), names),
     detail('The numbers', table('t-installations', title, columns, days)),
