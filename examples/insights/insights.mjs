@@ -28,7 +28,7 @@ function readArguments() {
   try {
     return parseArgs({ options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    throw new InputError(`${error.message}\n\n${USAGE}`);
+    throw new InputError(`${String(error.message)}\n\n${USAGE}`);
   }
 }
 
@@ -48,7 +48,7 @@ async function main() {
   try {
     writeFileSync(out, reportOf(answers));
   } catch (error) {
-    throw new InputError(`--out ${out} cannot be written: ${error.code ?? error.message}.`);
+    throw new InputError(`--out ${out} cannot be written: ${String(error.code ?? error.message)}.`);
   }
   const { events, lines, repeated, notUnderstood } = answers;
   const broken = notUnderstood.reduce((sum, each) => sum + each.lines, 0);
