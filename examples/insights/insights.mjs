@@ -48,12 +48,12 @@ async function main() {
   try {
     writeFileSync(out, reportOf(answers));
   } catch (error) {
-    throw new InputError(`--out ${out} cannot be written: ${String(error.code ?? error.message)}.`);
+    throw new InputError(`--out ${String(out)} cannot be written: ${String(error.code ?? error.message)}.`);
   }
   const { events, lines, repeated, notUnderstood } = answers;
   const broken = notUnderstood.reduce((sum, each) => sum + each.lines, 0);
   console.log(
-    `${out}: ${events} events of ${lines} lines, ${repeated} repeated, ${broken} not understood, ` +
+    `${String(out)}: ${events} events of ${lines} lines, ${repeated} repeated, ${broken} not understood, ` +
       `in ${((performance.now() - startMs) / 1000).toFixed(1)} s`,
   );
 }
