@@ -135,7 +135,7 @@ export interface RelayStore {
   /**
    * Stores one event. Resolves once the event is as safe as the answer says; never rejects.
    *
-   * @param id The UUID of the event, if it came with one. A queue that relays share may drop an event whose id it has; another store need not.
+   * @param id The UUID of the event, if it came with one. A queue that relays share may drop an event whose id it has; others need not.
    * @returns Where it is; `duplicate` if the queue had an event with this id, so that nothing was stored.
    */
   append(target: string, id?: string): Promise<Stored | 'duplicate'>;

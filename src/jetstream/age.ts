@@ -5,8 +5,8 @@ import type { Delivery } from './stream.js';
 const TOLERANCE_MS = 3_600_000;
 
 /**
- * How long an event has waited since it was accepted, in milliseconds: by the clocks of its producer and of this machine. If it were too old
- * by these two, and one of them does not agree with the clock of the server, that one is not believed.
+ * How long an event has waited since it was accepted, in milliseconds, by the clocks of its producer and of this machine. If it were too
+ * old by these two, and one of them does not agree with the clock of the server, that one is not believed.
  *
  * @param delivery It says when its producer accepted it, and when the server stored it, each by its own clock.
  * @param wallMs The clock of this machine.

@@ -93,8 +93,8 @@ export interface JetstreamOptions {
    */
   connection?: object | undefined;
   /**
-   * A file with what signs in: credentials of `nsc` (`.creds`), the seed of an nkey, `user:password`, or a token without a colon. It is read
-   * for each connection, so a new one takes a file that was replaced. It is never logged.
+   * A file with what signs in: credentials of `nsc` (`.creds`), the seed of an nkey, `user:password`, or a token without a colon. It is
+   * read for each connection, so a new one takes a file that was replaced. It is never logged.
    *
    * @default none
    * @example '/run/secrets/nats.creds'

@@ -12,7 +12,7 @@ const EXPIRES_MS = 30_000;
 /** How often the server says that it has no event. */
 const HEARTBEAT_MS = 5000;
 
-/** Without a sign for so long, the request is lost: its consumer was deleted (nats-server 2.9 does not say so), or the connection is dead. */
+/** Without a sign for so long, the request is lost: its consumer is gone (nats-server 2.9 does not say so), or the connection is dead. */
 const SILENCE_MS = 12_000;
 
 /** The wait after an answer that says neither that there are events nor that there are none now. */

@@ -195,8 +195,8 @@ const MAY_BE_SECOND = 'Cosmos-May-Be-Second';
 export const MESSAGE_OVERHEAD_BYTES = 256;
 
 /**
- * What became of a publish: `stored`; `duplicate` if the stream had its id; `full`, which is certainly not stored; or why that is unknown or
- * must be tried again.
+ * What became of a publish: `stored`; `duplicate` if the stream had its id; `full`, which is certainly not stored; or why that is unknown
+ * or must be tried again.
  */
 export type Published = 'stored' | 'duplicate' | 'full' | LinkError['reason'] | 'stream_error';
 
