@@ -136,7 +136,7 @@ export interface RelayStore {
    * Stores one event. Resolves once the event is as safe as the answer says; never rejects.
    *
    * @param id The UUID of the event, if it came with one. A queue that relays share may drop an event whose id it has; others need not.
-   * @returns Where it is; `duplicate` if the queue had an event with this id, so that nothing was stored.
+   * @returns Where it is; `duplicate` if the queue had an event with this id: nothing was stored.
    */
   append(target: string, id?: string): Promise<Stored | 'duplicate'>;
   /** Takes the oldest events that are ready, at most `limit`. On disk they are marked as begun. Never throws. */

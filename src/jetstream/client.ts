@@ -68,9 +68,9 @@ export interface NatsClient {
   /** Makes empty headers. Never throws. */
   headers(): NatsHeaders;
   /** Signs in by the text of a file of credentials. Needed for such a `credentialsFile` only. Never throws. */
-  credsAuthenticator?(credentials: Uint8Array): unknown;
+  readonly credsAuthenticator?: ((credentials: Uint8Array) => unknown) | undefined;
   /** Signs in by the seed of an nkey. Needed for such a `credentialsFile` only. Never throws. */
-  nkeyAuthenticator?(seed: Uint8Array): unknown;
+  readonly nkeyAuthenticator?: ((seed: Uint8Array) => unknown) | undefined;
 }
 
 /**
