@@ -4,6 +4,7 @@
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { startCollector } from './harness/collector.mjs';
 import { fill } from './harness/requests.mjs';
 import { startServer, withFolder } from './harness/server.mjs';
@@ -16,7 +17,8 @@ const LOOK_MS = 50;
 /** The most processor time an event with a follower, as a ratio. */
 const MOST = 1.05;
 
-const rounds = Number(process.argv[process.argv.indexOf('--rounds') + 1] || 7);
+const { values: given } = parseArgs({ options: { rounds: { type: 'string', default: '7' } } });
+const rounds = Number(given.rounds);
 
 /** Follows the page as a browser does, and reads all of it. @returns How to stop, and how many snapshots came. */
 async function follow(url) {
