@@ -2,10 +2,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { freePort } from '../jetstream/server.mjs';
 
 const PAGE = join(import.meta.dirname, '..', 'docs', 'receiving.md');
 const LIMIT_MS = 10_000;
@@ -22,15 +23,6 @@ function configurationOf(folder, port) {
   const http = shown.replaceAll('/var/lib/usage', folder).replace('listen 8080;', `listen 127.0.0.1:${port};`);
   const own = ['proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${join(folder, 'temp')};`).join('\n');
   return `daemon off;\nmaster_process off;\npid ${join(folder, 'pid')};\nerror_log stderr warn;\nevents {}\nhttp {\naccess_log off;\n${own}\n${http}}\n`;
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function isOpen(port) {
