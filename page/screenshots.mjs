@@ -1,5 +1,6 @@
-// Makes the pictures of docs/relay.md from a real relay. Its clock runs 60 times as fast, so that an hour of events takes a minute; the
+// Makes the pictures of docs/relay.md from a real relay: of its page, and of `relay status`. Its clock runs 60 times as fast, so that an hour of events takes a minute; the
 // endpoint is away for nine of these minutes.
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { Endpoint, hangUp, send } from './endpoint.mjs';
 
 const FAST = 60;
 const FOLDER = join(import.meta.dirname, '..', 'docs', 'images');
+const COMMAND = join(import.meta.dirname, '..', 'dist', 'cli', 'bin.js');
 /** Minutes of the relay. */
 const OUTAGE_FROM = 44;
 const OUTAGE_TO = 53;
@@ -48,6 +50,20 @@ async function picture(name, contextOptions, height) {
   await close();
 }
 
+/** What the command prints, as a terminal shows it. It ends with 1, since nothing is delivered. */
+async function pictureOfStatus() {
+  const printed = await new Promise((resolve) => {
+    execFile(process.execPath, [COMMAND, 'relay', 'status', url], (_error, stdout) => resolve(stdout));
+  });
+  const { page, close } = await openPage(browser, { deviceScaleFactor: 1, viewport: { width: 960, height: 600 } });
+  await page.setContent(
+    '<body style="margin: 0"><pre style="margin: 0; padding: 16px; color: #e6e6e6; background: #1c1f24; font-size: 14px">',
+  );
+  await page.locator('pre').evaluate((pre, text) => (pre.textContent = text), `$ cosmos-telemetry relay status\n${printed}`);
+  await page.locator('pre').screenshot({ path: join(FOLDER, 'relay-status.png') });
+  await close();
+}
+
 const EVENTS = [
   '/v3/dag_run?status=success&task_count=12&cosmos_version=1.12.0',
   '/v3/task_instance?status=success&operator_name=DbtRunLocalOperator&execution_mode=local&invocation_mode=dbt_runner&duration=7.25',
@@ -61,6 +77,7 @@ try {
     if (isAway && !wasAway) await endpoint.stop();
     if (wasAway && !isAway) {
       await picture('outage', { viewport: { width: 960, height: 960 }, colorScheme: 'light' }, 960);
+      await pictureOfStatus();
       await endpoint.start();
     }
     wasAway = isAway;
