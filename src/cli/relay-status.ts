@@ -56,7 +56,7 @@ export async function runRelayStatus(args: readonly string[], io: CliIo, program
   const show: Show = { isJson, isTTY, paint: paintFor(isTTY, env), width: () => widthOf(stdout) };
   if (isWatch) return watch(base, stdout, show, { timeoutMs, ...times });
   const status = await ask(base, timeoutMs);
-  const text = isJson ? `${JSON.stringify(status, undefined, 2)}\n` : textOf(statusLines(status, show));
+  const text = isJson ? `${jsonOf(status, 2)}\n` : textOf(statusLines(status, show));
   const why = await writeTo(stdout, text);
   if (why !== undefined) throw new CliFailure(`cannot write to standard output (${why})`);
   return GOOD.has(status.state) ? EXIT.ok : EXIT.failure;
@@ -123,7 +123,7 @@ async function look(base: URL, timeoutMs: number, signal: AbortSignal): Promise<
 
 function watchText(found: Found, show: Show): string {
   const nowText = new Date().toISOString();
-  if (show.isJson) return `${JSON.stringify('status' in found ? found.status : { now: nowText, problem: found.problem })}\n`;
+  if (show.isJson) return `${jsonOf('status' in found ? found.status : { now: nowText, problem: found.problem })}\n`;
   if (!show.isTTY) {
     if ('problem' in found) return `${nowText} ${found.problem}\n`;
     const { now, sentence, totals } = found.status;
@@ -131,6 +131,11 @@ function watchText(found: Found, show: Show): string {
   }
   const lines = 'status' in found ? statusLines(found.status, show) : wrap(found.problem, show.width());
   return `${HOME}${lines.map((line) => `${line}${CLEAR_LINE}\n`).join('')}${CLEAR_BELOW}`;
+}
+
+/** As JSON. Terminals obey the control characters that JSON leaves as they are, and any server may have written them. */
+function jsonOf(document: object, indent?: number): string {
+  return JSON.stringify(document, undefined, indent).replaceAll(/[\u007f-\u009f]/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
 }
 
 /** An answer of a server. */
@@ -176,9 +181,26 @@ function isStatus(value: unknown): value is RelayStatus {
     OBJECTS.every((name) => typeof document[name] === 'object' && document[name] !== null) &&
     typeof document.uptimeMs === 'number' &&
     typeof document.pending === 'number' &&
+    isTextOrMissing(document.lastSuccessAt) &&
+    (document.oldestAgeMs === undefined || typeof document.oldestAgeMs === 'number') &&
+    (document.lastFailure === undefined || hasAll(document.lastFailure, ['at', 'cause'], 'string')) &&
+    hasAll(document.spool, ['bytes'], 'number') &&
+    hasAll(document.totals, COUNTS, 'number') &&
     Array.isArray(document.warnings) &&
-    Array.isArray(document.minutes)
+    document.warnings.every((warning) => typeof warning === 'string') &&
+    Array.isArray(document.minutes) &&
+    document.minutes.every((minute) => hasAll(minute, COUNTS, 'number'))
   );
+}
+
+const COUNTS = ['accepted', 'sent', 'failed', 'dropped'];
+
+function isTextOrMissing(value: unknown): boolean {
+  return value === undefined || typeof value === 'string';
+}
+
+function hasAll(value: unknown, names: readonly string[], type: 'string' | 'number'): boolean {
+  return typeof value === 'object' && value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === type);
 }
 
 /** Why no answer came, by the code of an error of node:http. */
@@ -335,7 +357,7 @@ function parseStatusFlags(args: readonly string[], command: string): StatusComma
     given.add(token.name);
   }
   const { 0: url = DEFAULT_LISTEN, 1: more } = urls;
-  if (more !== undefined) throw usageError(`relay status takes one URL, got ${shorten(more)}, too`, command);
+  if (more !== undefined) throw usageError(`relay status takes one URL, got ${shorten(withoutPath(more))}, too`, command);
   return {
     wantsHelp: given.has('help'),
     url: parseRelayUrl(url, command),
@@ -347,6 +369,12 @@ function parseStatusFlags(args: readonly string[], command: string): StatusComma
 
 const HOST_AND_PORT = /^(?:\[[\da-f:.]+\]|[\w.-]+):\d{1,5}$/i;
 
+/** A text as an error may show it: its path may have a secret prefix. */
+function withoutPath(text: string): string {
+  const shown = /^(?:[a-z][\w+.-]*:\/\/)?[^/?#]*/i.exec(text)?.[0] ?? '';
+  return shown === text ? text : `${shown}/...`;
+}
+
 /** What may follow the address of a relay and its prefix: the path of its status, and that of Cosmos' events. */
 const KNOWN_END = /\/(?:statusz|astronomer-cosmos)?\/*$/;
 
@@ -355,8 +383,10 @@ function parseRelayUrl(text: string, command: string): URL {
   const href = HOST_AND_PORT.test(text) ? `http://${text}` : text;
   const url = URL.canParse(href) ? new URL(href) : undefined;
   const isPlain = url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password + url.search + url.hash === '';
-  if (!isPlain)
-    throw usageError(`relay status takes the http or https URL of a relay, without credentials and query, got ${describe(text)}`, command);
+  if (!isPlain) {
+    const shown = describe(withoutPath(text));
+    throw usageError(`relay status takes the http or https URL of a relay, without credentials and query, got ${shown}`, command);
+  }
   url.pathname = `${url.pathname.replace(KNOWN_END, '')}/`;
   return url;
 }

@@ -147,12 +147,11 @@ export class DeliveryRecord implements DeliveryFacts {
   #fail(cause: string): void {
     const { clock, pending } = this.#options;
     const atMs = clock.wallNow();
-    if (this.#failingSinceMs === undefined) {
-      this.#failingSinceMs = atMs;
-      this.#failingAtMs = clock.now();
-    }
+    this.#failingSinceMs ??= atMs;
     this.#failure = cause;
-    this.#isFailing = pending() > 0;
+    const isFailing = pending() > 0;
+    if (isFailing && !this.#isFailing) this.#failingAtMs = clock.now();
+    this.#isFailing = isFailing;
     this.#lastFailure = { atMs, cause };
     this.#deliveringSinceMs = undefined;
   }

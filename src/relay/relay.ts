@@ -19,6 +19,7 @@ import type { ListenAddress, RelayOptions, RelaySettings } from './options.js';
 import { StatusSource } from './status-source.js';
 import { StatusPage } from './page/page.js';
 import { RecentEvents } from './page/recent-events.js';
+import { MAX_WATCHERS } from './page/watchers.js';
 import type { Relay, RelayAddress, RelayReport, RelayStats } from './types.js';
 import { defaultParts } from './wiring.js';
 import type { RelayParts } from './wiring.js';
@@ -131,11 +132,13 @@ class RelayServer implements Relay {
 
   /** The page is beside the metrics; on the address of the events only if no other machine can reach it. */
   #createPage(recent: RecentEvents | undefined): StatusPage | undefined {
-    const { listen, metricsListen } = this.#settings;
+    const { listen, maxConnections, metricsListen } = this.#settings;
     const isOnLoopbackOnly = metricsListen === undefined;
     if (isOnLoopbackOnly && !isLoopback(listen.host)) return undefined;
     const status = () => this.#status.status();
-    return new StatusPage({ status, recent, isOnLoopbackOnly, answers: this.#answers, clock: this.#parts.machine.clock });
+    // Most connections are for those who send events.
+    const maxWatchers = Math.min(MAX_WATCHERS, Math.floor(maxConnections / 4));
+    return new StatusPage({ status, recent, isOnLoopbackOnly, maxWatchers, answers: this.#answers, clock: this.#parts.machine.clock });
   }
 
   listen(): Promise<RelayAddress> {

@@ -295,6 +295,11 @@ const CAUSE_WORDS: ReadonlyMap<string, string> = new Map([
   ['load_failed', 'a file of this program cannot be loaded'],
 ]);
 
+/** Whether there are words for a cause. */
+export function isCauseKnown(cause: string): boolean {
+  return CAUSE_WORDS.has(cause) || /^http_\d+$/.test(cause);
+}
+
 /** Why an attempt failed, in words, with its cause. */
 export function causeWords(cause: string | undefined): string {
   if (cause === undefined) return 'the last attempt failed';

@@ -65,6 +65,20 @@ test('the log says once that no event could be sent for ten seconds, and once th
   t.deepEqual(lines.slice(1), ['[telemetry] delivery_resumed: events are sent again']);
 });
 
+test('the ten seconds begin when an event waits, and not with one that failed for good', async (t) => {
+  const { clock, lines, queue, record } = makeRecord();
+  record.observe({ kind: 'rejected', reason: 'http_404' }, undefined);
+  await clock.advance(11_000);
+  queue.pending = 1;
+  record.observe(BUSY, undefined);
+  await clock.advance(1000);
+  record.say(false);
+  t.deepEqual(lines, []);
+  await clock.advance(9000);
+  record.say(false);
+  t.is(lines.length, 1);
+});
+
 test('the log does not say what the circuit breaker or a pause has said, nor what concerns no event', async (t) => {
   const { clock, lines, queue, record } = makeRecord();
   queue.pending = 3;

@@ -213,6 +213,18 @@ test('--watch shows it again and again, as lines where there is no terminal, and
 test('where no relay answers, the message says what is there', async (t) => {
   const other = await startHttp(t, (_request, response) => response.end('hello'));
   const json = await startHttp(t, (_request, response) => response.end('{"state":"idle"}'));
+  const twists = [
+    { minutes: [null] },
+    { warnings: [1] },
+    { lastSuccessAt: 5 },
+    { lastFailure: {} },
+    { oldestAgeMs: '5' },
+    { totals: {} },
+    { spool: {} },
+  ];
+  const twisted = await Promise.all(
+    twists.map((twist) => startHttp(t, (_request, response) => response.end(JSON.stringify({ ...STATUS, ...twist })))),
+  );
   const missing = await startHttp(t, (_request, response) => response.writeHead(404).end('Not Found'));
   const older = await startHttp(t, ({ url }, response) => {
     if (url === '/healthz') response.end('alive\n');
@@ -228,6 +240,7 @@ test('where no relay answers, the message says what is there', async (t) => {
     [at(CLOSED), `no relay answers at ${at(CLOSED)}: the connection is refused`],
     [at(other.port), another(other.port, 200)],
     [at(json.port), another(json.port, 200)],
+    ...twisted.map(({ port }): [string, string] => [at(port), another(port, 200)]),
     [at(missing.port), another(missing.port, 404)],
     [at(long.port), another(long.port, 200)],
     [at(older.port), `the relay at ${at(older.port)} has no /statusz: it is of an older version`],
@@ -277,7 +290,9 @@ test('a wrong command line exits with 2', async (t) => {
     [['ftp://127.0.0.1'], `${url} "ftp://127.0.0.1"`],
     [['relay'], `${url} "relay"`],
     [['http://me:secret@127.0.0.1:8787'], `${url} "http://***@127.0.0.1:8787"`],
-    [['http://127.0.0.1:8787/?x=secret'], `${url} "http://127.0.0.1:8787/?..."`],
+    [['http://127.0.0.1:8787/?x=secret'], `${url} "http://127.0.0.1:8787/..."`],
+    [['localhost:8787/secret'], `${url} "localhost:8787/..."`],
+    [['127.0.0.1:1', 'http://127.0.0.1:2/secret'], 'relay status takes one URL, got http://127.0.0.1:2/..., too'],
   ];
   for (const [args, message] of cases)
     t.deepEqual(await run(args), { code: 2, stdout: '', stderr: `cosmos-telemetry: ${message}${see}` }, args.join(' '));

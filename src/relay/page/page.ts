@@ -17,6 +17,8 @@ interface PageOptions {
   readonly recent: Pick<RecentEvents, 'shown'> | undefined;
   /** Whether it is on the address of the events: it is then for connections from this machine only. */
   readonly isOnLoopbackOnly: boolean;
+  /** The most pages that may follow at a time. */
+  readonly maxWatchers: number;
   readonly answers: Answers;
   readonly clock: Clock;
 }
@@ -33,10 +35,12 @@ const MAPPED_IPV4 = /^::ffff:(?=\d+\.)/;
 export class StatusPage {
   readonly #options: PageOptions;
   readonly #watchers: Watchers;
+  /** The page as this turn of the event loop has it: a client may ask many times in one write. */
+  #document: Buffer | undefined;
 
   constructor(options: PageOptions) {
     this.#options = options;
-    this.#watchers = new Watchers(options.clock, () => partsOf(this.#view()));
+    this.#watchers = new Watchers(options.clock, () => partsOf(this.#view()), options.maxWatchers);
   }
 
   /** How many pages follow the stream. */
@@ -45,17 +49,18 @@ export class StatusPage {
   }
 
   /** Whether a request is one for the page. */
-  isFor(path: string, { socket }: Pick<IncomingMessage, 'socket'>): boolean {
+  isFor(path: string, { socket, rawHeaders }: Pick<IncomingMessage, 'socket' | 'rawHeaders'>): boolean {
     if (path !== PAGE && path !== STREAM) return false;
-    // A handler may be mounted in a server that other machines can reach.
-    return !this.#options.isOnLoopbackOnly || isLoopback(bareHost((socket.localAddress ?? '').replace(MAPPED_IPV4, '')));
+    if (!this.#options.isOnLoopbackOnly) return true;
+    // A handler may be mounted in a server that other machines can reach, and a proxy on this machine may pass their requests on.
+    return isLoopback(bareHost((socket.localAddress ?? '').replace(MAPPED_IPV4, ''))) && !isPassedOn(rawHeaders);
   }
 
   /** Answers a request for which `isFor` is true. */
   answer(path: string, { method }: Pick<IncomingMessage, 'method'>, response: ServerResponse): void {
     const { answers } = this.#options;
     if (path === PAGE) {
-      const body = Buffer.from(documentOf(this.#view()));
+      const body = (this.#document ??= this.#render());
       answers.count(200);
       const headers = ['content-type', 'text/html; charset=utf-8', 'content-length', String(body.length), ...PAGE_HEADERS];
       response.writeHead(200, headers).end(body);
@@ -71,8 +76,20 @@ export class StatusPage {
     this.#watchers.close();
   }
 
+  #render(): Buffer {
+    this.#options.clock.defer(() => (this.#document = undefined));
+    return Buffer.from(documentOf(this.#view()));
+  }
+
   #view(): PageView {
     const { status, recent } = this.#options;
     return { status: status(), events: recent?.shown() };
   }
+}
+
+/** The headers by which a proxy says that it passes a request on. */
+const PROXY_HEADERS: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']);
+
+function isPassedOn(rawHeaders: readonly string[]): boolean {
+  return rawHeaders.some((name, index) => index % 2 === 0 && PROXY_HEADERS.has(name.toLowerCase()));
 }

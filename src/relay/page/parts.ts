@@ -1,7 +1,7 @@
 /** The parts of the page that change, each as HTML. A page that is open replaces those that have changed. */
 import { durationWords, sizeWords } from '../../base/describe.js';
 import { WHY_DROPPED } from '../log.js';
-import { causeWords } from '../status.js';
+import { causeWords, isCauseKnown } from '../status.js';
 import type { RelayStatus } from '../status.js';
 import { chartOf, minuteRows } from './chart.js';
 import { count, html, NOTHING, tableOf, timeOf } from './html.js';
@@ -63,8 +63,8 @@ export function stateWord({ state }: RelayStatus): string {
 /** A screen reader says it when it changes, so it has nothing that changes by itself. */
 function stateOf(status: RelayStatus): Html {
   const { 0: word, 1: mood } = STATES[status.state];
-  const why =
-    status.state === 'waiting' || status.state === 'paused' ? html`<span class="unseen">: ${causeWords(status.cause)}</span>` : NOTHING;
+  const hasFailed = (status.state === 'waiting' || status.state === 'paused') && status.cause !== undefined;
+  const why = hasFailed ? html`<span class="unseen">: ${causeWords(status.cause)}</span>` : NOTHING;
   return html`<span class="${mood}"><span aria-hidden="true">${SIGNS[mood]}</span> ${word}</span>${why}`;
 }
 
@@ -102,7 +102,9 @@ const STORES = {
 /** The share of the bar from which its colour warns. */
 const NEARLY_FULL = 0.8;
 
-function spoolOf({ spool: { kind, bytes, maxBytes, isDurable } }: RelayStatus): Html {
+function spoolOf({ state, spool: { kind, bytes, maxBytes, isDurable } }: RelayStatus): Html {
+  if (state === 'opted_out') return html`<p>No event is stored.</p>`;
+  if (state === 'starting') return html`<p>The store is not open yet.</p>`;
   const words = STORES[kind][isDurable ? 0 : 1];
   if (kind !== 'disk' || maxBytes === undefined) return html`<p>${words}</p>`;
   const share = Math.min(1, bytes / maxBytes);
@@ -147,7 +149,8 @@ function reasonsOf({ failedBy, droppedBy, refusedBy, attemptsFailedBy }: RelaySt
 /** A reason with its code, by which docs and metrics name it. */
 function inWords(reason: string): string {
   const words = reasonWords(reason);
-  return words === undefined ? causeWords(reason) : `${words} (${reason})`;
+  if (words !== undefined) return `${words} (${reason})`;
+  return isCauseKnown(reason) ? causeWords(reason) : reason;
 }
 
 function answersOf({ answers }: RelayStatus): Html {

@@ -78,7 +78,8 @@ export class RecentEvents {
     // Events with one text are alike: the oldest is told first.
     const event = this.#events.findLast((each) => each.text === text && isOpen(each.fate));
     if (event !== undefined) event.fate = fate;
-    else if (fate.kind !== 'waiting') this.#keep({ text, atMs: acceptedAtMs, sinceMs: undefined, lost: [], fate });
+    else if (fate.kind !== 'waiting')
+      this.#keep({ text, atMs: timeOr(acceptedAtMs, this.#clock.wallNow()), sinceMs: undefined, lost: [], fate });
   }
 
   /** To be called after the store has dropped what is too old. */
@@ -106,6 +107,14 @@ export class RecentEvents {
     if (this.#events.length > MAX_EVENTS) this.#events.pop();
   }
 }
+
+/** A store of a program may give a time that is none. */
+function timeOr(timeMs: number, otherMs: number): number {
+  return Number.isFinite(timeMs) && Math.abs(timeMs) <= MAX_TIME_MS ? timeMs : otherMs;
+}
+
+/** The last time that a date can have. */
+const MAX_TIME_MS = 8.64e15;
 
 const EXPIRED: Fate = { kind: 'dropped', reason: 'expired' };
 

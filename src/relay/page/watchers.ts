@@ -29,15 +29,20 @@ interface Watcher {
 export class Watchers {
   readonly #clock: Clock;
   readonly #snapshot: () => PageParts;
+  readonly #most: number;
   readonly #watchers = new Set<Watcher>();
   #last: PageParts = new Map();
   #timer: Timer | undefined;
   #isClosed = false;
 
-  /** @param snapshot The parts of the page as they are now. */
-  constructor(clock: Clock, snapshot: () => PageParts) {
+  /**
+   * @param snapshot The parts of the page as they are now.
+   * @param most The most pages that follow at a time.
+   */
+  constructor(clock: Clock, snapshot: () => PageParts, most = MAX_WATCHERS) {
     this.#clock = clock;
     this.#snapshot = snapshot;
+    this.#most = most;
   }
 
   /** How many pages follow. */
@@ -47,14 +52,16 @@ export class Watchers {
 
   /** Has a page follow until one side ends it. @returns False if there is no room, or all have been ended: nothing was sent then. */
   add(response: ServerResponse): boolean {
-    if (this.#isClosed || this.#watchers.size >= MAX_WATCHERS) return false;
+    const { socket } = response;
+    // An answer has no socket while another one of its connection comes first, and Node would not tell that the connection was closed.
+    if (this.#isClosed || socket === null || this.#watchers.size >= this.#most) return false;
     const watcher: Watcher = { response, isBehind: false, stuckSinceMs: undefined };
     this.#watchers.add(watcher);
     response.on('close', () => this.#remove(watcher));
     // A page that closes ends its side. Without this, only the next snapshots would find that nobody reads them.
-    response.socket?.once('end', () => response.end());
-    // It has time limits of its own: see `#send`. Null if the client is gone by now.
-    response.socket?.setTimeout(0);
+    socket.once('end', () => response.end());
+    // It has time limits of its own: see `#send`.
+    socket.setTimeout(0);
     response.writeHead(200, STREAM_HEADERS as string[]);
     // The first page of a second pays for a snapshot, which is then the shared one.
     if (this.#timer === undefined) {
@@ -96,8 +103,8 @@ export class Watchers {
   /** Sends a snapshot, unless the one before is still in the memory of this process: a slow page holds at most one. */
   #send(watcher: Watcher, text: () => string): void {
     const { response, stuckSinceMs } = watcher;
-    if (response.writableEnded) return;
     if (response.writableLength === 0) {
+      if (response.writableEnded) return;
       response.write(text());
       watcher.isBehind = false;
       watcher.stuckSinceMs = undefined;

@@ -13,6 +13,19 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['busy', 'held back until a connection is free'],
   ['unknown_event', 'no declared event'],
   ['rate_limited', 'too many events in a second'],
+  ['debug', 'written down instead of sent: debug mode is on'],
+  ['invalid', 'not as its declaration says'],
+  ['not_json', 'a line that is no JSON'],
+  ['not_object', 'a line that is no object'],
+  ['bad_id', 'no id, or none that is a UUID'],
+  ['bad_time', 'no time, or none in UTC'],
+  ['bad_event', 'no name of an event'],
+  ['bad_name', 'a field whose name is no name'],
+  ['repeated_name', 'a field that comes twice'],
+  ['nested_value', 'a value that is a list or an object'],
+  ['null_value', 'a value that is null'],
+  ['bad_number', 'a number that engines would not read alike'],
+  ['bad_text', 'a text that is too long or no Unicode'],
   ['spool_full', 'the store was full'],
   ['spool_unavailable', 'the store was not open'],
 ]);
@@ -39,7 +52,7 @@ const ANSWERS: ReadonlyMap<string, string> = new Map([
   ['429', 'too many events in a second'],
   ['431', 'the headers are too large'],
   ['501', 'metrics without prom-client'],
-  ['503', 'the store is full or not open, or the relay closes'],
+  ['503', 'the store is full or not open, the relay closes, or too many batches or pages at once'],
 ]);
 
 /** Words for an answer. */

@@ -135,12 +135,17 @@ test('the page is beside the metrics, and on the address of the events only wher
 });
 
 test('a handler that is mounted where other machines reach it shows the page to this machine only', (t) => {
-  const parts = { status: () => aStatus(), recent: undefined, answers: {} as never, clock: new VirtualClock() };
-  const isFor = (isOnLoopbackOnly: boolean, localAddress: string | undefined, path = '/') =>
-    new StatusPage({ ...parts, isOnLoopbackOnly }).isFor(path, { socket: { localAddress } as never });
+  const parts = { status: () => aStatus(), recent: undefined, answers: {} as never, clock: new VirtualClock(), maxWatchers: 16 };
+  const isFor = (isOnLoopbackOnly: boolean, localAddress: string | undefined, path = '/', rawHeaders: string[] = []) =>
+    new StatusPage({ ...parts, isOnLoopbackOnly }).isFor(path, { socket: { localAddress } as never, rawHeaders });
   for (const each of ['127.0.0.1', '127.0.0.9', '::1', '::ffff:127.0.0.1']) t.true(isFor(true, each), each);
   for (const each of ['10.0.0.1', '::ffff:10.0.0.1', 'fe80::1', '', undefined]) t.false(isFor(true, each), String(each));
   t.true(isFor(false, '10.0.0.1'));
+  for (const name of ['Forwarded', 'X-Forwarded-For', 'x-real-ip', 'Via']) {
+    t.false(isFor(true, '127.0.0.1', '/', ['Host', 'localhost', name, '203.0.113.7']), name);
+    t.true(isFor(false, '127.0.0.1', '/', ['Host', 'localhost', name, '203.0.113.7']), name);
+  }
+  t.true(isFor(true, '127.0.0.1', '/', ['X-Other', 'via']));
   for (const path of ['', '//', '/status', '/status/events/', '/index.html']) t.false(isFor(false, '127.0.0.1', path), path);
 });
 
@@ -186,6 +191,29 @@ test('of a hundred idle watchers 16 follow, the others are refused, and events g
   await next.until(/data: /);
   t.deepEqual(statuses(next.received), [200]);
   t.is(relay.stats().accepted, 1);
+});
+
+test('pages that are asked for in one write are one document, and a stream behind them follows nothing', async (t) => {
+  const { port, get } = await startRig(t);
+  const client = new RawClient(port);
+  t.teardown(() => client.socket.destroy());
+  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+  client.socket.write(ask('/').repeat(20) + ask(STREAM));
+  await client.until(/too many pages follow this relay/);
+  t.deepEqual(statuses(client.received), [...Array.from({ length: 20 }, () => 200), 503]);
+  const documents = client.received.match(/<!doctype html>[^]*?<\/html>/g) ?? [];
+  t.deepEqual([documents.length, new Set(documents).size], [20, 1]);
+  // Later it is another one.
+  await get(EVENT);
+  t.regex((await get('/', TYPED)).text, /Accepted<\/dt><dd>1</);
+});
+
+test('pages take a quarter of the connections at most', async (t) => {
+  const { port, get } = await startRig(t, { maxConnections: 8 });
+  const clients = Array.from({ length: 3 }, () => follow(t, port));
+  await Promise.all(clients.map((client) => client.until(/\r\n\r\n[^]+/)));
+  t.deepEqual(clients.map((client) => statuses(client.received)[0]).toSorted(), [200, 200, 503]);
+  t.is((await get(EVENT)).status, 204);
 });
 
 test('a close ends those who follow, and does not wait for them', async (t) => {

@@ -91,6 +91,14 @@ test('the spool is a bar with its share in words', (t) => {
     textOf(part('spool', { spool: { kind: 'queue', bytes: 0, maxBytes: undefined, isDurable: true } })),
     'Events are in a queue that keeps them on disk.',
   );
+  const spool = { kind: 'disk', bytes: 0, maxBytes: 1000, isDurable: false } as const;
+  t.is(textOf(part('spool', { state: 'opted_out', spool })), 'No event is stored.');
+  t.is(textOf(part('spool', { state: 'starting', spool })), 'The store is not open yet.');
+});
+
+test('a state without a failure tells of none', (t) => {
+  t.notRegex(part('state', { state: 'waiting', cause: undefined }), /failed/);
+  t.regex(part('state', { state: 'waiting', cause: 'refused' }), /refuses connections/);
 });
 
 test('totals, reasons and answers have words and numbers', (t) => {
@@ -101,14 +109,17 @@ test('totals, reasons and answers have words and numbers', (t) => {
   );
   const reasons = part('reasons', {
     failedBy: { http_404: 3 },
-    droppedBy: { expired: 2 },
-    refusedBy: { unknown_event: 1 },
+    droppedBy: { expired: 2, debug: 4, of_a_later_version: 6 },
+    refusedBy: { unknown_event: 1, null_value: 7 },
     attemptsFailedBy: { tls: 5 },
   });
   for (const row of [
     'Failed\nthe endpoint answers with status 404 (http_404)\n3',
     'Dropped\nolder than the longest time that an event may wait (expired)\n2',
     'Refused of a batch\nno declared event (unknown_event)\n1',
+    'Refused of a batch\na value that is null (null_value)\n7',
+    'Dropped\nwritten down instead of sent: debug mode is on (debug)\n4',
+    'Dropped\nof_a_later_version\n6',
     'Attempt failed\nTLS with the endpoint fails (tls)\n5',
   ])
     t.true(textOf(reasons).includes(row), row);

@@ -85,6 +85,15 @@ test('an event of an earlier process is kept once its fate is known', (t) => {
   t.like(recent.shown()[0], { at: '1970-01-01T00:00:01.000Z', fate: { kind: 'sent' } });
 });
 
+test('a time that is none, as a store of a program may give it, is that of the outcome', (t) => {
+  const { clock, recent } = rig();
+  for (const timeMs of [undefined, NaN, 9e15]) recent.settled(EVENT, timeMs as number, { kind: 'sent' });
+  t.deepEqual(
+    recent.shown().map(({ at }) => at),
+    Array.from({ length: 3 }, () => new Date(clock.wallNow()).toISOString()),
+  );
+});
+
 test('an event that waited for too long is dropped, unless it was in flight', (t) => {
   const { clock, recent } = rig(60_000);
   recent.accepted(EVENT, []);

@@ -125,6 +125,24 @@ test('a slow page holds one snapshot, gets all parts once it has read it, and is
   t.is(clock.pendingTimers, 0);
 });
 
+test('a page that has ended its side and does not read is disconnected, too', async (t) => {
+  const { clock, follow, watchers } = rig();
+  const { follower } = follow();
+  follower.writableLength = 500;
+  follower.writableEnded = true;
+  await clock.advance(32_000);
+  t.is(watchers.size, 0);
+  t.is(clock.pendingTimers, 0);
+});
+
+test('an answer that waits for others of its connection follows nothing: Node tells nobody when such a connection closes', (t) => {
+  const { clock, watchers } = rig();
+  const follower = Object.assign(new Follower(), { socket: null });
+  t.false(watchers.add(follower as unknown as ServerResponse));
+  t.is(watchers.size, 0);
+  t.is(clock.pendingTimers, 0);
+});
+
 test('a page that ends its side is let go, and a close ends all', (t) => {
   const { clock, follow, watchers } = rig();
   const { follower: gone } = follow();
