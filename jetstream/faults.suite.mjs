@@ -21,6 +21,8 @@ try {
     const { relay, ask, end } = await startRelay(front.url, { stream: `AWAY_${mode}` });
     check((await ask())[1].startsWith('accepted by the queue'), `${mode}: at first the queue takes an event`);
     check((await ask('/readyz'))[1].includes('before it is on disk'), `${mode}: /readyz says that the queue does not sync`);
+    // A message that is lost on its way to the relay comes again only after the time that the server waits for its acknowledgement.
+    check(await until(() => relay.stats().sent === 1), `${mode}: and the relay sends it`);
     front.set(mode);
     const startedAtMs = performance.now();
     const [status, text] = await ask();

@@ -1,5 +1,5 @@
 // Answers for a maintainer: an access log, or lines of JSON, as one HTML file. See docs/insights.md.
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { NAME } from './columns.mjs';
 import { answersOf } from './model.mjs';
@@ -32,6 +32,12 @@ function readArguments() {
   }
 }
 
+/** Whether two paths lead to one file, by links too. */
+function isSame(one, other) {
+  const [first, second] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return first !== undefined && second !== undefined && first.dev === second.dev && first.ino === second.ino;
+}
+
 async function main() {
   const { values, positionals: files } = readArguments();
   if (values.help === true) return console.log(USAGE);
@@ -43,10 +49,12 @@ async function main() {
   }
   if (!/^\d+(?:\.\d+)? ?(?:[KMGT]i?B)$/.test(memory))
     throw new InputError(`--memory is a size such as 1GB, not ${JSON.stringify(memory)}.`);
+  if (files.some((file) => isSame(file, out))) throw new InputError(`--out ${out} is one of the files to be read.`);
   const startMs = performance.now();
   const answers = answersOf(await readFiles(files, values), values);
+  const report = reportOf(answers);
   try {
-    writeFileSync(out, reportOf(answers));
+    writeFileSync(out, report);
   } catch (error) {
     throw new InputError(`--out ${String(out)} cannot be written: ${String(error.code ?? error.message)}.`);
   }

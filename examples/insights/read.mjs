@@ -167,7 +167,8 @@ function parsedLines(lines, columns) {
     ),
     judged AS (
       SELECT found, CASE WHEN regexp_full_match(found[2], '\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z') THEN
-          try_cast(substr(found[2], 1, 23) AS TIMESTAMP)::DATE END AS day,
+          try_cast(substr(found[2], 1, 23) AS TIMESTAMP)::DATE END AS found_day,
+        CASE WHEN year(found_day) BETWEEN 1970 AND 2299 THEN found_day END AS day,
         CASE WHEN regexp_full_match(found[1], '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}') THEN try_cast(found[1] AS UUID) END AS id,
         is_object
       FROM found

@@ -37,7 +37,7 @@ const WORDS = {
   not_json: 'not JSON, or cut off',
   not_object: 'JSON, but no object',
   bad_id: '`id` is missing, or no UUID in lower case',
-  bad_time: '`time` is missing, or no time in UTC with milliseconds',
+  bad_time: '`time` is missing, or no time in UTC with milliseconds from 1970 to 2299',
   bad_event: '`event` is missing, or no name of an event',
 };
 
@@ -94,8 +94,14 @@ const restOfVersions = (rest) => ({
 const restOfNames = (rest) => ({ name: `${number(rest.length)} others`, tasks: total(rest, 'tasks'), runs: total(rest, 'runs') });
 const restOfHosts = (rest) => ({ version: `${number(rest.length)} others`, events: total(rest, 'events') });
 
+/** Whether a row is of a day that the charts show. Others are few, or of wrong clocks, and there may be a hundred thousand of them. */
+const isIn =
+  ({ first, last }) =>
+  ({ day }) =>
+    first <= day && day <= last;
+
 function overview({ days, hasDaily, repeated, notUnderstood, ...answers }) {
-  const most = Math.max(...days.map((each) => each.installations));
+  const most = days.reduce((highest, { installations: each }) => Math.max(highest, each), 0);
   const facts = [
     ['events', 'Events', number(answers.events)],
     ['days', 'Days with events', number(days.length)],
@@ -133,7 +139,7 @@ makes a new home at each start, as a container does, counts each time; an instal
 not count.
 ${format === 'nginx' ? 'The day is that on which the request arrived.' : 'The day is that of the sender’s clock.'}</p>`,
     figure(dayBars(`${title}, from ${range.first} to ${range.last}`, range, rows, { names }), names),
-    detail('The numbers', table('t-installations', title, columns, days)),
+    detail('The numbers', table('t-installations', title, columns, days.filter(isIn(range)))),
   );
 }
 
@@ -151,7 +157,7 @@ function events({ days }, range) {
     'Events per day',
     '<p>Runs are not users: one installation with a schedule of minutes sends more than a thousand that run once a week.</p>',
     figure(dayBars(`Events per day, from ${range.first} to ${range.last}`, range, rows, { names }), names),
-    detail('The numbers', table('t-days', 'Events per day', columns, days)),
+    detail('The numbers', table('t-days', 'Events per day', columns, days.filter(isIn(range)))),
   );
 }
 
@@ -195,7 +201,10 @@ function versions(answers, range) {
     `<p>The share of each day’s ${basis}.</p>`,
     figure(dayBars(`Versions, from ${range.first} to ${range.last}`, range, rows, { names, isShare: true }), names),
     table('t-versions', 'All days together', columns, bounded(answers.versions, restOfVersions)),
-    detail('Each day', table('t-version-days', hasDaily ? 'Installations by version' : 'Events by version', byDay, rows)),
+    detail(
+      'Each day',
+      table('t-version-days', hasDaily ? 'Installations by version' : 'Events by version', byDay, rows.filter(isIn(range))),
+    ),
   );
 }
 
@@ -270,13 +279,13 @@ function leftOut({ notUnderstood, badValues, repeated, format, lines, days }, ra
       ? '<p>These values are none of their field. Their events are counted, as if they had said nothing there.</p>' +
           table('t-bad-values', 'Values that were not understood', fields, badValues)
       : '',
-    outside > 0 ? `<p>${number(outside)} events are of days outside of the charts, and in the tables: clocks may be wrong.</p>` : '',
+    outside > 0 ? `<p>${number(outside)} events are of days outside of the charts and their tables: clocks may be wrong.</p>` : '',
   );
 }
 
 function caveats({ format, daily, hasDaily }) {
   const list = [
-    'Runs are not users. No event has an id of a person or a machine, so nobody is counted twice or followed, and nobody can be counted.',
+    'Runs are not users. No event has an id of a person or a machine, so nobody can be followed, and nobody can be counted.',
     hasDaily
       ? `Installations are counted by <code>${escape(daily)}</code>. Do not add the numbers of two days: an installation is in both.`
       : 'Without a daily event no number here is one of installations.',
@@ -306,7 +315,7 @@ export function reportOf(answers) {
   const { product, days } = answers;
   const range = rangeOf(days);
   const hash = createHash('sha256').update(STYLE).digest('base64');
-  const title = `${product}: usage from ${days[0].day} to ${days.at(-1).day}`;
+  const title = `${product}: usage from ${range.first} to ${range.last}`;
   const intervals = 'The share of those that failed among those that failed or succeeded, with Wilson’s 95% interval.';
   const { tasks, runs } = answers.outcomes;
   const failed = [`<p>${intervals}</p>`, failures('tasks', 'Tasks', tasks), failures('runs', 'Runs', runs)];

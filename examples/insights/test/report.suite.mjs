@@ -1,7 +1,7 @@
 // Reports of made-up fleets: each number is compared with the answers of the generator.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -31,7 +31,11 @@ function insights(...args) {
   rmSync(out, { force: true });
   const program = join(import.meta.dirname, '..', 'insights.mjs');
   const options = { encoding: 'utf8', timeout: 120_000, env: { ...process.env, TZ: 'America/New_York' } };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args, '--out', out], options);
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [program, ...args, ...(args.includes('--out') ? [] : ['--out', out])],
+    options,
+  );
   let html;
   try {
     html = readFileSync(out, 'utf8');
@@ -57,7 +61,7 @@ const REASONS = {
   not_json: 'not JSON, or cut off',
   not_object: 'JSON, but no object',
   bad_id: '`id` is missing, or no UUID in lower case',
-  bad_time: '`time` is missing, or no time in UTC with milliseconds',
+  bad_time: '`time` is missing, or no time in UTC with milliseconds from 1970 to 2299',
   bad_event: '`event` is missing, or no name of an event',
 };
 
@@ -321,7 +325,20 @@ try {
     assert.equal(rowsOf(html, 't-versions').length, 51);
     assert.equal(rowsOf(html, 't-failed-tasks').length, 50);
     assert.match(html, /1 events are of days outside of the charts/);
+    assert.match(html, /<h1>cosmos: usage from 2026-/);
+    for (const table of ['t-days', 't-version-days']) assert.equal(rowsOf(html, table).length, 1, table);
     assert.ok(html.length < 100_000);
+  });
+  test('a year that no clock has is no time, and events of each day of 330 years are a page of one year', () => {
+    const years = ['0000-01-01', '1969-12-31', '2300-01-01'].map((date, index) => json(200_000 + index, { time: `${date}T00:00:00.000Z` }));
+    const days = Array.from({ length: 120_000 }, (_, index) =>
+      json(index, { time: new Date(index * 86_400_000).toISOString(), event: 'active' }),
+    );
+    const { html } = reportOfText([...days, ...years].join(''));
+    assert.equal(textById(html, 'events'), '120,000');
+    assert.equal(textById(html, 'broken'), '3');
+    for (const table of ['t-days', 't-installations']) assert.equal(rowsOf(html, table).length, 400, table);
+    assert.ok(html.length < 1_000_000);
   });
   test("Wilson's interval is the published one", () => {
     // Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
@@ -337,6 +354,10 @@ try {
     writeFileSync(at('other'), '127.0.0.1 - - "GET / HTTP/1.1"\n');
     writeFileSync(at('cut.gz'), gzipSync(readFileSync(at('fleet.nginx'))).subarray(0, 300_000));
     writeFileSync(at('no-events'), line(EVENT, '/other'));
+    const log = readFileSync(at('fleet.nginx'));
+    linkSync(at('fleet.nginx'), at('link'));
+    for (const out of ['fleet.nginx', 'link']) fails([at('fleet.nginx'), '--out', at(out)], /--out .* is one of the files to be read/);
+    assert.deepEqual(readFileSync(at('fleet.nginx')), log);
     fails([at('missing')], /missing cannot be read: there is no such file/);
     fails([folder], /is not a file/);
     fails([at('empty')], /empty is empty/);
