@@ -49,7 +49,7 @@ async function main() {
   }
   if (!/^\d+(?:\.\d+)? ?(?:[KMGT]i?B)$/.test(memory))
     throw new InputError(`--memory is a size such as 1GB, not ${JSON.stringify(memory)}.`);
-  if (files.some((file) => isSame(file, out))) throw new InputError(`--out ${out} is one of the files to be read.`);
+  if (files.some((file) => isSame(file, out))) throw new InputError(`--out ${String(out)} is one of the files to be read.`);
   const startMs = performance.now();
   const answers = answersOf(await readFiles(files, values), values);
   const report = reportOf(answers);

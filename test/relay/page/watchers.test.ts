@@ -137,8 +137,8 @@ test('a page that has ended its side and does not read is disconnected, too', as
 
 test('an answer that waits for others of its connection follows nothing: Node tells nobody when such a connection closes', (t) => {
   const { clock, watchers } = rig();
-  const follower = Object.assign(new Follower(), { socket: null });
-  t.false(watchers.add(follower as unknown as ServerResponse));
+  const follower: object = Object.assign(new Follower(), { socket: null });
+  t.false(watchers.add(follower as ServerResponse));
   t.is(watchers.size, 0);
   t.is(clock.pendingTimers, 0);
 });
