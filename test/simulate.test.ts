@@ -12,6 +12,8 @@ interface Fleet {
 }
 interface Night {
   arrived: Uint32Array;
+  activeHosts: number[];
+  meanPerS: number;
   refused: number;
   stats: TelemetryStats;
   timers: number;
@@ -23,8 +25,9 @@ type Simulate = (
 
 const load = async <T>(file: string): Promise<T> =>
   (await import(fileURLToPath(new URL(`../../scripts/simulate/${file}`, import.meta.url)))) as T;
-const { Fleet, SCHEDULES } = await load<{ Fleet: new (hosts: number, seed: number) => Fleet; SCHEDULES: { of: number }[] }>('fleet.mjs');
-const { simulate } = await load<{ simulate: Simulate }>('simulation.mjs');
+type FleetClass = new (hosts: number, seed: number, part?: { first: number; step: number }) => Fleet;
+const { Fleet, SCHEDULES } = await load<{ Fleet: FleetClass; SCHEDULES: { of: number }[] }>('fleet.mjs');
+const { combined, simulate } = await load<{ combined: (parts: Night[]) => Night; simulate: Simulate }>('simulation.mjs');
 
 /** The seconds in which requests arrive, and how many. */
 const arrivals = ({ arrived }: Night) => [...arrived].flatMap((requests, second) => (requests === 0 ? [] : [`${second}: ${requests}`]));
@@ -64,6 +67,24 @@ test('the same seed gives the same night, another one another, and every event i
     t.is(stats.sent, stats.published);
   }
   t.is(one.stats.published, other.stats.published);
+});
+
+test('the nights of the parts of a fleet add up to the night of the whole', async (t) => {
+  const whole = new Fleet(301, 5);
+  const parts = [0, 1, 2].map((first) => new Fleet(301, 5, { first, step: 3 }));
+  const options = { outage: OUTAGE, seed: 5, spreadMs: 60_000 };
+  const night = await simulate(whole, options);
+  const nights: Night[] = [];
+  for (const part of parts) nights.push(await simulate(part, options));
+  const added = combined(nights);
+  t.deepEqual(
+    parts.map(({ hosts }) => hosts),
+    [101, 100, 100],
+  );
+  t.deepEqual(arrivals(added), arrivals(night));
+  for (const name of ['activeHosts', 'refused'] as const) t.deepEqual(added[name], night[name], name);
+  for (const name of ['published', 'sent', 'failed', 'dropped', 'pending'] as const) t.is(added.stats[name], night.stats[name], name);
+  t.true(Math.abs(added.meanPerS - night.meanPerS) < 1e-9);
 });
 
 for (const spreadMs of [0, 60_000]) {

@@ -7,7 +7,7 @@ const ONE_IN_503 = 500;
 
 const SENT = { kind: 'sent' };
 const REFUSED = { kind: 'retryable', reason: 'connect', cause: 'refused' };
-const UNAVAILABLE = { kind: 'retryable', reason: 'http_503' };
+export const UNAVAILABLE = { kind: 'retryable', reason: 'http_503' };
 
 export class Endpoint {
   /** Requests that arrive, by second. */

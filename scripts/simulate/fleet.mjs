@@ -69,42 +69,52 @@ const MOST_LAG_MS = 1000;
 
 const isOff = 255;
 
-/** The hosts of one day: three bytes each. */
+/** The hosts of one day, or every n-th of them: three bytes each. */
 export class Fleet {
   #seed;
+  #first;
+  #step;
   #rows;
   #hours;
   #minutes;
   /** How many runs begin on the day. */
   runs = 0;
 
-  constructor(hosts, seed) {
+  /** @param part `{ first, step }`: of all hosts, those with the numbers first, first + step, and so on */
+  constructor(hosts, seed, { first = 0, step = 1 } = {}) {
     this.#seed = seed;
-    this.#rows = new Uint8Array(hosts);
-    this.#hours = new Uint8Array(hosts);
-    this.#minutes = new Uint8Array(hosts);
+    this.#first = first;
+    this.#step = step;
+    const count = Math.ceil((hosts - first) / step);
+    this.#rows = new Uint8Array(count);
+    this.#hours = new Uint8Array(count);
+    this.#minutes = new Uint8Array(count);
     const ends = [];
     for (const { of } of SCHEDULES) ends.push((ends.at(-1) ?? 0) + of);
-    for (let host = 0; host < hosts; host += 1) this.#draw(host, ends);
+    for (let index = 0; index < count; index += 1) this.#draw(index, ends);
   }
 
   get hosts() {
     return this.#rows.length;
   }
 
-  #draw(host, ends) {
-    const random = seededRandom(hashed(this.#seed, host));
+  #number(index) {
+    return this.#first + index * this.#step;
+  }
+
+  #draw(index, ends) {
+    const random = seededRandom(hashed(this.#seed, this.#number(index)));
     const drawn = random() * ends.at(-1);
     const row = ends.findIndex((end) => drawn < end);
     const { onDays, atHour, hours, minutes } = SCHEDULES[row];
-    this.#rows[host] = random() < onDays ? row : isOff;
-    if (this.#rows[host] === isOff) return;
+    this.#rows[index] = random() < onDays ? row : isOff;
+    if (this.#rows[index] === isOff) return;
     if (atHour === undefined) this.runs += hours.length * minutes.length;
     else {
       this.runs += 1;
-      this.#hours[host] = pick(atHour, random());
+      this.#hours[index] = pick(atHour, random());
       const minute = random() * MINUTES.of;
-      this.#minutes[host] = minute < MINUTES.full ? 0 : minute < MINUTES.full + MINUTES.half ? 30 : Math.floor(random() * 60);
+      this.#minutes[index] = minute < MINUTES.full ? 0 : minute < MINUTES.full + MINUTES.half ? 30 : Math.floor(random() * 60);
     }
   }
 
@@ -113,10 +123,11 @@ export class Fleet {
     const hour = Math.floor(minuteOfDay / 60);
     const minute = minuteOfDay % 60;
     const runs = SCHEDULES.map(({ hours, minutes }) => hours?.includes(hour) === true && minutes.includes(minute));
-    for (let host = 0; host < this.#rows.length; host += 1) {
-      const row = this.#rows[host];
+    for (let index = 0; index < this.#rows.length; index += 1) {
+      const row = this.#rows[index];
       if (row === isOff) continue;
-      if (SCHEDULES[row].atHour === undefined ? runs[row] : this.#hours[host] === hour && this.#minutes[host] === minute) yield host;
+      const isDue = SCHEDULES[row].atHour === undefined ? runs[row] : this.#hours[index] === hour && this.#minutes[index] === minute;
+      if (isDue) yield this.#number(index);
     }
   }
 

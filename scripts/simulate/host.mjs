@@ -9,6 +9,7 @@ import { EventBuilder } from '../../build/src/delivery/event-builder.js';
 import { gated, retrying } from '../../build/src/delivery/retry.js';
 import { defineEvent } from '../../build/src/index.js';
 import { Gate } from '../../build/src/opt-out/gate.js';
+import { UNAVAILABLE } from './endpoint.mjs';
 import { HostClock } from './world.mjs';
 import { hashed } from './random.mjs';
 
@@ -31,6 +32,9 @@ export function share(world, endpoint, { spreadMs, seed, skipsHeartbeats = true 
     log: new Log(undefined, clock),
     gate: new Gate({ state: 'open', watch: NOBODY_OPTS_OUT, clock }),
     builder: new EventBuilder({}, ledger),
+    /** How often an event was answered with 503, and how many events were so at each of their attempts: these fail, as they should. */
+    refusals: new WeakMap(),
+    unlucky: 0,
   };
 }
 
@@ -49,7 +53,7 @@ export class Host {
     const { world, ledger, log, gate, builder, spreadMs, skipsHeartbeats } = shared;
     const clock = new HostClock(world, this, { skipsHeartbeats });
     const random = () => this.#random();
-    const attempt = { maxBatchSize: 1, send: () => this.#attempt() };
+    const attempt = { maxBatchSize: 1, send: ([event]) => this.#attempt(event) };
     const transport = retrying(circuitBreaker(gated(attempt, gate), { clock, random }), {
       retries: DEFAULTS.retries,
       maxDelayMs: MAX_BACKOFF_MS,
@@ -99,7 +103,8 @@ export class Host {
     return this.inFlight === 0 && !this.#clock.hasTimers && !this.#isInDoubt && this.pending === 0;
   }
 
-  #attempt() {
+  #attempt(event) {
+    const { refusals } = this.#shared;
     this.inFlight += 1;
     return new Promise((resolve) => {
       this.#shared.endpoint.request(
@@ -107,6 +112,11 @@ export class Host {
         (outcome) => {
           this.inFlight -= 1;
           this.#isInDoubt = outcome.reason === 'connect';
+          if (outcome === UNAVAILABLE) {
+            const times = (refusals.get(event) ?? 0) + 1;
+            refusals.set(event, times);
+            if (times === DEFAULTS.retries + 1) this.#shared.unlucky += 1;
+          }
           resolve(outcome);
         },
       );

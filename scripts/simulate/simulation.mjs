@@ -34,7 +34,8 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
   });
   const endpoint = new Endpoint(world, outage, { startMs: NIGHT.startMs, endMs: LAST_MS });
   const shared = share(world, endpoint, { spreadMs, seed, skipsHeartbeats });
-  let mostActive = 0;
+  /** At the end of each minute, how many hosts have something to send. */
+  const activeHosts = [];
   let openRuns = 0;
 
   const publish = (number) => {
@@ -66,7 +67,7 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
       publishFrom(number, minuteMs, fleet.run(number, minuteOfDay), 0);
     }
     await world.runUntil(minuteMs + MINUTE_MS - 1);
-    mostActive = Math.max(mostActive, active.size);
+    activeHosts.push(active.size);
   }
   // No run begins any more; those that are open end, and what waits is sent.
   const isBusy = () => active.size > 0 || openRuns > 0;
@@ -80,10 +81,26 @@ export async function simulate(fleet, { spreadMs = 0, outage, seed = 1, skipsHea
     refused: endpoint.refused,
     meanPerS: (fleet.runs * MEAN_EVENTS_PER_RUN) / (DAY_MS / 1000),
     stats: shared.ledger.snapshot(pending),
-    mostActive,
+    unlucky: shared.unlucky,
+    activeHosts,
     tookS: (Date.now() - startedMs) / 1000,
     timers: world.steps,
   };
+}
+
+/**
+ * One night of parts of a fleet. No host changes what another one does, so their sum is the night of the whole: requests, accounts, and how
+ * many wait in each minute.
+ */
+export function combined([first, ...others]) {
+  const night = { ...first, stats: { ...first.stats } };
+  for (const other of others) {
+    night.arrived = night.arrived.map((count, second) => count + other.arrived[second]);
+    night.activeHosts = night.activeHosts.map((count, minute) => count + other.activeHosts[minute]);
+    for (const name of ['refused', 'meanPerS', 'unlucky', 'tookS']) night[name] += other[name];
+    for (const name of ['published', 'sent', 'failed', 'dropped', 'pending']) night.stats[name] += other.stats[name];
+  }
+  return night;
 }
 
 /** The length of a window in which requests are counted: short enough for a peak, and long enough that 10,000 hosts have more than noise. */
