@@ -9,10 +9,7 @@ const rank = (file) => {
   return index === -1 ? WAITING.length : index;
 };
 
-/**
- * Temporary files in memory, where the system has room for them: a disk that is busy for half a second makes a relay answer 200 instead of
- * 204, as it should, and a test fail.
- */
+/** Temporary files in memory, where the system has room for them: tests make many, and `test:deploy` flushes them to the disk. */
 function temporary() {
   try {
     const { bavail, bsize } = statfsSync('/dev/shm');
@@ -26,8 +23,8 @@ function temporary() {
 export default {
   // The tests that take minutes have scripts of their own: see ava.full.config.mjs and ava.relay.config.mjs.
   files: ['build/test/**/*.test.js', '!build/test/full/**'],
-  // Keeps the tests on the loopback interface.
-  require: ['./build/test/helpers/loopback-only.js'],
+  // Keeps the tests on the loopback interface, and off a slow disk.
+  require: ['./build/test/helpers/guard.js'],
   // One more than the cores of the smallest machine of CI.
   concurrency: 3,
   sortTestFiles: (one, other) => rank(one) - rank(other) || one.localeCompare(other),

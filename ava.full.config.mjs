@@ -1,7 +1,7 @@
 // Tests that are too long for `npm test`: `npm run test:faults`.
 export default {
   files: ['build/test/full/**/*.test.js'],
-  // Refuses connections to other machines.
-  require: ['./build/test/helpers/loopback-only.js'],
+  // Keeps the tests on the loopback interface, and off a slow disk.
+  require: ['./build/test/helpers/guard.js'],
   timeout: '60s',
 };

@@ -3,8 +3,8 @@ import base from './ava.config.mjs';
 
 export default {
   files: ['fuzz', 'sigkill', 'spool/kill', 'spool/lock', 'spool/model'].map((name) => `build/test/relay/${name}.test.js`),
-  // Keeps the tests on the loopback interface.
-  require: ['./build/test/helpers/loopback-only.js'],
+  // Keeps the tests on the loopback interface, and off a slow disk.
+  require: ['./build/test/helpers/guard.js'],
   environmentVariables: {
     ...base.environmentVariables,
     RELAY_KILLS: '10',

@@ -1,5 +1,5 @@
-// Keeps the tests on the loopback interface. It is loaded before every test file (`require` in ava.config.mjs) and in every child process
-// (`guardedEnv`). A connection to another host is an uncaught error, since the code under test may handle a normal one.
+// Keeps tests and their children on the loopback interface. A connection to another host is an uncaught error, since the code under test may
+// handle a normal one.
 import dgram from 'node:dgram';
 import dns from 'node:dns';
 import type { LookupAddress, LookupOptions } from 'node:dns';

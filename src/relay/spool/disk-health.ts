@@ -37,6 +37,12 @@ export function diskTrouble(error: unknown): DiskTrouble {
 /** Time limit for one operation of the disk, and for an append that waits for it. */
 const OPERATION_LIMIT_MS = 500;
 
+/**
+ * A timer that comes so late tells of this process, which was stopped or had no processor, not of the disk: the answer of the disk may wait
+ * behind the timer. So it gets that time to come.
+ */
+const HELD_UP_MS = 100;
+
 /** Time limit for opening the directory: recovery reads all of it, and no append waits for that. */
 export const OPENING_LIMIT_MS = 5000;
 
@@ -78,12 +84,14 @@ export class DiskWatchdog {
     return sinceMs === undefined ? this.#operationDueAtMs : Math.min(this.#operationDueAtMs, sinceMs + OPERATION_LIMIT_MS);
   }
 
-  #arm(): void {
+  #arm(atMs = this.#dueAtMs): void {
     const { clock, onOverdue } = this.#options;
-    this.#firesAtMs = this.#dueAtMs;
+    this.#firesAtMs = atMs;
     this.#timer = clock.setTimeout(() => {
       this.#timer = undefined;
-      if (clock.now() < this.#dueAtMs) this.#arm();
+      const nowMs = clock.now();
+      if (nowMs < this.#dueAtMs) this.#arm();
+      else if (nowMs >= this.#firesAtMs + HELD_UP_MS) this.#arm(nowMs + HELD_UP_MS);
       else onOverdue();
     }, this.#firesAtMs - clock.now());
     this.#timer.unref();

@@ -218,6 +218,30 @@ test('an append waits for half a second at most, even if each write takes less',
   await untilDurable(store);
 });
 
+test(proves('relay-disk', 'a process that was stopped for seconds does not take its own pause for one of the disk'), async (t) => {
+  const faulty = new FaultyFiles();
+  const { store, clock, lines } = await openRig(t, { directory: freshDirectory(t), fs: faulty.files });
+  const disk = faulty.hold('file.datasync');
+  t.teardown(() => disk.end());
+  const first = store.append('/first');
+  await disk.arrived();
+  // The timer comes late, and before the disk's answer.
+  clock.nowMs += 3000;
+  clock.fire();
+  await clock.advance(99);
+  disk.letThrough();
+  t.is(await first, 'disk');
+  const second = store.append('/second');
+  await disk.arrived();
+  clock.nowMs += 3000;
+  clock.fire();
+  await clock.advance(100);
+  t.is(await second, 'memory', 'the disk had time to answer');
+  t.deepEqual([lines.length, lines[0]?.startsWith('[telemetry] spool_hangs')], [1, true]);
+  disk.end();
+  await untilDurable(store);
+});
+
 test('marks that are made while the disk hangs are written when it responds', async (t) => {
   const directory = freshDirectory(t);
   const faulty = new FaultyFiles();
