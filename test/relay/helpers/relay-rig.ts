@@ -21,6 +21,9 @@ export const machine: MachineAccess = {
   facts: () => ({ system: 'Linux', machine: 'x86_64', nodeVersion: '20.19.0' }),
 };
 
+/** That machine, with a clock that stands still: a rate limit of some events a second allows no more while a test is slow. */
+export const stillMachine: MachineAccess = { ...machine, clock: { ...systemClock, now: () => 0 } };
+
 /** A relay that listens on a free port, with a store that the test can inspect. */
 export interface Rig {
   relay: Relay;

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { MAX_BATCH_BYTES } from '../../../src/relay/http/body.js';
 import { startCollector } from '../../../src/testing/index.js';
 import { BATCHES, bodyOf, lineOf, newId, post } from '../helpers/batch.js';
-import { exchange, startRig, statuses } from '../helpers/relay-rig.js';
+import { exchange, startRig, statuses, stillMachine } from '../helpers/relay-rig.js';
 import type { Rig } from '../helpers/relay-rig.js';
 import { until } from '../helpers/until.js';
 import { proves } from '../../helpers/promises.js';
@@ -206,7 +206,7 @@ test('an event that comes again while it is being stored waits for the same answ
 });
 
 test('a store that is full, and the rate limit, refuse events of a batch or the whole of it', async (t) => {
-  const { port, store, relay } = await startRig(t, { maxEventsPerSecond: 3 });
+  const { port, store, relay } = await startRig(t, { maxEventsPerSecond: 3 }, { machine: stillMachine });
   const ids = [newId(), newId(), newId(), newId()];
   const partly = await post(
     port,

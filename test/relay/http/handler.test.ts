@@ -1,7 +1,7 @@
 // Every answer of the relay, health and metrics included.
 import test from 'ava';
 import { startCollector } from '../../../src/testing/index.js';
-import { exchange, get as getFrom, startRig, statuses } from '../helpers/relay-rig.js';
+import { exchange, get as getFrom, startRig, statuses, stillMachine } from '../helpers/relay-rig.js';
 import { until } from '../helpers/until.js';
 import { startHttp } from '../../helpers/loopback.js';
 import type { PromClient } from '../../../src/relay/metrics.js';
@@ -76,7 +76,7 @@ test('only GET without a body is accepted', async (t) => {
 });
 
 test('events beyond the rate limit are answered 429 with Retry-After', async (t) => {
-  const { get } = await startRig(t, { maxEventsPerSecond: 2 });
+  const { get } = await startRig(t, { maxEventsPerSecond: 2 }, { machine: stillMachine });
   const answers = await Promise.all(Array.from({ length: 5 }, () => get(EVENT)));
   const refused = answers.filter(({ status }) => status === 429);
   t.is(refused.length, 3);
