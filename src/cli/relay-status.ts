@@ -182,6 +182,7 @@ function isStatus(value: unknown): value is RelayStatus {
     typeof document.uptimeMs === 'number' &&
     typeof document.pending === 'number' &&
     isTextOrMissing(document.lastSuccessAt) &&
+    isTextOrMissing(document.dagFactoryEndpoint) &&
     (document.oldestAgeMs === undefined || typeof document.oldestAgeMs === 'number') &&
     (document.lastFailure === undefined || hasAll(document.lastFailure, ['at', 'cause'], 'string')) &&
     hasAll(document.spool, ['bytes'], 'number') &&
@@ -252,11 +253,12 @@ const LABEL_WIDTH = 20;
 
 /** A status as text. It may come from any server, so no character of it reaches the terminal unseen. */
 export function statusLines(status: RelayStatus, { paint, width }: Pick<Show, 'paint' | 'width'>): string[] {
-  const { state, now, lastSuccessAt, lastFailure, pending, oldestAgeMs, totals, warnings } = status;
+  const { state, now, lastSuccessAt, lastFailure, pending, oldestAgeMs, totals, warnings, dagFactoryEndpoint } = status;
   const ago = (at: string): string => `${clockTime(at)}, ${durationWords(Date.parse(now) - Date.parse(at))} ago`;
   const oldest = oldestAgeMs === undefined ? '' : `, the oldest for ${durationWords(oldestAgeMs)}`;
   const rows: [string, string][] = [
     ['endpoint', `${status.endpoint}, ${status.forwardKind === 'ndjson' ? 'in batches of NDJSON' : 'one GET an event'}`],
+    ...(dagFactoryEndpoint === undefined ? [] : [['of DAG Factory', `${dagFactoryEndpoint}, one GET an event`] as [string, string]]),
     ['last success', lastSuccessAt === undefined ? 'none since the start' : ago(lastSuccessAt)],
     ['last failure', lastFailure === undefined ? 'none since the start' : `${lastFailure.cause}, ${ago(lastFailure.at)}`],
     ['waiting', `${pending} ${pending === 1 ? 'event' : 'events'}${oldest}`],
@@ -270,7 +272,7 @@ export function statusLines(status: RelayStatus, { paint, width }: Pick<Show, 'p
   const safe = rows.map(({ 0: label, 1: text }) => [label, printable(text)]);
   const paintState = GOOD.has(state) ? paint.good : paint.bad;
   const [first = '', ...rest] = wrap(printable(status.sentence), width());
-  const word = /^(?:Opted out|\w+)/.exec(first)?.[0] ?? '';
+  const word = /^(?:Opted out|Debug mode|\w+)/.exec(first)?.[0] ?? '';
   return [`${paintState(paint.strong(word))}${first.slice(word.length)}`, ...rest, '', ...columns(safe, [LABEL_WIDTH], width(), '  ')];
 }
 

@@ -115,6 +115,7 @@ interface StatusSourceOptions {
 export class StatusSource {
   readonly #options: StatusSourceOptions;
   readonly #endpoint: string;
+  readonly #dagFactoryEndpoint: string | undefined;
   readonly #isDebug: boolean;
   readonly #startedAtMs: number;
   readonly #startedAtWallMs: number;
@@ -127,8 +128,8 @@ export class StatusSource {
     const { gate, machine, optOuts, settings } = options;
     const { clock } = machine;
     this.#options = options;
-    const { origin, pathname } = new URL(settings.forward);
-    this.#endpoint = origin + pathname.replace(/\/$/, '');
+    this.#endpoint = shownEndpoint(settings.forward);
+    this.#dagFactoryEndpoint = settings.forwardDagFactory && shownEndpoint(settings.forwardDagFactory);
     this.#isDebug = debugMode(COSMOS, settings.env) !== undefined;
     this.#startedAtMs = clock.now();
     this.#startedAtWallMs = clock.wallNow();
@@ -170,6 +171,7 @@ export class StatusSource {
       optedOutSinceMs: this.#optedOutSinceMs,
       optedOutBy: this.#optedOutBy,
       endpoint: this.#endpoint,
+      dagFactoryEndpoint: this.#dagFactoryEndpoint,
       forwardKind: settings.forwardsLines ? 'ndjson' : 'cosmos',
       spoolKind: kindOf(stats, settings, hasStore),
       maxAgeMs: settings.maxAgeMs,
@@ -194,6 +196,11 @@ export class StatusSource {
     const found = rules.find(isKnownOptOut) ?? rules.find(({ optsOut }) => optsOut);
     this.#optedOutBy = found && ruleWords(known(found));
   }
+}
+
+function shownEndpoint(forward: string): string {
+  const { origin, pathname } = new URL(forward);
+  return origin + pathname.replace(/\/$/, '');
 }
 
 /** A rule whose file stayed malformed counts as an opt-out: that it could change is over. */

@@ -33,9 +33,10 @@ export interface RelayStatus {
    * - `paused`: the endpoint refuses events; one at a time is tried.
    * - `undecided`: nothing is sent, because a file that may opt out cannot be read.
    * - `opted_out`: every event is discarded.
+   * - `debug`: debug mode is on; each event is written down, and nothing is sent.
    * - `closing`: new events are refused, and pending ones are delivered until the deadline.
    */
-  readonly state: 'starting' | 'delivering' | 'idle' | 'waiting' | 'paused' | 'undecided' | 'opted_out' | 'closing';
+  readonly state: 'starting' | 'delivering' | 'idle' | 'waiting' | 'paused' | 'undecided' | 'opted_out' | 'debug' | 'closing';
   /** The same in one to three sentences. */
   readonly sentence: string;
   /**
@@ -49,6 +50,8 @@ export interface RelayStatus {
   readonly optedOutBy: string | undefined;
   /** Where events are forwarded to, without user name, password and query. */
   readonly endpoint: string;
+  /** The same for events of DAG Factory; undefined if they are refused. */
+  readonly dagFactoryEndpoint: string | undefined;
   /** How they are forwarded: as requests of Cosmos, or as lines of NDJSON. */
   readonly forwardKind: 'cosmos' | 'ndjson';
   /** When the endpoint confirmed an event last; undefined if it has not confirmed one to this process. */
@@ -144,6 +147,7 @@ export interface StatusFacts {
   readonly optedOutSinceMs: number | undefined;
   readonly optedOutBy: string | undefined;
   readonly endpoint: string;
+  readonly dagFactoryEndpoint: string | undefined;
   readonly forwardKind: 'cosmos' | 'ndjson';
   readonly spoolKind: RelayStatus['spool']['kind'];
   readonly maxAgeMs: number;
@@ -178,6 +182,7 @@ export function statusOf(facts: StatusFacts): RelayStatus {
     cause: stats.notDelivering,
     optedOutBy: state === 'opted_out' ? facts.optedOutBy : undefined,
     endpoint: facts.endpoint,
+    dagFactoryEndpoint: facts.dagFactoryEndpoint,
     forwardKind: facts.forwardKind,
     lastSuccessAt: optionalIso(stats.lastSentAtMs),
     lastFailure: lastFailure && { at: iso(lastFailure.atMs), cause: lastFailure.cause },
@@ -195,11 +200,12 @@ export function statusOf(facts: StatusFacts): RelayStatus {
   };
 }
 
-function stateOf({ stats, delivery, notReady, isUndecided, nowMs }: StatusFacts): RelayState {
+function stateOf({ stats, delivery, notReady, isUndecided, isDebug, nowMs }: StatusFacts): RelayState {
   if (notReady === 'closing') return 'closing';
   if (stats.isOptedOut) return 'opted_out';
   if (notReady === 'spool_unavailable') return 'starting';
   if (isUndecided) return 'undecided';
+  if (isDebug) return 'debug';
   if (stats.isPaused) return 'paused';
   if (stats.isOffline || hasHeldEvents(stats)) return 'waiting';
   if (stats.pending > 0) return delivery?.isFailing === true ? 'waiting' : 'delivering';
@@ -217,6 +223,7 @@ function sinceOf(state: RelayState, facts: StatusFacts): number | undefined {
   const { delivery, nowMs, startedAtMs, stats } = facts;
   switch (state) {
     case 'starting':
+    case 'debug':
       return startedAtMs;
     case 'closing':
       return facts.closingSinceMs;
@@ -226,7 +233,8 @@ function sinceOf(state: RelayState, facts: StatusFacts): number | undefined {
       return delivery?.undecidedSinceMs;
     case 'paused':
     case 'waiting':
-      return delivery?.failingSinceMs;
+      // The queue does not tell since when it cannot be reached, and an attempt that failed is another matter.
+      return hasHeldEvents(stats) ? undefined : delivery?.failingSinceMs;
     case 'delivering':
       return delivery?.deliveringSinceMs ?? Math.max(startedAtMs, nowMs - (stats.store.oldestAgeMs ?? 0));
     case 'idle':
@@ -243,6 +251,8 @@ function sentenceOf(state: RelayState, sinceMs: number | undefined, facts: Statu
   switch (state) {
     case 'starting':
       return `Starting${since}: the store of events is not open yet. Until it is, new events are refused with 503.`;
+    case 'debug':
+      return `Debug mode is on${since}: each event is written down, and nothing is sent. ${waits}`;
     case 'closing':
       return `Closing${since}: new events are refused with 503. ${waits}`;
     case 'opted_out':
@@ -318,7 +328,6 @@ function warningsOf(state: RelayState, facts: StatusFacts): string[] {
   if (oldestAgeMs !== undefined && oldestAgeMs > maxAgeMs * NEARLY_FULL)
     warnings.push(`The oldest event has waited for ${durationWords(oldestAgeMs)}. It is dropped after ${durationWords(maxAgeMs)}.`);
   if (!facts.hasFreeDescriptor) warnings.push('This process may open no more files: nothing can be sent.');
-  if (facts.isDebug) warnings.push('Debug mode is on: requests are written down, and nothing is sent.');
   if (state === 'idle' && stats.notDelivering !== undefined && delivery?.lastFailure !== undefined)
     warnings.push(`The last attempt failed at ${clockTime(delivery.lastFailure.atMs, nowMs)}: ${causeWords(stats.notDelivering)}.`);
   return warnings;

@@ -11,7 +11,7 @@ import { proves } from '../helpers/promises.js';
 /** The number of requests: 500 in `npm test`, 20,000 in `npm run test:relay`. */
 const REQUESTS = Number(process.env['RELAY_FUZZ'] ?? 500);
 /** The relay's page, and the stream that an open page follows. */
-const PAGES = ['/', '/status/events'];
+const PAGES = ['/', '/status/events', '/statusz'];
 const AT_A_TIME = 32;
 const MOST_GROWTH_MB = 40;
 
@@ -71,7 +71,7 @@ test(proves('relay-hostile-bytes', 'hostile bytes get an answer or a closed conn
       while (left > 0) {
         left -= 1;
         const kind = random();
-        const bytes = kind < 0.3 ? hostileBatch(random, port) : hostileRequest(random, port, kind < 0.5 ? PAGES[left % 2] : undefined);
+        const bytes = kind < 0.3 ? hostileBatch(random, port) : hostileRequest(random, port, kind < 0.5 ? PAGES[left % PAGES.length] : undefined);
         const end = await attack(port, bytes, random() < 0.1);
         ends[end] += 1;
         if (end === 'nonsense' || end === 'forgotten') t.log(end, JSON.stringify(bytes.toString('latin1').slice(0, 300)));

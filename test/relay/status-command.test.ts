@@ -56,6 +56,7 @@ const STATUS: RelayStatus = {
   cause: 'refused',
   optedOutBy: undefined,
   endpoint: 'https://telemetry.acme.example',
+  dagFactoryEndpoint: undefined,
   forwardKind: 'cosmos',
   lastSuccessAt: '2026-11-28T14:02:11.000Z',
   lastFailure: { at: '2026-11-28T14:05:28.500Z', cause: 'refused' },
@@ -145,6 +146,15 @@ test('an idle relay and one that delivers exit with 0, one that does not deliver
   const out = await run([`http://127.0.0.1:${off.port}`]);
   t.is(out.code, 1);
   t.regex(out.stdout, /^Opted out since \d\d:\d\d UTC by DO_NOT_TRACK=1 in the environment\. Every event is discarded\.\n/);
+
+  const debug = await startRig(t, {
+    env: { COSMOS_TELEMETRY_DEBUG: path.join(makeFolder(t), 'debug.txt') },
+    forwardDagFactory: 'https://dags.acme.example/df',
+  });
+  const written = await run([`http://127.0.0.1:${debug.port}`]);
+  t.is(written.code, 1);
+  t.regex(written.stdout, /^Debug mode is on since \d\d:\d\d UTC: each event is written down, and nothing is sent\. No event waits\.\n/);
+  t.regex(written.stdout, /\n {2}of DAG Factory {4}https:\/\/dags\.acme\.example\/df, one GET an event\n/);
 });
 
 test('--json prints the document of /statusz', async (t) => {

@@ -68,7 +68,7 @@ export class StatusPage {
     }
     if (method !== 'GET') answers.send(response, 'not_get');
     else if (this.#watchers.add(response)) answers.count(200);
-    else answers.send(response, 'too_many_watchers');
+    else answers.send(response, this.#watchers.isClosed ? 'closing' : 'too_many_watchers');
   }
 
   /** Ends the pages that follow. */

@@ -49,6 +49,7 @@ const STATES: Readonly<Record<RelayStatus['state'], readonly [word: string, mood
   paused: ['Paused', 'bad'],
   undecided: ['Undecided', 'bad'],
   opted_out: ['Opted out', 'calm'],
+  debug: ['Debug mode', 'calm'],
   closing: ['Closing', 'calm'],
 };
 
@@ -78,12 +79,13 @@ function fact(name: string, value: Html | string): Html {
 }
 
 function factsOf(status: RelayStatus): Html {
-  const { now, lastSuccessAt, lastFailure, pending, oldestAgeMs, startedAt, uptimeMs, optedOutBy } = status;
+  const { now, lastSuccessAt, lastFailure, pending, oldestAgeMs, startedAt, uptimeMs, optedOutBy, dagFactoryEndpoint } = status;
   const how = status.forwardKind === 'ndjson' ? 'in batches of NDJSON' : 'one GET an event';
   const ago = (time: string) => html`${timeOf(time, now)}, ${durationWords(Date.parse(now) - Date.parse(time))} ago`;
   const oldest = oldestAgeMs === undefined || pending === 0 ? '' : `, the oldest for ${durationWords(oldestAgeMs)}`;
   return html`${[
     fact('Endpoint', html`<code>${status.endpoint}</code>, ${how}`),
+    ...(dagFactoryEndpoint === undefined ? [] : [fact('Of DAG Factory', html`<code>${dagFactoryEndpoint}</code>, one GET an event`)]),
     ...(optedOutBy === undefined ? [] : [fact('Opted out by', optedOutBy)]),
     fact('Last success', lastSuccessAt === undefined ? 'none yet' : ago(lastSuccessAt)),
     fact('Last failure', lastFailure === undefined ? 'none' : html`${ago(lastFailure.at)}: ${causeWords(lastFailure.cause)}`),

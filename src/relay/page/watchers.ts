@@ -45,6 +45,11 @@ export class Watchers {
     this.#most = most;
   }
 
+  /** Whether all have been ended. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** How many pages follow. */
   get size(): number {
     return this.#watchers.size;

@@ -13,6 +13,7 @@ export function aStatus(given: Partial<RelayStatus> = {}): RelayStatus {
     cause: undefined,
     optedOutBy: undefined,
     endpoint: 'https://telemetry.acme.example/up',
+    dagFactoryEndpoint: undefined,
     forwardKind: 'cosmos',
     lastSuccessAt: undefined,
     lastFailure: undefined,

@@ -1,10 +1,12 @@
 // The relay's page over HTTP: who gets it, where it is, and what those cost who follow it.
+import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { StatusPage } from '../../../src/relay/page/page.js';
 import { startCollector } from '../../../src/testing/index.js';
 import { holdProcess } from '../../helpers/hold-process.js';
+import { listen } from '../../helpers/loopback.js';
 import { proves } from '../../helpers/promises.js';
 import { RawClient } from '../../helpers/raw-client.js';
 import { VirtualClock } from '../../helpers/virtual-clock.js';
@@ -206,6 +208,14 @@ test('pages that are asked for in one write are one document, and a stream behin
   // Later it is another one.
   await get(EVENT);
   t.regex((await get('/', TYPED)).text, /Accepted<\/dt><dd>1</);
+});
+
+test('the page of a closed relay that is mounted says that it is closing', async (t) => {
+  const { relay } = await startRig(t);
+  const { port } = await listen(t, createServer(relay.handler));
+  await relay.close();
+  const { status, text } = await getFrom(port, STREAM, TYPED);
+  t.deepEqual([status, text], [503, 'closing\n']);
 });
 
 test('pages take a quarter of the connections at most', async (t) => {

@@ -35,6 +35,7 @@ test('each state has its word, its sign and its colour, and tells why nothing is
       '<span class="bad"><span aria-hidden="true">▲</span> Paused</span><span class="unseen">: the endpoint answers with status 403 (http_403)</span>',
     undecided: '<span class="bad"><span aria-hidden="true">▲</span> Undecided</span>',
     opted_out: '<span class="calm"><span aria-hidden="true">■</span> Opted out</span>',
+    debug: '<span class="calm"><span aria-hidden="true">■</span> Debug mode</span>',
     closing: '<span class="calm"><span aria-hidden="true">■</span> Closing</span>',
   };
   for (const [state, source] of Object.entries(words)) {
@@ -66,6 +67,10 @@ test('the facts: endpoint, last success, last failure with its cause, what waits
       'Running\nfor 2 h, since \n03:00:00 UTC',
       'Version\n1.2.3',
     ].join('\n'),
+  );
+  t.regex(
+    textOf(part('facts', { dagFactoryEndpoint: 'https://dags.acme.example' })),
+    /one GET an event\nOf DAG Factory\nhttps:\/\/dags\.acme\.example\n, one GET an event\nLast success/,
   );
   t.regex(textOf(part('facts', {})), /Last success\nnone yet\nLast failure\nnone\nWaiting events\n0\n/);
   t.regex(
