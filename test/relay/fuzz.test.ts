@@ -71,7 +71,8 @@ test(proves('relay-hostile-bytes', 'hostile bytes get an answer or a closed conn
       while (left > 0) {
         left -= 1;
         const kind = random();
-        const bytes = kind < 0.3 ? hostileBatch(random, port) : hostileRequest(random, port, kind < 0.5 ? PAGES[left % PAGES.length] : undefined);
+        const bytes =
+          kind < 0.3 ? hostileBatch(random, port) : hostileRequest(random, port, kind < 0.5 ? PAGES[left % PAGES.length] : undefined);
         const end = await attack(port, bytes, random() < 0.1);
         ends[end] += 1;
         if (end === 'nonsense' || end === 'forgotten') t.log(end, JSON.stringify(bytes.toString('latin1').slice(0, 300)));

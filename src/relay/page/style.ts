@@ -41,7 +41,6 @@ thead th { border-top: 0; color: var(--faint); font-size: .875rem; }
 th:last-child, td:last-child, #minutes td { text-align: right; padding-right: 0; }
 #minutes th + th { text-align: right; padding-right: 0; }
 svg { display: block; width: 100%; height: auto; }
-#chart svg { max-width: 44rem; }
 svg.bar { height: .9rem; margin-bottom: .4rem; border-radius: .25rem; }
 svg text { fill: var(--faint); font-size: 13px; }
 .track, .accepted { fill: var(--accepted); }
