@@ -57,5 +57,8 @@ details[id] { border-top: 1px solid var(--line); }
   #facts > div { display: block; }
   svg text { font-size: 20px; }
 }
+@media (min-width: 45rem) {
+  svg text { font-size: 9px; }
+}
 :focus-visible { outline: 3px solid var(--sent); outline-offset: 2px; border-radius: .2rem; }
 `;
