@@ -62,7 +62,8 @@ export const systemClock: Clock = {
     return time[0] * 1000 + time[1] / 1e6;
   },
   wallNow: () => wallNow(),
-  setTimeout: (callback, delayMs) => startTimer(callback, delayMs),
+  // A time that passes while its delay is reckoned gives a negative one, of which Node 24 and 26 print a warning into the host.
+  setTimeout: (callback, delayMs) => startTimer(callback, delayMs > 0 ? delayMs : 0),
   clearTimeout: (timer) => {
     stopTimer(timer as NodeJS.Timeout);
   },
