@@ -332,7 +332,7 @@ try {
   test('a text that turns its direction, or holds what is no character, shows that it does', () => {
     const { html } = reportOfText(line('database=sql%E2%80%AEite%07&status=failed'));
     assert.match(html, /sql\uFFFDite\uFFFD/);
-    assert.doesNotMatch(html, /[\u202E\u0007]/);
+    assert.ok(!html.includes('\u202E') && !html.includes('\u0007'));
   });
   test('a year that no clock has is no time, and events of each day of 330 years are a page of one year', () => {
     const years = ['0000-01-01', '1969-12-31', '2300-01-01'].map((date, index) => json(200_000 + index, { time: `${date}T00:00:00.000Z` }));
