@@ -295,12 +295,12 @@ export class Dispatcher {
     }
     // The process may leave meanwhile: the batch is settled then.
     if (!worker.finish(batch)) return;
+    // In flight before anything is told of the others: see `#account`.
+    const rest = kept.length === 0 ? undefined : worker.begin(kept);
     for (const { 0: event, 1: reason } of left) this.#leaveOut(event, reason);
-    if (kept.length === 0) this.#runNext(worker);
-    else if (this.#isStopped || !this.#options.gate.check()) {
-      this.#account(kept, UNSENT);
-      this.#runNext(worker);
-    } else this.#attempt(worker.begin(kept));
+    if (rest === undefined) this.#runNext(worker);
+    else if (this.#isStopped || !this.#options.gate.check()) this.#settle(rest, UNSENT);
+    else this.#attempt(rest);
   }
 
   #leaveOut(event: TakenEvent, reason: string): void {
@@ -365,27 +365,34 @@ export class Dispatcher {
     this.#options.log.change('delivery_resumed', 'the endpoint can be reached again');
   }
 
+  /** Tells only once all is entered: whoever waits for some of the events looks for them among those that wait and are in flight. */
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
-    if (outcome.kind !== 'partial') return this.#accountAll(taken, outcome);
-    for (const { outcome: each, events } of byOutcome(taken, outcome.outcomes)) this.#accountAll(events, each);
+    const groups = outcome.kind === 'partial' ? [...byOutcome(taken, outcome.outcomes)] : [{ outcome, events: taken }];
+    for (const group of groups) this.#enter(group.events, group.outcome);
+    for (const group of groups) this.#tell(group.events, group.outcome);
   }
 
-  #accountAll(taken: readonly TakenEvent[], outcome: EventOutcome): void {
-    const { ledger, log, onSettled } = this.#options;
+  #enter(taken: readonly TakenEvent[], outcome: EventOutcome): void {
+    const { ledger } = this.#options;
     const events = taken.length;
     this.#inFlight -= events;
-    if (outcome.kind === 'sent') {
-      ledger.confirm(taken, given(outcome, 'handedOver'));
-      this.#hasWarned = false;
-    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
+    if (outcome.kind === 'sent') ledger.confirm(taken, given(outcome, 'handedOver'));
+    else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
     else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);
     else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events, taken);
     else {
       this.#putBack(taken);
       this.#batching.waitNoLonger();
+    }
+  }
+
+  #tell(taken: readonly TakenEvent[], outcome: EventOutcome): void {
+    const { log, onSettled } = this.#options;
+    if (outcome.kind === 'deferred') {
       if (this.#isStopped) return onSettled(outcome, taken);
       this.#wait(outcome);
     }
+    if (outcome.kind === 'sent') this.#hasWarned = false;
     if (outcome.kind === 'sent' && this.#isInDoubt) {
       this.#isInDoubt = false;
       this.#resumed();
