@@ -346,7 +346,8 @@ class NdjsonTransport implements Transport {
 
   #partsLineOf(event: UsageEvent): string | undefined {
     const { [eventParts]: given } = event;
-    if (given === undefined) return undefined;
+    // A transport may hand on a proxy with other metrics, which answers with the parts of what is behind it.
+    if (given?.of !== event) return undefined;
     const { base, own, metadata } = given;
     let lines = this.#lines.get(base);
     if (lines === undefined) this.#lines.set(base, (lines = new NdjsonLines(event, base)));
