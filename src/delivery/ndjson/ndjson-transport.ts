@@ -158,6 +158,9 @@ function checkNdjsonOptions(options: NdjsonTransportOptions): Checked {
   } = checked;
   const url = parseUrl(endpoint);
   const tls = checkTls({ ca, cert, key });
+  if (tls !== undefined && !url.startsWith('https:')) {
+    throw new TypeError('Expected `endpoint` to be an https URL, since `ca`, `cert` and `key` are of no use without TLS.');
+  }
   const http = { ...rest, endpoint: new URL(url).origin };
   // It checks the options that both have.
   const { attemptTimeoutMs } = checkTransportOptions(http);
@@ -313,7 +316,8 @@ class NdjsonTransport implements Transport {
     } catch {
       return INVALID;
     }
-    const content: Record<string, string> = { 'content-type': 'application/x-ndjson' };
+    // Without it a server may compress its answer (RFC 9110, 12.5.3), which is not inflated here.
+    const content: Record<string, string> = { 'content-type': 'application/x-ndjson', 'accept-encoding': 'identity' };
     let body: Uint8Array;
     if (gzip && text.length > GZIP_ABOVE_BYTES) {
       body = process.getBuiltinModule('node:zlib').gzipSync(text, bareStreamOptions(GZIP_OPTIONS));

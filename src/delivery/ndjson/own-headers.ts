@@ -18,6 +18,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What the transport sets, or what says where the request ends. */
 const OURS: ReadonlySet<string> = new Set([
+  'accept-encoding',
   'connection',
   'content-encoding',
   'content-length',
