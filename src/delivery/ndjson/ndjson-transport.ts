@@ -267,16 +267,12 @@ class NdjsonTransport implements Transport {
       const end = Math.min(length, from + this.#limit);
       const outcome = await this.#post(events.slice(from, end), signal);
       if (outcome.kind === 'partial') outcomes.push(...outcome.outcomes);
-      else if (!isTooLarge(outcome)) {
-        // Without an acceptance there is no reason to try the rest.
-        const count = (outcome.kind === 'sent' ? end : length) - from;
-        for (let index = 0; index < count; index += 1) outcomes.push(outcome);
-      } else if (end - from === 1) outcomes.push(TOO_LARGE);
+      else if (!isTooLarge(outcome)) for (let index = from; index < end; index += 1) outcomes.push(outcome);
+      else if (end - from === 1) outcomes.push(TOO_LARGE);
       this.#learn(end - from, outcome);
-      // The dispatcher ends a send that takes too long. What was not tried goes back.
-      if (outcomes.length < length && (signal.aborted || this.#clock.now() >= untilMs)) {
-        while (outcomes.length < length) outcomes.push(UNWRITTEN);
-      }
+      // What was not tried goes back: without a final answer there is no reason to try it now, and the dispatcher ends a send that takes too
+      // long.
+      if (signal.aborted || !isFinal(outcome) || this.#clock.now() >= untilMs) while (outcomes.length < length) outcomes.push(UNWRITTEN);
     }
     const [first] = outcomes;
     return first !== undefined && outcomes.every((outcome) => outcome === first) ? first : { kind: 'partial', outcomes };
@@ -357,6 +353,11 @@ class NdjsonTransport implements Transport {
     if (lines === undefined) this.#lines.set(base, (lines = new NdjsonLines(event, base)));
     return lines.line(event, own, metadata);
   }
+}
+
+/** Whether an answer decides over the events of its request. It says nothing of others, one of which may be why it is a refusal. */
+function isFinal({ kind }: SendOutcome): boolean {
+  return kind === 'sent' || kind === 'partial' || kind === 'rejected' || kind === 'refused';
 }
 
 function isTooLarge(outcome: SendOutcome): boolean {
