@@ -1,7 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import { anyText } from '../helpers/arbitraries.js';
-import { collectGarbage } from '../helpers/collect-garbage.js';
 import { ndjsonKey, ndjsonLine, NdjsonLines, readNdjsonLine } from '../../src/wire/ndjson.js';
 import type { NdjsonEvent, NdjsonProblem } from '../../src/wire/ndjson.js';
 import type { UsageEvent } from '../../src/index.js';
@@ -432,15 +431,4 @@ test('whatever events follow each other, their lines are those of each event alo
     }),
     { numRuns: 500 },
   );
-});
-
-test('long names of foreign lines and events are not kept in memory', async (t) => {
-  const nameOf = (n: number): string => `n${n}_`.padEnd(1_000_000, 'x');
-  const read = (name: string): void => void readNdjsonLine(`${START},"${name}":1}`);
-  const write = (name: string): void => void ndjsonLine({ id: '7', type: 'backfill', metrics: { [name]: 1 } });
-  await collectGarbage();
-  const { heapUsed } = process.memoryUsage();
-  for (let n = 0; n < 100; n += 1) (n % 2 === 0 ? read : write)(nameOf(n));
-  await collectGarbage();
-  t.true(process.memoryUsage().heapUsed - heapUsed < 20_000_000);
 });

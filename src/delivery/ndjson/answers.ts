@@ -76,7 +76,11 @@ class Errors {
 /** What the body names; undefined if it is none of ours. A page of a framework may begin with space, or with a byte order mark. */
 function errorsOf(answer: readonly Uint8Array[]): Errors | undefined {
   try {
-    const parsed: unknown = JSON.parse(Buffer.concat(answer).toString().replace(/^\uFEFF/, ''));
+    const parsed: unknown = JSON.parse(
+      Buffer.concat(answer)
+        .toString()
+        .replace(/^\uFEFF/, ''),
+    );
     const errors = given(Object(parsed) as { errors?: unknown }, 'errors');
     return Array.isArray(errors) ? new Errors(errors) : undefined;
   } catch {

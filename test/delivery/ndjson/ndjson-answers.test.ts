@@ -42,6 +42,23 @@ for (const [what, body] of [
   });
 }
 
+test('an event that one answer both refuses and accepts is tried again, since its line has an id', async (t) => {
+  for (const codes of [
+    [400, 200],
+    [200, 400, 200],
+    [400, undefined],
+  ]) {
+    const errors = [
+      ...codes.map((code) => ({ id: events[0]?.id, status: code })),
+      { id: events[1]?.id, status: 400 },
+      { id: events[1]?.id, status: 400 },
+    ];
+    const { outcomes, requests } = await outcomesOf(t, [status(207, {}, JSON.stringify({ errors })), status(200)], events.slice(0, 3));
+    t.deepEqual(outcomes, [{ kind: 'retryable', reason: 'contradicted' }, refusedBy(400), SENT], JSON.stringify(codes));
+    t.is(requests.length, 1);
+  }
+});
+
 test('an id in two spellings is one event', async (t) => {
   const other = named.replace(/019a[^"]+/, (id) => id.toUpperCase()).replace('400', '200');
   const body = `{"errors":[${[named, other].map((each) => each.slice(11, -2)).join()}]}`;
@@ -49,7 +66,13 @@ test('an id in two spellings is one event', async (t) => {
 });
 
 test('a 207 whose errors name no event of the batch says nothing: it is tried again', async (t) => {
-  for (const errors of [[{ line: 2, status: 400 }], [null], [7, 'x'], [{ id: 7, status: 400 }], [{ id: 'of another batch', status: 400 }]]) {
+  for (const errors of [
+    [{ line: 2, status: 400 }],
+    [null],
+    [7, 'x'],
+    [{ id: 7, status: 400 }],
+    [{ id: 'of another batch', status: 400 }],
+  ]) {
     const body = JSON.stringify({ errors });
     const unknown: EventOutcome = { kind: 'retryable', reason: 'http_207' };
     t.deepEqual((await outcomesOf(t, status(207, {}, body))).outcomes, [unknown, unknown], body);

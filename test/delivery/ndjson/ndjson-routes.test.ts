@@ -135,18 +135,24 @@ test('what a client posts is the line of each event, also if a transport around 
   );
 });
 
+function redacted(event: UsageEvent): UsageEvent {
+  return new Proxy(event, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (name === 'metrics') return { status: 'success' };
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
 test('a proxy around an event is posted as what it says, and not as what is behind it', async (t) => {
   const { url, requests } = await receiver(t);
   const inner = ndjsonTransport({ endpoint: url, env: {} });
-  const redacted = (event: UsageEvent): UsageEvent =>
-    new Proxy(event, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(target, name);
-        if (name === 'metrics') return { status: 'success' };
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  const transport: Transport = { maxBatchSize: 512, send: (sent, abort) => inner.send(sent.map(redacted), abort), close: () => inner.close?.() };
+  const transport: Transport = {
+    maxBatchSize: 512,
+    send: (sent, abort) => inner.send(sent.map(redacted), abort),
+    close: () => inner.close?.(),
+  };
   const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: testEnvironment('acme') });
   telemetry.reportRun({ status: 'failed', tasks: [{ owned: true, status: 'failed', duration: 7 }] });
   t.is((await telemetry.close({ deadlineMs: 5000 })).sent, 2);

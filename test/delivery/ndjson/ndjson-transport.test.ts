@@ -163,28 +163,6 @@ test('an entry with 429 is tried again as an answer of 429 is: at once but for t
   t.deepEqual(await outcomeOf(), [SENT, { kind: 'deferred', waitMs: 7000, reason: 'http_429' }]);
 });
 
-test('an event that one answer both refuses and accepts is tried again, since its line has an id', async (t) => {
-  const statuses = [
-    [400, 200],
-    [200, 400, 200],
-    [400, undefined],
-  ];
-  for (const named of statuses) {
-    const errors = [
-      ...named.map((code) => ({ id: event(0).id, status: code })),
-      { id: event(1).id, status: 400 },
-      { id: event(1).id, status: 400 },
-    ];
-    const { url, requests } = await receiver(t, [status(207, {}, JSON.stringify({ errors })), ok]);
-    const transport = open(t, { endpoint: url });
-    const outcome = await transport.send(events(3), signal);
-    const refused = { kind: 'rejected', reason: 'http_400' };
-    const unknown = { kind: 'retryable', reason: 'contradicted' };
-    t.deepEqual(outcome, { kind: 'partial', outcomes: [unknown, refused, SENT] } as SendOutcome, JSON.stringify(named));
-    t.is(requests.length, 1);
-  }
-});
-
 test('the answer to a large batch may name each of its events', async (t) => {
   const all = events(2000);
   const errors = all.slice(1).map(({ id }) => ({ id, status: 404, reason: 'unknown_event' }));
