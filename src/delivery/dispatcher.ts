@@ -368,37 +368,36 @@ export class Dispatcher {
   /** Tells only once all is entered: whoever waits for some of the events looks for them among those that wait and are in flight. */
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
     const groups = outcome.kind === 'partial' ? [...byOutcome(taken, outcome.outcomes)] : [{ outcome, events: taken }];
-    for (const group of groups) this.#enter(group.events, group.outcome);
-    for (const group of groups) this.#tell(group.events, group.outcome);
+    for (const group of groups) this.#enter(group);
+    for (const group of groups) this.#tell(group);
   }
 
-  #enter(taken: readonly TakenEvent[], outcome: EventOutcome): void {
+  #enter({ outcome, events }: Group): void {
     const { ledger } = this.#options;
-    const events = taken.length;
-    this.#inFlight -= events;
-    if (outcome.kind === 'sent') ledger.confirm(taken, given(outcome, 'handedOver'));
-    else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
-    else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);
-    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events, taken);
-    else {
-      this.#putBack(taken);
+    const { length } = events;
+    this.#inFlight -= length;
+    if (outcome.kind === 'sent') ledger.confirm(events, given(outcome, 'handedOver'));
+    else if (outcome.kind === 'refused') ledger.drop(outcome.reason, length, events);
+    else if (outcome.kind === 'deferred') {
+      this.#putBack(events);
       this.#batching.waitNoLonger();
-    }
+    } else ledger.fail(outcome.kind === 'aborted' ? 'aborted' : outcome.reason, length, events);
   }
 
-  #tell(taken: readonly TakenEvent[], outcome: EventOutcome): void {
+  #tell({ outcome, events }: Group): void {
     const { log, onSettled } = this.#options;
     if (outcome.kind === 'deferred') {
-      if (this.#isStopped) return onSettled(outcome, taken);
+      if (this.#isStopped) return onSettled(outcome, events);
       this.#wait(outcome);
-    }
-    if (outcome.kind === 'sent') this.#hasWarned = false;
-    if (outcome.kind === 'sent' && this.#isInDoubt) {
-      this.#isInDoubt = false;
-      this.#resumed();
-      this.pause.wake();
-      this.#spread?.restart();
-      this.#startLater.schedule();
+    } else if (outcome.kind === 'sent') {
+      this.#hasWarned = false;
+      if (this.#isInDoubt) {
+        this.#isInDoubt = false;
+        this.#resumed();
+        this.pause.wake();
+        this.#spread?.restart();
+        this.#startLater.schedule();
+      }
     }
     if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) {
       const cause = causeOf(outcome);
@@ -406,8 +405,14 @@ export class Dispatcher {
       else if (UNANSWERED_REASONS.has(outcome.reason)) this.#cause = outcome.reason;
       log.debug(outcome.reason, `${outcome.kind} by the transport${cause === undefined ? '' : ` (${cause})`}`);
     }
-    onSettled(outcome, taken);
+    onSettled(outcome, events);
   }
+}
+
+/** Events of a batch that have the same outcome. */
+interface Group {
+  readonly outcome: EventOutcome;
+  readonly events: readonly TakenEvent[];
 }
 
 /** The events of one `send()` that has not settled. */
