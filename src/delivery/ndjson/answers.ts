@@ -58,7 +58,7 @@ class Errors {
       const id = given(of, 'id');
       if (typeof id !== 'string') continue;
       const status = given(of, 'status');
-      const code = typeof status === 'number' ? status : NaN;
+      const code = typeof status === 'number' || typeof status === 'string' ? Number(status) : NaN;
       const before = this.get(id);
       this.#statuses.set(id.toLowerCase(), before === undefined || Object.is(before, code) ? code : null);
     }

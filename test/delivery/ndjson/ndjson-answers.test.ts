@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { ndjsonTransport } from '../../../src/delivery/ndjson/index.js';
@@ -57,6 +58,13 @@ test('an event that one answer both refuses and accepts is tried again, since it
     t.deepEqual(outcomes, [{ kind: 'retryable', reason: 'contradicted' }, refusedBy(400), SENT], JSON.stringify(codes));
     t.is(requests.length, 1);
   }
+});
+
+test('the status of an entry may be a text', async (t) => {
+  const errors = ['503', '400', '', 'bad'].map((code, n) => ({ id: events[n]?.id, status: code }));
+  const { outcomes } = await outcomesOf(t, status(207, {}, JSON.stringify({ errors })), events.slice(0, 4));
+  const refused: EventOutcome = { kind: 'rejected', reason: 'not_accepted' };
+  t.deepEqual(outcomes, [{ kind: 'retryable', reason: 'http_503' }, refusedBy(400), refused, refused]);
 });
 
 test('an id in two spellings is one event', async (t) => {
@@ -138,4 +146,18 @@ test('an abort while a part of a batch is under way leaves each event with what 
     kind: 'partial',
     outcomes: [SENT, SENT, aborted, aborted, UNTRIED, UNTRIED, UNTRIED, UNTRIED],
   });
+});
+
+test('time in which the host is busy does not count for the function that gives headers', async (t) => {
+  const { url, requests } = await receiver(t);
+  const headers = async () => {
+    await nextTurn();
+    for (const startedAtMs = performance.now(); performance.now() - startedAtMs < 300; );
+    await nextTurn();
+    return { 'x-key': '7' };
+  };
+  const transport = ndjsonTransport({ endpoint: url, headers, attemptTimeoutMs: 200, env: {}, retries: 0 });
+  t.teardown(() => transport.close?.());
+  t.deepEqual(await transport.send(events, new AbortController().signal), SENT);
+  t.is(requests[0]?.headers['x-key'], '7');
 });
