@@ -270,8 +270,8 @@ class NdjsonTransport implements Transport {
       else if (!isTooLarge(outcome)) for (let index = from; index < end; index += 1) outcomes.push(outcome);
       else if (end - from === 1) outcomes.push(TOO_LARGE);
       this.#learn(end - from, outcome);
-      // What was not tried goes back: without a final answer there is no reason to try it now, and the dispatcher ends a send that takes too
-      // long.
+      // What was not tried goes back: without a final answer there is no reason to try it now, and the dispatcher ends a send that takes
+      // too long.
       if (signal.aborted || !isFinal(outcome) || this.#clock.now() >= untilMs) while (outcomes.length < length) outcomes.push(UNWRITTEN);
     }
     const [first] = outcomes;
