@@ -295,12 +295,12 @@ export class Dispatcher {
     }
     // The process may leave meanwhile: the batch is settled then.
     if (!worker.finish(batch)) return;
+    // In flight before anything is told of the others: see `#account`.
+    const rest = kept.length === 0 ? undefined : worker.begin(kept);
     for (const { 0: event, 1: reason } of left) this.#leaveOut(event, reason);
-    if (kept.length === 0) this.#runNext(worker);
-    else if (this.#isStopped || !this.#options.gate.check()) {
-      this.#account(kept, UNSENT);
-      this.#runNext(worker);
-    } else this.#attempt(worker.begin(kept));
+    if (rest === undefined) this.#runNext(worker);
+    else if (this.#isStopped || !this.#options.gate.check()) this.#settle(rest, UNSENT);
+    else this.#attempt(rest);
   }
 
   #leaveOut(event: TakenEvent, reason: string): void {
@@ -365,33 +365,39 @@ export class Dispatcher {
     this.#options.log.change('delivery_resumed', 'the endpoint can be reached again');
   }
 
+  /** Tells only once all is entered: whoever waits for some of the events looks for them among those that wait and are in flight. */
   #account(taken: readonly TakenEvent[], outcome: SendOutcome): void {
-    if (outcome.kind !== 'partial') return this.#accountAll(taken, outcome);
-    for (const { outcome: each, events } of byOutcome(taken, outcome.outcomes)) this.#accountAll(events, each);
+    const groups = outcome.kind === 'partial' ? [...byOutcome(taken, outcome.outcomes)] : [{ outcome, events: taken }];
+    for (const group of groups) this.#enter(group);
+    for (const group of groups) this.#tell(group);
   }
 
-  #accountAll(taken: readonly TakenEvent[], outcome: EventOutcome): void {
-    const { ledger, log, onSettled } = this.#options;
-    const events = taken.length;
-    this.#inFlight -= events;
-    if (outcome.kind === 'sent') {
-      ledger.confirm(taken, given(outcome, 'handedOver'));
-      this.#hasWarned = false;
-    } else if (outcome.kind === 'refused') ledger.drop(outcome.reason, events, taken);
-    else if (outcome.kind === 'aborted') ledger.fail('aborted', events, taken);
-    else if (outcome.kind !== 'deferred') ledger.fail(outcome.reason, events, taken);
-    else {
-      this.#putBack(taken);
+  #enter({ outcome, events }: Group): void {
+    const { ledger } = this.#options;
+    const { length } = events;
+    this.#inFlight -= length;
+    if (outcome.kind === 'sent') ledger.confirm(events, given(outcome, 'handedOver'));
+    else if (outcome.kind === 'refused') ledger.drop(outcome.reason, length, events);
+    else if (outcome.kind === 'deferred') {
+      this.#putBack(events);
       this.#batching.waitNoLonger();
-      if (this.#isStopped) return onSettled(outcome, taken);
+    } else ledger.fail(outcome.kind === 'aborted' ? 'aborted' : outcome.reason, length, events);
+  }
+
+  #tell({ outcome, events }: Group): void {
+    const { log, onSettled } = this.#options;
+    if (outcome.kind === 'deferred') {
+      if (this.#isStopped) return onSettled(outcome, events);
       this.#wait(outcome);
-    }
-    if (outcome.kind === 'sent' && this.#isInDoubt) {
-      this.#isInDoubt = false;
-      this.#resumed();
-      this.pause.wake();
-      this.#spread?.restart();
-      this.#startLater.schedule();
+    } else if (outcome.kind === 'sent') {
+      this.#hasWarned = false;
+      if (this.#isInDoubt) {
+        this.#isInDoubt = false;
+        this.#resumed();
+        this.pause.wake();
+        this.#spread?.restart();
+        this.#startLater.schedule();
+      }
     }
     if (Object.hasOwn(outcome, 'reason') && 'reason' in outcome) {
       const cause = causeOf(outcome);
@@ -399,8 +405,14 @@ export class Dispatcher {
       else if (UNANSWERED_REASONS.has(outcome.reason)) this.#cause = outcome.reason;
       log.debug(outcome.reason, `${outcome.kind} by the transport${cause === undefined ? '' : ` (${cause})`}`);
     }
-    onSettled(outcome, taken);
+    onSettled(outcome, events);
   }
+}
+
+/** Events of a batch that have the same outcome. */
+interface Group {
+  readonly outcome: EventOutcome;
+  readonly events: readonly TakenEvent[];
 }
 
 /** The events of one `send()` that has not settled. */

@@ -180,6 +180,7 @@ class BuiltEvent implements UsageEvent {
   };
   /** `Object.defineProperty` reads inherited properties, too. It takes three times as long with a descriptor that inherits none. */
   static readonly #bareMetrics = bare(this.#ownMetrics);
+  readonly #id: string;
   readonly #taken: TakenEvent;
   readonly #shared: Shared;
   readonly #metadata: Metadata | null | undefined;
@@ -189,7 +190,7 @@ class BuiltEvent implements UsageEvent {
 
   /** @param query The event's own fields, if they are encoded already. */
   constructor(taken: TakenEvent, shared: Shared, metadata: Metadata | null | undefined, query: string | undefined) {
-    this.id = uuidOf(taken.timeMs);
+    this.id = this.#id = uuidOf(taken.timeMs);
     this.timeMs = taken.timeMs;
     this.type = taken.definition.type;
     this.#taken = taken;
@@ -211,7 +212,10 @@ class BuiltEvent implements UsageEvent {
   get [eventParts](): EventParts | undefined {
     // A transport may hand on an object that has this one as its prototype.
     if (!(#shared in this) || this.#metrics !== undefined) return undefined;
-    return { base: this.#shared.base, own: this.#taken.metrics, metadata: this.#metadata?.metrics };
+    const { definition, metrics, timeMs } = this.#taken;
+    // As JavaScript lets a transport set them.
+    if (this.id !== this.#id || this.type !== definition.type || this.timeMs !== timeMs) return undefined;
+    return { base: this.#shared.base, own: metrics, metadata: this.#metadata?.metrics, of: this };
   }
 
   #encode(): string {

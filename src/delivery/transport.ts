@@ -42,7 +42,8 @@ export interface UsageEvent {
    */
   kindOf?: ((name: string) => FieldKind | undefined) | undefined;
   /**
-   * What `metrics` is made of; undefined once they were read: whoever has them may have changed them.
+   * What `metrics` is made of; undefined once they were read: whoever has them may have changed them. So it is for an event of
+   * another id, type or time than it was made with.
    * @internal
    */
   readonly [eventParts]?: EventParts | undefined;
@@ -62,6 +63,8 @@ export interface EventParts {
   /** The event's own. A value may be undefined. */
   readonly own: Readonly<UsageMetrics>;
   readonly metadata: Readonly<UsageMetrics> | undefined;
+  /** Whose parts they are. */
+  readonly of: UsageEvent;
 }
 
 /** Why an attempt failed, where its reason alone does not say it. The list is closed: values of logs and metrics are bounded. */

@@ -59,8 +59,9 @@ interface Key {
   lastPair: string;
 }
 
-/** Names are declared, so they are few. The bound is for an event of foreign code. */
+/** Names are declared, so they are few and short. The bounds are for events and lines of foreign code: a name may fill a whole line. */
 const MAX_KEYS = 1024;
+const MAX_KEPT_NAME = 64;
 const keys = new Map<string, Key>();
 
 function keyOf(name: string): Key {
@@ -71,6 +72,7 @@ function keyOf(name: string): Key {
 function newKey(name: string): Key | undefined {
   if (!NAME.test(name)) return undefined;
   const made = keyOf(name);
+  if (name.length > MAX_KEPT_NAME) return made;
   if (keys.size >= MAX_KEYS) keys.clear();
   keys.set(name, made);
   return made;

@@ -185,6 +185,25 @@ test('each event of a partial outcome is counted by its own', async (t) => {
   );
 });
 
+test('a drain and a close wait for the events of a partial outcome that return to the buffer', async (t) => {
+  for (const deferredAt of [0, 2]) {
+    for (const how of ['drain', 'close'] as const) {
+      const scripted = batching(3, {});
+      const { publish, clock, telemetry } = telemetryRig({ scripted });
+      await publish(3);
+      const report = telemetry[how]({ deadlineMs: 5000 });
+      const outcomes = Array.from({ length: 3 }, (): EventOutcome => SENT);
+      outcomes[deferredAt] = { kind: 'deferred', waitMs: 100, reason: 'http_429' };
+      scripted.open[0]?.answer({ kind: 'partial', outcomes });
+      await clock.advance(100);
+      scripted.open[0]?.answer(SENT);
+      await clock.advance(0);
+      t.like(await report, { published: 3, sent: 3, dropped: 0, pending: 0, timedOut: false }, how);
+      t.deepEqual(sizes(scripted), [3, 1]);
+    }
+  }
+});
+
 test('a partial outcome without one outcome an event, or with a partial one, is a bug of the transport', async (t) => {
   const wrong: unknown[] = [
     [],

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../src/base/clock.js';
@@ -74,6 +75,16 @@ test(
     for (const report of reports) t.true(addsUp(report));
   },
 );
+
+test('a drain waits for the rest of a batch of which a daily event is left out', async (t) => {
+  const { start } = setUp(t, {}, { maxBatchSize: 10, outcomes: () => nextTurn({ kind: 'sent' }) });
+  const { telemetry } = start();
+  for (let n = 0; n < 2; n += 1) {
+    telemetry.publish('active', {});
+    telemetry.publish('tick', {});
+    t.like(await telemetry.drain(), { sent: 2 + n, dropped: n, pending: 0, timedOut: false });
+  }
+});
 
 test(proves('daily-once', 'of many that claim a day at once, one has it; a date of a wrong clock stays'), async (t) => {
   const folder = path.join(makeHome(t).folder, 'config', 'acme');

@@ -324,10 +324,19 @@ test('an event tells its parts until its metrics were read, since a transport ma
   const event = build({ status: 'success', task_count: 1 }, { packed, definition: DAG_RUN });
   const next = build({ status: 'success', task_count: 2 }, { packed, definition: DAG_RUN });
   const base = { cosmos_version: '1.12.0' };
-  t.deepEqual(event[eventParts], { base, own: { status: 'success', task_count: 1 }, metadata: { total_dbt_models: 13 } });
+  t.deepEqual(event[eventParts], { base, own: { status: 'success', task_count: 1 }, metadata: { total_dbt_models: 13 }, of: event });
   t.is(event[eventParts]?.base, next[eventParts]?.base);
   t.is((Object.create(event) as UsageEvent)[eventParts], undefined);
   t.is(event.metrics['task_count'], 1);
   t.is(event[eventParts], undefined);
   t.deepEqual(next[eventParts]?.own, { status: 'success', task_count: 2 });
+});
+
+test('an event of which a transport has set the id, the type or the time tells no parts', (t) => {
+  for (const changed of [{ id: 'a"b' }, { type: 'other' }, { timeMs: 7 }]) {
+    const event = setUp().build({ models: 7 });
+    t.is(event[eventParts]?.of, event);
+    Object.assign(event, changed);
+    t.is(event[eventParts], undefined);
+  }
 });

@@ -27,13 +27,13 @@ const SENT: EventOutcome = { kind: 'sent' };
 /**
  * The outcome of each event by a body `{"errors":[{"id":"...","status":400}]}`: an event that it does not name was accepted. Ids of other
  * events are ignored, and an entry without a status says `rejected`. Two statuses of one event say nothing: it is tried again. Without such
- * a body the status decides, and a 207 says nothing.
+ * a body the status decides, and a 207 says nothing. Nor does a 207 whose errors name none of the events: one of them was refused.
  */
 export function partialOutcome({ byStatus, status, received, answer, events, clock }: PartialAnswer): SendOutcome {
   if (byStatus.kind !== 'sent') return byStatus;
   const errors = answer && errorsOf(answer);
-  if (errors === undefined) return status === MULTI_STATUS ? UNKNOWN : SENT;
-  if (errors.size === 0) return SENT;
+  if (errors?.isEmpty === true) return SENT;
+  if (errors === undefined || !events.some(({ id }) => errors.has(id))) return status === MULTI_STATUS ? UNKNOWN : SENT;
   const outcomes = events.map(({ id }) => {
     const code = errors.get(id);
     if (code === undefined) return SENT;
@@ -45,23 +45,44 @@ export function partialOutcome({ byStatus, status, received, answer, events, clo
   return outcomes.every(({ kind }) => kind === 'sent') ? SENT : { kind: 'partial', outcomes };
 }
 
-const OPENING_BRACE = 0x7b;
+/** The statuses by id, null for an event with several. Receivers that keep ids as UUIDs may write them in upper case. */
+class Errors {
+  /** Whether the list has no entry at all. */
+  readonly isEmpty: boolean;
+  readonly #statuses = new Map<string, number | null>();
 
-/** The statuses by id, null for one with several; undefined if the body is none of ours. */
-function errorsOf(answer: readonly Uint8Array[]): Map<string, number | null> | undefined {
-  if (answer.at(0)?.at(0) !== OPENING_BRACE) return undefined;
-  try {
-    const parsed = JSON.parse(Buffer.concat(answer).toString()) as { errors?: unknown };
-    const errors = given(parsed, 'errors');
-    if (!Array.isArray(errors)) return undefined;
-    const found = new Map<string, number | null>();
-    for (const entry of errors as unknown[]) {
-      const { id, status } = Object(entry) as { id?: unknown; status?: unknown };
+  constructor(entries: readonly unknown[]) {
+    this.isEmpty = entries.length === 0;
+    for (const entry of entries) {
+      const of = Object(entry) as { id?: unknown; status?: unknown };
+      const id = given(of, 'id');
       if (typeof id !== 'string') continue;
-      const code = typeof status === 'number' ? status : NaN;
-      found.set(id, !found.has(id) || Object.is(found.get(id), code) ? code : null);
+      const status = given(of, 'status');
+      const code = typeof status === 'number' || typeof status === 'string' ? Number(status) : NaN;
+      const before = this.get(id);
+      this.#statuses.set(id.toLowerCase(), before === undefined || Object.is(before, code) ? code : null);
     }
-    return found;
+  }
+
+  has(id: string): boolean {
+    return this.get(id) !== undefined;
+  }
+
+  get(id: string): number | null | undefined {
+    return this.#statuses.get(id.toLowerCase());
+  }
+}
+
+/** What the body names; undefined if it is none of ours. A page of a framework may begin with space, or with a byte order mark. */
+function errorsOf(answer: readonly Uint8Array[]): Errors | undefined {
+  try {
+    const parsed: unknown = JSON.parse(
+      Buffer.concat(answer)
+        .toString()
+        .replace(/^\uFEFF/, ''),
+    );
+    const errors = given(Object(parsed) as { errors?: unknown }, 'errors');
+    return Array.isArray(errors) ? new Errors(errors) : undefined;
   } catch {
     return undefined;
   }

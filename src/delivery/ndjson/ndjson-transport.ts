@@ -158,6 +158,9 @@ function checkNdjsonOptions(options: NdjsonTransportOptions): Checked {
   } = checked;
   const url = parseUrl(endpoint);
   const tls = checkTls({ ca, cert, key });
+  if (tls !== undefined && !url.startsWith('https:')) {
+    throw new TypeError('Expected `endpoint` to be an https URL, since `ca`, `cert` and `key` are of no use without TLS.');
+  }
   const http = { ...rest, endpoint: new URL(url).origin };
   // It checks the options that both have.
   const { attemptTimeoutMs } = checkTransportOptions(http);
@@ -264,16 +267,12 @@ class NdjsonTransport implements Transport {
       const end = Math.min(length, from + this.#limit);
       const outcome = await this.#post(events.slice(from, end), signal);
       if (outcome.kind === 'partial') outcomes.push(...outcome.outcomes);
-      else if (!isTooLarge(outcome)) {
-        // Without an acceptance there is no reason to try the rest.
-        const count = (outcome.kind === 'sent' ? end : length) - from;
-        for (let index = 0; index < count; index += 1) outcomes.push(outcome);
-      } else if (end - from === 1) outcomes.push(TOO_LARGE);
+      else if (!isTooLarge(outcome)) for (let index = from; index < end; index += 1) outcomes.push(outcome);
+      else if (end - from === 1) outcomes.push(TOO_LARGE);
       this.#learn(end - from, outcome);
-      // The dispatcher ends a send that takes too long. What was not tried goes back.
-      if (outcomes.length < length && (signal.aborted || this.#clock.now() >= untilMs)) {
-        while (outcomes.length < length) outcomes.push(UNWRITTEN);
-      }
+      // What was not tried goes back: without a final answer there is no reason to try it now, and the dispatcher ends a send that takes
+      // too long.
+      if (signal.aborted || !isFinal(outcome) || this.#clock.now() >= untilMs) while (outcomes.length < length) outcomes.push(UNWRITTEN);
     }
     const [first] = outcomes;
     return first !== undefined && outcomes.every((outcome) => outcome === first) ? first : { kind: 'partial', outcomes };
@@ -313,7 +312,8 @@ class NdjsonTransport implements Transport {
     } catch {
       return INVALID;
     }
-    const content: Record<string, string> = { 'content-type': 'application/x-ndjson' };
+    // Without it a server may compress its answer (RFC 9110, 12.5.3), which is not inflated here.
+    const content: Record<string, string> = { 'content-type': 'application/x-ndjson', 'accept-encoding': 'identity' };
     let body: Uint8Array;
     if (gzip && text.length > GZIP_ABOVE_BYTES) {
       body = process.getBuiltinModule('node:zlib').gzipSync(text, bareStreamOptions(GZIP_OPTIONS));
@@ -346,12 +346,18 @@ class NdjsonTransport implements Transport {
 
   #partsLineOf(event: UsageEvent): string | undefined {
     const { [eventParts]: given } = event;
-    if (given === undefined) return undefined;
+    // A transport may hand on a proxy with other metrics, which answers with the parts of what is behind it.
+    if (given?.of !== event) return undefined;
     const { base, own, metadata } = given;
     let lines = this.#lines.get(base);
     if (lines === undefined) this.#lines.set(base, (lines = new NdjsonLines(event, base)));
     return lines.line(event, own, metadata);
   }
+}
+
+/** Whether an answer decides over the events of its request. It says nothing of others, one of which may be why it is a refusal. */
+function isFinal({ kind }: SendOutcome): boolean {
+  return kind === 'sent' || kind === 'partial' || kind === 'rejected' || kind === 'refused';
 }
 
 function isTooLarge(outcome: SendOutcome): boolean {

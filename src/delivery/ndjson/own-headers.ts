@@ -1,6 +1,7 @@
 /* The headers of one's own endpoint: they may hold a password, so nothing here shows a value. */
 import type { Clock } from '../../base/clock.js';
 import type { SendSignal } from '../../base/platform-types.js';
+import { startLimit } from '../pacing.js';
 
 /**
  * Headers, or a function that gives them.
@@ -18,6 +19,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What the transport sets, or what says where the request ends. */
 const OURS: ReadonlySet<string> = new Set([
+  'accept-encoding',
   'connection',
   'content-encoding',
   'content-length',
@@ -57,12 +59,12 @@ export class OwnHeaders {
     })(this.#read).catch(() => undefined);
     await new Promise<void>((resolve) => {
       const end = (): void => {
-        clock.clearTimeout(timer);
+        stopLimit();
         signal.removeEventListener('abort', end);
         resolve();
       };
-      const timer = clock.setTimeout(end, limitMs);
-      timer.unref();
+      // What gives them may wait for the network, too.
+      const stopLimit = startLimit(clock, limitMs, end);
       signal.addEventListener('abort', end);
       void reading.then(end);
     });

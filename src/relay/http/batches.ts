@@ -149,13 +149,18 @@ export class BatchReceiver {
     this.#count(errors);
     const nothing = errors.length > 0 && errors.length === lines.length ? commonReason(errors) : undefined;
     if (nothing !== undefined) answers.send(response, nothing);
-    else if (errors.length > 0) answers.sendErrors(response, 207, errors);
+    else if (errors.length > 0) answers.sendErrors(response, 207, eachOnce(errors));
     else answers.send(response, ANSWER_TO_STORED[kept]);
   }
 
   #count(errors: readonly EventError[]): void {
     for (const { reason } of errors) this.#options.core.refuse(reason);
   }
+}
+
+/** A body of a kilobyte may have one event ten thousand times. */
+function eachOnce(errors: readonly EventError[]): EventError[] {
+  return [...new Map(errors.map((error) => [JSON.stringify(error), error])).values()];
 }
 
 function refusalOf(stored: 'full' | 'rate_limited' | undefined): { status: number; reason: string } {

@@ -134,3 +134,28 @@ test('what a client posts is the line of each event, also if a transport around 
     [60, 15, 30],
   );
 });
+
+function redacted(event: UsageEvent): UsageEvent {
+  return new Proxy(event, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (name === 'metrics') return { status: 'success' };
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+test('a proxy around an event is posted as what it says, and not as what is behind it', async (t) => {
+  const { url, requests } = await receiver(t);
+  const inner = ndjsonTransport({ endpoint: url, env: {} });
+  const transport: Transport = {
+    maxBatchSize: 512,
+    send: (sent, abort) => inner.send(sent.map(redacted), abort),
+    close: () => inner.close?.(),
+  };
+  const telemetry = createTelemetry({ product: { name: 'acme', version: '1.2.0' }, transport, env: testEnvironment('acme') });
+  telemetry.reportRun({ status: 'failed', tasks: [{ owned: true, status: 'failed', duration: 7 }] });
+  t.is((await telemetry.close({ deadlineMs: 5000 })).sent, 2);
+  const ends = requests.flatMap(({ lines }) => lines.map((line) => line.slice(line.indexOf('"event"'))));
+  t.deepEqual(ends.sort(), ['"event":"dag_run","status":"success"}', '"event":"task_instance","status":"success"}']);
+});

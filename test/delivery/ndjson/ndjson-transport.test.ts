@@ -58,6 +58,7 @@ test('a batch is one POST of lines to the very URL, with the headers of lines', 
   const [request] = requests;
   t.like(request, { method: 'POST', url: '/ingest?source=acme', endsWithNewline: true });
   t.is(request?.headers['content-type'], 'application/x-ndjson');
+  t.is(request?.headers['accept-encoding'], 'identity');
   t.is(request?.headers['user-agent'], 'cosmos-telemetry');
   t.is(request?.headers['content-encoding'], undefined);
   t.is(request?.headers['content-length'], String(request?.bytes));
@@ -160,28 +161,6 @@ test('an entry with 429 is tried again as an answer of 429 is: at once but for t
   };
   t.deepEqual(await outcomeOf(), [SENT, { kind: 'retryable', reason: 'http_429' }]);
   t.deepEqual(await outcomeOf(), [SENT, { kind: 'deferred', waitMs: 7000, reason: 'http_429' }]);
-});
-
-test('an event that one answer both refuses and accepts is tried again, since its line has an id', async (t) => {
-  const statuses = [
-    [400, 200],
-    [200, 400, 200],
-    [400, undefined],
-  ];
-  for (const named of statuses) {
-    const errors = [
-      ...named.map((code) => ({ id: event(0).id, status: code })),
-      { id: event(1).id, status: 400 },
-      { id: event(1).id, status: 400 },
-    ];
-    const { url, requests } = await receiver(t, [status(207, {}, JSON.stringify({ errors })), ok]);
-    const transport = open(t, { endpoint: url });
-    const outcome = await transport.send(events(3), signal);
-    const refused = { kind: 'rejected', reason: 'http_400' };
-    const unknown = { kind: 'retryable', reason: 'contradicted' };
-    t.deepEqual(outcome, { kind: 'partial', outcomes: [unknown, refused, SENT] } as SendOutcome, JSON.stringify(named));
-    t.is(requests.length, 1);
-  }
 });
 
 test('the answer to a large batch may name each of its events', async (t) => {
@@ -316,6 +295,7 @@ const WRONG: readonly [object, string][] = [
   [{ headers: { authorization: 'hunter2\n' } }, 'Expected `headers` to be headers of one line each, which `authorization` is not.'],
   [{ headers: { 'x-key': 7 } }, 'Expected `headers` to be headers of one line each, which `x-key` is not.'],
   [{ headers: { 'content-length': 'hunter2' } }, 'Expected `headers` to be headers without `content-length`, which the transport sets.'],
+  [{ headers: { 'Accept-Encoding': 'gzip' } }, 'Expected `headers` to be headers without `accept-encoding`, which the transport sets.'],
   [{ headers: { 'a b': 'hunter2' } }, 'Expected `headers` to be headers with names that HTTP allows.'],
   [
     {
@@ -335,6 +315,14 @@ const WRONG: readonly [object, string][] = [
   [{ ca: PAIR.cert + PAIR.cert.replace('MII', 'hunter2') }, 'Expected `ca` to be certificates in PEM, which it is not.'],
   [{ ca: [] }, 'Expected `ca` to be certificates in PEM, which it is not.'],
   [{ ca: PAIR.key }, 'Expected `ca` to be certificates in PEM, which it is not.'],
+  [
+    { endpoint: 'http://a.test', ca: PAIR.cert },
+    'Expected `endpoint` to be an https URL, since `ca`, `cert` and `key` are of no use without TLS.',
+  ],
+  [
+    { endpoint: 'http://a.test', ...PAIR },
+    'Expected `endpoint` to be an https URL, since `ca`, `cert` and `key` are of no use without TLS.',
+  ],
   [{ cert: 'hunter2', key: PAIR.key }, 'Expected `cert` to be a certificate in PEM, which it is not.'],
   [{ cert: PAIR.cert, key: 'hunter2' }, 'Expected `key` to be a private key in PEM without a passphrase, which it is not.'],
   [{ cert: PAIR.cert, key: LOCKED_KEY }, 'Expected `key` to be a private key in PEM without a passphrase, which it is not.'],

@@ -120,6 +120,22 @@ test('a body of a kilobyte has no answer of megabytes: the first 100 lines witho
 
 const headers = (more: Record<string, string>) => ({ headers: more });
 
+test('an event that a batch has many times is named once for each reason', async (t) => {
+  const { port, relay } = await startRig(t);
+  const id = newId();
+  const lines = [lineOf({}, id, 'other_event'), lineOf({ status: null }, id)];
+  const answer = await post(
+    port,
+    Array.from({ length: 2000 }, (_, n) => lines[n % 2] ?? ''),
+    { gzip: true },
+  );
+  t.deepEqual(errorsOf(answer), [
+    { id, status: 404, reason: 'unknown_event' },
+    { id, status: 400, reason: 'null_value' },
+  ]);
+  t.like(relay.stats().refusedBy, { unknown_event: 1000, null_value: 1000 });
+});
+
 test('a body of another kind, encoding or size is refused before it is read, and bad bytes are malformed', async (t) => {
   const { port, relay } = await startRig(t);
   const lines = bodyOf([lineOf()]);
