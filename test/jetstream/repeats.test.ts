@@ -228,13 +228,15 @@ test('the id of an event of a host is that of its line, and stays so if another 
   await second.close();
 });
 
+/** The id of a delivery. */
+const delivered = (deliveries: number, seq: number, id: string) =>
+  readDelivery({
+    data: Buffer.from('/v3/dag_run'),
+    headers: { code: 0, get: (name) => (name === 'Nats-Msg-Id' ? id : ''), set: () => undefined },
+    reply: `$JS.ACK.S.relays.${deliveries}.${seq}.${deliveries}.1767225600000000000.0`,
+  })?.id;
+
 test('an event whose message has no UUID gets one from its place in the stream, the same in each delivery', (t) => {
-  const delivered = (deliveries: number, seq: number, id: string) =>
-    readDelivery({
-      data: Buffer.from('/v3/dag_run'),
-      headers: { code: 0, get: (name) => (name === 'Nats-Msg-Id' ? id : ''), set: () => undefined },
-      reply: `$JS.ACK.S.relays.${deliveries}.${seq}.${deliveries}.1767225600000000000.0`,
-    })?.id;
   const id = delivered(1, 7, 'order-7');
   t.regex(id ?? '', /^019b76da-a800-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/);
   t.is(delivered(2, 7, 'order-7'), id);
