@@ -255,6 +255,8 @@ const CONTENT = /[\r\n]|^-----BEGIN|^SU[A-Z2-7]{56}$/;
 function withoutSecrets<O extends JetstreamOptions>(options: O): O {
   if (typeof options !== 'object' || options === null) return options;
   const { servers, connection, ...files } = givenOptions<JetstreamOptions>(options, NAMES);
+  const [misplaced] = Object.keys(givenOptions<Record<string, unknown>>(options as Record<string, unknown>, SIGNING));
+  if (misplaced !== undefined) throw new TypeError(`Expected \`${misplaced}\` in a file, as \`credentialsFile\`, or in \`connection\`.`);
   if (typeof connection === 'string') throw new TypeError('Expected `connection` to be an object, got a string.');
   for (const option of FILES) {
     const path: unknown = files[option];

@@ -182,7 +182,7 @@ test('options that contradict each other are refused', (t) => {
   }
 });
 
-test(proves('queue-access', 'what is in a file, given in place of its path, is in no message'), (t) => {
+test(proves('queue-access', 'a credential that is given where it does not belong is in no message'), (t) => {
   const client = new StandInNats();
   for (const [option, content] of [
     ['credentialsFile', CREDENTIALS],
@@ -197,6 +197,11 @@ test(proves('queue-access', 'what is in a file, given in place of its path, is i
       message: `Expected \`${option}\` to be the path of a file, and not what is in it.`,
     });
   }
+  for (const option of ['user', 'pass', 'token', 'authenticator'])
+    t.throws(() => jetstreamTransport({ client, [option]: 'secret' } as object), {
+      instanceOf: TypeError,
+      message: `Expected \`${option}\` in a file, as \`credentialsFile\`, or in \`connection\`.`,
+    });
   t.throws(() => jetstreamTransport({ client, connection: 'me:secret' as unknown as object }), {
     instanceOf: TypeError,
     message: 'Expected `connection` to be an object, got a string.',
