@@ -198,7 +198,7 @@ test(proves('queue-access', 'a credential that is given where it does not belong
     });
   }
   for (const option of ['user', 'pass', 'token', 'authenticator'])
-    t.throws(() => jetstreamTransport({ client, [option]: 'secret' } as object), {
+    t.throws(() => jetstreamTransport({ client, [option]: 'secret' }), {
       instanceOf: TypeError,
       message: `Expected \`${option}\` in a file, as \`credentialsFile\`, or in \`connection\`.`,
     });
