@@ -129,8 +129,7 @@ export class Dispatcher {
 
   /** Delays the next batch, with `spreadMs`: to be called when events wait, before workers are started. */
   spread(): void {
-    // Until the endpoint answers, the wait for the next probe is spread.
-    if (!this.#isInDoubt) this.#spread?.next();
+    this.#spread?.next(this.#isInDoubt);
   }
 
   /** Starts as many workers as there is work and room for. Never throws, never waits. */
@@ -345,7 +344,7 @@ export class Dispatcher {
     if (reason === UNWRITTEN_REASON) return this.pause.backOff(waitMs);
     // The server asked for its pause. Ours ends with the next success.
     if (reason !== CONNECT_REASON && reason !== OPEN_REASON) return this.pause.begin(waitMs);
-    this.pause.backOffUntilProbe(waitMs + (this.#spread?.extraMs ?? 0));
+    this.pause.backOffUntilProbe(this.#spread?.probeMs(waitMs) ?? waitMs);
     this.#isInDoubt = true;
     if (reason === OPEN_REASON) this.#stopped();
   }

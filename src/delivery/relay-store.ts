@@ -20,6 +20,11 @@ export interface StoredEvent {
   readonly acceptedAtMs: number;
   /** Whether an earlier process began to send it and ended before it recorded the outcome: it may arrive twice. */
   readonly mayBeSecond: boolean;
+  /**
+   * The UUID of an event whose target tells none, in lower case: the same whichever process gets the event, and however often.
+   * @default one that follows from the other members
+   */
+  readonly id?: string | undefined;
 }
 
 /**

@@ -35,6 +35,8 @@ export class Spread {
   readonly #options: SpreadOptions;
   /** Until when our own wait goes on. */
   #untilMs = 0;
+  /** When the next probe would be due if it were not spread. */
+  #probeAtMs = 0;
   /** What waits, the oldest first, and how many batches that is. */
   readonly #groups: Group[] = [];
   #known = 0;
@@ -52,12 +54,13 @@ export class Spread {
   }
 
   /**
-   * A random time that is added to the wait for a probe, in milliseconds: hosts whose first attempts failed in the last minute of an outage
-   * would otherwise all return within three seconds of its end.
+   * The wait for a probe with a random time more, in milliseconds: hosts whose first attempts failed in the last minute of an outage would
+   * otherwise all return within three seconds of its end.
    */
-  get extraMs(): number {
-    const { spreadMs = 0, random = Math.random } = this.#options;
-    return this.#isPressed ? 0 : random() * spreadMs;
+  probeMs(waitMs: number): number {
+    const { clock, spreadMs = 0, random = Math.random } = this.#options;
+    this.#probeAtMs = clock.now() + waitMs;
+    return this.#isPressed ? waitMs : waitMs + random() * spreadMs;
   }
 
   /** The endpoint answers again: the time of all that waits begins now. */
@@ -70,9 +73,15 @@ export class Spread {
   /**
    * Draws when the next batch may start, unless that is known. Those that came together are spread evenly over `spreadMs` from then on: one
    * wait for all of them would move a peak and not lower it.
+   *
+   * @param isInDoubt Whether the endpoint did not answer: until it does, only the wait for the next probe is spread.
    */
-  next(): void {
+  next(isInDoubt = false): void {
     const nowMs = this.#options.clock.now();
+    if (isInDoubt) {
+      if (this.#isPressed && this.#pause.isOn) this.#pause.backOffUntilProbe(this.#probeAtMs - nowMs);
+      return;
+    }
     const haveCome = this.#regroup(nowMs);
     const isOurs = this.#untilMs === this.#pause.untilMs;
     if (this.#isPressed) {

@@ -225,8 +225,8 @@ export function checkJetstreamOptions<O extends JetstreamOptions>(
   given: O,
   more: Checks<Omit<O, keyof JetstreamOptions>>,
 ): { settings: JetstreamSettings; options: O } {
-  // A credential in a URL would be in the message of the error.
-  const checked = checkOptions<O>(name, withoutUserInfo(given), { ...CHECKS, ...more } as unknown as Checks<O>);
+  // A credential would be in the message of an error.
+  const checked = checkOptions<O>(name, withoutSecrets(given), { ...CHECKS, ...more } as unknown as Checks<O>);
   const { servers = DEFAULT_SERVER, connection = {}, stream = 'COSMOS_TELEMETRY', replicas = 1, syncsAlways = false } = checked;
   const { credentialsFile, caFile, certFile, keyFile } = checked;
   if ((certFile === undefined) !== (keyFile === undefined)) throw new TypeError('Expected `certFile` and `keyFile` together.');
@@ -247,9 +247,22 @@ export function checkJetstreamOptions<O extends JetstreamOptions>(
 /** The options of the client that sign in. */
 const SIGNING = ['user', 'pass', 'token', 'authenticator'];
 
-function withoutUserInfo<O extends JetstreamOptions>(options: O): O {
+const FILES = ['credentialsFile', 'caFile', 'certFile', 'keyFile'] as const;
+
+/** What is in a file, in place of its path: several lines, or the seed of an nkey. */
+const CONTENT = /[\r\n]|^-----BEGIN|^SU[A-Z2-7]{56}$/;
+
+function withoutSecrets<O extends JetstreamOptions>(options: O): O {
   if (typeof options !== 'object' || options === null) return options;
-  const { servers } = givenOptions<JetstreamOptions>(options, NAMES);
+  const { servers, connection, ...files } = givenOptions<JetstreamOptions>(options, NAMES);
+  const [misplaced] = Object.keys(givenOptions<Record<string, unknown>>(options as Record<string, unknown>, SIGNING));
+  if (misplaced !== undefined) throw new TypeError(`Expected \`${misplaced}\` in a file, as \`credentialsFile\`, or in \`connection\`.`);
+  if (typeof connection === 'string') throw new TypeError('Expected `connection` to be an object, got a string.');
+  for (const option of FILES) {
+    const path: unknown = files[option];
+    if (typeof path === 'string' && CONTENT.test(path))
+      throw new TypeError(`Expected \`${option}\` to be the path of a file, and not what is in it.`);
+  }
   const texts: unknown[] = Array.isArray(servers) ? servers : [servers];
   if (texts.some((text) => typeof text === 'string' && text.includes('@')))
     throw new TypeError('Expected `servers` to hold no credentials: give them in a file, as `credentialsFile`.');

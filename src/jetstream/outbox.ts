@@ -17,11 +17,8 @@ const RETRY_MS = 1000;
 /** The most events that are published again at a time. */
 const MAX_IN_FLIGHT = 256;
 
-/** The server forgets an id a little earlier than after its window, by its own clock. */
-const WINDOW_MARGIN_MS = 10_000;
-
-/** After one of these a publish has certainly not stored the event. */
-const NOT_STORED: ReadonlySet<Published> = new Set(['full', 'connect', 'no_stream', 'too_large', 'unauthorized', 'stream_error']);
+/** After one of these a publish has certainly not stored the event. After `unauthorized` it may only be its answer that is not allowed. */
+const NOT_STORED: ReadonlySet<Published> = new Set(['full', 'connect', 'no_stream', 'too_large']);
 
 /** What an outbox needs. */
 interface OutboxOptions {
@@ -46,8 +43,8 @@ interface OutgoingEvent {
   /** By the monotonic clock. */
   readonly sinceMs: number;
   readonly bytes: number;
-  /** Since when it may be in the stream, by the monotonic clock; undefined if it certainly is not. */
-  mayBeStoredSinceMs: number | undefined;
+  /** Whether an attempt may have stored it. */
+  mayBeStored: boolean;
   isInFlight: boolean;
   /** Answers the client; undefined once that is done. The event is then accepted. */
   answer: ((stored: Stored | 'duplicate') => void) | undefined;
@@ -74,6 +71,11 @@ export class Outbox {
     return held;
   }
 
+  /** Whether no event waits. */
+  get isEmpty(): boolean {
+    return this.#events.size === 0;
+  }
+
   /** Events that were held, and whose id the queue had already. */
   get duplicates(): number {
     return this.#duplicates;
@@ -92,7 +94,7 @@ export class Outbox {
         acceptedAtMs: clock.wallNow(),
         sinceMs: clock.now(),
         bytes,
-        mayBeStoredSinceMs: undefined,
+        mayBeStored: false,
         isInFlight: false,
         answer: (stored) => {
           event.answer = undefined;
@@ -159,20 +161,18 @@ export class Outbox {
 
   async #publish(event: OutgoingEvent): Promise<void> {
     const { clock, facts, link, settings } = this.#options;
-    const windowMs = (facts()?.duplicateWindowMs ?? 0) - WINDOW_MARGIN_MS;
-    const before = event.mayBeStoredSinceMs;
-    const mayBeSecond = before !== undefined && clock.now() - before >= windowMs;
-    event.mayBeStoredSinceMs = before ?? clock.now();
+    const mayBeSecond = event.mayBeStored;
     event.isInFlight = true;
+    // A server that restarts forgets the ids of events that were delivered meanwhile: a repeat may be stored within its window, too.
     const published = await publishEvent(link, settings, { ...event, mayBeSecond });
     event.isInFlight = false;
-    if (NOT_STORED.has(published)) event.mayBeStoredSinceMs = before;
+    event.mayBeStored ||= !NOT_STORED.has(published);
     // It was cleared meanwhile.
     if (!this.#events.has(event)) return;
     if (published === 'stored' || published === 'duplicate') {
       this.#remove(event);
       // What an earlier attempt may have stored is no repeat.
-      const isRepeat = published === 'duplicate' && before === undefined;
+      const isRepeat = published === 'duplicate' && !mayBeSecond;
       if (isRepeat && event.answer === undefined) this.#duplicates += 1;
       event.answer?.(isRepeat ? 'duplicate' : facts()?.isDurable === true ? 'disk' : 'queue');
       if (this.#retry === undefined && this.#events.size > 0) this.#flushMore();

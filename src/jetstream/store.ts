@@ -89,7 +89,7 @@ class JetstreamStore implements RelayStore {
   readonly #relay: RelayStoreOptions;
   readonly #settings: JetstreamSettings;
   readonly #prefetch: number;
-  readonly #limits: StreamLimits;
+  readonly #limits: Omit<StreamLimits, 'firstSeq'>;
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #pending = new PendingEvents<FetchedEvent>();
@@ -223,9 +223,12 @@ class JetstreamStore implements RelayStore {
   async #connect(): Promise<unknown> {
     try {
       await this.#link.connect();
-      const facts = await ensureStream(this.#link, this.#settings, this.#limits);
+      // More than any stream of this name has stored until now.
+      const firstSeq = Math.trunc(this.#relay.clock.wallNow() * 1000);
+      const facts = await ensureStream(this.#link, this.#settings, { ...this.#limits, firstSeq });
       const ackWaitMs = await ensureConsumer(this.#link, this.#settings, this.#limits);
-      if (this.#closing === undefined && this.#link.isUp) this.#onUp(facts, ackWaitMs);
+      if (!this.#link.isUp) throw new LinkError('network');
+      this.#onUp(facts, ackWaitMs);
       return undefined;
     } catch (error) {
       // A connection that is dead does not say so.
@@ -244,6 +247,9 @@ class JetstreamStore implements RelayStore {
     this.#created = facts.created;
     if (this.#isAway) log.warn('queue_reached', 'the queue can be reached again');
     this.#isAway = false;
+    this.#acks.repeat();
+    this.#outbox.flush();
+    if (this.#closing !== undefined) return;
     const { inboxPrefix } = connection as { inboxPrefix?: unknown };
     this.#fetcher = new Fetcher({
       link: this.#link,
@@ -255,8 +261,6 @@ class JetstreamStore implements RelayStore {
       onDelivery: this.#onDelivery,
       onStreamLost: this.#onStreamLost,
     });
-    this.#acks.repeat();
-    this.#outbox.flush();
     const giveSigns = (): void => {
       for (const { ackSubject } of this.#pending.all()) if (ackSubject !== undefined) this.#link.publish(ackSubject, IN_PROGRESS);
       this.#signs = clock.setTimeout(giveSigns, ackWaitMs / SIGNS);
@@ -302,7 +306,7 @@ class JetstreamStore implements RelayStore {
 
   #onFailed(error: unknown): void {
     const { clock, log } = this.#relay;
-    if (this.#closing !== undefined) return;
+    if (this.#closing !== undefined && this.#outbox.isEmpty) return;
     if (!this.#isAway) log.warn('queue_unreachable', `the queue cannot be used (${wordsOf(error)}): events are kept in memory`);
     this.#isAway = true;
     if (this.#retry !== undefined) return;
@@ -327,7 +331,7 @@ class JetstreamStore implements RelayStore {
   };
 
   #add(delivery: Delivery): void {
-    const { key, ackSubject, target, mayBeSecond } = delivery;
+    const { key, id, ackSubject, target, mayBeSecond } = delivery;
     const { admit, clock, onStored, onUnreadable } = this.#relay;
     const admitted = admit(target);
     if (admitted === undefined) {
@@ -347,6 +351,7 @@ class JetstreamStore implements RelayStore {
       mayBeSecond,
       isWaiting: true,
       key,
+      id,
       ackSubject,
     };
     this.#nextSeq += 1;
@@ -368,7 +373,6 @@ class JetstreamStore implements RelayStore {
   async #close(withinMs: number): Promise<number> {
     const { clock } = this.#relay;
     const startedAtMs = clock.now();
-    if (this.#retry !== undefined) clock.clearTimeout(this.#retry);
     if (this.#signs !== undefined) clock.clearTimeout(this.#signs);
     const leftMs = (): number => Math.max(0, withinMs - (clock.now() - startedAtMs));
     if (this.#fetcher !== undefined) await settlesWithin(this.#withdraw(this.#fetcher), leftMs(), clock);
@@ -377,8 +381,12 @@ class JetstreamStore implements RelayStore {
     for (const { ackSubject } of held) if (ackSubject !== undefined) this.#link.publish(ackSubject, NAK);
     // Their stream is gone, and they with this process.
     const orphans = this.#pending.removeIf(({ ackSubject }) => ackSubject === undefined).length;
-    this.#lost = orphans + this.#storedHere(await this.#outbox.close(this.#link.isUp ? leftMs() : 0));
+    // The queue may come back in time for the events that are in memory alone.
+    this.#waitMs = FIRST_WAIT_MS;
+    if (this.#facts === undefined && !this.#outbox.isEmpty) void this.#connect();
+    this.#lost = orphans + this.#storedHere(await this.#outbox.close(leftMs()));
     await settlesWithin(Promise.all([this.#acks.end(), this.#link.flush()]), leftMs(), clock);
+    if (this.#retry !== undefined) clock.clearTimeout(this.#retry);
     this.#link.close();
     return this.#lost;
   }

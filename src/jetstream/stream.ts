@@ -1,5 +1,6 @@
 /** The work queue: its stream and consumer, how an event is published to it, and what the server answers. */
 import { given } from '../base/foreign-values.js';
+import { idFrom } from '../relay/relayed-event.js';
 import type { JetstreamSettings, NatsClient, NatsMessage } from './client.js';
 import { JetstreamError } from './client.js';
 import { LinkError } from './connection.js';
@@ -27,13 +28,14 @@ export interface StreamLimits {
   readonly maxBytes: number;
   readonly maxAgeMs: number;
   readonly ackWaitMs: number;
+  /** The number of the first event, from NATS 2.10 on. An acknowledgement for a stream of the same name that was deleted must meet none. */
+  readonly firstSeq: number;
 }
 
 /** What is known of the stream once it is there. */
 export interface StreamFacts {
   /** Whether an event that it confirmed survives the loss of a server, or a power loss. */
   readonly isDurable: boolean;
-  readonly duplicateWindowMs: number;
   /** How old the server lets an event become; undefined for no limit. */
   readonly maxAgeMs: number | undefined;
   /** When it was made: another stream of the same name has another time. */
@@ -102,6 +104,7 @@ export async function ensureStream(link: Link, settings: JetstreamSettings, limi
       max_age: maxAgeMs * NS_PER_MS,
       duplicate_window: Math.min(DUPLICATE_WINDOW_MS, maxAgeMs) * NS_PER_MS,
       num_replicas: replicas,
+      first_seq: limits.firstSeq,
     };
     answer = await ask(link, `$JS.API.STREAM.CREATE.${stream}`, config, publishTimeoutMs);
     // Another relay was faster.
@@ -112,14 +115,15 @@ export async function ensureStream(link: Link, settings: JetstreamSettings, limi
 
 function factsOf({ error, config, created }: ApiAnswer, { stream, syncsAlways }: JetstreamSettings): StreamFacts {
   if (config === undefined) throw unfit(`the stream ${stream} cannot be used: ${words(error)}`);
-  const { retention, storage, subjects, discard, num_replicas: replicas, duplicate_window: window, max_age: age } = config;
+  const { retention, storage, subjects, discard, num_replicas: replicas, max_age: age } = config;
   if (retention !== 'workqueue') throw unfit(`the stream ${stream} is no work queue: its retention must be "workqueue"`);
   if (discard !== 'new') throw unfit(`the stream ${stream} drops old events when it is full: its "discard" must be "new"`);
+  if (config['no_ack'] === true) throw unfit(`the stream ${stream} confirms no event: its "no_ack" must be false`);
   if (!Array.isArray(subjects) || !subjects.includes(subjectOf(stream)))
     throw unfit(`the stream ${stream} does not have the subject ${subjectOf(stream)}`);
   const isSafe = storage === 'file' && (syncsAlways || Number(replicas) >= SAFE_REPLICAS);
   const maxAgeMs = Number(age) / NS_PER_MS;
-  return { isDurable: isSafe, duplicateWindowMs: Number(window) / NS_PER_MS, maxAgeMs: maxAgeMs > 0 ? maxAgeMs : undefined, created };
+  return { isDurable: isSafe, maxAgeMs: maxAgeMs > 0 ? maxAgeMs : undefined, created };
 }
 
 /**
@@ -128,7 +132,11 @@ function factsOf({ error, config, created }: ApiAnswer, { stream, syncsAlways }:
  * @returns How long the server waits for an acknowledgement, in milliseconds.
  * @throws (rejects) LinkError; JetstreamError `stream_unfit`.
  */
-export async function ensureConsumer(link: Link, settings: JetstreamSettings, { ackWaitMs }: StreamLimits): Promise<number> {
+export async function ensureConsumer(
+  link: Link,
+  settings: JetstreamSettings,
+  { ackWaitMs }: Pick<StreamLimits, 'ackWaitMs'>,
+): Promise<number> {
   const { stream, publishTimeoutMs } = settings;
   const find = () => ask(link, `$JS.API.CONSUMER.INFO.${stream}.${CONSUMER}`, undefined, publishTimeoutMs);
   let answer = await find();
@@ -178,17 +186,18 @@ export function nextSubject(stream: string): string {
 
 /** An event on its way to the stream. */
 export interface QueuedEvent {
-  /** Unique in the world, and the same in every attempt: the server drops a repeat within its window. */
+  /** Unique in the world, and the same in every attempt: the server drops a repeat if it remembers the id. */
   readonly id: string;
   readonly target: string;
   /** In milliseconds since 1970. */
   readonly acceptedAtMs: number;
-  /** Whether an earlier attempt may have stored it longer ago than the server remembers. */
+  /** Whether an earlier attempt may have stored it. If the server remembers that, it drops the repeat, and this mark with it. */
   readonly mayBeSecond: boolean;
 }
 
 const ID = 'Nats-Msg-Id';
 const ACCEPTED_AT = 'Cosmos-Accepted-At';
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const MAY_BE_SECOND = 'Cosmos-May-Be-Second';
 
 /** Headers and framing of an event, in bytes, at most. */
@@ -232,6 +241,8 @@ function headersOf(client: NatsClient, { id, acceptedAtMs, mayBeSecond }: Queued
 export interface Delivery {
   /** Its number in the stream, and its time: another stream of the same name has the same numbers. */
   readonly key: string;
+  /** Its UUID, the same in each delivery: that of its message, or one that follows from its place in the stream. */
+  readonly id: string;
   /** By the clock of the server, in milliseconds since 1970. */
   readonly storedAtMs: number;
   /** The subject of its acknowledgement. */
@@ -254,9 +265,13 @@ export function readDelivery({ data, headers, reply }: NatsMessage): Delivery | 
   const { [first]: deliveries, [first + 1]: streamSeq, [first + 3]: timeNs } = parts;
   if (deliveries === undefined || streamSeq === undefined || timeNs === undefined) return undefined;
   const acceptedAtMs = Number(headers?.get(ACCEPTED_AT));
+  const key = `${streamSeq}.${timeNs}`;
+  const storedAtMs = Number(timeNs) / NS_PER_MS;
+  const id = headers?.get(ID) ?? '';
   return {
-    key: `${streamSeq}.${timeNs}`,
-    storedAtMs: Number(timeNs) / NS_PER_MS,
+    key,
+    id: UUID.test(id) ? id : idFrom(storedAtMs, `${parts[first - 2]}.${key}`),
+    storedAtMs,
     ackSubject: reply,
     target: Buffer.from(data).toString(),
     acceptedAtMs: Number.isFinite(acceptedAtMs) && acceptedAtMs > 0 ? acceptedAtMs : undefined,

@@ -26,7 +26,8 @@ export interface JetstreamTransportOptions extends JetstreamOptions {
  * creates it.
  *
  * An event that the stream confirmed is `sent`, with `handedOver`, since a relay delivers it later. An event without a confirmation is
- * `retryable`: each one has an id, and the server drops a repeat within two minutes. A repeat that comes later may be delivered twice.
+ * `retryable`: each one has an id, and the server drops a repeat within two minutes. A repeat that comes later, or after a restart of the
+ * server, may be delivered twice.
  *
  * It connects with the first event, and again after the connection is lost. An idle connection does not hold the process.
  *

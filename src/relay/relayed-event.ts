@@ -59,8 +59,8 @@ export class RelayedEvent implements UsageEvent {
 
   get #event(): ReadNdjsonEvent {
     if (this.#read === undefined) {
-      const { target, acceptedAtMs } = this.stored;
-      const reading = readNdjsonLine(isLine(target) ? target : lineOfTarget(target, idOfTarget(this.stored), acceptedAtMs));
+      const { target, acceptedAtMs, id = idOfTarget(this.stored) } = this.stored;
+      const reading = readNdjsonLine(isLine(target) ? target : lineOfTarget(target, id, acceptedAtMs));
       if ('problem' in reading) throw new Error(`The store has a line that is none: ${reading.problem}.`);
       this.#read = reading.event;
     }
@@ -73,7 +73,12 @@ export class RelayedEvent implements UsageEvent {
  * restart.
  */
 function idOfTarget({ target, acceptedAtMs, seq }: StoredEvent): string {
-  const time = acceptedAtMs.toString(16).padStart(12, '0');
-  const rest = createHash('sha256').update(`${acceptedAtMs}\n${seq}\n${target}`).digest('hex');
+  return idFrom(acceptedAtMs, `${acceptedAtMs}\n${seq}\n${target}`);
+}
+
+/** A UUID that begins with a time, and is the same for the same text. */
+export function idFrom(timeMs: number, text: string): string {
+  const time = Math.trunc(timeMs).toString(16).padStart(12, '0');
+  const rest = createHash('sha256').update(text).digest('hex');
   return `${time.slice(0, 8)}-${time.slice(8)}-7${rest.slice(0, 3)}-8${rest.slice(3, 6)}-${rest.slice(6, 18)}`;
 }

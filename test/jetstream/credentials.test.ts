@@ -181,3 +181,29 @@ test('options that contradict each other are refused', (t) => {
     t.false(error.message.includes('secret'));
   }
 });
+
+test(proves('queue-access', 'a credential that is given where it does not belong is in no message'), (t) => {
+  const client = new StandInNats();
+  for (const [option, content] of [
+    ['credentialsFile', CREDENTIALS],
+    ['credentialsFile', SEED],
+    ['credentialsFile', 'me:secret\n'],
+    ['keyFile', '-----BEGIN PRIVATE KEY-----\nsecret'],
+    ['caFile', '-----BEGIN CERTIFICATE-----secret'],
+    ['certFile', 'secret\r'],
+  ] as const) {
+    t.throws(() => jetstreamStore({ client, certFile: 'a', keyFile: 'b', [option]: content }), {
+      instanceOf: TypeError,
+      message: `Expected \`${option}\` to be the path of a file, and not what is in it.`,
+    });
+  }
+  for (const option of ['user', 'pass', 'token', 'authenticator'])
+    t.throws(() => jetstreamTransport({ client, [option]: 'secret' }), {
+      instanceOf: TypeError,
+      message: `Expected \`${option}\` in a file, as \`credentialsFile\`, or in \`connection\`.`,
+    });
+  t.throws(() => jetstreamTransport({ client, connection: 'me:secret' as unknown as object }), {
+    instanceOf: TypeError,
+    message: 'Expected `connection` to be an object, got a string.',
+  });
+});

@@ -108,6 +108,12 @@ export class StandInNats implements NatsClient {
     this.deaf = /events$/;
   }
 
+  /** Restarts without a word. What is deleted from the stream leaves no id behind. */
+  restart(): void {
+    this.#ids.clear();
+    for (const { headers } of this.stored) this.#ids.add(headers?.get('Nats-Msg-Id') ?? '');
+  }
+
   /** Forgets the pulls of a subscription that ends. */
   forgetInbox(inbox: string): void {
     for (const pull of this.#pulls.filter((each) => each.inbox === inbox)) this.#pulls.splice(this.#pulls.indexOf(pull), 1);
@@ -177,7 +183,7 @@ export class StandInNats implements NatsClient {
       each.deliveries += 1;
       pull.left -= 1;
       if (pull.left === 0) this.#pulls.shift();
-      const reply = `$JS.ACK.S.relays.${each.deliveries}.${each.seq}.1.1.0`;
+      const reply = `$JS.ACK.S.relays.${each.deliveries}.${each.seq}.1.${this.#generation}.0`;
       pull.connection.receive(pull.inbox, { data: Buffer.from(each.target), headers: each.headers, reply });
     }
   }

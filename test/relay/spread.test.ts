@@ -58,6 +58,21 @@ test('nothing waits while the store has no room', async (t) => {
   t.is(pump.pending, 0);
 });
 
+test('in an outage nothing waits for longer than the next probe once the store has no room', async (t) => {
+  const { clock, settings, store, attempts, pump } = startPumpRig(t, { events: targets(3), endpoint: () => REFUSED, spreadMs: 3_600_000 });
+  await clock.advance(4_000_000);
+  const before = attempts.length;
+  t.true(before >= 1);
+  settings.endpoint = () => SENT;
+  settings.hasRoom = false;
+  await store.append('/v3/last');
+  // Without the spread the second probe is due after two seconds at most.
+  await clock.advance(2000);
+  t.true(attempts.length > before, `${attempts.length} attempts`);
+  await clock.advance(1000);
+  t.is(pump.pending, 0);
+});
+
 test('after an outage what waits is spread', async (t) => {
   const { clock, settings, attempts, accounts, pump } = startPumpRig(t, {
     events: targets(20),
