@@ -29,7 +29,7 @@ interface PumpOptions extends BackoffOptions {
   ledger: RelayLedger;
   log: RelayLog;
   /** Told the fate of each event, if it may be shown. */
-  recent?: Pick<RecentEvents, 'settled' | 'expire'> | undefined;
+  recent?: Pick<RecentEvents, 'settled' | 'expire' | 'findLost'> | undefined;
   clock: Clock;
   concurrency: number;
   drainConcurrency: number;
@@ -260,11 +260,18 @@ export class Pump {
     this.record.say(this.isOffline || this.isPaused);
     dropExpired(store, ledger, log);
     recent?.expire();
+    if (recent !== undefined) this.#findLost(recent);
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };
+
+  #findLost(recent: Pick<RecentEvents, 'findLost'>): void {
+    const { oldestAgeMs, queue } = this.#options.store.stats();
+    // An event of a queue may have been taken by another relay.
+    if (queue === undefined && (this.pending === 0 || oldestAgeMs !== undefined)) recent.findLost(this.pending === 0 ? undefined : oldestAgeMs);
+  }
 }
 
 /** Drops the events that are too old, counts them, and says so. */
