@@ -270,7 +270,8 @@ export class Pump {
   #findLost(recent: Pick<RecentEvents, 'findLost'>): void {
     const { oldestAgeMs, queue } = this.#options.store.stats();
     // An event of a queue may have been taken by another relay.
-    if (queue === undefined && (this.pending === 0 || oldestAgeMs !== undefined)) recent.findLost(this.pending === 0 ? undefined : oldestAgeMs);
+    if (queue === undefined && (this.pending === 0 || oldestAgeMs !== undefined))
+      recent.findLost(this.pending === 0 ? undefined : oldestAgeMs);
   }
 }
 
