@@ -259,19 +259,20 @@ export class Pump {
     this.record.setUndecided(gate.state === 'unknown');
     this.record.say(this.isOffline || this.isPaused);
     dropExpired(store, ledger, log);
-    recent?.expire();
-    if (recent !== undefined) this.#findLost(recent);
+    if (recent !== undefined) this.#findGone(recent);
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };
 
-  #findLost(recent: Pick<RecentEvents, 'findLost'>): void {
+  #findGone(recent: Pick<RecentEvents, 'expire' | 'findLost'>): void {
     const { oldestAgeMs, queue } = this.#options.store.stats();
-    // An event of a queue may have been taken by another relay.
-    if (queue === undefined && (this.pending === 0 || oldestAgeMs !== undefined))
-      recent.findLost(this.pending === 0 ? undefined : oldestAgeMs);
+    // Another relay may have taken and sent an event of a queue.
+    if (queue !== undefined) return;
+    recent.expire();
+    if (this.pending === 0) recent.findLost(undefined);
+    else if (oldestAgeMs !== undefined) recent.findLost(oldestAgeMs);
   }
 }
 
