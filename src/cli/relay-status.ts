@@ -181,10 +181,11 @@ function isStatus(value: unknown): value is RelayStatus {
     OBJECTS.every((name) => typeof document[name] === 'object' && document[name] !== null) &&
     typeof document.uptimeMs === 'number' &&
     typeof document.pending === 'number' &&
-    isTextOrMissing(document.lastSuccessAt) &&
-    isTextOrMissing(document.dagFactoryEndpoint) &&
+    isTime(document.now) &&
+    (document.lastSuccessAt === undefined || isTime(document.lastSuccessAt)) &&
+    (document.dagFactoryEndpoint === undefined || typeof document.dagFactoryEndpoint === 'string') &&
     (document.oldestAgeMs === undefined || typeof document.oldestAgeMs === 'number') &&
-    (document.lastFailure === undefined || hasAll(document.lastFailure, ['at', 'cause'], 'string')) &&
+    (document.lastFailure === undefined || isFailure(document.lastFailure)) &&
     hasAll(document.spool, ['bytes'], 'number') &&
     hasAll(document.totals, COUNTS, 'number') &&
     Array.isArray(document.warnings) &&
@@ -196,8 +197,12 @@ function isStatus(value: unknown): value is RelayStatus {
 
 const COUNTS = ['accepted', 'sent', 'failed', 'dropped'];
 
-function isTextOrMissing(value: unknown): boolean {
-  return value === undefined || typeof value === 'string';
+function isTime(value: unknown): boolean {
+  return typeof value === 'string' && !Number.isNaN(Date.parse(value));
+}
+
+function isFailure(value: unknown): boolean {
+  return hasAll(value, ['at', 'cause'], 'string') && isTime((value as { at: string }).at);
 }
 
 function hasAll(value: unknown, names: readonly string[], type: 'string' | 'number'): boolean {
@@ -212,6 +217,7 @@ const WHY: ReadonlyMap<string, string> = new Map([
   ['ENETUNREACH', 'there is no route'],
   ['ETIMEDOUT', 'the connection takes too long'],
   ['ENOTFOUND', 'the name has no address'],
+  ['EPROTO', 'it does not speak TLS as this program does'],
   ['EAI_AGAIN', 'the name server does not answer'],
 ]);
 

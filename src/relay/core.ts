@@ -344,6 +344,7 @@ export class RelayCore {
 
   readonly #onUnreadable = (events: number): void => {
     this.#ledger.drop('unreadable', events);
+    this.#options.recent?.unreadable(events);
     this.#pump?.onReady();
   };
 

@@ -13,6 +13,8 @@ export interface DeliveryFacts {
   readonly isFailing: boolean;
   /** The last attempt that failed, and why: its cause, or else its reason. */
   readonly lastFailure: { readonly atMs: number; readonly cause: string } | undefined;
+  /** How long ago an event was sent last, by the clock that nobody sets; undefined if none was. */
+  readonly sinceSentMs: number | undefined;
   /** When the first of the successes came that had no failure, and no gap of a minute, between them. Undefined after a failure. */
   readonly deliveringSinceMs: number | undefined;
   /** Since when a file that may opt out cannot be read. */
@@ -50,6 +52,8 @@ export class DeliveryRecord implements DeliveryFacts {
   #isFailing = false;
   #lastFailure: DeliveryFacts['lastFailure'];
   #lastSentAtMs: number | undefined;
+  /** The same by the clock that nobody sets. */
+  #sentAtMs = 0;
   #deliveringSinceMs: number | undefined;
   #undecidedSinceMs: number | undefined;
   /** Whether the log says that delivery has stopped, by a line of this record. */
@@ -72,6 +76,10 @@ export class DeliveryRecord implements DeliveryFacts {
   /** When an event was sent last, by the wall clock. */
   get lastSentAtMs(): number | undefined {
     return this.#lastSentAtMs;
+  }
+
+  get sinceSentMs(): number | undefined {
+    return this.#lastSentAtMs === undefined ? undefined : this.#options.clock.now() - this.#sentAtMs;
   }
 
   get failingSinceMs(): number | undefined {
@@ -133,12 +141,13 @@ export class DeliveryRecord implements DeliveryFacts {
 
   #succeed(): void {
     const nowMs = this.#options.clock.wallNow();
-    if (this.#deliveringSinceMs === undefined || nowMs - (this.#lastSentAtMs ?? 0) >= GAP_MS) this.#deliveringSinceMs = nowMs;
+    if (this.#deliveringSinceMs === undefined || (this.sinceSentMs ?? GAP_MS) >= GAP_MS) this.#deliveringSinceMs = nowMs;
     this.#breaker = 'closed';
     this.#failure = undefined;
     this.#failingSinceMs = undefined;
     this.#isFailing = false;
     this.#lastSentAtMs = nowMs;
+    this.#sentAtMs = this.#options.clock.now();
     if (!this.#hasSaid) return;
     this.#hasSaid = false;
     this.#options.log.change('delivery_resumed', 'events are sent again');

@@ -29,7 +29,7 @@ interface PumpOptions extends BackoffOptions {
   ledger: RelayLedger;
   log: RelayLog;
   /** Told the fate of each event, if it may be shown. */
-  recent?: Pick<RecentEvents, 'settled' | 'expire'> | undefined;
+  recent?: Pick<RecentEvents, 'settled' | 'expire' | 'findLost'> | undefined;
   clock: Clock;
   concurrency: number;
   drainConcurrency: number;
@@ -259,12 +259,21 @@ export class Pump {
     this.record.setUndecided(gate.state === 'unknown');
     this.record.say(this.isOffline || this.isPaused);
     dropExpired(store, ledger, log);
-    recent?.expire();
+    if (recent !== undefined) this.#findGone(recent);
     this.#refusals.forgetBefore(this.#dispatcher.oldestSeq);
     this.#dispatcher.abortOverdue(sendCapMs);
     this.#dispatcher.startWorkers();
     this.#heartbeat.keepGoing();
   };
+
+  #findGone(recent: Pick<RecentEvents, 'expire' | 'findLost'>): void {
+    const { oldestAgeMs, queue } = this.#options.store.stats();
+    // Another relay may have taken and sent an event of a queue.
+    if (queue !== undefined) return;
+    recent.expire();
+    if (this.pending === 0) recent.findLost(undefined);
+    else if (oldestAgeMs !== undefined) recent.findLost(oldestAgeMs);
+  }
 }
 
 /** Drops the events that are too old, counts them, and says so. */

@@ -200,7 +200,7 @@ export function statusOf(facts: StatusFacts): RelayStatus {
   };
 }
 
-function stateOf({ stats, delivery, notReady, isUndecided, isDebug, nowMs }: StatusFacts): RelayState {
+function stateOf({ stats, delivery, notReady, isUndecided, isDebug }: StatusFacts): RelayState {
   if (notReady === 'closing') return 'closing';
   if (stats.isOptedOut) return 'opted_out';
   if (notReady === 'spool_unavailable') return 'starting';
@@ -209,8 +209,8 @@ function stateOf({ stats, delivery, notReady, isUndecided, isDebug, nowMs }: Sta
   if (stats.isPaused) return 'paused';
   if (stats.isOffline || hasHeldEvents(stats)) return 'waiting';
   if (stats.pending > 0) return delivery?.isFailing === true ? 'waiting' : 'delivering';
-  const { lastSentAtMs } = stats;
-  const isRecent = lastSentAtMs !== undefined && nowMs - lastSentAtMs < IDLE_AFTER_MS;
+  const { sinceSentMs } = delivery ?? {};
+  const isRecent = sinceSentMs !== undefined && sinceSentMs < IDLE_AFTER_MS;
   return isRecent && stats.notDelivering === undefined ? 'delivering' : 'idle';
 }
 

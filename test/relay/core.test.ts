@@ -52,6 +52,23 @@ test('what waits on disk alone is sent later, and what is lost there is counted 
   t.true(rig.log.some((line) => line.includes('spool_unreadable')));
 });
 
+test('the page tells the events that were lost as unreadable, and none of the others', async (t) => {
+  const port = await refusedPort();
+  const spool = path.join(makeFolder(t), 'spool');
+  const parts = { openStore: (request: StoreRequest) => openStore({ ...request, readAheadBytes: 1024 }) };
+  const rig = await startRig(t, { ...QUICK, forward: `http://127.0.0.1:${port}/up`, spool, showEvents: true }, parts);
+  for (let index = 0; index < 50; index += 1) await rig.get(event(index));
+  const events = path.join(spool, 'events-000001.jsonl');
+  const lines = readFileSync(events, 'utf8').split('\n');
+  truncateSync(events, lines.slice(0, 40).join('\n').length + 1);
+  await startCollectorAt(t, port);
+  await until(() => rig.relay.stats().pending === 0);
+  const shown = async () => (await rig.get('/')).text.match(/(?<=<span class="\w+">)(?:sent|waiting|dropped)(?=<)/g)?.map(String) ?? [];
+  let fates = await shown();
+  while (fates.includes('waiting')) fates = await shown();
+  t.deepEqual(fates, [...Array.from({ length: 10 }, () => 'dropped'), ...Array.from({ length: 40 }, () => 'sent')]);
+});
+
 test(proves('relay-endpoint-away', 'an endpoint that is down and comes back gets all events, roughly in order'), async (t) => {
   const port = await refusedPort();
   const rig = await startRig(t, { ...QUICK, forward: `http://127.0.0.1:${port}/up` });

@@ -101,3 +101,21 @@ test('a record knows since when it is not known whether anything may be sent', a
   record.setUndecided(false);
   t.is(record.undecidedSinceMs, undefined);
 });
+
+test('a wall clock that is set does not change how long ago an event was sent', async (t) => {
+  const { clock, record } = makeRecord();
+  t.is(record.sinceSentMs, undefined);
+  record.observe({ kind: 'sent' }, undefined);
+  clock.jumpWall(-86_400_000);
+  await clock.advance(59_000);
+  t.is(record.sinceSentMs, 59_000);
+  clock.jumpWall(3 * 86_400_000);
+  record.observe({ kind: 'sent' }, undefined);
+  // The same stretch, though the wall clock has a gap.
+  t.is(record.deliveringSinceMs, NOW);
+  clock.jumpWall(-3 * 86_400_000);
+  await clock.advance(61_000);
+  t.is(record.sinceSentMs, 61_000);
+  record.observe({ kind: 'sent' }, undefined);
+  t.is(record.deliveringSinceMs, NOW - 86_400_000 + 120_000);
+});

@@ -6,6 +6,7 @@ import { Log } from '../../src/base/log.js';
 import type { SendOutcome, Transport } from '../../src/delivery/transport.js';
 import { Gate } from '../../src/opt-out/gate.js';
 import { backoff } from '../../src/relay/backoff.js';
+import type { RecentEvents } from '../../src/relay/page/recent-events.js';
 import { IntakeLoad, Pump, RelayLedger } from '../../src/relay/pump.js';
 import { settle, VirtualClock } from '../helpers/virtual-clock.js';
 import { startPumpRig } from './helpers/pump-rig.js';
@@ -13,7 +14,10 @@ import { StandInStore } from './helpers/stand-in-store.js';
 
 const LEFT = ['/v3/a', '/v3/b', '/v3/c', '/v3/d'];
 
-function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; clock: VirtualClock; sent: string[] } {
+function startPump(
+  state: { isHigh: boolean; hasRoom: boolean },
+  { store = new StandInStore(() => undefined, LEFT), recent }: { store?: StandInStore; recent?: RecentEvents } = {},
+): { pump: Pump; clock: VirtualClock; sent: string[] } {
   const clock = new VirtualClock();
   const sent: string[] = [];
   const transport: Transport = {
@@ -22,7 +26,6 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
       return Promise.resolve({ kind: 'sent' });
     },
   };
-  const store = new StandInStore(() => undefined, LEFT);
   const ledger = new RelayLedger();
   ledger.published = LEFT.length;
   const pump = new Pump({
@@ -31,6 +34,7 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
     gate: new Gate({ state: 'open', watch: { optedOutNow: () => false }, clock }),
     ledger,
     log: new Log(undefined, clock) as never,
+    recent,
     clock,
     random: () => 0.5,
     backoffMs: 1000,
@@ -48,6 +52,31 @@ function startPump(state: { isHigh: boolean; hasRoom: boolean }): { pump: Pump; 
   });
   return { pump, clock, sent };
 }
+
+test('events that are gone are looked for among those of a store, and not of a queue that relays share', async (t) => {
+  const calls: unknown[] = [];
+  const recent = {
+    settled: () => undefined,
+    expire: () => void calls.push('expire'),
+    findLost: (ageMs: number | undefined) => void calls.push(ageMs),
+  } as never;
+  const look = async (leftBehind: readonly string[], given: object): Promise<unknown[]> => {
+    calls.length = 0;
+    const store = new StandInStore(() => undefined, leftBehind);
+    store.isRead = false;
+    const stats = store.stats();
+    store.stats = () => ({ ...stats, ...given });
+    const { pump, clock } = startPump({ isHigh: false, hasRoom: true }, { store, recent });
+    await clock.advance(1000);
+    const seen = [...calls];
+    await pump.stop();
+    return seen;
+  };
+  t.deepEqual(await look([], { oldestAgeMs: undefined }), ['expire', undefined]);
+  t.deepEqual(await look(LEFT, { oldestAgeMs: 5 }), ['expire', 5]);
+  t.deepEqual(await look(LEFT, { oldestAgeMs: undefined }), ['expire'], 'a store that does not know the age');
+  t.deepEqual(await look([], { queue: { isReachable: true } }), []);
+});
 
 test('at high load sending pauses after each round', async (t) => {
   const { pump, clock, sent } = startPump({ isHigh: true, hasRoom: true });

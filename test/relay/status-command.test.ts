@@ -226,7 +226,10 @@ test('where no relay answers, the message says what is there', async (t) => {
   const twists = [
     { minutes: [null] },
     { warnings: [1] },
+    { now: 'today' },
     { lastSuccessAt: 5 },
+    { lastSuccessAt: 'never' },
+    { lastFailure: { at: 'never', cause: 'refused' } },
     { lastFailure: {} },
     { oldestAgeMs: '5' },
     { totals: {} },
@@ -256,6 +259,7 @@ test('where no relay answers, the message says what is there', async (t) => {
     [at(older.port), `the relay at ${at(older.port)} has no /statusz: it is of an older version`],
     [at(binary.port), `no relay answers at ${at(binary.port)}: the answer is no HTTP`],
     [at(closed.port), `no relay answers at ${at(closed.port)}: the connection was closed`],
+    [`https://127.0.0.1:${other.port}`, `no relay answers at https://127.0.0.1:${other.port}: it does not speak TLS as this program does`],
     [at(silent.port), `no relay answers at ${at(silent.port)} within 0.3 s`],
     [
       `${at(apart.port)}/a-wrong-secret`,

@@ -61,6 +61,7 @@ const NOTHING = {
   failingSinceMs: undefined,
   isFailing: false,
   lastFailure: undefined,
+  sinceSentMs: undefined,
   deliveringSinceMs: undefined,
   undecidedSinceMs: undefined,
 };
@@ -108,9 +109,17 @@ const CASES: readonly Case[] = [
     since: '2026-11-27T09:00:00.000Z',
   },
   {
+    name: 'the last event was sent two hours ago, and the clock was set back by a day since',
+    stats: { lastSentAtMs: NOW + 22 * 3_600_000 },
+    facts: { delivery: { ...NOTHING, sinceSentMs: 2 * 3_600_000 } },
+    state: 'idle',
+    sentence: 'Idle: no event waits. The last one was sent at 2026-11-29 12:05 UTC.',
+    since: '2026-11-29T12:05:30.000Z',
+  },
+  {
     name: 'the last event was sent a second ago',
     stats: { lastSentAtMs: NOW - 1000 },
-    facts: { delivery: { ...NOTHING, deliveringSinceMs: minutesAgo(20) } },
+    facts: { delivery: { ...NOTHING, sinceSentMs: 1000, deliveringSinceMs: minutesAgo(20) } },
     state: 'delivering',
     sentence: 'Delivering since 13:45 UTC. No event waits.',
     since: '2026-11-28T13:45:30.000Z',

@@ -224,6 +224,9 @@ try {
       const middle = lines.indexOf('\n', lines.length / 2) + 1;
       writeFileSync(at("[1]* it's.log"), lines.subarray(0, middle));
       writeFileSync(at('b?.gz.old'), gzipSync(lines.subarray(middle)));
+      // Files that the names would match, were they patterns.
+      writeFileSync(at("1x it's.log"), lines.subarray(0, middle));
+      writeFileSync(at('bx.gz.old'), gzipSync(lines.subarray(middle)));
       compareFleet(format, [at("[1]* it's.log"), at('b?.gz.old')], answers);
     });
     test(`${format}: the same seed gives the same lines, and another one others`, () => {

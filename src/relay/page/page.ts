@@ -88,8 +88,8 @@ export class StatusPage {
 }
 
 /** The headers by which a proxy says that it passes a request on. */
-const PROXY_HEADERS: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']);
+const PROXY_HEADERS = /^(?:forwarded|via|x-real-ip|x-forwarded-.+)$/i;
 
 function isPassedOn(rawHeaders: readonly string[]): boolean {
-  return rawHeaders.some((name, index) => index % 2 === 0 && PROXY_HEADERS.has(name.toLowerCase()));
+  return rawHeaders.some((name, index) => index % 2 === 0 && PROXY_HEADERS.test(name));
 }

@@ -36,7 +36,7 @@ export function partsOf({ status, events }: PageView): PageParts {
     ['answers', answersOf(status)],
     ['now', html`As of ${timeOf(status.now, status.now)}.`],
   ];
-  if (events !== undefined) parts.push(['events', eventsOf(events, status.now)]);
+  if (events !== undefined) parts.push(['events', eventsOf(events, status)]);
   return new Map(parts.map(({ 0: name, 1: { source } }) => [name, source]));
 }
 
@@ -161,13 +161,14 @@ function answersOf({ answers }: RelayStatus): Html {
   return html`<table>${tableOf(['Status', 'Meaning', 'Answers'], rows)}</table>`;
 }
 
-function eventsOf(events: readonly ShownEvent[], now: string): Html {
+function eventsOf(events: readonly ShownEvent[], { now, spool: { kind } }: RelayStatus): Html {
   if (events.length === 0) return html`<p>No event yet.</p>`;
-  return html`${events.map((event) => eventOf(event, now))}`;
+  return html`${events.map((event) => eventOf(event, now, kind === 'queue'))}`;
 }
 
-function eventOf({ id, at, type, fate, fields, lost }: ShownEvent, now: string): Html {
-  const reason = fate.reason === undefined ? '' : `: ${inWords(fate.reason)}`;
+function eventOf({ id, at, type, fate, fields, lost }: ShownEvent, now: string, isShared: boolean): Html {
+  const unknown = isShared && fate.kind === 'waiting' ? ', unless another relay of the queue has taken it' : '';
+  const reason = fate.reason === undefined ? unknown : `: ${inWords(fate.reason)}`;
   const mood = fate.kind === 'failed' || fate.kind === 'dropped' ? 'bad' : fate.kind === 'sent' ? 'good' : 'calm';
   const rows = fields.map(
     ({ name, value, meaning }) =>

@@ -15,6 +15,9 @@ const MAX_EVENTS = 50;
 const MAX_FIELDS = 64;
 const MAX_VALUE_LENGTH = 256;
 
+/** A store may know the age of an event less exactly than this process does. */
+const ROUNDING_MS = 1000;
+
 /** What became of an event. A reason is a code. */
 type Fate =
   | { readonly kind: 'waiting'; readonly reason: string | undefined }
@@ -54,6 +57,8 @@ export class RecentEvents {
   #events: KeptEvent[] = [];
   #count = 0;
   #isForgetting = false;
+  /** How many events the store has lost that are not found here yet. */
+  #lost = 0;
 
   /** @param maxAgeMs How long an event may wait: the store drops it then. */
   constructor(clock: Pick<Clock, 'now' | 'wallNow'>, maxAgeMs: number) {
@@ -87,6 +92,29 @@ export class RecentEvents {
     const untilMs = this.#clock.now() - this.#maxAgeMs;
     for (const event of this.#events)
       if (event.fate.kind === 'waiting' && event.sinceMs !== undefined && event.sinceMs < untilMs) event.fate = EXPIRED;
+  }
+
+  /** To be called when the store has lost events because it could not read them. It cannot tell which. */
+  unreadable(events: number): void {
+    this.#lost += events;
+  }
+
+  /**
+   * Finds the events that were lost: they wait here, and the store has no event that is so old.
+   *
+   * @param oldestAgeMs The age of the oldest event in the store or in flight; undefined if there is none.
+   */
+  findLost(oldestAgeMs: number | undefined): void {
+    if (this.#lost === 0) return;
+    const untilMs = oldestAgeMs === undefined ? Infinity : this.#clock.now() - oldestAgeMs - ROUNDING_MS;
+    for (const event of this.#events.toReversed()) {
+      if (this.#lost === 0) return;
+      if (event.fate.kind !== 'waiting' || event.sinceMs === undefined || event.sinceMs >= untilMs) continue;
+      event.fate = { kind: 'dropped', reason: 'unreadable' };
+      this.#lost -= 1;
+    }
+    // The others are no longer here.
+    if (oldestAgeMs === undefined) this.#lost = 0;
   }
 
   /** Forgets all events, and keeps no more: an opt-out has appeared. */

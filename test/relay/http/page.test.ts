@@ -143,11 +143,11 @@ test('a handler that is mounted where other machines reach it shows the page to 
   for (const each of ['127.0.0.1', '127.0.0.9', '::1', '::ffff:127.0.0.1']) t.true(isFor(true, each), each);
   for (const each of ['10.0.0.1', '::ffff:10.0.0.1', 'fe80::1', '', undefined]) t.false(isFor(true, each), String(each));
   t.true(isFor(false, '10.0.0.1'));
-  for (const name of ['Forwarded', 'X-Forwarded-For', 'x-real-ip', 'Via']) {
+  for (const name of ['Forwarded', 'X-Forwarded-For', 'X-Forwarded-Host', 'x-forwarded-proto', 'x-real-ip', 'Via']) {
     t.false(isFor(true, '127.0.0.1', '/', ['Host', 'localhost', name, '203.0.113.7']), name);
     t.true(isFor(false, '127.0.0.1', '/', ['Host', 'localhost', name, '203.0.113.7']), name);
   }
-  t.true(isFor(true, '127.0.0.1', '/', ['X-Other', 'via']));
+  t.true(isFor(true, '127.0.0.1', '/', ['X-Other', 'via', 'X-Via', '1', 'X-Forwarded', '1']));
   for (const path of ['', '//', '/status', '/status/events/', '/index.html']) t.false(isFor(false, '127.0.0.1', path), path);
 });
 

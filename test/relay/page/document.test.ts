@@ -307,3 +307,20 @@ test('numbers and sizes', (t) => {
   t.deepEqual([0, 999, 1000, 1_234_567].map(count), ['0', '999', '1,000', '1,234,567']);
   t.deepEqual([0, 1023, 1024, 67_108_864, 1024 ** 5].map(sizeWords), ['0 B', '1023 B', '1.0 KiB', '64.0 MiB', '1024.0 TiB']);
 });
+
+function fateWords(text: string): readonly string[] | null {
+  return text.match(/(?:waiting|sent)<\/span>[^<]*/g);
+}
+
+test('an event in a queue that relays share may have been taken by another one', (t) => {
+  const events: Parameters<typeof partsOf>[0]['events'] = [
+    { id: 1, at: '2026-01-02T05:00:00.000Z', type: 'dag_run', fate: { kind: 'waiting', reason: undefined }, fields: [], lost: [] },
+    { id: 2, at: '2026-01-02T05:00:00.000Z', type: 'dag_run', fate: { kind: 'sent', reason: undefined }, fields: [], lost: [] },
+  ];
+  const spool = { kind: 'queue', bytes: 0, maxBytes: undefined, isDurable: true } as const;
+  t.deepEqual(fateWords(part('events', { spool }, events)), [
+    'waiting</span>, unless another relay of the queue has taken it',
+    'sent</span>',
+  ]);
+  t.deepEqual(fateWords(part('events', { spool: { ...spool, kind: 'disk' } }, events)), ['waiting</span>', 'sent</span>']);
+});

@@ -119,3 +119,41 @@ test('after an opt-out nothing is kept', (t) => {
   recent.settled(EVENT, 0, { kind: 'aborted' });
   t.deepEqual(recent.shown(), []);
 });
+
+test('an event that the store could not read is told as lost once the store has none that is so old', async (t) => {
+  const { clock, recent } = rig();
+  const fates = () => recent.shown().map(({ fate }) => fate.reason ?? fate.kind);
+  recent.accepted(EVENT, []);
+  await clock.advance(5000);
+  recent.accepted(LINE, []);
+  await clock.advance(1000);
+  recent.findLost(1000);
+  recent.findLost(undefined);
+  t.deepEqual(fates(), ['waiting', 'waiting'], 'nothing was lost');
+  recent.unreadable(2);
+  recent.findLost(undefined);
+  t.deepEqual(fates(), ['unreadable', 'unreadable']);
+  // What was lost is not looked for again.
+  recent.accepted(EVENT, []);
+  await clock.advance(2000);
+  recent.accepted(LINE, []);
+  recent.findLost(undefined);
+  t.deepEqual(fates().slice(0, 2), ['waiting', 'waiting']);
+  // The oldest that the store has is as old as the first here, by a clock that is less exact.
+  recent.unreadable(1);
+  recent.findLost(1999);
+  t.deepEqual(fates().slice(0, 2), ['waiting', 'waiting']);
+  recent.findLost(0);
+  t.deepEqual(fates().slice(0, 2), ['waiting', 'unreadable']);
+  recent.findLost(0);
+  t.deepEqual(fates().slice(0, 2), ['waiting', 'unreadable']);
+});
+
+test('a lost event of an earlier process, which is not shown, makes no other one lost', (t) => {
+  const { recent } = rig();
+  recent.unreadable(3);
+  recent.findLost(undefined);
+  recent.accepted(EVENT, []);
+  recent.findLost(undefined);
+  t.is(recent.shown()[0]?.fate.kind, 'waiting');
+});
