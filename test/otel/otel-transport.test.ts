@@ -362,7 +362,8 @@ test(proves('otel-close', 'close() ends within its deadline whatever the exporte
   const { published, failed, timedOut, reasons } = await telemetry.close({ deadlineMs: 100 });
   const tookMs = systemClock.now() - startMs;
   t.log(`close({ deadlineMs: 100 }) took ${Math.round(tookMs)} ms`);
-  t.true(tookMs < 1000);
+  // The exporter never ends. Two seconds are for a busy machine.
+  t.true(tookMs < 100 + 2000);
   t.deepEqual({ published, failed, timedOut, reasons }, { published: 2, failed: 2, timedOut: true, reasons: { aborted: 2 } });
 });
 

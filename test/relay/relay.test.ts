@@ -275,8 +275,13 @@ test('during close() the answer is 503, and after it connections are refused', a
   t.deepEqual([unready.status, alive.status], [503, 200]);
   const { published, failedBy } = await closing;
   t.deepEqual({ published, failedBy }, { published: 1, failedBy: { aborted: 1 } });
-  // Refused, or reset where another process got the free port meanwhile.
-  await t.throwsAsync(get('/healthz'), { message: /ECONNREFUSED|ECONNRESET/ });
+  // Seen once on a busy machine: the first of them was reset. The port is closed all the same.
+  const codes: (string | undefined)[] = [];
+  while (codes.length < 5 && codes.at(-1) !== 'ECONNREFUSED') {
+    const error = await t.throwsAsync<NodeJS.ErrnoException>(get('/healthz'));
+    codes.push(error?.code);
+  }
+  t.is(codes.at(-1), 'ECONNREFUSED', codes.join());
 });
 
 test('at the deadline of close() pending events stay in the spool, or are dropped without one', async (t) => {

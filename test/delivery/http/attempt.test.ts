@@ -7,6 +7,7 @@ import type { SendOutcome } from '../../../src/delivery/transport.js';
 import { freePort, startHttp, startTcp, until, writeForever } from '../../helpers/loopback.js';
 import { send, STILL, transportTo, unconnected } from '../../helpers/sending.js';
 import { proves } from '../../helpers/promises.js';
+import { settle } from '../../helpers/virtual-clock.js';
 
 const ok: RequestListener = (_request, response) => {
   response.end('ok');
@@ -257,8 +258,9 @@ test('an abort in the body of a 2xx leaves the event sent', async (t) => {
   t.deepEqual(await send(transportTo(t, server.port, { attemptTimeoutMs: 600 })), SENT);
   const sending = send(transport, undefined, stop.signal);
   await until(() => server.targets.length === 2);
-  // The server writes the headers together with the first byte of the body; both arrive within this time.
-  setTimeout(() => stop.abort(), 200);
+  // The server has written the headers together with the first byte of the body: the client reads them in one of the next turns.
+  await settle(50);
+  stop.abort();
   t.deepEqual(await sending, SENT);
 });
 

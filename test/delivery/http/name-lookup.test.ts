@@ -23,7 +23,7 @@ async function setUp(t: ExecutionContext, setup: Setup = {}): Promise<{ names: N
   const server = await startDnsServer(t, setup.answer ?? ((type) => (type === 'A' ? ['192.0.2.1'] : ['2001:db8::1'])));
   const clock = { ...systemClock, now: setup.now ?? (() => systemClock.now()) };
   const names = new NameLookup({
-    timeoutMs: setup.timeoutMs ?? 2000,
+    timeoutMs: setup.timeoutMs ?? LIMIT_MS,
     clock,
     startLimit,
     underWay,
@@ -43,6 +43,9 @@ async function resolve(names: NameLookup, host: string, options: LookupOptions =
     });
   });
 }
+
+/** So long that a busy machine reaches it only if nothing answers. */
+const LIMIT_MS = 20_000;
 
 const V4 = { address: '192.0.2.1', family: 4 };
 const V6 = { address: '2001:db8::1', family: 6 };
@@ -97,14 +100,14 @@ test('a name server that never answers for IPv6 does not hold up IPv4', async (t
   const { names } = await setUp(t, { answer: (type) => (type === 'A' ? ['192.0.2.1'] : 'silent') });
   const started = performance.now();
   t.deepEqual(await resolve(names, 'example.org'), { address: [V4], family: undefined });
-  t.true(performance.now() - started < 1000);
+  t.true(performance.now() - started < LIMIT_MS / 2);
 });
 
 test(proves('dns-silent', 'a silent name server costs no more than the limit'), async (t) => {
   const { names } = await setUp(t, { answer: () => 'silent', timeoutMs: 60 });
   const started = performance.now();
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
-  t.true(performance.now() - started < 1000);
+  t.true(performance.now() - started < LIMIT_MS / 2);
 });
 
 test('look-ups of one name share a query, and addresses are cached for 30 s', async (t) => {
@@ -268,11 +271,11 @@ test('a host with IPv4 alone asks for no other addresses', async (t) => {
   t.deepEqual(server.questions, ['A example.org']);
 });
 
-/** Whether a look-up that only a second packet can answer was over well before the limit of 2,000 ms. */
+/** Whether a look-up that only a second packet can answer was over well before its limit. */
 async function resolveSoon(t: ExecutionContext, names: NameLookup, host: string): Promise<Result> {
   const started = performance.now();
   const result = await resolve(names, host);
-  t.true(performance.now() - started < 1000);
+  t.true(performance.now() - started < LIMIT_MS / 2);
   return result;
 }
 
@@ -360,7 +363,7 @@ test(proves('names-at-once', 'what the system says of names is read at each look
   const server = await startDnsServer(t, () => 'unknown');
   let hosts = '';
   const machine = { ...nameMachine(), files: () => ({ hosts, resolvConf: '', nsswitch: '' }) };
-  const names = new NameLookup({ timeoutMs: 2000, startLimit, underWay, clock: systemClock, machine, servers: [server.address] });
+  const names = new NameLookup({ timeoutMs: LIMIT_MS, startLimit, underWay, clock: systemClock, machine, servers: [server.address] });
   t.deepEqual(await resolve(names, 'example.org', {}), { code: 'ENOTFOUND' });
   hosts = '192.0.2.66 example.org';
   let turns = 0;
@@ -377,6 +380,6 @@ test('a machine whose files cannot be read finds no address, and throws nothing'
       throw new Error('broken');
     },
   };
-  const names = new NameLookup({ timeoutMs: 2000, startLimit, underWay, clock: systemClock, machine, servers: [] });
+  const names = new NameLookup({ timeoutMs: LIMIT_MS, startLimit, underWay, clock: systemClock, machine, servers: [] });
   t.deepEqual(await resolve(names, 'example.org'), { code: 'ENOTFOUND' });
 });

@@ -404,7 +404,8 @@ for (const [name, endpointOf] of Object.entries(FAULTS)) {
     const { published, sent, failed, dropped, pending } = await telemetry.close({ deadlineMs: 400 });
     const tookMs = performance.now() - startedAtMs;
     t.log(`close({ deadlineMs: 400 }) took ${Math.round(tookMs)} ms`);
-    t.true(tookMs < 450 + 200, `${tookMs} ms`);
+    // Without the deadline the attempts and their backoff would go on for much longer. Two seconds are for a busy machine.
+    t.true(tookMs < 400 + 2000, `${tookMs} ms`);
     t.is(published, 700);
     t.is(sent + failed + dropped, 700);
     t.is(pending, 0);
