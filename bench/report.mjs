@@ -43,7 +43,7 @@ function missed() {
   const judged = judgeGoals(found);
   const names = judged.filter(({ isMet }) => isMet === false).map(({ goal }) => goal);
   const met = judged.filter(({ isMet }) => isMet === true).length;
-  return names.length === 0 ? `All ${met} are met.` : `${met} are met, ${names.length} are missed.`;
+  return names.length === 0 ? `All ${met} goals are met.` : `${met} goals are met, ${names.length} are missed.`;
 }
 
 /** A column for each run: a change is measured again without all the rest. */
