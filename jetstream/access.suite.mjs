@@ -147,7 +147,9 @@ try {
       '$JS.API.CONSUMER.*.*.COSMOS_TELEMETRY.relays',
       '$JS.ACK.COSMOS_TELEMETRY.relays.>',
     );
-    const users = [user('relay', relay), user('host', subjects('COSMOS_TELEMETRY.events')), user('nobody', subjects('other'))];
+    const ofEvents = subjects('COSMOS_TELEMETRY.events');
+    const deaf = `{ user: deaf, password: correct-horse, permissions: { publish: ${ofEvents}, subscribe: { deny: ">" } } }`;
+    const users = [user('relay', relay), user('host', ofEvents), user('nobody', subjects('other')), deaf];
     const nats = await start('-c', file('permissions.conf', `authorization: { users: [ ${users.join(', ')} ] }`));
     const as = (name) => ({ credentialsFile: file(name, `${name}:correct-horse`) });
     const { ask, collector, end } = await startRelay(nats.url, { ...as('relay'), required: true });
@@ -156,8 +158,14 @@ try {
     const { kind } = await transport.send([event()], never);
     await until(() => collector.requests.length === 2);
     void transport.close();
+    // It cannot receive the confirmation of what it publishes.
+    const unheard = jetstreamTransport({ ...quick, servers: nats.url, ...as('deaf') });
+    const unconfirmed = await unheard.send([event()], never);
+    await until(() => collector.requests.length === 3);
+    void unheard.close();
     const { report } = await end(1000);
-    check(kind === 'sent' && report.sent === 2, 'the permissions of the documentation are enough');
+    check(kind === 'sent' && report.sent === 3, 'the permissions of the documentation are enough');
+    check(unconfirmed.outcomes?.[0]?.reason === 'unauthorized', 'a host that may not subscribe: its event fails, and is delivered');
     const outcome = await (async () => {
       const without = jetstreamTransport({ ...quick, servers: nats.url, ...as('nobody') });
       const first = await without.send([event()], never);
