@@ -1,6 +1,7 @@
 /** The work queue: its stream and consumer, how an event is published to it, and what the server answers. */
 import { given } from '../base/foreign-values.js';
 import { idFrom } from '../relay/relayed-event.js';
+import { isUuid } from '../wire/ndjson.js';
 import type { JetstreamSettings, NatsClient, NatsMessage } from './client.js';
 import { JetstreamError } from './client.js';
 import { LinkError } from './connection.js';
@@ -197,7 +198,6 @@ export interface QueuedEvent {
 
 const ID = 'Nats-Msg-Id';
 const ACCEPTED_AT = 'Cosmos-Accepted-At';
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const MAY_BE_SECOND = 'Cosmos-May-Be-Second';
 
 /** Headers and framing of an event, in bytes, at most. */
@@ -270,7 +270,7 @@ export function readDelivery({ data, headers, reply }: NatsMessage): Delivery | 
   const id = headers?.get(ID) ?? '';
   return {
     key,
-    id: UUID.test(id) ? id : idFrom(storedAtMs, `${parts[first - 2]}.${key}`),
+    id: isUuid(id) ? id : idFrom(storedAtMs, `${parts[first - 2]}.${key}`),
     storedAtMs,
     ackSubject: reply,
     target: Buffer.from(data).toString(),

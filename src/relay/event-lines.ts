@@ -4,7 +4,7 @@
  */
 import { NAME_PATTERN } from '../base/constants.js';
 import type { Field } from '../events/fields.js';
-import { HASH_LETTER, ndjsonLine, readNdjsonLine } from '../wire/ndjson.js';
+import { HASH_LETTER, isUuid, ndjsonLine, readNdjsonLine } from '../wire/ndjson.js';
 import type { NdjsonProblem, ReadNdjsonEvent } from '../wire/ndjson.js';
 import { pythonFloat, pythonStr, quote, quotePlus } from '../wire/python.js';
 import { acceptsText, decode, DECLARED_FIELDS, ENCODED_TWICE, NONE, NONE_DROPPED, unquote } from './declared-fields.js';
@@ -60,7 +60,7 @@ export function idIn(text: string): string | undefined {
   if (!isLine(text)) return undefined;
   // As this package writes it.
   const id = text.startsWith(ID_FIRST) ? text.slice(ID_FIRST.length, ID_FIRST.length + ID_LENGTH) : '';
-  return ID.test(id) ? id : idOf(text);
+  return isUuid(id) ? id : idOf(text);
 }
 
 /** The target of the GET that says the same as a line that was admitted. */
@@ -167,14 +167,13 @@ function valueOf(text: string, field: Field | undefined): Value {
 
 const ID_FIRST = '{"id":"';
 const ID_LENGTH = 36;
-const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The id of a line that may be wrong otherwise. */
 function idOf(line: string): string | undefined {
   try {
     const read: unknown = JSON.parse(line);
     const id: unknown = Object.hasOwn(Object(read) as object, 'id') ? (read as { id: unknown }).id : undefined;
-    return typeof id === 'string' && ID.test(id) ? id : undefined;
+    return typeof id === 'string' && isUuid(id) ? id : undefined;
   } catch {
     return undefined;
   }

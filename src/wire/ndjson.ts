@@ -315,7 +315,7 @@ export interface ReadNdjsonEvent extends NdjsonEvent {
  */
 export type NdjsonReading = { readonly event: ReadNdjsonEvent } | { readonly problem: NdjsonProblem };
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const EVENT = /^[a-z][a-z0-9_]{0,31}$/;
 
@@ -342,12 +342,17 @@ export function readNdjsonLine(line: string): NdjsonReading {
   const problem = scan(line, values as Readonly<Record<string, unknown>>, metrics, doubles);
   if (problem !== undefined) return { problem };
   const { id, time, event } = ownTexts(values);
-  if (id === undefined || !UUID.test(id)) return { problem: 'bad_id' };
+  if (id === undefined || !isUuid(id)) return { problem: 'bad_id' };
   const timeMs = time !== undefined && TIME.test(time) ? Date.parse(time) : Number.NaN;
   // 30 February would become 2 March.
   if (!(timeMs >= 0 && timeMs <= MAX_TIME_MS && new Date(timeMs).toISOString() === time)) return { problem: 'bad_time' };
   if (event === undefined || !EVENT.test(event)) return { problem: 'bad_event' };
   return { event: { id, timeMs, type: event, metrics, kindOf: (name) => kindOf(metrics, doubles, name) } };
+}
+
+/** Whether a text is a UUID in lower case, as the id of a line is. */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
 }
 
 /** The values that each line begins with, if they are texts. What a polluted `Object.prototype` holds is none. */
