@@ -82,7 +82,8 @@ const UNTRUSTED = { code: 'unreachable', reason: 'connect', cause: 'tls_untruste
 const UNUSABLE = { code: 'credentials_unusable', reason: 'credentials_unusable' };
 const seedOf = (pair) => Buffer.from(pair.getSeed()).toString();
 const subjects = (...names) => `[${names.map((name) => `"${name}"`).join(', ')}]`;
-const user = (name, publish) => `{ user: ${name}, password: correct-horse, permissions: { publish: ${publish}, subscribe: "_INBOX.>" } }`;
+const user = (name, publish, subscribe = '"_INBOX.>"') =>
+  `{ user: ${name}, password: correct-horse, permissions: { publish: ${publish}, subscribe: ${subscribe} } }`;
 const SECRETS = ['correct-horse', 'wrong-horse', 'right-token', 'wrong-token'];
 
 try {
@@ -148,7 +149,7 @@ try {
       '$JS.ACK.COSMOS_TELEMETRY.relays.>',
     );
     const ofEvents = subjects('COSMOS_TELEMETRY.events');
-    const deaf = `{ user: deaf, password: correct-horse, permissions: { publish: ${ofEvents}, subscribe: { deny: ">" } } }`;
+    const deaf = user('deaf', ofEvents, '{ deny: ">" }');
     const users = [user('relay', relay), user('host', ofEvents), user('nobody', subjects('other')), deaf];
     const nats = await start('-c', file('permissions.conf', `authorization: { users: [ ${users.join(', ')} ] }`));
     const as = (name) => ({ credentialsFile: file(name, `${name}:correct-horse`) });

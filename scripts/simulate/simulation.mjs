@@ -97,7 +97,7 @@ export function combined([first, ...others]) {
   for (const other of others) {
     night.arrived = night.arrived.map((count, second) => count + other.arrived[second]);
     night.activeHosts = night.activeHosts.map((count, minute) => count + other.activeHosts[minute]);
-    for (const name of ['refused', 'meanPerS', 'unlucky', 'tookS']) night[name] += other[name];
+    for (const name of ['refused', 'meanPerS', 'unlucky', 'tookS', 'timers']) night[name] += other[name];
     for (const name of ['published', 'sent', 'failed', 'dropped', 'pending']) night.stats[name] += other.stats[name];
   }
   return night;

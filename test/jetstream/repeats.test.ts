@@ -1,5 +1,6 @@
 // An event that comes with an id is one event, whichever relays get it: the queue knows its ids.
 import test from 'ava';
+import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../src/base/clock.js';
 import type { Clock } from '../../src/base/clock.js';
 import { jetstreamStore, jetstreamTransport } from '../../src/jetstream/index.js';
@@ -139,13 +140,19 @@ test('an event that certainly was not stored is no repeat, and what the queue to
   await store.close();
 });
 
-test('a close takes events that are in memory to a queue that comes back before its deadline', async (t) => {
-  const client = new StandInNats();
-  const store = await openStore(client);
+/** A store whose queue is away, with an event in memory. */
+async function openAway(t: ExecutionContext, client: StandInNats, clock?: Clock) {
+  const store = await openStore(client, clock);
   client.mode = 'refused';
   client.cut();
   await until(() => store.stats().queue?.isReachable === false);
   t.is(await store.append('/a', newId()), 'memory');
+  return store;
+}
+
+test('a close takes events that are in memory to a queue that comes back before its deadline', async (t) => {
+  const client = new StandInNats();
+  const store = await openAway(t, client);
   const { length } = client.connects;
   const closing = store.close(60_000);
   await until(() => client.connects.length > length);
@@ -159,11 +166,7 @@ test('a close takes events that are in memory to a queue that comes back before 
 
 test('a close in the middle of a dial takes events that are in memory to the queue', async (t) => {
   const client = new StandInNats();
-  const store = await openStore(client);
-  client.mode = 'refused';
-  client.cut();
-  await until(() => store.stats().queue?.isReachable === false);
-  t.is(await store.append('/a', newId()), 'memory');
+  const store = await openAway(t, client);
   const { length } = client.connects;
   client.mode = 'open';
   await until(() => client.connects.length > length);
@@ -174,11 +177,7 @@ test('a close in the middle of a dial takes events that are in memory to the que
 test('a close whose queue stays away ends at its deadline, and counts what is lost', async (t) => {
   const client = new StandInNats();
   const clock = new VirtualClock();
-  const store = await openStore(client, clock);
-  client.mode = 'refused';
-  client.cut();
-  await until(() => store.stats().queue?.isReachable === false);
-  t.is(await store.append('/a', newId()), 'memory');
+  const store = await openAway(t, client, clock);
   const closing = store.close(5000);
   await settle();
   await clock.advance(4999);
